@@ -1,0 +1,70 @@
+"""graphrun runs computational graphs that are declared in YAML files.
+
+A graph file names leaf values, the nodes computed from them, the node to maximize or minimize and an update rule:
+
+    graph = graphrun.load("graphs/nested.yaml")
+    result = graph.run(steps=10)
+    result.parameters["a"], result.values["f"], result.gradients["a"], result.history["f"]
+
+Plugins declare node types with `elementwise` and `tensor`, update rules with `update_rule`, and register them by the
+hooks of `graphrun.hookspecs`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphrun.declaration import Index
+from graphrun.errors import (
+    DeclarationError,
+    GraphFileError,
+    GraphrunError,
+    NotFiniteError,
+    PluginError,
+    RunError,
+    ShapeError,
+    UsageError,
+)
+from graphrun.hookspecs import hookimpl
+from graphrun.nodetype import Example, Kink, NodeType, elementwise, tensor
+from graphrun.updaterule import UpdateRule, update_rule
+
+if TYPE_CHECKING:
+    from graphrun.api import Graph, load
+    from graphrun.result import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeclarationError",
+    "Example",
+    "Graph",
+    "GraphFileError",
+    "GraphrunError",
+    "Index",
+    "Kink",
+    "NodeType",
+    "NotFiniteError",
+    "PluginError",
+    "Result",
+    "RunError",
+    "ShapeError",
+    "UpdateRule",
+    "UsageError",
+    "elementwise",
+    "hookimpl",
+    "load",
+    "tensor",
+    "update_rule",
+]
+
+_LATER = {"Graph": "graphrun.api", "load": "graphrun.api", "Result": "graphrun.result"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what runs graphs only when it is asked for: a plugin that declares types has no use for it."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

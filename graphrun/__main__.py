@@ -1,0 +1,5 @@
+"""``python -m graphrun`` is the command line."""
+
+from graphrun.cli import main
+
+main()

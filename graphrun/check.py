@@ -1,0 +1,189 @@
+"""Checking a graph at its own values: every local derivative, the whole gradient, and what the file expects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from graphrun.api import Graph
+from graphrun.document import ExpectEntry
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import NumpyEngine
+from graphrun.output import format_value
+from graphrun.plan import Array, Batch, Plan
+from graphrun.result import Result
+from graphrun.testing import check_local_derivatives
+
+GRADIENT_ELEMENTS = 30
+"""Up to so many elements of the parameters the gradient is checked one by one, above in so many random directions."""
+
+DIRECTIONS = 10
+STEPS = (1e-4, 1e-5, 1e-6, 1e-3)
+TOLERANCE = 1e-5
+EXPECT_TOLERANCE = 1e-6
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        failures: one text for each thing that is wrong.
+        derivatives: how many local derivatives were compared with finite differences.
+        skipped: how many were not, for they lie at a kink or at a border of the domain.
+        gradient: how many derivatives of the objective were compared.
+        expected: how many expected numbers were compared.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    derivatives: int = 0
+    skipped: int = 0
+    gradient: int = 0
+    expected: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What was compared, in a line."""
+        skipped = f", {self.skipped} skipped at a kink or border" if self.skipped else ""
+        return (
+            f"{self.derivatives} local derivatives{skipped}; gradient in {self.gradient} directions; "
+            f"{self.expected} expected values"
+        )
+
+
+def check_graph(graph: Graph) -> Report:
+    """Check a graph.
+
+    Args:
+        graph: the graph, loaded.
+
+    Raises:
+        GraphrunError: the graph cannot be run at all.
+    """
+    report = Report()
+    plan = graph.plan("float64")
+    start = NumpyEngine().compile(plan)
+    try:
+        start.evaluate()
+    except NotFinite:
+        result = graph.try_run(0)
+        report.failures.append(str(result.error))
+        return report
+    values = start.values(range(len(plan.names)))
+    _check_local(plan, values, report)
+    if plan.objective is not None:
+        _check_gradient(plan, start.gradients(range(plan.parameters)), report)
+    _check_expect(graph, report)
+    return report
+
+
+def _check_local(plan: Plan, values: Sequence[Array], report: Report) -> None:
+    for batch in plan.batches:
+        if batch.type.derivative is None:
+            continue
+        inputs = [_gather(values, slots.tolist(), batch) for slots in plan.inputs(batch)]
+        if not all(np.isfinite(array).all() for array in inputs):
+            continue
+        found = check_local_derivatives(batch.type, dict(batch.settings), inputs)
+        report.derivatives += found.compared
+        report.skipped += found.skipped
+        names = ", ".join(str(plan.names[slot]) for slot in range(batch.start, min(batch.stop, batch.start + 3)))
+        report.failures += [f"node {names}{', ...' if batch.count > 3 else ''}: {text}" for text in found.failures]
+
+
+def _gather(values: Sequence[Array], slots: list[int], batch: Batch) -> Array:
+    return values[slots[0]] if batch.count == 1 else np.array([values[slot] for slot in slots])
+
+
+def _check_gradient(plan: Plan, gradient: Sequence[Array], report: Report) -> None:
+    """Compare the derivative of the objective along directions with its differences to both sides.
+
+    Where the objective has a kink, the derivative may be anything between the slopes to both sides.
+    """
+    for label, direction in _directions(plan):
+        declared = sum(float(np.sum(g * d)) for g, d in zip(gradient, direction, strict=True))
+        report.gradient += 1
+        slopes = None
+        for step in STEPS:
+            slopes = _slopes(plan, direction, step)
+            low, high, noise = slopes
+            scale = max(abs(low), abs(high), abs(declared)) if math.isfinite(low + high) else 0.0
+            margin = TOLERANCE * scale + noise
+            if low - margin <= declared <= high + margin:
+                break
+        else:
+            report.failures.append(
+                f"the derivative of {plan.names[plan.objective or 0]} by {label} is {declared:.10g}, but finite "
+                f"differences give {slopes[0]:.10g} to {slopes[1]:.10g}"
+            )
+
+
+def _directions(plan: Plan) -> Iterator[tuple[str, list[Array]]]:
+    leaves = plan.leaves[: plan.parameters]
+    if sum(np.size(leaf) for leaf in leaves) <= GRADIENT_ELEMENTS:
+        for slot, leaf in enumerate(leaves):
+            for index in np.ndindex(np.shape(leaf)):
+                direction = [np.zeros(np.shape(other)) for other in leaves]
+                direction[slot][index] = 1.0
+                where = f"[{', '.join(map(str, index))}]" if index else ""
+                yield f"{plan.names[slot]}{where}", direction
+        return
+    random = np.random.default_rng(0)
+    for number in range(DIRECTIONS):
+        yield f"all parameters in random direction {number}", [random.standard_normal(np.shape(leaf)) for leaf in leaves]
+
+
+def _slopes(plan: Plan, direction: Sequence[Array], step: float) -> tuple[float, float, float]:
+    """Return the smaller and the larger one-sided slope of fourth-order differences, and their rounding error."""
+    leaves = plan.leaves[: plan.parameters]
+    scale = max((float(np.max(np.abs(leaf), initial=0.0)) for leaf in leaves), default=1.0)
+    h = step * max(1.0, scale)
+    at = {k: _objective(plan, [leaf + k * h * d for leaf, d in zip(leaves, direction, strict=True)]) for k in range(-4, 5)}
+    ahead = (-25 * at[0] + 48 * at[1] - 36 * at[2] + 16 * at[3] - 3 * at[4]) / (12 * h)
+    behind = (25 * at[0] - 48 * at[-1] + 36 * at[-2] - 16 * at[-3] + 3 * at[-4]) / (12 * h)
+    noise = 64 * np.finfo(float).eps * max(abs(value) for value in at.values()) / h
+    return min(ahead, behind), max(ahead, behind), noise
+
+
+def _objective(plan: Plan, parameters: Sequence[Array]) -> float:
+    moved = replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]])
+    program = NumpyEngine().compile(moved)
+    try:
+        program.evaluate()
+    except NotFinite:
+        pass
+    return float(program.values([plan.objective or 0])[0])
+
+
+def _check_expect(graph: Graph, report: Report) -> None:
+    results: dict[int | None, Result] = {}
+    for entry in graph.document.expect:
+        if entry.at not in results:
+            results[entry.at] = graph.try_run(entry.at)
+        result = results[entry.at]
+        if result.error is not None:
+            report.failures.append(f"expect: {result.error}")
+        elif entry.at is not None and result.steps < entry.at:
+            report.failures.append(f"expect: the run stopped at step {result.steps} ({result.stopped}), not at {entry.at}")
+        else:
+            _compare(entry, graph, result, report)
+
+
+def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: Report) -> None:
+    constants = graph.document.constants
+    tolerance = EXPECT_TOLERANCE if entry.tolerance is None else entry.tolerance
+    values: dict[str, Any] = {**constants, **result.parameters, **result.values}
+    for kind, expected, found in (("", entry.values, values), ("gradient of ", entry.gradients, result.gradients)):
+        for name, number in expected.items():
+            report.expected += 1
+            actual = np.asarray(found.get(name, 0.0), dtype=float)
+            wanted = np.asarray(number, dtype=float)
+            if actual.shape != wanted.shape or not np.allclose(actual, wanted, rtol=tolerance, atol=tolerance):
+                report.failures.append(
+                    f"expect at step {result.steps}: {kind}{name} is {format_value(actual)}, not {format_value(wanted)} "
+                    f"within {tolerance:g}"
+                )

@@ -1,0 +1,194 @@
+"""The command line. Commands import what they need when they run, so that none pays for another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click_default_group import DefaultGroup
+
+import graphrun
+from graphrun.errors import GraphrunError, UsageError
+
+if TYPE_CHECKING:
+    from graphrun.api import Graph
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process: 0 done, 1 failed, 2 bad usage or a bad file, 130 interrupted."""
+    sys.exit(run_command(arguments))
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status; every mistake of a user ends as a message on stderr."""
+    try:
+        status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except GraphrunError as error:
+        click.echo(f"{error}" if error.located else f"graphrun: {error}", err=True)
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        click.echo(f"graphrun: the output cannot be written: {error}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+plugin_folders = click.option(
+    "--plugins", "folders", multiple=True, metavar="DIR", help="A folder of loose plugin files; may be given again."
+)
+
+
+@click.group(cls=DefaultGroup, default="run", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(graphrun.__version__, prog_name="graphrun")
+def commands() -> None:
+    """Run computational graphs declared in YAML files: forward pass, backward pass, updates.
+
+    `graphrun FILE` is short for `graphrun run FILE`.
+    """
+
+
+@commands.command()
+@click.argument("file")
+@click.option("--steps", type=click.IntRange(min=0), help="How many steps to make; 0 only evaluates. [default: the file's, else 1]")
+@click.option("--engine", default="auto", show_default=True, metavar="auto|numpy", help="What computes the passes.")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]")
+@click.option("--record", metavar="NAMES", help="Names to show and record at each step, separated by commas.")
+@click.option("--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]")
+@click.option(
+    "--format", "output_format", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True,
+    help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
+)  # fmt: skip
+@plugin_folders
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
+def run(
+    file: str,
+    steps: int | None,
+    engine: str,
+    dtype: str | None,
+    record: str | None,
+    every: int | None,
+    output_format: str,
+    folders: Sequence[str],
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Run a graph file: forward pass, backward pass, update; then again."""
+    from graphrun.output import write_result, write_row
+    from graphrun.terminal import Interruption, progress
+
+    graph = load(file, folders)
+    total = graph.steps if steps is None else steps
+    with Interruption() as interrupted, progress(total, quiet=quiet) as on_progress:
+        result = graph.try_run(
+            steps,
+            engine=engine,
+            dtype=dtype,
+            record=None if record is None else [name.strip() for name in record.split(",") if name.strip()],
+            every=every,
+            on_row=(lambda step, row: write_row(step, row, sys.stdout)) if output_format == "jsonl" else ignore_row,
+            on_progress=on_progress,
+            interrupted=interrupted,
+        )
+    write_result(result, output_format, sys.stdout)
+    if verbose:
+        click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
+    if result.error is not None:
+        click.echo(f"{file}: {result.error}", err=True)
+        return 1
+    return INTERRUPTED if result.stopped == "interrupted" else 0
+
+
+def ignore_row(step: int, row: dict[str, Any]) -> None:
+    """Do nothing with a row."""
+
+
+def load(file: str, folders: Sequence[str]) -> Graph:
+    """Load a graph file; a file that is not there may be a misspelt command."""
+    from graphrun.api import load as load_graph
+
+    if not Path(file).exists():
+        from difflib import get_close_matches
+
+        near = get_close_matches(file, commands.commands, n=1)
+        if near:
+            raise UsageError(f"{file!r} is no file and no command; did you mean the command {near[0]!r}?")
+    return load_graph(file, plugins=folders)
+
+
+@commands.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@plugin_folders
+@click.option("-q", "--quiet", is_flag=True, help="Print only what is wrong.")
+def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
+    """Validate graph files, check every derivative at their values, and assert what they `expect`."""
+    from graphrun.check import check_graph
+
+    status = 0
+    for file in files:
+        try:
+            report = check_graph(load(file, folders))
+        except GraphrunError as error:
+            click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)
+            status = max(status, error.exit_status)
+            continue
+        for failure in report.failures:
+            click.echo(f"{file}: {failure}", err=True)
+        if report.failures:
+            status = max(status, 1)
+        elif not quiet:
+            click.echo(f"{file}: ok ({report.summary})")
+    return status
+
+
+@commands.command()
+@click.argument("type_name", metavar="[TYPE]", required=False)
+@plugin_folders
+def nodes(type_name: str | None, folders: Sequence[str]) -> None:
+    """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
+    from graphrun.catalog import describe, listing
+    from graphrun.plugins import Registry
+
+    registry = Registry(folders)
+    lines = listing(registry) if type_name is None else describe(registry, type_name)
+    for line in lines:
+        click.echo(line)
+
+
+@commands.command()
+@plugin_folders
+def plugins(folders: Sequence[str]) -> None:
+    """List the plugins: what each adds, from where, how long it took to load, and what failed."""
+    from graphrun.catalog import plugin_listing
+    from graphrun.plugins import Registry
+
+    for line in plugin_listing(Registry(folders)):
+        click.echo(line)
+
+
+@commands.command(name="new-node")
+@click.argument("name")
+@click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
+@click.option("-o", "--output", "folder", metavar="DIR", help="Where to write. [default: the project's plugin folder, else .]")
+def new_node(name: str, tensor: bool, folder: str | None) -> None:
+    """Write a plugin with a node type of that NAME, and its test, ready to edit."""
+    from graphrun.scaffold import write_plugin
+
+    for file in write_plugin(name, folder, tensor=tensor):
+        click.echo(file)

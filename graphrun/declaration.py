@@ -1,0 +1,149 @@
+"""What node types and update rules have in common: a function whose signature is the declaration.
+
+Positional parameters are the inputs, keyword-only parameters are the settings. Everything but the name is read when
+it is first asked for, so that a type which a graph does not use costs nothing at start-up.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from graphrun.errors import DeclarationError
+
+if typing.TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Function = Callable[..., Any]
+Settings = tuple[tuple[str, Any], ...]
+"""A node's settings in the order of their declaration; hashable, so that equal nodes can be found and batched."""
+
+
+class Index:
+    """Annotates an input that holds whole numbers which select (class labels, positions): it has no derivative."""
+
+
+class Declaration:
+    """A function of (xp, inputs, settings), declared by its own signature.
+
+    Attributes:
+        name: the function's name; a trailing underscore, there to spare a builtin or a keyword, is dropped.
+        function: the declared function itself.
+    """
+
+    def __init__(self, function: Function, name: str | None = None) -> None:
+        self.function = function
+        self.name = name or function.__name__.rstrip("_")
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the declared function, as in ``relu(numpy, x)``."""
+        return self.function(*arguments, **settings)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.signature}>"
+
+    @cached_property
+    def description(self) -> str:
+        """The docstring of the declared function."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def file(self) -> str:
+        """The file that declares it."""
+        return self.function.__code__.co_filename
+
+    @cached_property
+    def parameters(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters of the function without the leading namespace ``xp``."""
+        parameters = tuple(inspect.signature(self.function).parameters.values())
+        if not parameters or parameters[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            raise DeclarationError(f"{self.name}: the first parameter is the array namespace, `xp`")
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            raise DeclarationError(f"{self.name}: settings are named one by one, so **settings cannot be declared")
+        return parameters[1:]
+
+    @cached_property
+    def positional(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters that are inputs, in order; the last one may be variadic (``*arrays``)."""
+        return tuple(p for p in self.parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
+
+    @cached_property
+    def keyword(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters that are settings."""
+        return tuple(p for p in self.parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+
+    @cached_property
+    def annotations(self) -> dict[str, Any]:
+        """The evaluated annotations of all parameters."""
+        try:
+            return typing.get_type_hints(self.function, include_extras=True)
+        except Exception as error:
+            raise DeclarationError(f"{self.name}: an annotation cannot be evaluated: {error}") from error
+
+    @cached_property
+    def settings_model(self) -> type[BaseModel]:
+        """The pydantic model of the settings: the same that the graph file's keys and the JSON Schema come from."""
+        from pydantic import ConfigDict, create_model
+
+        fields: dict[str, Any] = {
+            parameter.name: (
+                self.annotations.get(parameter.name, Any),
+                ... if parameter.default is inspect.Parameter.empty else parameter.default,
+            )
+            for parameter in self.keyword
+        }
+        config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+        try:
+            return create_model(self.name, __config__=config, **fields)
+        except Exception as error:
+            raise DeclarationError(f"{self.name}: its settings cannot be declared: {error}") from error
+
+    @cached_property
+    def default_settings(self) -> Settings | None:
+        """The settings of a node that gives none; None where a setting has no default."""
+        if any(parameter.default is inspect.Parameter.empty for parameter in self.keyword):
+            return None
+        return tuple((parameter.name, freeze(parameter.default)) for parameter in self.keyword)
+
+    def read_settings(self, raw: Mapping[str, Any]) -> Settings:
+        """Check settings as a graph file gives them, and fill in the defaults.
+
+        Args:
+            raw: settings by name, plain data as YAML or JSON holds it.
+
+        Raises:
+            pydantic.ValidationError: a setting is unknown, missing or of the wrong type.
+        """
+        if not raw and self.default_settings is not None:
+            return self.default_settings
+        # By way of JSON, for a strict model takes a list for a tuple there, and nowhere else.
+        model = self.settings_model.model_validate_json(json.dumps(dict(raw)))
+        return tuple((parameter.name, freeze(getattr(model, parameter.name))) for parameter in self.keyword)
+
+    @cached_property
+    def signature(self) -> str:
+        """The declaration as a reader writes it: ``leaky_relu(x, slope=0.01)``."""
+        words = [("*" if p.kind is inspect.Parameter.VAR_POSITIONAL else "") + p.name for p in self.positional]
+        for parameter in self.keyword:
+            required = parameter.default is inspect.Parameter.empty
+            words.append(parameter.name if required else f"{parameter.name}={parameter.default!r}")
+        return f"{self.name}({', '.join(words)})"
+
+    def check_declaration(self) -> None:
+        """Read the whole declaration once.
+
+        Raises:
+            DeclarationError: it is not one that graphrun can use.
+        """
+        if not self.name.isidentifier():
+            raise DeclarationError(f"{self.name!r} is no name for a type: names are identifiers")
+        _ = self.settings_model, self.default_settings
+
+
+def freeze(value: Any) -> Any:
+    """Turn nested lists into nested tuples, which can be hashed."""
+    return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value

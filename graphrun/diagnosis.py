@@ -1,0 +1,129 @@
+"""Where a value or a derivative that is not finite arose, found by running the NumPy engine once at that point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import NodeProgram, Operation, is_finite, mask
+from graphrun.plan import Array, Plan
+
+SHOWN_ELEMENTS = 6
+SHOWN_NODES = 12
+
+
+def diagnose(plan: Plan, parameters: Sequence[Array]) -> str:
+    """Say where what is not finite arose: the node, its inputs, and the path to it from a leaf.
+
+    Args:
+        plan: the plan.
+        parameters: the parameters' values at which the objective or a parameter's gradient is not finite.
+    """
+    program = NodeProgram(replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]]))
+    try:
+        program.evaluate()
+    except NotFinite:
+        pass
+    values = program.values(range(len(plan.names)))
+    if plan.objective is not None and not is_finite(values[plan.objective]):
+        return _value(plan, values)
+    return _derivative(plan, program, values)
+
+
+def _value(plan: Plan, values: list[Array]) -> str:
+    """Follow inputs that are not finite up from the objective to the first node whose inputs all are."""
+    inputs_of = _inputs_of(plan)
+    slot = plan.objective or 0
+    while bad := [source for source in inputs_of.get(slot, ()) if not is_finite(values[source])]:
+        slot = bad[0]
+    if slot < len(plan.leaves):
+        return f"{plan.names[slot]} is {show(values[slot])}"
+    return (
+        f"the value of {_node(plan, slot)} is {show(values[slot])}; "
+        f"its inputs are {_shown_inputs(plan, inputs_of[slot], values)}; reached by {_path(plan, slot)}"
+    )
+
+
+def _derivative(plan: Plan, program: NodeProgram, values: list[Array]) -> str:
+    """Find the last node that is given a finite gradient and gives one that is not."""
+    gradients = program.raw_gradients
+    for operation in reversed(program.operations):
+        gradient = gradients[operation.output]
+        if gradient is None or not is_finite(gradient):
+            continue
+        for slot, contribution in _contributions(operation, gradient, values):
+            if not is_finite(contribution):
+                return (
+                    f"the derivative of {_node(plan, operation.output)} by {_name(plan, slot)} is not finite "
+                    f"({show(contribution)}); its value is {show(values[operation.output])}, its inputs are "
+                    f"{_shown_inputs(plan, operation.inputs, values)}; reached by {_path(plan, operation.output)}"
+                )
+    names = ", ".join(_name(plan, k) for k in range(plan.parameters) if not is_finite(gradients[k]))
+    return f"the gradient of {names} adds up to something not finite"
+
+
+def _contributions(operation: Operation, gradient: Array, values: list[Array]) -> list[tuple[int, Array]]:
+    assert operation.derivative is not None  # noqa: S101 (for the type checker: a plan checks it)
+    arguments = [values[operation.output], *[values[slot] for slot in operation.inputs]]
+    with np.errstate(all="ignore"):
+        if operation.elementwise:
+            given = [None if d is None else mask(gradient, d) for d in operation.derivative(*arguments)]
+        else:
+            given = [d() if callable(d) else d for d in operation.derivative(gradient, *arguments)]
+    return [(slot, given[position]) for position, slot, _ in operation.wanted if given[position] is not None]
+
+
+def _inputs_of(plan: Plan) -> dict[int, list[int]]:
+    return {
+        slot: inputs
+        for batch in plan.batches
+        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start)
+    }
+
+
+def _path(plan: Plan, slot: int) -> str:
+    """Name one way to a node from a leaf, from a parameter where there is one."""
+    inputs_of = _inputs_of(plan)
+    moving = set(range(plan.parameters))
+    for batch in plan.batches:
+        if batch.moving:
+            moving.update(range(batch.start, batch.stop))
+    path = [slot]
+    while inputs := inputs_of.get(path[-1]):
+        path.append(next((source for source in inputs if source in moving), inputs[0]))
+    names = [_name(plan, step) for step in reversed(path)]
+    if len(names) > SHOWN_NODES:
+        names[SHOWN_NODES // 2 : -SHOWN_NODES // 2] = [f"({len(names) - SHOWN_NODES} more)"]
+    return " → ".join(names)
+
+
+def _node(plan: Plan, slot: int) -> str:
+    batch = next(batch for batch in plan.batches if batch.start <= slot < batch.stop)
+    return f"node {_name(plan, slot)!r} (type {batch.type.name})"
+
+
+def _name(plan: Plan, slot: int) -> str:
+    return plan.names[slot] or show(plan.leaves[slot])
+
+
+def _shown_inputs(plan: Plan, inputs: Sequence[int], values: list[Array]) -> str:
+    return ", ".join(f"{plan.names[slot]} = {show(values[slot])}" if plan.names[slot] else show(values[slot]) for slot in inputs)
+
+
+def show(value: Any) -> str:
+    """Show a number, or a small array whole and a large one by its shape and its first element that is not finite."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{float(array):.6g}"
+    if array.size <= SHOWN_ELEMENTS:
+        return np.array2string(array, separator=", ", precision=6).replace("\n", "")
+    text = f"an array of shape {array.shape}"
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        place = ", ".join(map(str, bad[0]))
+        text += f" with {len(bad)} of {array.size} elements not finite, the first at [{place}]"
+    return text

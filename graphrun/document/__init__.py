@@ -1,0 +1,32 @@
+"""The document stage: YAML text with positions → plain values, with everything that is wrong told together."""
+
+from graphrun.document.document import Document, UpdateEntry, load_document
+from graphrun.document.marks import Mark, Path
+from graphrun.document.models import ExpectEntry, StopEntry
+from graphrun.document.nodes import NodeEntry
+from graphrun.document.numbers import Shape, Value, shape_of
+from graphrun.document.parameters import ParameterEntry
+from graphrun.document.problems import Problems
+from graphrun.document.settings import settings_problems
+from graphrun.document.source import Source
+from graphrun.document.wording import did_you_mean, nearest
+
+__all__ = [
+    "Document",
+    "ExpectEntry",
+    "Mark",
+    "NodeEntry",
+    "ParameterEntry",
+    "Path",
+    "Problems",
+    "Shape",
+    "Source",
+    "StopEntry",
+    "UpdateEntry",
+    "Value",
+    "did_you_mean",
+    "load_document",
+    "nearest",
+    "settings_problems",
+    "shape_of",
+]

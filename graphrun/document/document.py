@@ -1,0 +1,157 @@
+"""The document stage: a graph file → a Document, with everything that is wrong with the file's form."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphrun.document import loader
+from graphrun.document.header import read_header
+from graphrun.document.names import under_names
+from graphrun.document.nodes import NodeEntry, read_nodes
+from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.problems import Problems
+from graphrun.document.source import Source
+from graphrun.document.wording import describe, quote
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from graphrun.document.marks import Path
+    from graphrun.document.models import ExpectEntry, StopEntry
+    from graphrun.document.numbers import Value
+
+
+class UpdateEntry(NamedTuple):
+    """The update rule and its settings, which are checked by the rule itself."""
+
+    type: str
+    settings: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Document:
+    """A graph file as plain values: names are normalized, numbers finite, entries with a problem left out.
+
+    `problems` holds what is wrong so far; the graph stage adds what it finds and raises all of it together.
+    `broken` names what was declared with a mistake, so that it is not reported again as unknown.
+    """
+
+    source: Source
+    problems: Problems
+    graphrun: int
+    description: str
+    parameters: dict[str, ParameterEntry]
+    constants: dict[str, Value]
+    nodes: dict[str, NodeEntry]
+    maximize: str | None
+    minimize: str | None
+    update: UpdateEntry
+    steps: int | None
+    stop: StopEntry | None
+    record: tuple[str, ...] | None
+    seed: int | None
+    dtype: str
+    expect: tuple[ExpectEntry, ...]
+    broken: set[str]
+    expects_list: bool = False
+
+    def expect_path(self, position: int) -> Path:
+        """Return the path of an expectation, which may stand alone or in a list."""
+        return ("expect", position) if self.expects_list else ("expect",)
+
+
+def load_document(file: str | os.PathLike[str] | Source) -> Document:
+    """Read a graph file.
+
+    Raises GraphFileError when the file cannot be read or is not YAML, so that nothing can be built from it. All other
+    mistakes are in the document's `problems`.
+    """
+    source = file if isinstance(file, Source) else Source.read(file)
+    with _no_garbage_collection():
+        return _document(source)
+
+
+def _document(source: Source) -> Document:
+    problems = Problems(source)
+    data, errors = loader.load(source.text)
+    for error in errors:
+        problems.add_at(error.mark, error.message, suggestion=error.suggestion)
+    if not isinstance(data, dict):
+        if data is not None or not errors:
+            _add_wrong_top(data, problems)
+        problems.fail()
+
+    broken: set[str] = set()
+    sections = {
+        name: _section(name, data.pop(name, {}), problems, broken) for name in ("parameters", "constants", "nodes")
+    }
+    update = _read_update(data.pop("update"), problems) if "update" in data else None
+    header = read_header(data, problems)
+    return Document(
+        source=source,
+        problems=problems,
+        graphrun=header.graphrun,
+        description=header.description,
+        parameters=read_parameters(sections["parameters"], problems, broken),
+        constants=read_constants(sections["constants"], problems, broken),
+        nodes=read_nodes(sections["nodes"], problems, broken),
+        maximize=header.maximize,
+        minimize=header.minimize,
+        update=update or UpdateEntry("sgd", {"step_size": 0.01}),
+        steps=header.steps,
+        stop=header.stop,
+        record=None if header.record is None else tuple(header.record),
+        seed=header.seed,
+        dtype=header.dtype,
+        expect=tuple(header.expect),
+        broken=broken,
+        expects_list=isinstance(data.get("expect"), list),
+    )
+
+
+def _add_wrong_top(data: Any, problems: Problems) -> None:
+    if data is None:
+        problems.add((), "the file is empty")
+        return
+    glued = isinstance(data, str) and ":" in data
+    suggestion = "a ':' needs a space after it" if glued else "write 'nodes:' and below it the nodes, indented"
+    problems.add((), f"a graph file is a mapping of sections, not {describe(data)}", suggestion=suggestion)
+
+
+def _section(name: str, raw: Any, problems: Problems, broken: set[str]) -> dict[str, Any]:
+    """Return a section of named entries under its normalized names; an empty one for null."""
+    if isinstance(raw, dict):
+        return under_names(name, raw, problems, broken)
+    if raw is not None:
+        problems.add((name,), f"{name!r} is a mapping of names, not {describe(raw)}")
+    return {}
+
+
+def _read_update(raw: Any, problems: Problems) -> UpdateEntry | None:
+    if isinstance(raw, dict):
+        kind = raw.get("type", "sgd")
+        if isinstance(kind, str):
+            return UpdateEntry(kind, {key: value for key, value in raw.items() if key != "type"})
+        problems.add(("update", "type"), f"the type of an update rule is a name, not {describe(kind)}")
+    elif raw is None:
+        problems.add(("update",), "a value is needed here: 'update' takes a mapping", suggestion="write {type: sgd}")
+    else:
+        suggestion = f"write {{type: {quote(raw)[1:-1]}}}" if isinstance(raw, str) else "write {type: sgd}"
+        problems.add(("update",), f"'update' is a mapping, not {describe(raw)}", suggestion=suggestion)
+    return None
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector from searching a growing file again and again: that takes twice the loading time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

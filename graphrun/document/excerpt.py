@@ -1,0 +1,64 @@
+"""A line of a file as a terminal shows it, with a caret under one character."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphrun.document.marks import Mark
+
+# A terminal's usual 80 columns less the indentation of the excerpt, and how much of them may lie before the caret.
+WIDEST = 76
+BEFORE_CARET = 50
+
+
+def excerpt(lines: Sequence[str], mark: Mark) -> list[str]:
+    """Return the line at a mark, cut to a window around it, and the line with the caret; nothing for an empty line."""
+    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
+    column = min(mark.column - 1, len(line))
+    if not line.strip():
+        return []
+    start = min(len(line) - len(line.lstrip()), column)
+    end = len(line)
+    # Cut by characters before anything is measured: the line may be the whole of a file of 20 MB.
+    if column - start > BEFORE_CARET:
+        start = column - BEFORE_CARET
+    end = min(end, max(start + WIDEST, column + 1))
+    before, rest = "".join(map(_shown, line[start:column])), "".join(map(_shown, line[column:end]))
+    left = "…" if start and line[:start].strip() else ""
+    right = "…" if line[end:].strip() else ""
+    return [f"{left}{before}{rest.rstrip()}{right}", " " * _width(left + before) + "^"]
+
+
+def describe_problem(name: str, lines: Sequence[str], mark: Mark, message: str, suggestion: str | None) -> str:
+    """Return a problem as users see it: place and message, the line with a caret, the suggestion."""
+    shown = [f"{printable(name)}:{mark.line}:{mark.column}: {message}"]
+    shown += [f"    {line}" for line in excerpt(lines, mark)]
+    if suggestion:
+        shown.append(f"  {suggestion}")
+    return "\n".join(shown)
+
+
+def printable(text: str) -> str:
+    """Return a text with nothing in it that could steer a terminal: control and bidirectional characters escaped."""
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return " "
+    # "Cf" holds the bidirectional controls, "Cs" halves of characters that cannot be written at all.
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )

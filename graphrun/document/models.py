@@ -1,0 +1,82 @@
+"""The sections of a graph file that are small: pydantic models, each field described in words that errors repeat."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from graphrun.document.names import normalize
+
+
+def _not_null(value: Any) -> Any:
+    """Refuse a null that was written; a field that was left out has its default."""
+    if value is None:
+        raise ValueError("null")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return 1e6 as the integer that it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_list(value: Any) -> Any:
+    """Return one expectation as a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _names_once(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+Given = BeforeValidator(_not_null)
+Name = Annotated[str, Field(min_length=1), AfterValidator(normalize)]
+Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A mapping with fixed keys, whose values are taken as they are: "1" is no number and true is not 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StopEntry(Section):
+    """When a run ends before its last step."""
+
+    gradient_norm: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
+    change: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
+    value: Annotated[float | None, Given] = Field(None, description="a finite number", allow_inf_nan=False)
+    patience: Annotated[int | None, Given, BeforeValidator(_whole)] = Field(
+        None, description="a whole number, 1 or more", ge=1
+    )
+
+
+class ExpectEntry(Section):
+    """Values and gradients that `graphrun check` asserts in one row of the history (`at`; None is the last)."""
+
+    at: Natural | None = Field(None, description="a whole number, 0 or more")
+    values: Annotated[dict[Name, Any], Given] = Field({}, description="a mapping of names to numbers or nested lists")
+    gradients: Annotated[dict[Name, Any], Given] = Field(
+        {}, description="a mapping of names to numbers or nested lists"
+    )
+    tolerance: Annotated[float | None, Given] = Field(None, description="a number above 0", gt=0, allow_inf_nan=False)
+
+
+class Header(Section):
+    """Everything in a graph file but its parameters, constants, nodes and update rule, which are read by hand."""
+
+    # Not Literal[1], which takes true for 1.
+    graphrun: int = Field(1, description="the format version, which is 1", ge=1, le=1)
+    description: str = Field("", description="a text")
+    maximize: Annotated[Name | None, Given] = Field(None, description="the name of a node or a parameter")
+    minimize: Annotated[Name | None, Given] = Field(None, description="the name of a node or a parameter")
+    steps: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
+    stop: StopEntry | None = Field(None, description="a mapping")
+    record: Annotated[list[Name], AfterValidator(_names_once)] | None = Field(None, description="a list of names")
+    seed: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
+    dtype: Literal["float64", "float32"] = Field("float64", description="float64 or float32")
+    expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list)] = Field(
+        [], description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them"
+    )

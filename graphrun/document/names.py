@@ -1,0 +1,69 @@
+"""What may be a name: a Python identifier in its normal form, so that expressions and generated code can use it."""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from graphrun.document.wording import quote
+
+if TYPE_CHECKING:
+    from graphrun.document.problems import Problems
+
+# Expressions read these as literals, in Python's spelling and in YAML's.
+LITERALS = ("true", "false", "null", "none")
+
+RESERVED = frozenset(keyword.kwlist) | {
+    "".join(letters)
+    for literal in LITERALS
+    for letters in itertools.product(*((letter, letter.upper()) for letter in literal))
+}
+
+
+def normalize(name: str) -> str:
+    """Return a name as Python reads identifiers: in Unicode's normal form NFKC, where "ﬁ" is "fi"."""
+    return name if name.isascii() else unicodedata.normalize("NFKC", name)
+
+
+def is_name(name: str) -> bool:
+    """Say whether a normalized text can name a parameter, a constant or a node."""
+    return name.isidentifier() and name not in RESERVED
+
+
+def why_no_name(name: str) -> tuple[str, str | None]:
+    """Return what is wrong with a text that is no name, and a name to take instead."""
+    if name.lower() in LITERALS:
+        return f"{quote(name)} cannot be a name: it is a value in YAML or in Python", f"write {name.lower()}_"
+    if name in RESERVED:
+        return f"{quote(name)} cannot be a name: it is a keyword of Python", f"write {name}_"
+    message = f"{quote(name)} cannot be a name: letters, digits and '_' are allowed, and no digit comes first"
+    if not name.strip():
+        return "an empty text cannot be a name", None
+    key, colon, value = name.partition(":")
+    if colon and is_name(key):
+        return message, f"a ':' needs a space after it: {quote(f'{key}: {value}')[1:-1]}"
+    similar = re.sub(r"\W+", "_", name).strip("_")
+    similar = similar if is_name(similar) else f"_{similar}"
+    return message, f"write {quote(similar)[1:-1]}" if is_name(similar) else None
+
+
+def under_names(section: str, raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Any]:
+    """Return a section under its normalized names, without those that cannot be names or stand twice."""
+    result: dict[str, Any] = {}
+    for key, value in raw.items():
+        name = key if key.isascii() else normalize(key)
+        if not is_name(name):
+            message, suggestion = why_no_name(name)
+            problems.add((section, key), message, suggestion=suggestion, key=True)
+            broken.add(name)
+        elif name in result:
+            message = (
+                f"the name {quote(name)} stands twice: {quote(key)} is the same name in Unicode's normal form NFKC"
+            )
+            problems.add((section, key), message, key=True)
+        else:
+            result[name] = value
+    return result

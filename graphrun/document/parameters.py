@@ -1,0 +1,120 @@
+"""The `parameters` and `constants` sections: leaf values and their bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
+from graphrun.document.wording import did_you_mean, quote
+
+if TYPE_CHECKING:
+    from graphrun.document.marks import Path
+    from graphrun.document.problems import Problems
+
+KEYS = ("value", "lower", "upper")
+LATER_KEYS = ("shape", "init")
+
+
+class ParameterEntry(NamedTuple):
+    """A parameter's start and its bounds; a bound may be a number or broadcast to the value's shape."""
+
+    value: Value
+    lower: Value | None = None
+    upper: Value | None = None
+
+
+def read_parameters(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, ParameterEntry]:
+    """Return the parameters; one with a problem is left out, and its name is added to `broken`."""
+    result = {}
+    for name, value in raw.items():
+        entry = _read_parameter(("parameters", name), value, problems)
+        if entry is None:
+            broken.add(name)
+        else:
+            result[name] = entry
+    return result
+
+
+def read_constants(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Value]:
+    """Return the constants; one with a problem is left out, and its name is added to `broken`."""
+    result = {}
+    for name, value in raw.items():
+        if isinstance(value, dict) and "value" in value:
+            message = "a constant is a number or a nested list of numbers, not a mapping"
+            problems.add(("constants", name), message, suggestion="bounds are for 'parameters'")
+            broken.add(name)
+        elif check_value(("constants", name), value, problems) is None:
+            broken.add(name)
+        else:
+            result[name] = value
+    return result
+
+
+def check_value(path: Path, value: Any, problems: Problems, *, infinite: bool = False) -> Shape | None:
+    """Return the shape of a number or a nested list, or None after telling where it is neither."""
+    try:
+        return shape_of(value, infinite=infinite)
+    except NotANumberError as error:
+        problems.add((*path, *error.path), error.message, suggestion=error.suggestion)
+        return None
+
+
+def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry | None:
+    if not isinstance(raw, dict):
+        return None if check_value(path, raw, problems) is None else ParameterEntry(raw)
+    before = len(problems)
+    for key in raw:
+        if key in LATER_KEYS:
+            problems.add((*path, key), f"{key!r} of a parameter is not yet supported", key=True)
+        elif key not in KEYS:
+            suggestion = did_you_mean(key, KEYS)
+            problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    if "value" not in raw and len(problems) == before:
+        problems.add(path, "the parameter has no 'value'", key=True, suggestion="write {value: 1.0, lower: 0.0}")
+    shapes = {key: check_value((*path, key), raw[key], problems, infinite=key != "value") for key in KEYS if key in raw}
+    if len(problems) > before:
+        return None
+    entry = ParameterEntry(raw["value"], raw.get("lower"), raw.get("upper"))
+    for key in ("lower", "upper"):
+        shape, target = shapes.get(key), shapes["value"]
+        if shape is not None and target is not None and not _broadcasts(shape, target):
+            message = f"{key!r} of the shape {list(shape)} does not fit a value of the shape {list(target)}"
+            problems.add((*path, key), message)
+    if len(problems) == before:
+        _check_bounds(path, entry, problems)
+    return entry if len(problems) == before else None
+
+
+def _broadcasts(shape: Shape, target: Shape) -> bool:
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in pairs)
+
+
+def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None:
+    """Report crossed bounds, or the first element whose start is beyond them."""
+    value, lower, upper = entry
+    if lower is not None and upper is not None and _first_greater(lower, upper) is not None:
+        shown = f": {lower} > {upper}" if not isinstance(lower, list) and not isinstance(upper, list) else ""
+        problems.add((*path, "lower"), f"'lower' is above 'upper'{shown}")
+        return
+    for key, word, bound in (("lower", "below", lower), ("upper", "above", upper)):
+        if bound is None:
+            continue
+        index = _first_greater(bound, value) if key == "lower" else _first_greater(value, bound)
+        if index is not None:
+            start = value
+            for position in index:
+                start = start[position]  # type: ignore[index]
+            limit = "" if isinstance(bound, list) else f" {bound}"
+            problems.add((*path, "value", *index), f"the start {start} is {word} its {key} bound{limit}")
+
+
+def _first_greater(left: Value, right: Value) -> tuple[int, ...] | None:
+    """Return the index of the first element of `left` that is above that of `right`, broadcast, or None."""
+    if not isinstance(left, list) and not isinstance(right, list):
+        return () if left > right else None
+    # Imported here because NumPy takes longer to load than a file of scalars to be read.
+    import numpy as np
+
+    found = np.argwhere(np.asarray(left, dtype=float) > np.asarray(right, dtype=float))
+    return tuple(int(index) for index in found[0]) if len(found) else None

@@ -1,0 +1,92 @@
+"""The settings of node types and update rules: pydantic's errors about them in plain words and places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphrun.document.wording import describe, did_you_mean, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from graphrun.document.marks import Path
+    from graphrun.document.problems import Problems
+
+# What each kind of pydantic's errors says was expected; braces are filled from the error's context.
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "none_required": "null",
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of {ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of {le} or less",
+    "too_short": "at least {min_length} elements",
+    "too_long": "at most {max_length} elements",
+}
+
+
+def settings_problems(
+    problems: Problems, path: Path, error: ValidationError, *, owner: str, settings: Sequence[str], other: Sequence[str]
+) -> None:
+    """Add what pydantic found wrong with the settings in the mapping at `path`.
+
+    Args:
+        problems: where the problems are added.
+        path: the node, or the update rule, whose keys the settings are.
+        error: what validating the settings raised.
+        owner: the name of the node type or update rule.
+        settings: the names of its settings.
+        other: the keys that stand beside the settings, so that a misspelt one is recognized too.
+    """
+    by_key: dict[str, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        by_key.setdefault(str(details["loc"][0]) if details["loc"] else "", []).append(details)
+    for key, found in by_key.items():
+        kind, value = found[0]["type"], found[0]["input"]
+        if kind == "missing":
+            problems.add(path, f"{owner} needs the setting {key!r}", key=True)
+        elif kind == "extra_forbidden":
+            message = f"{owner} has no setting {quote(key)}"
+            suggestion = did_you_mean(key, [*settings, *other]) or _all_settings(settings)
+            problems.add((*path, key), message, suggestion=suggestion, key=True)
+        else:
+            # A union gives one error for each of its members, and each names one kind of value that would do.
+            expected = " or ".join(dict.fromkeys(map(_expected, found)))
+            literal = found[-1]["type"] == "literal_error" and isinstance(value, str)
+            suggestion = did_you_mean(value, _literals(found[-1])) if literal else None
+            message = f"{key!r} of {owner} takes {expected}, not {describe(value)}"
+            problems.add((*path, key, *_within(found)), message, suggestion=suggestion)
+
+
+def _expected(details: ErrorDetails) -> str:
+    words = EXPECTED.get(details["type"])
+    if words is None:
+        return f"another value ({details['msg']})"
+    return words.format_map(details.get("ctx", {}))
+
+
+def _literals(details: ErrorDetails) -> list[str]:
+    """Return the texts that a literal allows, which pydantic lists as "'a', 'b' or 'c'"."""
+    return str(details.get("ctx", {}).get("expected", "")).split("'")[1::2]
+
+
+def _within(found: list[ErrorDetails]) -> tuple[Any, ...]:
+    """Return the index of the one element that is wrong, if it is one."""
+    indices = {tuple(part for part in details["loc"][1:] if isinstance(part, int)) for details in found}
+    return indices.pop() if len(indices) == 1 else ()
+
+
+def _all_settings(settings: Sequence[str]) -> str:
+    return f"its settings are: {', '.join(settings)}" if settings else "it has no settings"

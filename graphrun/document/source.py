@@ -1,0 +1,122 @@
+"""A graph file's text, under the name its user gave it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+
+from graphrun.document.excerpt import describe_problem
+from graphrun.document.loader import Positions, locate
+from graphrun.document.marks import LINE_BREAK, START, Mark, Path, mark_at
+from graphrun.document.wording import nearest, quote
+from graphrun.errors import GraphFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# UTF-32's marks come first: the little-endian one begins with UTF-16's.
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class Source:
+    """The text of a file and the name that its user gave it; it tells where the value at a path of keys stands.
+
+    Positions are not kept while a file loads, for most files have no errors: asking for some reads the text again.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text.removeprefix("\ufeff")
+        self._positions: dict[Path, Positions | None] = {}
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Source:
+        """Read a file; raise GraphFileError when there is none or when it is not text in UTF-8 or UTF-16."""
+        name = os.fspath(path)
+        try:
+            data = FilePath(name).read_bytes()
+        except (OSError, ValueError) as error:
+            raise GraphFileError(_why_unreadable(name, error)) from None
+        return cls(name, _decode(name, data))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text, without their ends."""
+        return LINE_BREAK.split(self.text)
+
+    def mark(self, path: Path, *, key: bool = False) -> Mark:
+        """Return where the value at a path stands, or its key; for a path that is not in the file, its nearest parent.
+
+        Each call with a new path reads the text again: ask for many with `marks`.
+        """
+        return self.marks([path], key=key)[0]
+
+    def marks(self, paths: Iterable[Path], *, key: bool = False) -> list[Mark]:
+        """Return where the values at these paths stand, or their keys, in one reading of the text."""
+        paths = list(paths)
+        self.locate(paths)
+        return [self._mark(path, key=key) for path in paths]
+
+    def locate(self, paths: Iterable[Path]) -> None:
+        """Find all these paths in one reading of the text, so that `mark` knows them."""
+        wanted = {path[:length] for path in paths for length in range(len(path) + 1)}
+        if not wanted <= self._positions.keys():
+            self._positions.update(dict.fromkeys(wanted))
+            self._positions.update(locate(self.text, wanted))
+
+    def describe(self, path: Path, message: str, suggestion: str | None = None, *, key: bool = False) -> str:
+        """Return the text of one problem at a path: position, message, the line with a caret, the suggestion."""
+        return describe_problem(self.name, self.lines, self.mark(path, key=key), message, suggestion)
+
+    def _mark(self, path: Path, *, key: bool) -> Mark:
+        for length in range(len(path), -1, -1):
+            found = self._positions[path[:length]]
+            if found is not None:
+                return found.key if key else found.value
+        return START
+
+
+def _decode(name: str, data: bytes) -> str:
+    mark, encoding = next(((m, e) for m, e in BYTE_ORDER_MARKS if data.startswith(m)), (b"", "utf-8"))
+    shown = quote(name)[1:-1]
+    if encoding == "utf-32":
+        raise GraphFileError(f"{shown}:1:1: a file in UTF-32 is not supported (byte 0)\n  save it as UTF-8")
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[len(mark) : len(mark) + error.start].decode(encoding, errors="ignore")
+        line, column = mark_at(before, len(before))
+        message = f"byte {len(mark) + error.start} is not valid in {encoding[:6].upper()}"
+        raise GraphFileError(f"{shown}:{line}:{column}: {message}\n  save the file as UTF-8 text") from None
+    zero = text.find("\0")
+    if zero >= 0:
+        line, column = mark_at(text, zero)
+        offset = len(mark) + len(text[:zero].encode(encoding))
+        message = f"a NUL character (byte {offset}): this is no text, or UTF-16 without a byte order mark"
+        raise GraphFileError(f"{shown}:{line}:{column}: {message}\n  save the file as UTF-8 text")
+    return text
+
+
+def _why_unreadable(name: str, error: Exception) -> str:
+    """Say why a file cannot be read, and which one may have been meant."""
+    path, shown = FilePath(name), quote(name)[1:-1]
+    if isinstance(error, IsADirectoryError):
+        return f"{shown}: this is a folder, not a graph file"
+    if isinstance(error, FileNotFoundError):
+        folder = path.parent
+        if not folder.is_dir():
+            return f"{shown}: there is no such file: the folder {quote(str(folder))} does not exist"
+        meant = nearest(path.name, sorted(other.name for other in folder.iterdir() if other.is_file()))
+        hint = "" if meant is None else f"\n  did you mean {quote(str(folder / meant))}?"
+        return f"{shown}: there is no such file{hint}"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{shown}: the file cannot be read: {reason}"

@@ -1,0 +1,57 @@
+"""Words for messages: quoted texts, descriptions of values, the nearest right name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_QUOTE = 60
+
+# Above this number, only names that look alike from outside are compared: difflib takes about 10 microseconds a name.
+MOST_COMPARED = 2000
+
+
+def quote(text: str) -> str:
+    """Return a text in single quotes, cut when it is long, with nothing in it that could steer a terminal."""
+    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
+
+
+def describe(value: Any) -> str:
+    """Say what a value of the file is: "the text 'x'", "the number 5", "a list"."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        digits = str(value)
+        return f"the number {digits if len(digits) <= LONGEST_QUOTE else digits[: LONGEST_QUOTE - 1] + '…'}"
+    if isinstance(value, str):
+        return f"the text {quote(value)}"
+    return "a mapping" if isinstance(value, dict) else "a list"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate most like the word, or None when none is near; letter case counts less than letters."""
+    # Imported here because it is needed only when something is already wrong.
+    from difflib import get_close_matches
+
+    folded: dict[str, str] = {}
+    for candidate in candidates:
+        folded.setdefault(candidate.casefold(), candidate)
+    key = word.casefold()[:LONGEST_QUOTE]
+    if key in folded:
+        return folded[key]
+    names = list(folded)
+    if len(names) > MOST_COMPARED:
+        alike = [n for n in names if abs(len(n) - len(key)) < 3 and (n[:1] == key[:1] or n[-1:] == key[-1:])]
+        names = alike[:MOST_COMPARED]
+    matches = get_close_matches(key, names, n=1)
+    return folded[matches[0]] if matches else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return "did you mean 'name'?" for the candidate most like the word, or None when none is near."""
+    name = nearest(word, candidates)
+    return None if name is None else f"did you mean {quote(name)}?"

@@ -1,0 +1,83 @@
+"""Engines: each turns a plan into a program that holds the state of a run and advances it by k steps.
+
+The NumPy engine is the specification; every other one is tested against it on the same graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from graphrun.errors import RunError, UsageError
+from graphrun.plan import Array, Plan
+
+Stop = Callable[[float, float], str | None]
+"""A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""
+
+
+class NotFinite(RunError):
+    """The pass after a step gave a value or a derivative that is not finite; the program went back to before it.
+
+    Attributes:
+        parameters: the parameters' values at which it arose.
+    """
+
+    def __init__(self, parameters: Sequence[Array]) -> None:
+        super().__init__("a value or a derivative is not finite")
+        self.parameters = parameters
+
+
+class Program(Protocol):
+    """A plan made ready to run, with the state of the run: the forward and the backward pass are always up to date."""
+
+    step: int
+    """How many updates were made."""
+
+    def evaluate(self) -> None:
+        """Run the forward and the backward pass at the parameters as they are.
+
+        Raises:
+            NotFinite: the objective or a parameter's gradient is not finite.
+        """
+
+    def advance(self, count: int, stop: Stop | None = None) -> str | None:
+        """Make `count` steps, fewer if the stop rule gives a reason, which is returned.
+
+        A step updates every parameter at once and runs the forward and the backward pass at the new values.
+
+        Raises:
+            NotFinite: the pass after a step gave something not finite; that step is undone.
+        """
+
+    def gradient_norm(self) -> float:
+        """Return the Euclidean norm of the gradient of all parameters."""
+
+    def values(self, slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots, those that the loop leaves out included."""
+
+    def gradients(self, slots: Sequence[int]) -> list[Array]:
+        """Return the objective's derivatives by the values of some slots, 0 where it does not depend on one."""
+
+
+class Engine(Protocol):
+    """Makes programs of plans."""
+
+    name: str
+
+    def compile(self, plan: Plan) -> Program:
+        """Make a plan ready to run."""
+
+
+def get_engine(name: str) -> Engine:
+    """Return an engine by name; ``auto`` is the best one that is there.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
+    if name not in {"auto", "numpy"}:
+        raise UsageError(f"engine {name!r} is unknown; there are: auto, numpy")
+    from graphrun.engines.numpy import NumpyEngine
+
+    return NumpyEngine()
+
+

@@ -1,0 +1,147 @@
+"""A small graph's steps as one straight-line Python function, the way one would write the lesson by hand.
+
+The names in the text are made of slots, never of a graph file's words: v0 is a value, g0 its gradient, n and h are
+those of the next step, p0 a local derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphrun.plan import Batch, Plan
+
+Steps = Callable[[int, int, Any, Any, Any], tuple[int, Any, Any, Any]]
+"""Takes (count, step, values, gradients, states) of the parameters; returns how many steps were made, and the three.
+
+It ends before a step whose objective or gradients are not finite, so that the caller can look at that step closely.
+"""
+
+
+def compile_steps(plan: Plan) -> Steps:
+    """Compile the steps of a plan of float64 numbers."""
+    functions: dict[str, Any] = {"xp": np, "isfinite": math.isfinite, "rule": plan.rule.function}
+    functions |= {"minimum": np.minimum, "maximum": np.maximum}
+    text = _Writer(plan, functions).text()
+    exec(compile(text, "<straight-line steps>", "exec"), functions)  # noqa: S102 (the text is made of slots alone)
+    steps: Steps = functions["steps"]
+    return steps
+
+
+class _Writer:
+    """Writes the function, and gathers what it calls by name."""
+
+    def __init__(self, plan: Plan, functions: dict[str, Any]) -> None:
+        self.plan = plan
+        self.functions = functions
+        self.calls: dict[Any, int] = {}
+        self.given: set[int] = set()
+
+    def text(self) -> str:
+        """Return the source of the function ``steps``."""
+        plan = self.plan
+        parameters = range(plan.parameters)
+        states = [f"s{k}_{i}" for k in parameters for i in range(len(plan.rule.state))]
+        kept = [*(f"v{k}" for k in parameters), *(f"g{k}" for k in parameters), *states]
+        following = [f"n{k}" for k in parameters] + [f"h{k}" for k in parameters] + [f"t{s[1:]}" for s in states]
+        body = [*self.update(), *self.forward(), *self.backward()]
+        body += [f"h{k} = zero" for k in parameters if k not in self.given]
+        sums = " + ".join([f"n{plan.objective}", *(f"h{k}" for k in parameters)])
+        self.functions["zero"] = plan.dtype.type(0)
+        for slot in range(plan.parameters, len(plan.leaves)):
+            self.functions[f"n{slot}"] = plan.leaves[slot]
+        lines = [
+            "def steps(count, step, values, gradients, states):",
+            f"    {_tuple(kept[: plan.parameters])} = values",
+            f"    {_tuple(kept[plan.parameters : 2 * plan.parameters])} = gradients",
+            *([f"    {_tuple(states)} = states"] if states else []),
+            "    first = step",
+            "    for step in range(first + 1, first + count + 1):",
+            *(f"        {line}" for line in body),
+            f"        if not isfinite({sums}):",
+            "            step -= 1",
+            "            break",
+            f"        {_tuple(kept)} = {_tuple(following)}",
+            f"    return step - first, {_tuple(kept[: plan.parameters])}, "
+            f"{_tuple(kept[plan.parameters : 2 * plan.parameters])}, {_tuple(states)}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def update(self) -> list[str]:
+        """Write the update of every parameter."""
+        plan, rule = self.plan, self.plan.rule
+        settings = self.settings("rule", plan.rule_settings)
+        lines = []
+        for k in range(plan.parameters):
+            states = [f"s{k}_{i}" for i in range(len(rule.state))]
+            new = [f"n{k}", *(f"t{k}_{i}" for i in range(len(rule.state)))]
+            step = ["step"] if rule.takes_step else []
+            gradient = f"-g{k}" if plan.maximize else f"g{k}"
+            call = ", ".join(["xp", f"v{k}", gradient, *step, *states, *settings])
+            lines.append(f"{', '.join(new)} = rule({call})")
+            bounds = plan.bounds[k]
+            if bounds is not None:
+                self.functions[f"lower{k}"], self.functions[f"upper{k}"] = bounds
+                lines.append(f"n{k} = minimum(maximum(n{k}, lower{k}), upper{k})")
+        return lines
+
+    def forward(self) -> list[str]:
+        """Write the forward pass."""
+        return [
+            f"n{output} = {self.call(batch, 'f', [f'n{slot}' for slot in inputs])}"
+            for batch in self.plan.in_loop
+            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start)
+        ]
+
+    def backward(self) -> list[str]:
+        """Write the backward pass: each node gives to its inputs, what an input is given adds up."""
+        plan = self.plan
+        moving = set(range(plan.parameters)).union(*(range(batch.start, batch.stop) for batch in plan.in_loop))
+        self.given = {plan.objective or 0}
+        lines = [f"h{plan.objective} = one"]
+        self.functions["one"] = plan.dtype.type(1)
+        for batch in reversed(plan.in_loop):
+            silent = _without_derivative(batch, plan)
+            inputs_of = plan.inputs(batch).T.tolist()
+            for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
+                targets = [(k, slot) for k, slot in enumerate(inputs) if slot in moving and k not in silent]
+                if output not in self.given or not targets:
+                    continue
+                arguments = [f"n{output}", *(f"n{slot}" for slot in inputs)]
+                partials = [f"p{k}" for k in range(len(inputs))]
+                lines.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
+                for k, slot in targets:
+                    product = f"p{k}" if output == plan.objective else f"h{output} * p{k}"
+                    lines.append(f"h{slot} = h{slot} + {product}" if slot in self.given else f"h{slot} = {product}")
+                    self.given.add(slot)
+        return lines
+
+    def call(self, batch: Batch, prefix: str, arguments: list[str]) -> str:
+        """Write a call of one of a type's two functions."""
+        key = prefix, batch.type, batch.settings
+        name = f"{prefix}{self.calls.setdefault(key, len(self.calls))}"
+        self.functions[name] = batch.type.function if prefix == "f" else batch.type.derivative
+        call = f"{name}({', '.join(['xp', *arguments, *self.settings(name, batch.settings)])})"
+        return f"float64({call})" if prefix == "f" and batch.casts else call
+
+    def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
+        """Write settings as keyword arguments, whose values are names too."""
+        self.functions["float64"] = np.float64
+        for setting, value in settings:
+            self.functions[f"{owner}_{setting}"] = value
+        return [f"{setting}={owner}_{setting}" for setting, _ in settings]
+
+
+def _tuple(names: list[str]) -> str:
+    return f"({', '.join(names)},)" if names else "()"
+
+
+def _without_derivative(batch: Batch, plan: Plan) -> set[int]:
+    """Return the inputs that a type gives None for, found by asking it once."""
+    one = plan.dtype.type(1)
+    derivative = batch.type.derivative
+    partials = derivative(np, one, *[one] * batch.arity, **dict(batch.settings)) if derivative else ()
+    return {k for k, partial in enumerate(partials) if partial is None}

@@ -1,0 +1,58 @@
+"""The family of exceptions that graphrun raises for a user's mistakes.
+
+Every one of them carries the exit status that the command line ends with (section "command line" of the README).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphrun.result import Result
+
+
+class GraphrunError(Exception):
+    """Anything that graphrun reports without a traceback: catch this one to catch them all."""
+
+    exit_status = 2
+    located = False
+    """Whether the text begins with file, line and column."""
+
+
+class GraphFileError(GraphrunError):
+    """A graph file that cannot be used; the text lists every problem found in it, each with its position."""
+
+    located = True
+
+
+class UsageError(GraphrunError):
+    """A request that makes no sense: an unknown name, a negative number of steps, an engine that is not installed."""
+
+
+class ShapeError(GraphrunError):
+    """Inputs of a node whose shapes do not fit together."""
+
+    located = True
+
+
+class DeclarationError(GraphrunError, TypeError):
+    """A node type or an update rule that is declared wrongly (also a TypeError, for it is a mistake in Python code)."""
+
+
+class RunError(GraphrunError):
+    """A run or a check that failed after it began.
+
+    Attributes:
+        result: what the run has all the same, a `graphrun.Result`; None where it has nothing.
+    """
+
+    exit_status = 1
+    result: Result | None = None
+
+
+class PluginError(RunError):
+    """A plugin's function that raised, or returned something else than its declaration promises."""
+
+
+class NotFiniteError(RunError):
+    """A value or a derivative that is not finite; the text names where it arose and how it was reached."""

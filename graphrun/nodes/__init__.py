@@ -1,0 +1,51 @@
+"""The built-in node types, a module a family; each is registered through the hook that everybody's plugins use.
+
+A type is added by declaring it in the module of its family; there is no second place to name it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphrun.hookspecs import hookimpl
+from graphrun.nodes import (
+    activation,
+    arithmetic,
+    comparison,
+    exponential,
+    hyperbolic,
+    linear_algebra,
+    power,
+    reduction,
+    rounding,
+    selection,
+    shape,
+    special,
+    trigonometric,
+)
+from graphrun.nodetype import NodeType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAMILIES = (
+    arithmetic,
+    power,
+    exponential,
+    trigonometric,
+    hyperbolic,
+    rounding,
+    comparison,
+    selection,
+    activation,
+    special,
+    reduction,
+    linear_algebra,
+    shape,
+)
+
+
+@hookimpl
+def graphrun_node_types() -> Sequence[NodeType]:
+    """Return every type that a family declares, family by family in the order of declaration."""
+    return [value for family in FAMILIES for value in vars(family).values() if isinstance(value, NodeType)]

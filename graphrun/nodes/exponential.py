@@ -1,0 +1,100 @@
+"""Exponentials and logarithms."""
+
+from __future__ import annotations
+
+import math
+
+from graphrun.nodetype import elementwise
+
+LOG_2 = math.log(2)
+LOG_10 = math.log(10)
+
+
+@elementwise
+def exp(xp, x):
+    """Exponential: e^x."""
+    return xp.exp(x)
+
+
+@exp.local_derivatives
+def _(xp, y, x):
+    return (y,)
+
+
+@elementwise
+def exp2(xp, x):
+    """Power of two: 2^x."""
+    return 2.0**x
+
+
+@exp2.local_derivatives
+def _(xp, y, x):
+    return (LOG_2 * y,)
+
+
+@elementwise
+def expm1(xp, x):
+    """Exponential less one, exact near 0: e^x - 1."""
+    return xp.expm1(x)
+
+
+@expm1.local_derivatives
+def _(xp, y, x):
+    return (xp.exp(x),)
+
+
+@elementwise(domain={"x": "(0, inf)"})
+def log(xp, x):
+    """Natural logarithm of x."""
+    return xp.log(x)
+
+
+@log.local_derivatives
+def _(xp, y, x):
+    return (1 / x,)
+
+
+@elementwise(domain={"x": "(-1, inf)"})
+def log1p(xp, x):
+    """Natural logarithm of one more, exact near 0: log(1 + x)."""
+    return xp.log1p(x)
+
+
+@log1p.local_derivatives
+def _(xp, y, x):
+    return (1 / (1 + x),)
+
+
+@elementwise(domain={"x": "(0, inf)"})
+def log2(xp, x):
+    """Logarithm to base 2: log(x) / log(2)."""
+    return xp.log2(x)
+
+
+@log2.local_derivatives
+def _(xp, y, x):
+    return (1 / LOG_2 / x,)
+
+
+@elementwise(domain={"x": "(0, inf)"})
+def log10(xp, x):
+    """Logarithm to base 10: log(x) / log(10)."""
+    return xp.log10(x)
+
+
+@log10.local_derivatives
+def _(xp, y, x):
+    return (1 / LOG_10 / x,)
+
+
+@elementwise
+def logaddexp(xp, x, y):
+    """Logarithm of a sum of exponentials: log(e^x + e^y)."""
+    return xp.logaddexp(x, y)
+
+
+@logaddexp.local_derivatives
+def _(xp, z, x, y):
+    # Equal infinities have no difference; equal inputs share alike.
+    equal = xp.equal(x, y)
+    return xp.where(equal, 0.5, 1 / (1 + xp.exp(y - x))), xp.where(equal, 0.5, 1 / (1 + xp.exp(x - y)))

@@ -1,0 +1,81 @@
+"""Powers and roots."""
+
+from __future__ import annotations
+
+import math
+
+from graphrun.nodetype import Kink, elementwise
+
+
+@elementwise(domain={"x": "[0, inf)"}, kinks=[Kink({"x": 0, "y": 0}, (0, 0))])
+def pow_(xp, x, y):
+    """Power: x^y; of a negative x where y is whole."""
+    return x**y
+
+
+@pow_.local_derivatives
+def _(xp, z, x, y):
+    # Each mask holds where the other factor is infinite, or the logarithm of no use: x^0 = 1 for all x, and 0^y = 0.
+    return (
+        xp.where(xp.equal(y, 0), 0.0, y * x ** (y - 1)),
+        xp.where(xp.equal(x, 0) & (y >= 0), 0.0, z * xp.log(x)),
+    )
+
+
+@elementwise
+def square(xp, x):
+    """Square: x^2."""
+    return x * x
+
+
+@square.local_derivatives
+def _(xp, y, x):
+    return (2 * x,)
+
+
+@elementwise(domain={"x": "[0, inf)"}, kinks=[Kink({"x": 0}, (math.inf,))])
+def sqrt(xp, x):
+    """Square root: x^(1/2)."""
+    return xp.sqrt(x)
+
+
+@sqrt.local_derivatives
+def _(xp, y, x):
+    return (0.5 / y,)
+
+
+@elementwise(kinks=[Kink({"x": 0}, (math.inf,))])
+def cbrt(xp, x):
+    """Cube root, of negative numbers too: x^(1/3)."""
+    size = xp.abs(x)
+    root = size ** (1 / 3)
+    # 1/3 is no binary fraction, so the power misses by up to 60 units in the last place: one step of Newton's method.
+    return xp.sign(x) * xp.where((size > 0) & (size < math.inf), root - (root - size / (root * root)) / 3, root)
+
+
+@cbrt.local_derivatives
+def _(xp, y, x):
+    return (1 / (3 * y * y),)
+
+
+@elementwise(domain={"x": "(-inf, 0) | (0, inf)"})
+def reciprocal(xp, x):
+    """Reciprocal: 1 / x."""
+    return 1 / x
+
+
+@reciprocal.local_derivatives
+def _(xp, y, x):
+    return (-y * y,)
+
+
+@elementwise(kinks=[Kink({"x": 0, "y": 0}, (0, 0))])
+def hypot(xp, x, y):
+    """Length of the vector (x, y): (x^2 + y^2)^(1/2)."""
+    return xp.hypot(x, y)
+
+
+@hypot.local_derivatives
+def _(xp, z, x, y):
+    length = xp.where(xp.equal(z, 0), 1.0, z)
+    return x / length, y / length

@@ -1,0 +1,123 @@
+"""Special functions, made of the array API's: the error function and its complement.
+
+The approximations are W. J. Cody's, "Rational Chebyshev approximations for the error function", Mathematics of
+Computation 23 (1969), 631-637, with the coefficients of his subroutine CALERF (SPECFUN, netlib.org/specfun/erf).
+"""
+
+from __future__ import annotations
+
+import math
+
+from graphrun.nodetype import elementwise
+
+# Numerator and denominator of each region, from the highest power down.
+NEAR = 0.46875
+NEAR_ZERO = (
+    (
+        1.85777706184603153e-1,
+        3.16112374387056560e0,
+        1.13864154151050156e2,
+        3.77485237685302021e2,
+        3.20937758913846947e3,
+    ),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)
+TO_FOUR = (
+    (
+        2.15311535474403846e-8,
+        5.64188496988670089e-1,
+        8.88314979438837594e0,
+        6.61191906371416295e1,
+        2.98635138197400131e2,
+        8.81952221241769090e2,
+        1.71204761263407058e3,
+        2.05107837782607147e3,
+        1.23033935479799725e3,
+    ),
+    (
+        1.0,
+        1.57449261107098347e1,
+        1.17693950891312499e2,
+        5.37181101862009858e2,
+        1.62138957456669019e3,
+        3.29079923573345963e3,
+        4.36261909014324716e3,
+        3.43936767414372164e3,
+        1.23033935480374942e3,
+    ),
+)
+BEYOND_FOUR = (
+    (
+        1.63153871373020978e-2,
+        3.05326634961232344e-1,
+        3.60344899949804439e-1,
+        1.25781726111229246e-1,
+        1.60837851487422766e-2,
+        6.58749161529837803e-4,
+    ),
+    (
+        1.0,
+        2.56852019228982242e0,
+        1.87295284992346725e0,
+        5.27905102951428412e-1,
+        6.05183413124413191e-2,
+        2.33520497626869185e-3,
+    ),
+)
+
+
+def ratio(polynomials, x):
+    """Ratio of two polynomials of one degree, by Horner's rule."""
+    numerators, denominators = polynomials
+    numerator, denominator = 0.0 * x, 0.0 * x
+    for i in range(len(numerators)):
+        numerator = numerator * x + numerators[i]
+        denominator = denominator * x + denominators[i]
+    return numerator / denominator
+
+
+def error_function_near_zero(x):
+    """Erf of x from -0.46875 to 0.46875."""
+    return x * ratio(NEAR_ZERO, x * x)
+
+
+def scaled_tail(xp, size):
+    """Erfc of size above 0.46875."""
+    # Above 28 it is 0 in double precision, and its square would overflow; what is smaller is not used.
+    size = xp.minimum(xp.maximum(size, NEAR), 28.0)
+    # exp(-size^2) in two factors, as the rounding of the square would be magnified; the first square is exact.
+    coarse = xp.floor(size * 16) / 16
+    exponential = xp.exp(-coarse * coarse) * xp.exp(-(size - coarse) * (size + coarse))
+    inverse_square = 1 / (size * size)
+    beyond_four = (1 / math.sqrt(math.pi) - inverse_square * ratio(BEYOND_FOUR, inverse_square)) / size
+    return exponential * xp.where(size <= 4, ratio(TO_FOUR, size), beyond_four)
+
+
+def complementary_error_function(xp, x):
+    """Erfc, for use in other types: 1 - erf(x) with all its digits."""
+    size = xp.abs(x)
+    tail = scaled_tail(xp, size)
+    return xp.where(size <= NEAR, 1 - error_function_near_zero(x), xp.where(x > 0, tail, 2 - tail))
+
+
+@elementwise
+def erf(xp, x):
+    """Error function: 2 / pi^(1/2) times the integral of e^(-t^2) from 0 to x."""
+    size = xp.abs(x)
+    return xp.where(size <= NEAR, error_function_near_zero(x), xp.sign(x) * (1 - scaled_tail(xp, size)))
+
+
+@erf.local_derivatives
+def _(xp, y, x):
+    return (2 / math.sqrt(math.pi) * xp.exp(-x * x),)
+
+
+@elementwise
+def erfc(xp, x):
+    """Complement of the error function, with all its digits: 1 - erf(x)."""
+    return complementary_error_function(xp, x)
+
+
+@erfc.local_derivatives
+def _(xp, y, x):
+    return (-2 / math.sqrt(math.pi) * xp.exp(-x * x),)

@@ -1,0 +1,208 @@
+"""Declaring a node type: two pure functions, its forward function and its local derivatives.
+
+An elementwise type gives the partial derivative for each of its inputs, a tensor type the vector-Jacobian product.
+The engine owns the rest: the incoming gradient, the sum over several uses, broadcasting, arity and shape checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, overload
+
+from graphrun.declaration import Declaration, Function, Index
+from graphrun.domain import Domain
+from graphrun.errors import DeclarationError
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A place where a function has no single derivative, and the derivative that is taken there.
+
+    Attributes:
+        at: input name -> where it lies: a number, the name of another input or of a setting, or a function
+            ``(xp, *inputs, *, settings)`` that gives the nearest such place. Several entries hold together: a point.
+            A setting that is None has no such place.
+        derivatives: one entry an input: a number, the name of a setting, or ``...`` where this place is an ordinary
+            one for that input, or the formula of every other place holds here too.
+        label: how the place is printed; made from ``at`` when it can be, needed for a function.
+    """
+
+    at: Mapping[str, float | str | Function]
+    derivatives: Sequence[Any]
+    label: str = ""
+
+    def __str__(self) -> str:
+        place = self.label or ", ".join(f"{name} = {value}" for name, value in self.at.items())
+        shown = ("as elsewhere" if value is ... else str(value) for value in self.derivatives)
+        return f"at {place}: {', '.join(shown)}"
+
+
+@dataclass(frozen=True)
+class Example:
+    """Inputs and settings that a type can be tried with: each input a shape, or nested lists of numbers as ``values``.
+
+    Attributes:
+        shapes: the shape of each input; the checker draws the numbers within the type's domain.
+        settings: the settings as a graph file would give them.
+        values: the inputs themselves, where random numbers would not do.
+    """
+
+    shapes: Sequence[tuple[int, ...]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    values: Sequence[Any] = ()
+
+
+class NodeType(Declaration):
+    """A node type; made by the decorators `elementwise` and `tensor`.
+
+    Attributes:
+        derivative: the second function; None until it is declared, and then the type has no derivative at all.
+        domain: input name -> where the function is defined; an input not named there takes every real number.
+        kinks: where the derivative is a convention.
+        examples: what the checker tries the type with.
+    """
+
+    is_elementwise: bool
+    derivative_decorator: str
+
+    def __init__(
+        self,
+        function: Function,
+        name: str | None = None,
+        domain: Mapping[str, str] | None = None,
+        kinks: Sequence[Kink] = (),
+        examples: Sequence[Example] = (),
+    ) -> None:
+        super().__init__(function, name)
+        self.derivative: Function | None = None
+        self.kinks = tuple(kinks)
+        self.examples = tuple(examples)
+        self._domain = dict(domain or {})
+
+    @cached_property
+    def domain(self) -> dict[str, Domain]:
+        """The domain of each input that does not take every real number."""
+        return {name: Domain.parse(text) for name, text in self._domain.items()}
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs, in order."""
+        return tuple(parameter.name for parameter in self.positional)
+
+    @cached_property
+    def arity(self) -> tuple[int, int | None]:
+        """The smallest and the largest number of inputs; None where there is no largest."""
+        least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in self.positional)
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in self.positional)
+        return (max(least, 1), None) if variadic else (least, len(self.positional))
+
+    @cached_property
+    def index_inputs(self) -> frozenset[int]:
+        """The positions of the inputs that are annotated as `Index`."""
+        return frozenset(i for i, name in enumerate(self.inputs) if self.annotations.get(name) is Index)
+
+    def check_declaration(self) -> None:
+        """Read the whole declaration once, the second function's included."""
+        super().check_declaration()
+        for kind, names in (("domain", self._domain), ("kink", {name for kink in self.kinks for name in kink.at})):
+            for name in names:
+                if name not in self.inputs:
+                    raise DeclarationError(f"{self.name}: a {kind} is given for {name!r}, which is no input of it")
+        for kink in self.kinks:
+            given, wanted = len(kink.derivatives), len(self.positional)
+            if given != wanted:
+                raise DeclarationError(f"{self.name}: the kink {kink} gives {given} derivatives for {wanted} inputs")
+            named = [value for value in (*kink.at.values(), *kink.derivatives) if isinstance(value, str)]
+            for name in named:
+                if name not in {parameter.name for parameter in self.parameters}:
+                    raise DeclarationError(f"{self.name}: a kink names {name!r}, which is no input or setting of it")
+            if not kink.label and any(callable(place) for place in kink.at.values()):
+                raise DeclarationError(f"{self.name}: a kink whose place is a function needs a label")
+        _ = self.domain, self.arity, self.index_inputs
+        if self.derivative is None:
+            return
+        parameters = list(inspect.signature(self.derivative).parameters.values())
+        leading = 2 if self.is_elementwise else 3
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        if len(positional) != leading + len(self.positional):
+            before = "(xp, output, inputs...)" if self.is_elementwise else "(xp, gradient, output, inputs...)"
+            raise DeclarationError(
+                f"{self.name}: its {self.derivative_decorator} takes {before}, "
+                f"{leading + len(self.positional)} positional parameters, not {len(positional)}"
+            )
+        settings = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if settings != {p.name for p in self.keyword}:
+            names = ", ".join(p.name for p in self.keyword) or "none"
+            raise DeclarationError(
+                f"{self.name}: its {self.derivative_decorator} takes the same settings as the forward function: {names}"
+            )
+
+
+class Elementwise(NodeType):
+    """A type that works on each element alone and gives the partial derivative for each input."""
+
+    is_elementwise = True
+    derivative_decorator = "local_derivatives"
+
+    def local_derivatives(self, function: Function) -> Function:
+        """Declare ``(xp, output, *inputs, *, settings) -> tuple``: one partial derivative an input, None for none."""
+        self.derivative = function
+        return function
+
+
+class Tensor(NodeType):
+    """A type that works on whole arrays and gives the vector-Jacobian product."""
+
+    is_elementwise = False
+    derivative_decorator = "vjp"
+
+    def vjp(self, function: Function) -> Function:
+        """Declare ``(xp, gradient, output, *inputs, *, settings) -> tuple``: the gradient of each input, None for none.
+
+        An entry may be a function of no arguments, which is called only where that gradient is wanted.
+        """
+        self.derivative = function
+        return function
+
+
+@overload
+def elementwise(function: Function, /) -> Elementwise: ...
+@overload
+def elementwise(
+    *,
+    name: str | None = None,
+    domain: Mapping[str, str] | None = None,
+    kinks: Sequence[Kink] = (),
+    examples: Sequence[Example] = (),
+) -> Callable[[Function], Elementwise]: ...
+def elementwise(function: Function | None = None, /, **declared: Any) -> Any:
+    """Declare an elementwise node type by its forward function ``(xp, *inputs, *, settings) -> output``.
+
+    Args:
+        function: the forward function; its docstring's first line is the type's description.
+        declared: name (default the function's), domain (input -> intervals such as ``"(0, inf)"``), kinks, examples.
+    """
+    return Elementwise(function) if function else lambda function: Elementwise(function, **declared)
+
+
+@overload
+def tensor(function: Function, /) -> Tensor: ...
+@overload
+def tensor(
+    *,
+    name: str | None = None,
+    domain: Mapping[str, str] | None = None,
+    kinks: Sequence[Kink] = (),
+    examples: Sequence[Example] = (),
+) -> Callable[[Function], Tensor]: ...
+def tensor(function: Function | None = None, /, **declared: Any) -> Any:
+    """Declare a tensor node type by its forward function ``(xp, *inputs, *, settings) -> output``.
+
+    Args:
+        function: the forward function. It raises ValueError where shapes do not fit.
+        declared: as of `elementwise`.
+    """
+    return Tensor(function) if function else lambda function: Tensor(function, **declared)

@@ -1,0 +1,244 @@
+"""Graph → plan: an immutable schedule of integers, the one thing that engines read.
+
+Every value has a slot: leaves first, then the nodes. Nodes of one type, settings and shapes within one topological
+generation are a batch with neighbouring slots, so that an engine can run them as one array operation or one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.declaration import Settings
+from graphrun.graph import ComputationalGraph
+from graphrun.nodetype import NodeType
+from graphrun.shapes import Shape, Shapes, infer_shapes
+from graphrun.updaterule import UpdateRule
+
+Array = Any
+"""A float64 or float32 number or array, of whatever library the engine works with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Equal nodes that do not depend on each other.
+
+    Attributes:
+        start: the slot of the first node; the others follow.
+        count: the number of nodes.
+        operands: where in `Plan.operands` the slots of the inputs begin: all first inputs, then all second ones, ...
+        arity: the number of inputs of each node.
+        shape: the shape of each node's value.
+        casts: the forward function gives another dtype than the graph's (a comparison), so its result is cast.
+        needed: the objective depends on these nodes.
+        moving: these nodes depend on a parameter.
+    """
+
+    type: NodeType
+    settings: Settings
+    start: int
+    count: int
+    operands: int
+    arity: int
+    shape: Shape
+    casts: bool
+    needed: bool
+    moving: bool
+
+    @property
+    def stop(self) -> int:
+        """The slot after the last node's."""
+        return self.start + self.count
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to compute, in order, in integers.
+
+    Attributes:
+        names: the name of each slot's value; None for a number literal.
+        shapes: the shape of each slot's value.
+        dtype: the dtype of every value.
+        parameters: how many slots are parameters; they come first.
+        leaves: the values of the leaves' slots.
+        bounds: for each parameter its lower and upper bound, or None.
+        batches: the batches in topological order.
+        operands: the slots of all inputs, batch by batch.
+        objective: the slot of the objective, or None; `maximize` says which way.
+    """
+
+    names: Sequence[str | None]
+    shapes: Sequence[Shape]
+    dtype: np.dtype[Any]
+    parameters: int
+    leaves: Sequence[Array]
+    bounds: Sequence[tuple[Array, Array] | None]
+    batches: Sequence[Batch]
+    operands: NDArray[np.int32]
+    objective: int | None
+    maximize: bool
+    rule: UpdateRule
+    rule_settings: Settings
+
+    @cached_property
+    def slots(self) -> dict[str, int]:
+        """The slot of each named value."""
+        return {name: slot for slot, name in enumerate(self.names) if name is not None}
+
+    @cached_property
+    def in_loop(self) -> tuple[Batch, ...]:
+        """The batches that every step computes: those that lie between the parameters and the objective."""
+        return tuple(batch for batch in self.batches if batch.needed and batch.moving)
+
+    def inputs(self, batch: Batch) -> NDArray[np.int32]:
+        """Return the slots of a batch's inputs, shape (arity, count)."""
+        stop = batch.operands + batch.arity * batch.count
+        return self.operands[batch.operands : stop].reshape(batch.arity, batch.count)
+
+
+def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None) -> Plan:
+    """Schedule a graph.
+
+    Args:
+        graph: the graph.
+        dtype: float64 or float32; default the graph file's.
+
+    Raises:
+        ShapeError: shapes do not fit, or the objective is no scalar.
+        PluginError: a node type's function raises or breaks its declaration.
+    """
+    dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
+    leaves = [_leaf(value, dtype) for value in graph.leaves]
+    shapes = infer_shapes(graph, leaves)
+    generations = _generations(graph)
+    needed = _needed(graph)
+    moving = _moving(graph)
+    groups = _group(graph, shapes, generations, needed, moving)
+    first = len(leaves)
+
+    slots = list(range(first)) + [0] * len(graph.nodes)
+    placed = [number for group in groups.values() for number in group]
+    for slot, number in enumerate(placed, first):
+        slots[number] = slot
+
+    batches: list[Batch] = []
+    operands: list[int] = []
+    start = first
+    for group in groups.values():
+        number = group[0]
+        node = graph.nodes[number - first]
+        arity = len(node.inputs)
+        batches.append(
+            Batch(
+                type=node.type,
+                settings=node.settings,
+                start=start,
+                count=len(group),
+                operands=len(operands),
+                arity=arity,
+                shape=shapes.of[number],
+                casts=shapes.casts(node, number),
+                needed=needed[number],
+                moving=moving[number],
+            )
+        )
+        for position in range(arity):
+            operands.extend([slots[graph.nodes[number - first].inputs[position]] for number in group])
+        start += len(group)
+
+    return Plan(
+        names=graph.names[:first] + [graph.names[number] for number in placed],
+        shapes=shapes.of[:first] + [shapes.of[number] for number in placed],
+        dtype=dtype,
+        parameters=len(graph.parameters),
+        leaves=leaves,
+        bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
+        batches=batches,
+        operands=np.array(operands, dtype=np.int32),
+        objective=None if graph.objective is None else slots[graph.objective],
+        maximize=graph.maximize,
+        rule=graph.rule,
+        rule_settings=graph.rule_settings,
+    )
+
+
+def _leaf(value: Any, dtype: np.dtype[Any]) -> Array:
+    """Make a number a NumPy scalar and a nested list an array."""
+    return np.asarray(value, dtype=dtype)[()]
+
+
+def _bounds(parameter: Any, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:
+    if parameter.lower is None and parameter.upper is None:
+        return None
+    lower = -np.inf if parameter.lower is None else parameter.lower
+    upper = np.inf if parameter.upper is None else parameter.upper
+    return _leaf(lower, dtype), _leaf(upper, dtype)
+
+
+def _generations(graph: ComputationalGraph) -> list[int]:
+    """Return for each value the length of the longest path that leads to it from a leaf."""
+    first = len(graph.leaves)
+    generations = [0] * (first + len(graph.nodes))
+    for number in graph.order:
+        inputs = graph.nodes[number - first].inputs
+        generations[number] = 1 + max([generations[source] for source in inputs], default=0)
+    return generations
+
+
+def _needed(graph: ComputationalGraph) -> list[bool]:
+    """Return for each value whether the objective depends on it."""
+    first = len(graph.leaves)
+    needed = [False] * (first + len(graph.nodes))
+    if graph.objective is not None:
+        needed[graph.objective] = True
+    for number in reversed(graph.order):
+        if needed[number]:
+            for source in graph.nodes[number - first].inputs:
+                needed[source] = True
+    return needed
+
+
+def _moving(graph: ComputationalGraph) -> list[bool]:
+    """Return for each value whether it depends on a parameter."""
+    first = len(graph.leaves)
+    moving = [True] * len(graph.parameters) + [False] * (first - len(graph.parameters) + len(graph.nodes))
+    for number in graph.order:
+        for source in graph.nodes[number - first].inputs:
+            if moving[source]:
+                moving[number] = True
+                break
+    return moving
+
+
+def _group(
+    graph: ComputationalGraph, shapes: Shapes, generations: list[int], needed: list[bool], moving: list[bool]
+) -> dict[Any, list[int]]:
+    """Gather the numbers of equal nodes, generation by generation."""
+    first = len(graph.leaves)
+    # Sorted by generation, stably: a batch comes after everything that it reads, in the order of the file.
+    by_generation = sorted(graph.order, key=generations.__getitem__)
+    groups: dict[Any, list[int]] = {}
+    scalar = shapes.all_scalar
+    for number in by_generation:
+        node = graph.nodes[number - first]
+        key = (
+            generations[number],
+            node.type,
+            node.settings,
+            len(node.inputs),
+            needed[number],
+            moving[number],
+            # Only numbers are batched: an array is work enough for an operation of its own.
+            None if scalar or shapes.is_scalar(node, number) else number,
+        )
+        group = groups.get(key)
+        if group is None:
+            groups[key] = [number]
+        else:
+            group.append(number)
+    return groups

@@ -1,0 +1,223 @@
+"""Finding node types and update rules: built in, in installed distributions, in folders of loose files.
+
+A source is opened only when a name is asked for that no earlier source has, so a graph of built-in types imports no
+plugin. The order never decides differently: a name that is taken stays with the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from graphrun import hookspecs, nodes, updates
+from graphrun.declaration import Declaration
+from graphrun.errors import UsageError
+from graphrun.nodetype import NodeType
+from graphrun.updaterule import UpdateRule
+
+HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
+
+
+@dataclass
+class Plugin:
+    """One plugin, loaded or failed.
+
+    Attributes:
+        name: ``graphrun.nodes``, the entry point's name, or the file's path.
+        source: ``built-in``, ``distribution`` or ``folder``.
+        location: where it comes from: distribution and version, or folder.
+        seconds: how long loading took.
+        declarations: what it added.
+        error: why it failed; None where it did not.
+    """
+
+    name: str
+    source: str
+    location: str = ""
+    seconds: float = 0.0
+    declarations: list[Declaration] = field(default_factory=list)
+    error: str | None = None
+
+
+class Registry:
+    """The node types and update rules that a program can use, by name.
+
+    Args:
+        folders: folders of loose plugin files, as of ``--plugins``; they come before those of the nearest
+            ``pyproject.toml`` at or above the working folder (``[tool.graphrun] plugins``).
+
+    Raises:
+        UsageError: a folder does not exist, or that pyproject.toml cannot be read.
+    """
+
+    def __init__(self, folders: Sequence[str | Path] = ()) -> None:
+        self._manager = pluggy.PluginManager("graphrun")
+        self._manager.add_hookspecs(hookspecs)
+        self._folders = [Path(folder) for folder in folders]
+        for folder in self._folders:
+            if not folder.is_dir():
+                raise UsageError(f"--plugins {folder}: there is no such folder")
+        self._declared: dict[tuple[type[Declaration], str], tuple[Declaration, Plugin]] = {}
+        self._pending = iter((self._load_distributions, self._load_folders))
+        self.plugins: list[Plugin] = []
+        self._load_built_in()
+
+    def node_type(self, name: str) -> NodeType | None:
+        """Return the node type of that name, opening plugins until it is found."""
+        declared = self._find(NodeType, name)
+        return declared if isinstance(declared, NodeType) else None
+
+    def update_rule(self, name: str) -> UpdateRule | None:
+        """Return the update rule of that name, opening plugins until it is found."""
+        declared = self._find(UpdateRule, name)
+        return declared if isinstance(declared, UpdateRule) else None
+
+    def all(self, kind: type[Declaration]) -> dict[str, tuple[Declaration, Plugin]]:
+        """Return everything of one kind by name, with the plugin that each comes from."""
+        self.load()
+        return {name: entry for (declared, name), entry in self._declared.items() if declared is kind}
+
+    def load(self) -> list[Plugin]:
+        """Open every source; return all plugins, those that failed included."""
+        for load in self._pending:
+            load()
+        return self.plugins
+
+    @property
+    def failures(self) -> list[Plugin]:
+        """The plugins that failed so far."""
+        return [plugin for plugin in self.plugins if plugin.error is not None]
+
+    def _find(self, kind: type[Declaration], name: str) -> Declaration | None:
+        while (kind, name) not in self._declared:
+            load = next(self._pending, None)
+            if load is None:
+                return None
+            load()
+        return self._declared[kind, name][0]
+
+    def _load_built_in(self) -> None:
+        for module in (nodes, updates):
+            self._add(Plugin(module.__name__, "built-in", "graphrun"), lambda module=module: module)
+
+    def _load_distributions(self) -> None:
+        from importlib.metadata import entry_points
+
+        for entry in sorted(entry_points(group="graphrun"), key=lambda entry: entry.name):
+            location = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+            self._add(Plugin(entry.name, "distribution", location), entry.load)
+
+    def _load_folders(self) -> None:
+        for folder in [*self._folders, *project_folders()]:
+            if not folder.is_dir():
+                self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
+                continue
+            for file in sorted(folder.glob("*.py")):
+                if not file.name.startswith(("_", "test_")):
+                    self._add(Plugin(str(file), "folder", str(folder)), lambda file=file: import_file(file))
+
+    def _add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
+        """Load one plugin and take what it declares: all of it or, where anything fails, nothing."""
+        self.plugins.append(plugin)
+        start = time.perf_counter()
+        module: Any = None
+        try:
+            # What a plugin prints must not get between the lines of a result.
+            with contextlib.redirect_stdout(sys.stderr):
+                module = load()
+                self._manager.register(module, plugin.name)
+                self._manager.check_pending()
+                declared = list(self._declarations(module, check=plugin.source != "built-in"))
+            self._refuse_taken(declared)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 (SystemExit too: a plugin must not end the program)
+            plugin.error = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            if module is not None and self._manager.is_registered(module):
+                self._manager.unregister(module)
+        else:
+            plugin.declarations = [declaration for _, declaration in declared]
+            for kind, declaration in declared:
+                self._declared[kind, declaration.name] = declaration, plugin
+        plugin.seconds = time.perf_counter() - start
+
+    def _declarations(self, module: Any, *, check: bool) -> Iterator[tuple[type[Declaration], Declaration]]:
+        # Each plugin's own implementation, for one that raises would end pluggy's call for all of them.
+        for hook, kind in HOOKS.items():
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+                if implementation.plugin is not module:
+                    continue
+                for declaration in implementation.function():
+                    if not isinstance(declaration, kind):
+                        raise TypeError(f"{hook} returned {declaration!r}, which is no {kind.__name__}")
+                    if check:
+                        declaration.check_declaration()
+                    yield kind, declaration
+
+    def _refuse_taken(self, declared: Sequence[tuple[type[Declaration], Declaration]]) -> None:
+        seen: set[tuple[type[Declaration], str]] = set()
+        for kind, declaration in declared:
+            key = kind, declaration.name
+            if key in self._declared or key in seen:
+                owner = "it declares it twice" if key in seen else f"plugin {self._declared[key][1].name} has it already"
+                raise ValueError(f"the name {declaration.name!r} is taken: {owner}")
+            seen.add(key)
+
+
+def project_folders(start: Path | None = None) -> list[Path]:
+    """Return the plugin folders that the nearest ``pyproject.toml`` at or above the working folder names.
+
+    Raises:
+        UsageError: that file is no TOML, or ``[tool.graphrun] plugins`` is no list of strings.
+    """
+    import tomllib
+
+    working_folder = start or Path.cwd()
+    for folder in (working_folder, *working_folder.parents):
+        file = folder / "pyproject.toml"
+        if not file.is_file():
+            continue
+        try:
+            settings = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("graphrun", {})
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{file}: {error}") from None
+        names = settings.get("plugins", []) if isinstance(settings, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UsageError(f"{file}: [tool.graphrun] plugins is a list of folders")
+        return [_relative_to(working_folder, folder / name) for name in names]
+    return []
+
+
+def _relative_to(working_folder: Path, folder: Path) -> Path:
+    return folder.relative_to(working_folder) if folder.is_relative_to(working_folder) else folder
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a loose file as a module of its own name, leaving no compiled file beside it."""
+    stem = "".join(c if c.isalnum() else "_" for c in file.stem)
+    name = f"graphrun_plugin_{stem}"
+    while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):
+        name += "_"
+    specification = importlib.util.spec_from_file_location(name, file.absolute())
+    if specification is None or specification.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+    return module

@@ -1,0 +1,56 @@
+"""What a run gives: the final parameters, values and gradients, and the history of what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.errors import RunError
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective of a run: its name, ``maximize`` or ``minimize``, and its final value."""
+
+    name: str
+    direction: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a run.
+
+    Values and gradients belong to the final parameters. Numbers are Python floats, arrays are NumPy arrays.
+
+    Attributes:
+        graph: the name of the graph file.
+        steps: how many updates were made.
+        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite.
+        engine: the engine that ran it.
+        objective: the objective, or None for a graph that is only evaluated.
+        parameters: the final value of each parameter.
+        values: the value of each node.
+        gradients: the derivative of the objective by each parameter and node.
+        history: ``step`` and each recorded name, by column; row 0 is before any update.
+        error: why the run failed, or None.
+    """
+
+    graph: str
+    steps: int
+    stopped: str
+    engine: str
+    objective: Objective | None
+    parameters: dict[str, Any]
+    values: dict[str, Any]
+    gradients: dict[str, Any]
+    history: dict[str, NDArray[Any]]
+    error: RunError | None = None
+
+
+def plain(value: Any) -> Any:
+    """Make a NumPy number a Python float, and leave an array as it is."""
+    return float(value) if np.ndim(value) == 0 else value

@@ -1,0 +1,190 @@
+"""The step loop: rows, stop rules, events. It knows no engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphrun.diagnosis import diagnose, show
+from graphrun.engines import Engine, NotFinite, Program, Stop
+from graphrun.errors import NotFiniteError, RunError
+from graphrun.plan import Array, Plan
+from graphrun.result import Objective, Result, plain
+
+HISTORY_ROWS = 1000
+SECONDS_BETWEEN_LOOKS = 0.1
+"""How long an engine is left alone: after this time a run looks for Ctrl-C and shows its progress."""
+
+Row = Callable[[int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked for.
+
+    Attributes:
+        name: the name of the graph file.
+        steps: how many updates to make at most.
+        record: the slots whose values make the rows of the history.
+        every: the stride between rows; None for the smallest that keeps `HISTORY_ROWS` rows.
+        stop: the stop rule, or None.
+        on_row: called with each recorded row.
+        on_progress: called now and then with the number of steps made.
+        interrupted: asked now and then whether to end.
+    """
+
+    name: str
+    steps: int
+    record: Sequence[int]
+    every: int | None = None
+    stop: Stop | None = None
+    on_row: Row = lambda step, row: None
+    on_progress: Callable[[int], None] = lambda step: None
+    interrupted: Callable[[], bool] = lambda: False
+
+
+def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
+    """Run a plan.
+
+    Args:
+        plan: the plan.
+        engine: the engine to run it with.
+        options: what is asked for.
+
+    Returns:
+        The result; where the run failed, with its `error`, and everything as it was at the last finite step.
+    """
+    program = engine.compile(plan)
+    history = _History(plan, options)
+    error: RunError | None = None
+    try:
+        program.evaluate()
+        stopped = _loop(program, options, history)
+    except NotFinite as not_finite:
+        failed_step = program.step + (1 if history.steps else 0)
+        error = NotFiniteError(f"step {failed_step}: {diagnose(plan, not_finite.parameters)}")
+    except _RecordedNotFinite as not_finite:
+        error = NotFiniteError(str(not_finite))
+    if error is not None:
+        stopped = f"not finite: {error}"
+    history.finish(program)
+    return _result(plan, program, options, history, engine.name, stopped, error)
+
+
+def _loop(program: Program, options: RunOptions, history: _History) -> str:
+    """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
+    history.take(program)
+    objective = program.plan.objective
+    if options.stop is not None and objective is not None:
+        reason = options.stop(float(program.values([objective])[0]), program.gradient_norm())
+        if reason:
+            return reason
+    chunk = 1
+    while program.step < options.steps:
+        count = min(chunk, history.steps_to_next_row(program.step))
+        start = time.perf_counter()
+        reason = program.advance(count, options.stop)
+        seconds = max(time.perf_counter() - start, 1e-9)
+        chunk = max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds)))
+        history.take_if_due(program)
+        options.on_progress(program.step)
+        if reason:
+            return reason
+        if options.interrupted():
+            return "interrupted"
+    return "steps"
+
+
+class _RecordedNotFinite(Exception):
+    pass
+
+
+class _History:
+    """The rows recorded so far."""
+
+    def __init__(self, plan: Plan, options: RunOptions) -> None:
+        self._plan = plan
+        self._options = options
+        self._every = options.every or smallest_stride(options.steps)
+        self._names = [plan.names[slot] or "" for slot in options.record]
+        self._rows: list[list[Array]] = []
+        self.steps: list[int] = []
+
+    def steps_to_next_row(self, step: int) -> int:
+        return min(self._every - step % self._every, self._options.steps - step)
+
+    def take_if_due(self, program: Program) -> None:
+        if program.step % self._every == 0:
+            self.take(program)
+
+    def take(self, program: Program) -> None:
+        row = program.values(self._options.record)
+        self.steps.append(program.step)
+        self._rows.append(row)
+        self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
+        for name, value in zip(self._names, row, strict=True):
+            if not np.isfinite(value).all():
+                raise _RecordedNotFinite(f"step {program.step}: the recorded value of {name!r} is {show(value)}")
+
+    def finish(self, program: Program) -> None:
+        """Record the last row, be it due or not."""
+        if not self.steps or self.steps[-1] != program.step:
+            try:
+                self.take(program)
+            except _RecordedNotFinite:
+                pass
+
+    def columns(self) -> dict[str, Any]:
+        columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in self._names)
+        return {
+            "step": np.array(self.steps, dtype=np.int64),
+            **{name: np.array(column) for name, column in zip(self._names, columns, strict=True)},
+        }
+
+
+def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
+    """Return the smallest stride that keeps a history at so many rows, the first and the last row included."""
+    every = max(1, steps // rows)
+    while steps // every + 1 + (steps % every > 0) > rows:
+        every += 1
+    return every
+
+
+def _result(
+    plan: Plan, program: Program, options: RunOptions, history: _History, engine: str, stopped: str, error: RunError | None
+) -> Result:
+    named = [(slot, name) for slot, name in enumerate(plan.names) if name is not None]
+    parameters = [(slot, name) for slot, name in named if slot < plan.parameters]
+    nodes = [(slot, name) for slot, name in named if slot >= len(plan.leaves)]
+    values = dict(_by_name(program.values, nodes))
+    objective = None
+    gradients: dict[str, Any] = {}
+    if plan.objective is not None:
+        direction = "maximize" if plan.maximize else "minimize"
+        value = float(program.values([plan.objective])[0])
+        objective = Objective(plan.names[plan.objective] or "", direction, value)
+        gradients = dict(_by_name(program.gradients, parameters + nodes))
+    return Result(
+        graph=options.name,
+        steps=program.step,
+        stopped=stopped,
+        engine=engine,
+        objective=objective,
+        parameters=dict(_by_name(program.values, parameters)),
+        values=values,
+        gradients=gradients,
+        history=history.columns(),
+        error=error,
+    )
+
+
+def _by_name(
+    read: Callable[[Sequence[int]], list[Array]], named: Sequence[tuple[int, str]]
+) -> Iterator[tuple[str, Any]]:
+    values = read([slot for slot, _ in named])
+    for (_, name), value in zip(named, values, strict=True):
+        yield name, plain(value)

@@ -1,0 +1,197 @@
+"""The shape of every value, found by running the forward functions once on the leaves' own values.
+
+Running them also shows, before the first step, which declarations do not keep what they promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphrun.document import Path, Problems
+from graphrun.errors import GraphrunError, PluginError, ShapeError
+from graphrun.graph import ComputationalGraph, Node
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Shapes:
+    """Shapes by the number of the value.
+
+    Attributes:
+        of: the shape of each value.
+        all_scalar: every value is a number.
+        cast: the types and settings whose forward function gives another dtype than the graph's.
+    """
+
+    of: list[Shape]
+    all_scalar: bool
+    cast: set[Any] = field(default_factory=set)
+
+    def is_scalar(self, node: Node, number: int) -> bool:
+        """Whether a node and all its inputs are numbers."""
+        return not self.of[number] and not any(self.of[source] for source in node.inputs)
+
+    def casts(self, node: Node, number: int) -> bool:
+        """Whether the engine has to cast what a node's forward function gives."""
+        return (node.type, node.settings, self.is_scalar(node, number)) in self.cast
+
+
+def infer_shapes(graph: ComputationalGraph, leaves: Sequence[Any]) -> Shapes:
+    """Find the shape of every value.
+
+    Args:
+        graph: the graph.
+        leaves: the values of the leaves, of the graph's dtype.
+
+    Raises:
+        ShapeError: the shapes of a node's inputs do not fit, or the objective is no scalar.
+        PluginError: a function raises, or gives an output or derivatives that its declaration does not allow.
+    """
+    of = [np.shape(leaf) for leaf in leaves]
+    all_scalar = not any(of) and all(node.type.is_elementwise for node in graph.nodes)
+    shapes = Shapes(of + [()] * len(graph.nodes), all_scalar)
+    probe = _Probe(graph, shapes, leaves)
+    with np.errstate(all="ignore"):
+        if all_scalar:
+            probe.distinct_nodes()
+        else:
+            probe.every_node()
+    _check_objective(graph, shapes)
+    return shapes
+
+
+def _check_objective(graph: ComputationalGraph, shapes: Shapes) -> None:
+    if graph.objective is not None and shapes.of[graph.objective]:
+        name = graph.names[graph.objective]
+        key = "maximize" if graph.maximize else "minimize"
+        raise _shape_error(
+            graph,
+            (key,),
+            f"the objective is one number, and {name!r} has the shape {shapes.of[graph.objective]}",
+            f"reduce it by a node of type sum or mean: {{type: sum, inputs: [{name}]}}",
+        )
+
+
+def _shape_error(graph: ComputationalGraph, path: Path, message: str, suggestion: str | None = None) -> ShapeError:
+    problems = Problems(graph.document.source)
+    problems.add(path, message, suggestion=suggestion)
+    return ShapeError(str(problems))
+
+
+class _Probe:
+    """Runs the functions of a graph's nodes once and checks what they give."""
+
+    def __init__(self, graph: ComputationalGraph, shapes: Shapes, leaves: Sequence[Any]) -> None:
+        self.graph = graph
+        self.shapes = shapes
+        self.values: list[Any] = [*leaves, *[None] * len(graph.nodes)]
+        self.dtype = leaves[0].dtype if leaves else np.dtype(graph.document.dtype)
+        self.checked: set[Any] = set()
+
+    def distinct_nodes(self) -> None:
+        """Run one node of each type and settings, on ones: every shape is known to be ()."""
+        first = len(self.graph.leaves)
+        one = self.dtype.type(1)
+        for number, node in enumerate(self.graph.nodes, first):
+            if (node.type, node.settings, len(node.inputs)) not in self.checked:
+                self.checked.add((node.type, node.settings, len(node.inputs)))
+                self.run(number, node, [one] * len(node.inputs))
+
+    def every_node(self) -> None:
+        """Run every node on its inputs' values, in topological order."""
+        first = len(self.graph.leaves)
+        for number in self.graph.order:
+            node = self.graph.nodes[number - first]
+            self.values[number] = self.run(number, node, [self.values[source] for source in node.inputs])
+
+    def run(self, number: int, node: Node, inputs: list[Any]) -> Any:
+        """Run one node's functions, note its shape and return its value."""
+        settings = dict(node.settings)
+        given = [np.shape(value) for value in inputs]
+        if node.type.is_elementwise:
+            try:
+                expected = np.broadcast_shapes(*given)
+            except ValueError:
+                raise self.shape_error(number, node, given, "they do not broadcast") from None
+        output = self.guard(number, node, given, lambda: node.type.function(np, *inputs, **settings))
+        shape = np.shape(output)
+        if node.type.is_elementwise and shape != expected:
+            raise self.broken(number, node, given, f"its forward function gives the shape {shape}, not {expected}")
+        array = np.asarray(output)
+        if array.dtype.kind not in "fbiu":
+            raise self.broken(number, node, given, f"its forward function gives {array.dtype} values, not numbers")
+        value = array.astype(self.dtype)[()]
+        if array.dtype != self.dtype or not isinstance(output, np.generic | np.ndarray) or type(value) is not type(output):
+            self.shapes.cast.add((node.type, node.settings, not shape and not any(given)))
+        self.shapes.of[number] = shape
+        if node.type.derivative is not None:
+            self.check_derivatives(number, node, inputs, value)
+        return value
+
+    def check_derivatives(self, number: int, node: Node, inputs: list[Any], output: Any) -> None:
+        """Run a node's second function and check the number and the shapes of what it gives."""
+        given = [np.shape(value) for value in inputs]
+        derivative, settings = node.type.derivative, dict(node.settings)
+        assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
+        gradient = [] if node.type.is_elementwise else [np.ones_like(output)]
+        partials = self.guard(number, node, given, lambda: derivative(np, *gradient, output, *inputs, **settings))
+        what = node.type.derivative_decorator
+        if not isinstance(partials, tuple) or len(partials) != len(inputs):
+            count = f"{len(partials)} entries" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
+            raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}")
+        for name, partial, shape in zip(_input_names(node), partials, given, strict=True):
+            if partial is None or callable(partial):
+                continue
+            wanted = np.shape(output) if node.type.is_elementwise else shape
+            found = np.shape(partial)
+            if found != wanted and not (node.type.is_elementwise and _broadcasts(found, wanted)):
+                raise self.broken(
+                    number, node, given, f"its {what} gives the shape {found} for the input {name}, not {wanted}"
+                )
+
+    def guard(self, number: int, node: Node, given: list[Shape], call: Callable[[], Any]) -> Any:
+        """Call a function of a node type, and turn what it raises into an error that names the node."""
+        try:
+            return call()
+        except GraphrunError:
+            raise
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if isinstance(error, ValueError | IndexError) and not node.type.is_elementwise:
+                raise self.shape_error(number, node, given, str(error)) from error
+            raise self.broken(number, node, given, f"it raises {text}") from error
+
+    def shape_error(self, number: int, node: Node, given: list[Shape], reason: str) -> ShapeError:
+        """Make the error of inputs that do not fit."""
+        name = self.graph.names[number]
+        shown = ", ".join(f"{label} {shape}" for label, shape in zip(self.labels(node), given, strict=True))
+        message = f"node {name!r} of type {node.type.name} cannot take the shapes {shown}: {reason}"
+        return _shape_error(self.graph, ("nodes", str(name)), message)
+
+    def broken(self, number: int, node: Node, given: list[Shape], reason: str) -> PluginError:
+        """Make the error of a declaration that is not kept."""
+        name, shown = self.graph.names[number], ", ".join(map(str, given))
+        return PluginError(
+            f"node {name!r}: the type {node.type.name} ({node.type.file}), on inputs of the shapes {shown}: {reason}"
+        )
+
+    def labels(self, node: Node) -> list[str]:
+        """Return the names of a node's inputs, as the file writes them."""
+        return [self.graph.names[source] or str(self.graph.leaves[source]) for source in node.inputs]
+
+
+def _input_names(node: Node) -> list[str]:
+    names = list(node.type.inputs)
+    return names[: len(node.inputs)] + [f"{names[-1]}[{k}]" for k in range(len(names), len(node.inputs))]
+
+
+def _broadcasts(shape: Shape, wanted: Shape) -> bool:
+    try:
+        return np.broadcast_shapes(shape, wanted) == wanted
+    except ValueError:
+        return False

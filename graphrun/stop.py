@@ -1,0 +1,39 @@
+"""Stop rules: when a run ends before its number of steps."""
+
+from __future__ import annotations
+
+import math
+
+from graphrun.document import StopEntry
+
+
+class StopRule:
+    """Watches the objective and the norm of the gradient, row by row, and tells the reason to stop.
+
+    Args:
+        entry: the rules of the graph file. ``gradient_norm``: the norm is at most this. ``value``: the objective is at
+            least this (maximize) or at most this (minimize). ``change``: a step changed the objective by at most this.
+            ``patience``: so many steps in a row brought no better objective than the best before them.
+        maximize: the direction of the objective.
+    """
+
+    def __init__(self, entry: StopEntry, *, maximize: bool) -> None:
+        self._entry = entry
+        self._sign = -1.0 if maximize else 1.0
+        self._previous = math.nan
+        self._best = math.inf
+        self._since_best = 0
+
+    def __call__(self, objective: float, gradient_norm: float) -> str | None:
+        """Take one row in; return the name of the rule that is met, or None."""
+        entry, loss = self._entry, self._sign * objective
+        change, self._previous = abs(objective - self._previous), objective
+        self._since_best = 0 if loss < self._best else self._since_best + 1
+        self._best = min(self._best, loss)
+        met = {
+            "gradient_norm": entry.gradient_norm is not None and gradient_norm <= entry.gradient_norm,
+            "value": entry.value is not None and loss <= self._sign * entry.value,
+            "change": entry.change is not None and change <= entry.change,
+            "patience": entry.patience is not None and self._since_best >= entry.patience,
+        }
+        return next((name for name, is_met in met.items() if is_met), None)

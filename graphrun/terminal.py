@@ -1,0 +1,67 @@
+"""What a run needs of a terminal: Ctrl-C that ends it in order, and a progress bar for long work."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+SECONDS_BEFORE_PROGRESS = 1.0
+
+
+class Interruption:
+    """Inside it the first Ctrl-C only sets a flag, to be asked for between steps; the second one ends at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def __call__(self) -> bool:
+        """Whether somebody pressed Ctrl-C."""
+        return self.requested
+
+    def _request(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` steps are made: on a terminal, and only when the work takes longer than a second."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    import click
+
+    start = time.monotonic()
+    bar = click.progressbar(length=total, label="steps", show_pos=True, file=sys.stderr)
+    shown = False
+
+    def update(step: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - start > SECONDS_BEFORE_PROGRESS:
+            bar.__enter__()
+            shown = True
+        if shown:
+            bar.update(step - bar.pos)
+
+    try:
+        yield update
+    finally:
+        if shown:
+            bar.__exit__(None, None, None)

@@ -1,0 +1,51 @@
+"""Declaring an update rule: one pure function of value, gradient and state, which every engine runs inside its loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, overload
+
+from graphrun.declaration import Declaration, Function
+from graphrun.errors import DeclarationError
+
+
+class UpdateRule(Declaration):
+    """An update rule; made by the decorator `update_rule`.
+
+    The function is ``(xp, value, gradient, *state, *, settings)``. It minimizes: to maximize, the engine passes the
+    negative gradient. A state has the shape of the value and starts at zero; a positional parameter named ``step`` is
+    no state but the number of the step, counted from 1. A rule without state returns the new value, a rule with state
+    the tuple of the new value and every state in order.
+    """
+
+    @cached_property
+    def takes_step(self) -> bool:
+        """Whether the function has a parameter ``step``."""
+        return any(parameter.name == "step" for parameter in self.positional)
+
+    @cached_property
+    def state(self) -> tuple[str, ...]:
+        """The names of the states, in order."""
+        return tuple(p.name for p in self.positional[2:] if p.name != "step")
+
+    def check_declaration(self) -> None:
+        """Read the whole declaration once."""
+        super().check_declaration()
+        names = [parameter.name for parameter in self.positional]
+        if names[:2] != ["value", "gradient"] or ("step" in names and names[2] != "step"):
+            raise DeclarationError(f"{self.name}: an update rule is (xp, value, gradient, [step,] *state, *, settings)")
+
+
+@overload
+def update_rule(function: Function, /) -> UpdateRule: ...
+@overload
+def update_rule(*, name: str | None = None) -> Callable[[Function], UpdateRule]: ...
+def update_rule(function: Function | None = None, /, *, name: str | None = None) -> Any:
+    """Declare an update rule by its function ``(xp, value, gradient, [step,] *state, *, settings)``.
+
+    Args:
+        function: the function; its docstring's first line is the rule's description.
+        name: the rule's name, default the function's.
+    """
+    return UpdateRule(function) if function else lambda function: UpdateRule(function, name)
