@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.document import loader
 from graphrun.document.header import read_header
-from graphrun.document.names import under_names
+from graphrun.document.models import Header
+from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems
@@ -90,6 +91,8 @@ def _document(source: Source) -> Document:
         name: _section(name, data.pop(name, {}), problems, broken) for name in ("parameters", "constants", "nodes")
     }
     update = _read_update(data.pop("update"), problems) if "update" in data else None
+    for key in data.keys() - Header.model_fields.keys():
+        broken.update(_unread_names(data[key]))
     header = read_header(data, problems)
     return Document(
         source=source,
@@ -120,6 +123,14 @@ def _add_wrong_top(data: Any, problems: Problems) -> None:
     glued = isinstance(data, str) and ":" in data
     suggestion = "a ':' needs a space after it" if glued else "write 'nodes:' and below it the nodes, indented"
     problems.add((), f"a graph file is a mapping of sections, not {describe(data)}", suggestion=suggestion)
+
+
+def _unread_names(raw: Any) -> Iterator[str]:
+    """Yield the names in sections that are unknown or not yet supported, where a misspelt section declares them."""
+    if isinstance(raw, dict):
+        for key, value in raw.items():
+            yield normalize(key)
+            yield from _unread_names(value)
 
 
 def _section(name: str, raw: Any, problems: Problems, broken: set[str]) -> dict[str, Any]:

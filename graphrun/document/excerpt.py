@@ -24,7 +24,7 @@ def excerpt(lines: Sequence[str], mark: Mark) -> list[str]:
     start = min(len(line) - len(line.lstrip()), column)
     end = len(line)
     # Cut by characters before anything is measured: the line may be the whole of a file of 20 MB.
-    if column - start > BEFORE_CARET:
+    if end - start > WIDEST and column - start > BEFORE_CARET:
         start = column - BEFORE_CARET
     end = min(end, max(start + WIDEST, column + 1))
     before, rest = "".join(map(_shown, line[start:column])), "".join(map(_shown, line[column:end]))

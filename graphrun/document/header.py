@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -54,8 +55,9 @@ def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None
     names = tuple(str(part) for part in path if not isinstance(part, int))
     if details["type"] == "extra_forbidden":
         known = [*MODELS[names[:-1]].model_fields, *(OTHER_KEYS if len(names) == 1 else ())]
-        message, suggestion = f"unknown key {quote(names[-1])}", did_you_mean(names[-1], known)
-        problems.add(path, message, suggestion=suggestion, key=True)
+        # Not computed here: only 20 problems are shown, and there may be as many as keys.
+        suggestion = partial(did_you_mean, names[-1], known)
+        problems.add(path, f"unknown key {quote(names[-1])}", suggestion=suggestion, key=True)
         return
     field = MODELS[names[:-1]].model_fields[names[-1]] if names[:-1] in MODELS else None
     if isinstance(path[-1], int):

@@ -47,7 +47,7 @@ def why_no_name(name: str) -> tuple[str, str | None]:
         return message, f"a ':' needs a space after it: {quote(f'{key}: {value}')[1:-1]}"
     similar = re.sub(r"\W+", "_", name).strip("_")
     similar = similar if is_name(similar) else f"_{similar}"
-    return message, f"write {quote(similar)[1:-1]}" if is_name(similar) else None
+    return message, f"write {quote(similar)[1:-1]}" if is_name(similar) and similar.strip("_") else None
 
 
 def under_names(section: str, raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Any]:
@@ -60,9 +60,7 @@ def under_names(section: str, raw: dict[str, Any], problems: Problems, broken: s
             problems.add((section, key), message, suggestion=suggestion, key=True)
             broken.add(name)
         elif name in result:
-            message = (
-                f"the name {quote(name)} stands twice: {quote(key)} is the same name in Unicode's normal form NFKC"
-            )
+            message = f"the name {quote(name)} stands twice: Unicode's normal form NFKC makes two keys one name"
             problems.add((section, key), message, key=True)
         else:
             result[name] = value

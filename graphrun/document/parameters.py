@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
@@ -67,7 +68,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
         if key in LATER_KEYS:
             problems.add((*path, key), f"{key!r} of a parameter is not yet supported", key=True)
         elif key not in KEYS:
-            suggestion = did_you_mean(key, KEYS)
+            suggestion = partial(did_you_mean, key, KEYS)
             problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
     if "value" not in raw and len(problems) == before:
         problems.add(path, "the parameter has no 'value'", key=True, suggestion="write {value: 1.0, lower: 0.0}")

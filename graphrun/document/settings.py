@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from graphrun.document.wording import describe, did_you_mean, quote
 
@@ -49,25 +50,30 @@ def settings_problems(
         owner: the name of the node type or update rule.
         settings: the names of its settings.
         other: the keys that stand beside the settings, so that a misspelt one is recognized too.
+
     """
     by_key: dict[str, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         by_key.setdefault(str(details["loc"][0]) if details["loc"] else "", []).append(details)
     for key, found in by_key.items():
-        kind, value = found[0]["type"], found[0]["input"]
+        kind = found[0]["type"]
         if kind == "missing":
             problems.add(path, f"{owner} needs the setting {key!r}", key=True)
         elif kind == "extra_forbidden":
             message = f"{owner} has no setting {quote(key)}"
-            suggestion = did_you_mean(key, [*settings, *other]) or _all_settings(settings)
+            suggestion = partial(_near_setting, key, settings, other)
             problems.add((*path, key), message, suggestion=suggestion, key=True)
         else:
-            # A union gives one error for each of its members, and each names one kind of value that would do.
-            expected = " or ".join(dict.fromkeys(map(_expected, found)))
-            literal = found[-1]["type"] == "literal_error" and isinstance(value, str)
-            suggestion = did_you_mean(value, _literals(found[-1])) if literal else None
+            # A union gives one error for each of its members: those about an element know best what was meant, and
+            # each names one kind of value that would do.
+            index = max(map(_index, found), key=len)
+            deepest = [details for details in found if _index(details) == index]
+            value = deepest[0]["input"]
+            expected = " or ".join(dict.fromkeys(map(_expected, deepest)))
+            literal = deepest[-1]["type"] == "literal_error" and isinstance(value, str)
+            near = did_you_mean(value, _literals(deepest[-1])) if literal else None
             message = f"{key!r} of {owner} takes {expected}, not {describe(value)}"
-            problems.add((*path, key, *_within(found)), message, suggestion=suggestion)
+            problems.add((*path, key, *index), message, suggestion=near)
 
 
 def _expected(details: ErrorDetails) -> str:
@@ -82,11 +88,13 @@ def _literals(details: ErrorDetails) -> list[str]:
     return str(details.get("ctx", {}).get("expected", "")).split("'")[1::2]
 
 
-def _within(found: list[ErrorDetails]) -> tuple[Any, ...]:
-    """Return the index of the one element that is wrong, if it is one."""
-    indices = {tuple(part for part in details["loc"][1:] if isinstance(part, int)) for details in found}
-    return indices.pop() if len(indices) == 1 else ()
+def _index(details: ErrorDetails) -> tuple[int, ...]:
+    """Return the indices that lead from a setting to the element that is wrong."""
+    return tuple(part for part in details["loc"][1:] if isinstance(part, int))
 
 
-def _all_settings(settings: Sequence[str]) -> str:
+def _near_setting(key: str, settings: Sequence[str], other: Sequence[str]) -> str:
+    near = did_you_mean(key, [*settings, *other])
+    if near is not None:
+        return near
     return f"its settings are: {', '.join(settings)}" if settings else "it has no settings"

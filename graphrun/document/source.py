@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
-from graphrun.document.excerpt import describe_problem
+from graphrun.document.excerpt import describe_problem, printable
 from graphrun.document.loader import Positions, locate
 from graphrun.document.marks import LINE_BREAK, START, Mark, Path, mark_at
-from graphrun.document.wording import nearest, quote
+from graphrun.document.wording import nearest
 from graphrun.errors import GraphFileError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Source:
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.text = text.removeprefix("\ufeff")
+        # All of them, for libyaml would pass over one more and count its columns from there.
+        self.text = text.lstrip("\ufeff")
         self._positions: dict[Path, Positions | None] = {}
 
     @classmethod
@@ -87,7 +88,7 @@ class Source:
 
 def _decode(name: str, data: bytes) -> str:
     mark, encoding = next(((m, e) for m, e in BYTE_ORDER_MARKS if data.startswith(m)), (b"", "utf-8"))
-    shown = quote(name)[1:-1]
+    shown = printable(name)
     if encoding == "utf-32":
         raise GraphFileError(f"{shown}:1:1: a file in UTF-32 is not supported (byte 0)\n  save it as UTF-8")
     try:
@@ -108,15 +109,15 @@ def _decode(name: str, data: bytes) -> str:
 
 def _why_unreadable(name: str, error: Exception) -> str:
     """Say why a file cannot be read, and which one may have been meant."""
-    path, shown = FilePath(name), quote(name)[1:-1]
+    path, shown = FilePath(name), printable(name)
     if isinstance(error, IsADirectoryError):
         return f"{shown}: this is a folder, not a graph file"
     if isinstance(error, FileNotFoundError):
         folder = path.parent
         if not folder.is_dir():
-            return f"{shown}: there is no such file: the folder {quote(str(folder))} does not exist"
+            return f"{shown}: there is no such file: the folder '{printable(str(folder))}' does not exist"
         meant = nearest(path.name, sorted(other.name for other in folder.iterdir() if other.is_file()))
-        hint = "" if meant is None else f"\n  did you mean {quote(str(folder / meant))}?"
+        hint = "" if meant is None else f"\n  did you mean '{printable(str(folder / meant))}'?"
         return f"{shown}: there is no such file{hint}"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{shown}: the file cannot be read: {reason}"

@@ -38,6 +38,9 @@ class _Explanation:
         lines = LINE_BREAK.split(text)
         self.words = f"{error.context or ''}: {error.problem or ''}"
         self.here = Mark(problem.line + 1, problem.column + 1)
+        if problem.index >= len(text.rstrip()):
+            # What is missing at the end is missing after the last thing there is.
+            self.here = mark_at(text, len(text.rstrip()))
         self.begin = Mark(begin.line + 1, begin.column + 1)
         self.line = lines[problem.line] if problem.line < len(lines) else ""
         self.above = lines[problem.line - 1] if problem.line else ""

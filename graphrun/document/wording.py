@@ -35,6 +35,8 @@ def describe(value: Any) -> str:
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most like the word, or None when none is near; letter case counts less than letters."""
     # Imported here because it is needed only when something is already wrong.
+    import heapq
+    import operator
     from difflib import get_close_matches
 
     folded: dict[str, str] = {}
@@ -46,7 +48,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     names = list(folded)
     if len(names) > MOST_COMPARED:
         alike = [n for n in names if abs(len(n) - len(key)) < 3 and (n[:1] == key[:1] or n[-1:] == key[-1:])]
-        names = alike[:MOST_COMPARED]
+        # Most misspellings leave the beginning alone.
+        names = heapq.nsmallest(MOST_COMPARED, alike, key=lambda n: -sum(map(operator.eq, n, key)))
     matches = get_close_matches(key, names, n=1)
     return folded[matches[0]] if matches else None
 

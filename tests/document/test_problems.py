@@ -1,0 +1,81 @@
+"""How problems are shown: order, limits, carets, escapes, near names."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphrun.document import Mark, Problems, Source, did_you_mean, nearest
+from graphrun.errors import GraphFileError
+
+
+def test_problems_stand_in_the_order_of_the_file() -> None:
+    """Whatever the order in which they were found."""
+    problems = Problems(Source("g.yaml", "a: 1\nb: [x, y]\n"))
+    assert not problems
+    problems.raise_if_any()
+    problems.add(("b", 1), "second", suggestion="do")
+    problems.add(("b",), "key", key=True)
+    problems.add_at(Mark(1, 4), "first", suggestion=lambda: None)
+    assert len(problems) == 3
+    expected = (
+        "g.yaml:1:4: first\n    a: 1\n       ^\n"
+        "g.yaml:2:1: key\n    b: [x, y]\n    ^\n"
+        "g.yaml:2:8: second\n    b: [x, y]\n           ^\n  do"
+    )
+    with pytest.raises(GraphFileError) as caught:
+        problems.raise_if_any()
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(("count", "end"), [(20, "^"), (21, "and 1 more problem"), (1020, "and 1,000 more problems")])
+def test_twenty_problems_are_shown(count: int, end: str) -> None:
+    """The rest is counted, and suggestions are made only for those that are shown."""
+    asked = []
+    problems = Problems(Source("g.yaml", "\n".join(f"k{i}: 1" for i in range(count))))
+    for index in reversed(range(count)):
+        problems.add((f"k{index}",), "wrong", suggestion=lambda index=index: asked.append(index))
+    text = str(problems)
+    assert text.splitlines()[-1].strip() == end
+    assert text.count("wrong") == 20
+    assert asked == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "shown", "caret"),
+    [
+        ("    a: x", 8, "a: x", 3),
+        ("\t\ta: x", 6, "a: x", 3),
+        ("\ta: x", 1, " a: x", 0),
+        ("a:\tx", 4, "a: x", 3),
+        ("日本: x", 5, "日本: x", 6),
+        ("e\u0301: x", 5, "e\u0301: x", 3),
+        ("a\x1b: x", 5, "a\\x1b: x", 7),
+        ("a\u202e: x", 5, "a\\u202e: x", 9),
+        ("a: x", 9, "a: x", 4),
+        ("a" * 200, 1, "a" * 76 + "…", 0),
+        ("a" * 200, 200, "…" + "a" * 51, 51),
+        ("a" * 200, 100, "…" + "a" * 76 + "…", 51),
+    ],
+)
+def test_the_caret_stands_under_its_character(line: str, column: int, shown: str, caret: int) -> None:
+    """Also after tabs, wide and combining characters and escapes, and in a line that is cut."""
+    problems = Problems(Source("g.yaml", line))
+    problems.add_at(Mark(1, column), "wrong")
+    assert str(problems) == f"g.yaml:1:{column}: wrong\n    {shown}\n    {' ' * caret}^"
+
+
+@pytest.mark.parametrize(
+    ("word", "candidates", "expected"),
+    [
+        ("ad", ["subtract", "add"], "add"),
+        ("ADD", ["odd", "add"], "add"),
+        ("add", ["ADD"], "ADD"),
+        ("x", ["y", "z"], None),
+        ("x", [], None),
+        ("n99999x", [f"n{i}" for i in range(100_000)], "n99999"),
+    ],
+)
+def test_the_nearest_name(word: str, candidates: list[str], expected: str | None) -> None:
+    """Letter case counts little, and among very many names the search stays short."""
+    assert nearest(word, candidates) == expected
+    assert did_you_mean(word, candidates) == (None if expected is None else f"did you mean '{expected}'?")

@@ -1,0 +1,241 @@
+"""Random graphs over all elementwise types: values and gradients against PyTorch in float64."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import graphrun
+from graphrun import nodes
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import BatchProgram, NodeProgram, StraightLineProgram
+
+torch = pytest.importorskip("torch", reason="the oracle is PyTorch: pip install torch")
+F = torch.nn.functional
+
+
+def truth(function):
+    """Give a comparison of PyTorch's as 0 and 1."""
+    return lambda *inputs: function(*inputs).to(torch.float64)
+
+
+ORACLE = {
+    "add": torch.add,
+    "subtract": torch.subtract,
+    "multiply": torch.multiply,
+    "divide": torch.divide,
+    "pow": torch.pow,
+    "remainder": torch.remainder,
+    "negative": torch.negative,
+    "abs": torch.abs,
+    "square": torch.square,
+    "sqrt": torch.sqrt,
+    "cbrt": lambda x: torch.sign(x) * torch.abs(x) ** (1 / 3),
+    "reciprocal": torch.reciprocal,
+    "sign": torch.sign,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "round": torch.round,
+    "exp": torch.exp,
+    "exp2": torch.exp2,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "log2": torch.log2,
+    "log10": torch.log10,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "atan2": torch.atan2,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "asinh": torch.asinh,
+    "acosh": torch.acosh,
+    "atanh": torch.atanh,
+    "hypot": torch.hypot,
+    "logaddexp": torch.logaddexp,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "clip": torch.clone,
+    "where": lambda c, x, y: torch.where(c != 0, x, y),
+    "identity": torch.clone,
+    "equal": truth(torch.eq),
+    "not_equal": truth(torch.ne),
+    "less": truth(torch.less),
+    "less_equal": truth(torch.less_equal),
+    "greater": truth(torch.greater),
+    "greater_equal": truth(torch.greater_equal),
+    "logical_and": truth(torch.logical_and),
+    "logical_or": truth(torch.logical_or),
+    "logical_xor": truth(torch.logical_xor),
+    "logical_not": truth(torch.logical_not),
+    "sigmoid": torch.sigmoid,
+    "log_sigmoid": F.logsigmoid,
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": F.selu,
+    "celu": F.celu,
+    "gelu": F.gelu,
+    # PyTorch's softplus is the identity above a threshold; logaddexp is the formula itself.
+    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    "softsign": F.softsign,
+    "silu": F.silu,
+    "mish": lambda x: x * torch.tanh(torch.logaddexp(x, torch.zeros_like(x))),
+    # PyTorch takes 1/6 in float32 in its backward pass.
+    "hard_sigmoid": lambda x: torch.clamp(x / 6 + 0.5, 0, 1),
+    "hard_tanh": F.hardtanh,
+    "erf": torch.erf,
+    "erfc": torch.erfc,
+    "stop_gradient": torch.detach,
+}
+
+TYPES = {declared.name: declared for declared in nodes.graphrun_node_types() if declared.is_elementwise}
+ARITY = {name: declared.arity[0] for name, declared in TYPES.items()}
+
+
+def test_the_oracle_knows_every_elementwise_type():
+    """A new built-in type has to be added to the oracle."""
+    assert set(TYPES) == set(ORACLE)
+
+
+@st.composite
+def graphs(draw, shapes=st.just(())):
+    """Draw a graph file as plain data: parameters, constants, and nodes whose inputs come before them."""
+    number = st.floats(-3, 3, allow_nan=False).map(lambda x: round(x, 3))
+    leaves = [f"x{k}" for k in range(draw(st.integers(1, 4)))]
+
+    def value():
+        shape = draw(shapes)
+        return np.array(draw(st.lists(number, min_size=math.prod(shape), max_size=math.prod(shape)))).reshape(shape)
+
+    parameters = {name: value().tolist() for name in leaves}
+    constants = {"k": value().tolist()}
+    names = [*leaves, "k"]
+    nodes = {}
+    for position in range(draw(st.integers(1, 12))):
+        kind = draw(st.sampled_from(sorted(TYPES)))
+        # Mostly the newest values, so that graphs grow deep, and repeated inputs now and then.
+        source = st.one_of(st.sampled_from(names[-3:]), st.sampled_from(names), number)
+        inputs = [draw(source) for _ in range(ARITY[kind])]
+        if not any(isinstance(name, str) for name in inputs):
+            inputs[0] = names[-1]
+        nodes[f"n{position}"] = {"type": kind, "inputs": inputs}
+        names.append(f"n{position}")
+    nodes["total"] = {"type": "sum", "inputs": [names[-1]]}
+    return {"parameters": parameters, "constants": constants, "nodes": nodes, "maximize": "total"}
+
+
+def evaluate_by_torch(data):
+    """Return PyTorch's values and gradients of a graph, as NumPy arrays by name."""
+    leaves = {**data["parameters"], **data["constants"]}
+    values = {name: torch.tensor(leaf, dtype=torch.float64, requires_grad=True) for name, leaf in leaves.items()}
+    for name, node in data["nodes"].items():
+        inputs = [
+            values[source] if isinstance(source, str) else torch.tensor(source, dtype=torch.float64)
+            for source in node["inputs"]
+        ]
+        values[name] = torch.sum(*inputs) if node["type"] == "sum" else ORACLE[node["type"]](*inputs)
+        # What PyTorch gives no gradient back through still has a gradient of its own.
+        values[name].requires_grad_().retain_grad()
+    values["total"].backward()
+    gradients = {
+        name: np.zeros(value.shape) if value.grad is None else value.grad.numpy() for name, value in values.items()
+    }
+    return {name: value.detach().numpy() for name, value in values.items()}, gradients
+
+
+def near_a_kink(data, values):
+    """Whether some node sits where its derivative is a convention, which PyTorch may take in another way."""
+    for node in data["nodes"].values():
+        inputs = [np.asarray(values[source] if isinstance(source, str) else source) for source in node["inputs"]]
+        kind = node["type"]
+        if kind in {"maximum", "minimum", "hypot", "atan2", "pow", "remainder", "logaddexp"}:
+            if np.any(np.isclose(inputs[0], inputs[1], atol=1e-9)) or np.any(np.isclose(inputs[0], 0, atol=1e-9)):
+                return True
+            if np.any(np.isclose(inputs[1], 0, atol=1e-9)):
+                return True
+            ratio = inputs[0] / np.where(inputs[1] == 0, 1, inputs[1])
+            if kind == "remainder" and np.any(np.isclose(ratio, np.round(ratio), atol=1e-9)):
+                return True
+        elif len(inputs) == 1 or kind.startswith(("less", "greater", "equal", "not_equal")):
+            difference = inputs[0] if len(inputs) == 1 else inputs[0] - inputs[1]
+            if np.any(np.abs(difference * 2 - np.round(difference * 2)) < 1e-9):
+                return True
+        elif kind == "where" and np.any(np.abs(inputs[0]) < 1e-9):
+            return True
+    return False
+
+
+def compare(data, path):
+    """Run a graph and compare it with PyTorch, to 1e-9 of the largest number on the way."""
+    values, gradients = evaluate_by_torch(data)
+    numbers = [*values.values(), *gradients.values()]
+    assume(all(np.isfinite(number).all() and np.abs(number).max(initial=0) < 1e6 for number in numbers))
+    assume(not near_a_kink(data, values))
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    result = graphrun.load(path).run(steps=0)
+    for name in data["nodes"]:
+        np.testing.assert_allclose(result.values[name], values[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    for name in [*data["parameters"], *data["nodes"]]:
+        np.testing.assert_allclose(result.gradients[name], gradients[name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+RELAXED = settings(
+    deadline=None,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@RELAXED
+@given(data=graphs())
+def test_graphs_of_numbers_agree_with_pytorch(data, tmp_path):
+    """Values and gradients of every node and parameter agree."""
+    compare(data, tmp_path / "graph.yaml")
+
+
+@RELAXED
+@given(data=graphs(shapes=st.sampled_from([(), (3,), (2, 3), (2, 1), (1, 3), (1,)])))
+def test_graphs_of_arrays_agree_with_pytorch(data, tmp_path):
+    """Broadcasting in every elementwise type is undone in the backward pass."""
+    compare(data, tmp_path / "graph.yaml")
+
+
+@RELAXED
+@given(data=graphs(), steps=st.integers(0, 150))
+def test_the_three_programs_of_the_numpy_engine_agree(data, steps, tmp_path):
+    """Node by node, batch by batch and as straight-line code, the same steps give the same numbers."""
+    data = {**data, "update": {"type": "momentum", "step_size": 1e-3}}
+    path = tmp_path / "graph.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    del data["nodes"]["total"]
+    data["maximize"] = list(data["nodes"])[-1]
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    plan = graphrun.load(path).plan()
+    outcomes = []
+    for kind in (NodeProgram, BatchProgram, StraightLineProgram):
+        program = kind(plan)
+        try:
+            program.evaluate()
+            program.advance(steps)
+            finite = True
+        except NotFinite:
+            finite = False
+        slots = range(len(plan.names))
+        outcomes.append((finite, program.step, program.values(slots), program.gradients(slots)))
+    finite, step, values, gradients = outcomes[0]
+    for other in outcomes[1:]:
+        assert other[:2] == (finite, step)
+        np.testing.assert_allclose(np.array(other[2]), np.array(values), rtol=1e-10, atol=1e-12)
+        if finite:
+            np.testing.assert_allclose(np.array(other[3]), np.array(gradients), rtol=1e-10, atol=1e-12)
