@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.document import Document, did_you_mean, load_document
+from graphrun.document.names import normalize
 from graphrun.engines import get_engine
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
@@ -124,8 +125,8 @@ class Graph:
         dtype: str | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
-        on_row: Row = lambda step, row: None,
-        on_progress: Callable[[int], None] = lambda step: None,
+        on_row: Row = lambda _step, _row: None,
+        on_progress: Callable[[int], None] = lambda _step: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run the graph as `run` does, but return what a failed run has, with its `error`.
@@ -137,8 +138,8 @@ class Graph:
             interrupted: asked now and then whether to end.
         """
         steps = self.steps if steps is None else steps
-        if steps < 0 or (every is not None and every < 1):
-            raise UsageError("steps is 0 or more, and every is 1 or more")
+        if not _is_whole(steps, 0) or not (every is None or _is_whole(every, 1)):
+            raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
         plan = self.plan(dtype)
         if steps and plan.objective is None:
             steps = 0
@@ -158,7 +159,10 @@ class Graph:
     def _recorded(self, plan: Plan, names: Sequence[str] | None) -> list[int]:
         """Return the slots to record."""
         names = self.document.record if names is None else names
+        if isinstance(names, str):
+            raise UsageError(f"record: a list of names is needed, not {names!r}")
         if names is not None:
+            names = [normalize(name) for name in names]
             for name in names:
                 if name not in plan.slots:
                     hint = did_you_mean(name, plan.slots)
@@ -172,3 +176,7 @@ class Graph:
         read = {int(slot) for slot in plan.operands}
         results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
         return scalars + results[:RECORDED_PARAMETERS]
+
+
+def _is_whole(number: Any, least: int) -> bool:
+    return isinstance(number, int | np.integer) and bool(number >= least)

@@ -42,7 +42,8 @@ def describe(registry: Registry, name: str) -> Iterator[str]:
         synonym = SYNONYMS.get(name.lower())
         known = [*registry.all(NodeType), *registry.all(UpdateRule)]
         hint = f"it is called {synonym!r} here" if synonym else did_you_mean(name, known)
-        raise UsageError(f"node type {name!r} is unknown" + (f"; {hint}" if hint else ""))
+        failures = "".join(f"\n  {plugin.failure}" for plugin in registry.failures)
+        raise UsageError(f"node type {name!r} is unknown" + (f"; {hint}" if hint else "") + failures)
     declared, plugin = found
     yield declared.signature
     yield ""
@@ -105,11 +106,10 @@ def plugin_listing(registry: Registry) -> Iterator[str]:
     rows = [["plugin", "source", "from", "ms", "adds"]]
     for plugin in registry.load():
         names = [declared.name for declared in plugin.declarations]
-        adds = ", ".join(names) if len(names) <= 6 else f"{len(names)} node types and update rules"
+        adds = ", ".join(names or ["nothing"]) if len(names) <= 6 else f"{len(names)} node types and update rules"
         outcome = adds if plugin.error is None else f"FAILED {plugin.error}"
         rows.append([plugin.name, plugin.source, plugin.location, f"{plugin.seconds * 1000:.1f}", outcome])
-    for row in align([[*row[:3], row[3].rjust(6), row[4]] for row in rows], left=5):
-        yield row
+    yield from align([[*row[:3], row[3].rjust(6), row[4]] for row in rows], left=5)
 
 
 def summary(declared: Declaration) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,10 +108,8 @@ def _check_gradient(plan: Plan, gradient: Sequence[Array], report: Report) -> No
     for label, direction in _directions(plan):
         declared = sum(float(np.sum(g * d)) for g, d in zip(gradient, direction, strict=True))
         report.gradient += 1
-        slopes = None
         for step in STEPS:
-            slopes = _slopes(plan, direction, step)
-            low, high, noise = slopes
+            low, high, noise = _slopes(plan, direction, step)
             scale = max(abs(low), abs(high), abs(declared)) if math.isfinite(low + high) else 0.0
             margin = TOLERANCE * scale + noise
             if low - margin <= declared <= high + margin:
@@ -118,7 +117,7 @@ def _check_gradient(plan: Plan, gradient: Sequence[Array], report: Report) -> No
         else:
             report.failures.append(
                 f"the derivative of {plan.names[plan.objective or 0]} by {label} is {declared:.10g}, but finite "
-                f"differences give {slopes[0]:.10g} to {slopes[1]:.10g}"
+                f"differences give {low:.10g} to {high:.10g}"
             )
 
 
@@ -134,7 +133,10 @@ def _directions(plan: Plan) -> Iterator[tuple[str, list[Array]]]:
         return
     random = np.random.default_rng(0)
     for number in range(DIRECTIONS):
-        yield f"all parameters in random direction {number}", [random.standard_normal(np.shape(leaf)) for leaf in leaves]
+        yield (
+            f"all parameters in random direction {number}",
+            [random.standard_normal(np.shape(leaf)) for leaf in leaves],
+        )
 
 
 def _slopes(plan: Plan, direction: Sequence[Array], step: float) -> tuple[float, float, float]:
@@ -142,7 +144,9 @@ def _slopes(plan: Plan, direction: Sequence[Array], step: float) -> tuple[float,
     leaves = plan.leaves[: plan.parameters]
     scale = max((float(np.max(np.abs(leaf), initial=0.0)) for leaf in leaves), default=1.0)
     h = step * max(1.0, scale)
-    at = {k: _objective(plan, [leaf + k * h * d for leaf, d in zip(leaves, direction, strict=True)]) for k in range(-4, 5)}
+    at = {
+        k: _objective(plan, [leaf + k * h * d for leaf, d in zip(leaves, direction, strict=True)]) for k in range(-4, 5)
+    }
     ahead = (-25 * at[0] + 48 * at[1] - 36 * at[2] + 16 * at[3] - 3 * at[4]) / (12 * h)
     behind = (25 * at[0] - 48 * at[-1] + 36 * at[-2] - 16 * at[-3] + 3 * at[-4]) / (12 * h)
     noise = 64 * np.finfo(float).eps * max(abs(value) for value in at.values()) / h
@@ -152,10 +156,8 @@ def _slopes(plan: Plan, direction: Sequence[Array], step: float) -> tuple[float,
 def _objective(plan: Plan, parameters: Sequence[Array]) -> float:
     moved = replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]])
     program = NumpyEngine().compile(moved)
-    try:
+    with suppress(NotFinite):
         program.evaluate()
-    except NotFinite:
-        pass
     return float(program.values([plan.objective or 0])[0])
 
 
@@ -168,7 +170,9 @@ def _check_expect(graph: Graph, report: Report) -> None:
         if result.error is not None:
             report.failures.append(f"expect: {result.error}")
         elif entry.at is not None and result.steps < entry.at:
-            report.failures.append(f"expect: the run stopped at step {result.steps} ({result.stopped}), not at {entry.at}")
+            report.failures.append(
+                f"expect: the run stopped at step {result.steps} ({result.stopped}), not at {entry.at}"
+            )
         else:
             _compare(entry, graph, result, report)
 
@@ -184,6 +188,6 @@ def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: Report) -
             wanted = np.asarray(number, dtype=float)
             if actual.shape != wanted.shape or not np.allclose(actual, wanted, rtol=tolerance, atol=tolerance):
                 report.failures.append(
-                    f"expect at step {result.steps}: {kind}{name} is {format_value(actual)}, not {format_value(wanted)} "
-                    f"within {tolerance:g}"
+                    f"expect at step {result.steps}: {kind}{name} is {format_value(actual)}, "
+                    f"not {format_value(wanted)} within {tolerance:g}"
                 )

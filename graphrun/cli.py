@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import redirect_stdout
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 from click_default_group import DefaultGroup
 
 import graphrun
-from graphrun.errors import GraphrunError, UsageError
+from graphrun.errors import GraphrunError
 
 if TYPE_CHECKING:
     from graphrun.api import Graph
@@ -22,12 +25,17 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process: 0 done, 1 failed, 2 bad usage or a bad file, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding lacks is shown as an escape, as Python does on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run_command(arguments))
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; every mistake of a user ends as a message on stderr."""
     try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "stdout is closed")
         status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -39,14 +47,41 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has what it wanted; nothing is left to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
     except OSError as error:
         click.echo(f"graphrun: the output cannot be written: {error}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 1
     return status if isinstance(status, int) else 0
+
+
+def discard_output() -> None:
+    """Let what is still to be written go nowhere, so that the end of the process does not fail on it once more."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Commands(DefaultGroup):
+    """Commands by name; what is none of them is the file that `run` is given."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Take a word that is neither a command nor a file, but almost a command, for a misspelt one."""
+        word = args[0]
+        # Unlike Path.exists, os.path.exists takes a name that is too long, or in a closed folder, for no file.
+        if word not in self.commands and "." not in word and not os.path.exists(word):  # noqa: PTH110
+            near = get_close_matches(word, self.commands, n=1)
+            if near:
+                ctx.fail(f"{word!r} is no file and no command; did you mean the command {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end the process with status 1 when the reader has closed the pipe."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            discard_output()
+            return 0
 
 
 plugin_folders = click.option(
@@ -54,7 +89,7 @@ plugin_folders = click.option(
 )
 
 
-@click.group(cls=DefaultGroup, default="run", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, default="run", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(graphrun.__version__, prog_name="graphrun")
 def commands() -> None:
     """Run computational graphs declared in YAML files: forward pass, backward pass, updates.
@@ -65,15 +100,23 @@ def commands() -> None:
 
 @commands.command()
 @click.argument("file")
-@click.option("--steps", type=click.IntRange(min=0), help="How many steps to make; 0 only evaluates. [default: the file's, else 1]")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
+)
 @click.option("--engine", default="auto", show_default=True, metavar="auto|numpy", help="What computes the passes.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]")
 @click.option("--record", metavar="NAMES", help="Names to show and record at each step, separated by commas.")
 @click.option("--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]")
 @click.option(
-    "--format", "output_format", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True,
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "jsonl", "csv"]),
+    default="table",
+    show_default=True,
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
-)  # fmt: skip
+)
 @plugin_folders
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
@@ -95,18 +138,20 @@ def run(
 
     graph = load(file, folders)
     total = graph.steps if steps is None else steps
-    with Interruption() as interrupted, progress(total, quiet=quiet) as on_progress:
+    output = sys.stdout
+    # What a plugin's functions print must not get between the lines of a result.
+    with redirect_stdout(sys.stderr), Interruption() as interrupted, progress(total, quiet=quiet) as on_progress:
         result = graph.try_run(
             steps,
             engine=engine,
             dtype=dtype,
             record=None if record is None else [name.strip() for name in record.split(",") if name.strip()],
             every=every,
-            on_row=(lambda step, row: write_row(step, row, sys.stdout)) if output_format == "jsonl" else ignore_row,
+            on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else ignore_row,
             on_progress=on_progress,
             interrupted=interrupted,
         )
-    write_result(result, output_format, sys.stdout)
+    write_result(result, output_format, output)
     if verbose:
         click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
     if result.error is not None:
@@ -120,15 +165,9 @@ def ignore_row(step: int, row: dict[str, Any]) -> None:
 
 
 def load(file: str, folders: Sequence[str]) -> Graph:
-    """Load a graph file; a file that is not there may be a misspelt command."""
+    """Load a graph file."""
     from graphrun.api import load as load_graph
 
-    if not Path(file).exists():
-        from difflib import get_close_matches
-
-        near = get_close_matches(file, commands.commands, n=1)
-        if near:
-            raise UsageError(f"{file!r} is no file and no command; did you mean the command {near[0]!r}?")
     return load_graph(file, plugins=folders)
 
 
@@ -143,7 +182,8 @@ def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
     status = 0
     for file in files:
         try:
-            report = check_graph(load(file, folders))
+            with redirect_stdout(sys.stderr):
+                report = check_graph(load(file, folders))
         except GraphrunError as error:
             click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)
             status = max(status, error.exit_status)
@@ -185,7 +225,9 @@ def plugins(folders: Sequence[str]) -> None:
 @commands.command(name="new-node")
 @click.argument("name")
 @click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
-@click.option("-o", "--output", "folder", metavar="DIR", help="Where to write. [default: the project's plugin folder, else .]")
+@click.option(
+    "-o", "--output", "folder", metavar="DIR", help="Where to write. [default: the project's plugin folder, else .]"
+)
 def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
     from graphrun.scaffold import write_plugin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,28 +17,27 @@ SHOWN_ELEMENTS = 6
 SHOWN_NODES = 12
 
 
-def diagnose(plan: Plan, parameters: Sequence[Array]) -> str:
+def diagnose(plan: Plan, parameters: Sequence[Array], slot: int | None = None) -> str:
     """Say where what is not finite arose: the node, its inputs, and the path to it from a leaf.
 
     Args:
         plan: the plan.
         parameters: the parameters' values at which the objective or a parameter's gradient is not finite.
+        slot: another value that is not finite, where it is one that the objective does not depend on.
     """
     program = NodeProgram(replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]]))
-    try:
+    with suppress(NotFinite):
         program.evaluate()
-    except NotFinite:
-        pass
     values = program.values(range(len(plan.names)))
-    if plan.objective is not None and not is_finite(values[plan.objective]):
-        return _value(plan, values)
+    slot = plan.objective if slot is None else slot
+    if slot is not None and not is_finite(values[slot]):
+        return _value(plan, values, slot)
     return _derivative(plan, program, values)
 
 
-def _value(plan: Plan, values: list[Array]) -> str:
-    """Follow inputs that are not finite up from the objective to the first node whose inputs all are."""
+def _value(plan: Plan, values: list[Array], slot: int) -> str:
+    """Follow inputs that are not finite up from a value to the first node whose inputs all are."""
     inputs_of = _inputs_of(plan)
-    slot = plan.objective or 0
     while bad := [source for source in inputs_of.get(slot, ()) if not is_finite(values[source])]:
         slot = bad[0]
     if slot < len(plan.leaves):
@@ -79,9 +79,7 @@ def _contributions(operation: Operation, gradient: Array, values: list[Array]) -
 
 def _inputs_of(plan: Plan) -> dict[int, list[int]]:
     return {
-        slot: inputs
-        for batch in plan.batches
-        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start)
+        slot: inputs for batch in plan.batches for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start)
     }
 
 
@@ -111,7 +109,9 @@ def _name(plan: Plan, slot: int) -> str:
 
 
 def _shown_inputs(plan: Plan, inputs: Sequence[int], values: list[Array]) -> str:
-    return ", ".join(f"{plan.names[slot]} = {show(values[slot])}" if plan.names[slot] else show(values[slot]) for slot in inputs)
+    return ", ".join(
+        f"{plan.names[slot]} = {show(values[slot])}" if plan.names[slot] else show(values[slot]) for slot in inputs
+    )
 
 
 def show(value: Any) -> str:

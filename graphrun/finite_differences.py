@@ -8,9 +8,9 @@ the smallest error is taken, point by point, so that no scale has to be known be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FIRST_STEP = 0.1
-RATIO = 8.0
+RATIO = math.e**2
+"""From rung to rung; irrational, or else steps over the jumps of a staircase agree by accident."""
+
 RUNGS = 9
 EPSILON = float(np.finfo(np.float64).eps)
+SMALLEST_NORMAL = float(np.finfo(np.float64).smallest_normal)
 ROUNDING = 8.0
 """How many units in the last place the function's own values may be wrong by."""
 
@@ -63,15 +66,10 @@ def differentiate(values_at: Callable[[Floats], tuple[Floats, Floats]], position
         (ahead, size), (behind, _) = values_at(step), values_at(-step)
         (far_ahead, _), (far_behind, _) = values_at(2 * step), values_at(-2 * step)
         finer = (8 * (ahead - behind) - (far_ahead - far_behind)) / (12 * step)
-        rounding = ROUNDING * EPSILON * (size + np.abs(position * finer)) / step
+        rounding = ROUNDING * (EPSILON * (size + np.abs(position * finer)) + SMALLEST_NORMAL) / step
         estimate = np.abs(finer - coarser) + rounding
         better = estimate < error
         slope = np.where(better, finer, slope)
         error = np.where(better, estimate, error)
         coarser = finer
     return Slopes(slope, error)
-
-
-def is_resolved(slopes: Slopes, size: Any, tolerance: float) -> Any:
-    """Whether the error is within the tolerance of a given size."""
-    return np.isfinite(slopes.error) & (slopes.error <= tolerance * size)

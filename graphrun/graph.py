@@ -5,7 +5,7 @@ Values are numbered: parameters, constants, number literals, then nodes in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
 from graphrun.updaterule import UpdateRule
+
 
 class OrderGraph(nx.DiGraph):  # type: ignore[type-arg]
     """A DiGraph whose edges share one empty attribute dictionary: two thirds of the memory of a large graph."""
@@ -150,12 +151,18 @@ class _Builder:
 
     def _number_leaves(self) -> None:
         document = self.document
-        sections = {"parameters": document.parameters, "constants": document.constants, "nodes": document.nodes}
+        sections: dict[str, Iterable[str]] = {
+            "parameters": document.parameters,
+            "constants": document.constants,
+            "nodes": document.nodes,
+        }
         owners: dict[str, str] = {}
         for section, names in sections.items():
             for name in names:
                 if owners.setdefault(name, section) != section:
-                    self.problems.add((section, name), f"{name!r} is already the name of one of the {owners[name]}", key=True)
+                    self.problems.add(
+                        (section, name), f"{name!r} is already the name of one of the {owners[name]}", key=True
+                    )
         for name, parameter in document.parameters.items():
             self.numbers[name] = len(self.leaves)
             self.leaves.append(parameter.value)
@@ -180,10 +187,12 @@ class _Builder:
     def _resolve_node(self, name: str, entry: NodeEntry) -> Node:
         numbers = self.numbers
         try:
-            inputs = tuple([
-                numbers[source] if type(source) is str else self.literals[source]  # type: ignore[index]
-                for source in entry.inputs
-            ])
+            inputs = tuple(
+                [
+                    numbers[source] if type(source) is str else self.literals[source]  # type: ignore[index]
+                    for source in entry.inputs
+                ]
+            )
         except KeyError:
             inputs = ()
             for position, source in enumerate(entry.inputs):
@@ -250,7 +259,9 @@ class _Builder:
         if name is None or not self._check_name(name, (key,), "objective"):
             return None
         if name in self.document.constants:
-            self.problems.add((key,), f"the objective is a node or a parameter, and {name!r} is a constant: no step moves it")
+            self.problems.add(
+                (key,), f"the objective is a node or a parameter, and {name!r} is a constant: no step moves it"
+            )
         return self.numbers[name]
 
     def _resolve_record(self, record: Sequence[str]) -> Iterator[int]:

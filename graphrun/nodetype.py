@@ -107,10 +107,11 @@ class NodeType(Declaration):
     def check_declaration(self) -> None:
         """Read the whole declaration once, the second function's included."""
         super().check_declaration()
-        for kind, names in (("domain", self._domain), ("kink", {name for kink in self.kinks for name in kink.at})):
+        kinked = {name for kink in self.kinks for name in kink.at}
+        for role, names in (("domain", set(self._domain)), ("kink", kinked)):
             for name in names:
                 if name not in self.inputs:
-                    raise DeclarationError(f"{self.name}: a {kind} is given for {name!r}, which is no input of it")
+                    raise DeclarationError(f"{self.name}: a {role} is given for {name!r}, which is no input of it")
         for kink in self.kinks:
             given, wanted = len(kink.derivatives), len(self.positional)
             if given != wanted:

@@ -20,8 +20,7 @@ SHOWN_VALUES = 40
 def write_result(result: Result, output_format: str, file: TextIO) -> None:
     """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
     if output_format == "json":
-        json.dump(to_json(result), file, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        _write_json(to_json(result), file)
     elif output_format == "csv":
         csv.writer(file, lineterminator="\n").writerows(_csv_rows(result.history))
     elif output_format == "table":
@@ -30,9 +29,14 @@ def write_result(result: Result, output_format: str, file: TextIO) -> None:
 
 def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:
     """Write one recorded row as a JSON line, at once."""
-    json.dump({"step": step, **{name: encode(value) for name, value in row.items()}}, file, ensure_ascii=False)
-    file.write("\n")
+    _write_json({"step": step, **_encoded(row)}, file)
     file.flush()
+
+
+def _write_json(data: dict[str, Any], file: TextIO) -> None:
+    unicode = (file.encoding or "utf").lower().startswith("utf")
+    json.dump(data, file, ensure_ascii=not unicode, allow_nan=False)
+    file.write("\n")
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _csv_rows(history: Mapping[str, Any]) -> Iterator[list[Any]]:
 
 def _tables(result: Result) -> Iterator[str]:
     rows = len(result.history["step"])
-    shown = np.unique(np.linspace(0, rows - 1, min(rows, SHOWN_ROWS)).round().astype(int)) if rows else []
+    shown = np.unique(np.linspace(0, max(rows - 1, 0), min(rows, SHOWN_ROWS)).round().astype(int))
     names = list(result.history)[:SHOWN_COLUMNS]
     yield from align([names, *[[format_value(result.history[name][row]) for name in names] for row in shown]])
     notes = []

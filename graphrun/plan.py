@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.declaration import Settings
+from graphrun.errors import PluginError
 from graphrun.graph import ComputationalGraph
 from graphrun.nodetype import NodeType
 from graphrun.shapes import Shape, Shapes, infer_shapes
@@ -118,6 +119,7 @@ def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None) ->
     generations = _generations(graph)
     needed = _needed(graph)
     moving = _moving(graph)
+    _check_derivatives(graph, needed, moving)
     groups = _group(graph, shapes, generations, needed, moving)
     first = len(leaves)
 
@@ -213,6 +215,17 @@ def _moving(graph: ComputationalGraph) -> list[bool]:
                 moving[number] = True
                 break
     return moving
+
+
+def _check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: list[bool]) -> None:
+    """Refuse a type without a derivative between a parameter and the objective."""
+    for number, node in enumerate(graph.nodes, len(graph.leaves)):
+        if node.type.derivative is None and needed[number] and moving[number]:
+            raise PluginError(
+                f"node {graph.names[number]!r}: the type {node.type.name} ({node.type.file}) declares no derivative: "
+                f"give it one with @{node.type.name}.{node.type.derivative_decorator}, "
+                "or None for an input that has none"
+            )
 
 
 def _group(

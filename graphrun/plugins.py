@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +48,11 @@ class Plugin:
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
     error: str | None = None
+
+    @property
+    def failure(self) -> str:
+        """A sentence about why it failed."""
+        return f"plugin {self.name} failed to load: {self.error}"
 
 
 class Registry:
@@ -107,23 +114,34 @@ class Registry:
 
     def _load_built_in(self) -> None:
         for module in (nodes, updates):
-            self._add(Plugin(module.__name__, "built-in", "graphrun"), lambda module=module: module)
+            self._add(Plugin(module.__name__, "built-in", "graphrun"), partial(import_module, module.__name__))
 
     def _load_distributions(self) -> None:
-        from importlib.metadata import entry_points
+        from importlib.metadata import distributions
 
-        for entry in sorted(entry_points(group="graphrun"), key=lambda entry: entry.name):
-            location = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
-            self._add(Plugin(entry.name, "distribution", location), entry.load)
+        found: dict[tuple[str, str], tuple[str, Callable[[], Any]]] = {}
+        for distribution in distributions():
+            try:
+                for entry in distribution.entry_points.select(group="graphrun"):
+                    # Of a distribution that is installed twice the first is the one that Python imports.
+                    location = f"{distribution.name} {distribution.version}"
+                    found.setdefault((distribution.name, entry.name), (location, entry.load))
+            except Exception as error:  # broken metadata of one distribution must not hide the others
+                self.plugins.append(Plugin(str(distribution.name), "distribution", error=error_text(error)))
+        for (_, name), (location, load) in sorted(found.items()):
+            self._add(Plugin(name, "distribution", location), load)
 
     def _load_folders(self) -> None:
+        folders: dict[Path, Path] = {}
         for folder in [*self._folders, *project_folders()]:
+            folders.setdefault(folder.resolve(), folder)
+        for folder in folders.values():
             if not folder.is_dir():
                 self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
                 continue
             for file in sorted(folder.glob("*.py")):
                 if not file.name.startswith(("_", "test_")):
-                    self._add(Plugin(str(file), "folder", str(folder)), lambda file=file: import_file(file))
+                    self._add(Plugin(str(file), "folder", str(folder)), partial(import_file, file))
 
     def _add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         """Load one plugin and take what it declares: all of it or, where anything fails, nothing."""
@@ -134,14 +152,16 @@ class Registry:
             # What a plugin prints must not get between the lines of a result.
             with contextlib.redirect_stdout(sys.stderr):
                 module = load()
-                self._manager.register(module, plugin.name)
+                if self._manager.is_registered(module):
+                    raise ValueError(f"another plugin is this module {module.__name__!r} already")
+                self._manager.register(module, f"{plugin.location} {plugin.name}")
                 self._manager.check_pending()
                 declared = list(self._declarations(module, check=plugin.source != "built-in"))
             self._refuse_taken(declared)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 (SystemExit too: a plugin must not end the program)
-            plugin.error = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        except BaseException as error:  # SystemExit too: a plugin must not end the program
+            plugin.error = error_text(error)
             if module is not None and self._manager.is_registered(module):
                 self._manager.unregister(module)
         else:
@@ -168,9 +188,16 @@ class Registry:
         for kind, declaration in declared:
             key = kind, declaration.name
             if key in self._declared or key in seen:
-                owner = "it declares it twice" if key in seen else f"plugin {self._declared[key][1].name} has it already"
+                owner = (
+                    "it declares it twice" if key in seen else f"plugin {self._declared[key][1].name} has it already"
+                )
                 raise ValueError(f"the name {declaration.name!r} is taken: {owner}")
             seen.add(key)
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's type and text on one line, for listings."""
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
 
 
 def project_folders(start: Path | None = None) -> list[Path]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphrun.diagnosis import diagnose, show
+from graphrun.diagnosis import diagnose
 from graphrun.engines import Engine, NotFinite, Program, Stop
 from graphrun.errors import NotFiniteError, RunError
 from graphrun.plan import Array, Plan
@@ -42,8 +43,8 @@ class RunOptions:
     record: Sequence[int]
     every: int | None = None
     stop: Stop | None = None
-    on_row: Row = lambda step, row: None
-    on_progress: Callable[[int], None] = lambda step: None
+    on_row: Row = lambda _step, _row: None
+    on_progress: Callable[[int], None] = lambda _step: None
     interrupted: Callable[[], bool] = lambda: False
 
 
@@ -67,8 +68,9 @@ def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
     except NotFinite as not_finite:
         failed_step = program.step + (1 if history.steps else 0)
         error = NotFiniteError(f"step {failed_step}: {diagnose(plan, not_finite.parameters)}")
-    except _RecordedNotFinite as not_finite:
-        error = NotFiniteError(str(not_finite))
+    except _RecordedNotFiniteError as recorded:
+        where = diagnose(plan, program.values(range(plan.parameters)), recorded.slot)
+        error = NotFiniteError(f"step {program.step}: {where}")
     if error is not None:
         stopped = f"not finite: {error}"
     history.finish(program)
@@ -99,8 +101,10 @@ def _loop(program: Program, options: RunOptions, history: _History) -> str:
     return "steps"
 
 
-class _RecordedNotFinite(Exception):
-    pass
+class _RecordedNotFiniteError(Exception):
+    def __init__(self, slot: int) -> None:
+        super().__init__(slot)
+        self.slot = slot
 
 
 class _History:
@@ -126,17 +130,15 @@ class _History:
         self.steps.append(program.step)
         self._rows.append(row)
         self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
-        for name, value in zip(self._names, row, strict=True):
+        for slot, value in zip(self._options.record, row, strict=True):
             if not np.isfinite(value).all():
-                raise _RecordedNotFinite(f"step {program.step}: the recorded value of {name!r} is {show(value)}")
+                raise _RecordedNotFiniteError(slot)
 
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""
         if not self.steps or self.steps[-1] != program.step:
-            try:
+            with suppress(_RecordedNotFiniteError):
                 self.take(program)
-            except _RecordedNotFinite:
-                pass
 
     def columns(self) -> dict[str, Any]:
         columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in self._names)
@@ -148,14 +150,17 @@ class _History:
 
 def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
     """Return the smallest stride that keeps a history at so many rows, the first and the last row included."""
-    every = max(1, steps // rows)
-    while steps // every + 1 + (steps % every > 0) > rows:
-        every += 1
-    return every
+    return max(1, -(-steps // (rows - 1)))
 
 
 def _result(
-    plan: Plan, program: Program, options: RunOptions, history: _History, engine: str, stopped: str, error: RunError | None
+    plan: Plan,
+    program: Program,
+    options: RunOptions,
+    history: _History,
+    engine: str,
+    stopped: str,
+    error: RunError | None,
 ) -> Result:
     named = [(slot, name) for slot, name in enumerate(plan.names) if name is not None]
     parameters = [(slot, name) for slot, name in named if slot < plan.parameters]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import keyword
 from pathlib import Path
 
+from graphrun.document.names import is_name, normalize
 from graphrun.errors import RunError, UsageError
 from graphrun.plugins import Registry, project_folders
 
@@ -54,6 +54,9 @@ def graphrun_node_types():
     return [{name}]
 '''
 
+TAKEN = ("graphrun", "graphrun_node_types", "conftest")
+"""Names that mean something else in the files that are written, or to pytest."""
+
 TEST = '''"""The node type {name} keeps what it declares."""
 
 from pathlib import Path
@@ -81,8 +84,9 @@ def write_plugin(name: str, folder: str | None = None, *, tensor: bool = False) 
         UsageError: the name is no identifier or is taken, or a file of that name is there.
         RunError: a file cannot be written.
     """
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith(("_", "test_")):
-        raise UsageError(f"{name!r} is no name for a node type: write letters, digits and underscores")
+    name = normalize(name)
+    if not is_name(name) or name.startswith(("_", "test_")) or name.endswith("_") or name in TAKEN:
+        raise UsageError(f"{name!r} is no name for a node type: write letters, digits and underscores between them")
     taken = Registry().node_type(name)
     if taken is not None:
         raise UsageError(f"the node type {name!r} is there already, in {taken.file}")

@@ -126,7 +126,11 @@ class _Probe:
         if array.dtype.kind not in "fbiu":
             raise self.broken(number, node, given, f"its forward function gives {array.dtype} values, not numbers")
         value = array.astype(self.dtype)[()]
-        if array.dtype != self.dtype or not isinstance(output, np.generic | np.ndarray) or type(value) is not type(output):
+        if (
+            array.dtype != self.dtype
+            or not isinstance(output, np.generic | np.ndarray)
+            or type(value) is not type(output)
+        ):
             self.shapes.cast.add((node.type, node.settings, not shape and not any(given)))
         self.shapes.of[number] = shape
         if node.type.derivative is not None:

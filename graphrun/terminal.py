@@ -43,8 +43,8 @@ class Interruption:
 @contextmanager
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` steps are made: on a terminal, and only when the work takes longer than a second."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda step: None
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _step: None
         return
     import click
 

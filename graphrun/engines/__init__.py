@@ -15,7 +15,7 @@ Stop = Callable[[float, float], str | None]
 """A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""
 
 
-class NotFinite(RunError):
+class NotFinite(RunError):  # noqa: N818 (a signal between engine and run, which makes an error of it)
     """The pass after a step gave a value or a derivative that is not finite; the program went back to before it.
 
     Attributes:
@@ -29,6 +29,9 @@ class NotFinite(RunError):
 
 class Program(Protocol):
     """A plan made ready to run, with the state of the run: the forward and the backward pass are always up to date."""
+
+    plan: Plan
+    """What it was made of."""
 
     step: int
     """How many updates were made."""
@@ -79,5 +82,3 @@ def get_engine(name: str) -> Engine:
     from graphrun.engines.numpy import NumpyEngine
 
     return NumpyEngine()
-
-

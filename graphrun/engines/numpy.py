@@ -104,7 +104,9 @@ class NumpyProgram:
                     self._evaluate()
                     raise NotFinite(failed)
                 self.step += 1
-                if stop is not None and (reason := stop(float(self._values[self.plan.objective]), self.gradient_norm())):
+                if stop is not None and (
+                    reason := stop(float(self._values[self.plan.objective]), self.gradient_norm())
+                ):
                     return reason
         return None
 
@@ -124,9 +126,9 @@ class NumpyProgram:
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self._gradients
-        if self._fixed_and_needed and any(slot >= self.plan.parameters for slot in slots):
+        if gradients is not None and not all(self._moving[slot] for slot in slots):
             with np.errstate(all="ignore"):
-                gradients = self._backward([*self._fixed_and_needed, *self._in_loop_all_wanted], masked=True)
+                gradients = self._backward(self._needed, masked=True)
         zero = self.plan.dtype.type(0)
         shapes = self.plan.shapes
         found = (zero if gradients is None or gradients[slot] is None else gradients[slot] for slot in slots)
@@ -146,13 +148,18 @@ class NumpyProgram:
         return self._gradients
 
     @cached_property
-    def _fixed_and_needed(self) -> list[Operation]:
-        fixed = (batch for batch in self.plan.batches if batch.needed and not batch.moving)
-        return self._operations(fixed, all_wanted=True)
+    def _needed(self) -> list[Operation]:
+        """Every operation that the objective depends on, also those that no step changes."""
+        return self._operations((batch for batch in self.plan.batches if batch.needed), all_wanted=True)
 
     @cached_property
-    def _in_loop_all_wanted(self) -> list[Operation]:
-        return self._operations(self.plan.in_loop, all_wanted=True)
+    def _moving(self) -> list[bool]:
+        """Whether the value of a slot depends on a parameter."""
+        plan = self.plan
+        moving = [slot < plan.parameters for slot in range(len(plan.leaves))]
+        for batch in plan.batches:
+            moving += [batch.moving] * batch.count
+        return moving
 
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters]
@@ -189,12 +196,13 @@ class NumpyProgram:
             elif self.plan.maximize:
                 gradient = -gradient
             value = self._rule(values[target], gradient, *step, *state)
+            following: Sequence[Array] = ()
             if state:
-                value, *state = value
+                value, *following = value
             if bounds is not None:
                 value = np.minimum(np.maximum(value, bounds[0]), bounds[1])
             values[target] = value
-            states.append(tuple(state))
+            states.append(tuple(following))
         self._states = states
 
     def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
@@ -231,18 +239,10 @@ class NodeProgram(NumpyProgram):
                 wanted = [
                     (position, slot, broadcast_axes(shapes[slot], batch.shape) if batch.type.is_elementwise else None)
                     for position, slot in enumerate(inputs)
-                    if moving[slot] or (all_wanted and slot >= len(plan.leaves))
+                    if moving[slot] or all_wanted
                 ]
                 operations.append(Operation(forward, derivative, inputs, output, wanted, batch.type.is_elementwise))
         return operations
-
-    @cached_property
-    def _moving(self) -> list[bool]:
-        plan = self.plan
-        moving = [slot < plan.parameters for slot in range(len(plan.leaves))]
-        for batch in plan.batches:
-            moving += [batch.moving] * batch.count
-        return moving
 
     def _backward(self, operations: Sequence[Operation], *, masked: bool) -> list[Array | None]:
         values, dtype = self._values, self.plan.dtype
@@ -280,7 +280,7 @@ class StraightLineProgram(NodeProgram):
 
     @cached_property
     def _steps(self) -> Steps:
-        return compile_steps(self.plan)
+        return compile_steps(self.plan, {k: v for k, v in enumerate(self._values) if not self._moving[k]})
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps; the last one, and those that need a closer look, node by node."""
@@ -320,7 +320,7 @@ class BatchProgram(NumpyProgram):
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters].copy()
 
-    def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:  # noqa: ARG002 (a batch wants all its inputs in any case)
+    def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         operations = []
         for batch in batches:
             forward, derivative = bind(batch)

@@ -21,10 +21,17 @@ It ends before a step whose objective or gradients are not finite, so that the c
 """
 
 
-def compile_steps(plan: Plan) -> Steps:
-    """Compile the steps of a plan of float64 numbers."""
+def compile_steps(plan: Plan, fixed: dict[int, Any]) -> Steps:
+    """Compile the steps of a plan of float64 numbers.
+
+    Args:
+        plan: the plan.
+        fixed: the values that no step changes, by slot: of leaves and of nodes that depend on no parameter.
+    """
     functions: dict[str, Any] = {"xp": np, "isfinite": math.isfinite, "rule": plan.rule.function}
-    functions |= {"minimum": np.minimum, "maximum": np.maximum}
+    functions |= {"minimum": np.minimum, "maximum": np.maximum, "float64": np.float64}
+    functions |= {"zero": np.float64(0), "one": np.float64(1)}
+    functions |= {f"n{slot}": value for slot, value in fixed.items()}
     text = _Writer(plan, functions).text()
     exec(compile(text, "<straight-line steps>", "exec"), functions)  # noqa: S102 (the text is made of slots alone)
     steps: Steps = functions["steps"]
@@ -47,16 +54,14 @@ class _Writer:
         states = [f"s{k}_{i}" for k in parameters for i in range(len(plan.rule.state))]
         kept = [*(f"v{k}" for k in parameters), *(f"g{k}" for k in parameters), *states]
         following = [f"n{k}" for k in parameters] + [f"h{k}" for k in parameters] + [f"t{s[1:]}" for s in states]
+        parts = [_tuple(kept[: plan.parameters]), _tuple(kept[plan.parameters : 2 * plan.parameters])]
         body = [*self.update(), *self.forward(), *self.backward()]
         body += [f"h{k} = zero" for k in parameters if k not in self.given]
         sums = " + ".join([f"n{plan.objective}", *(f"h{k}" for k in parameters)])
-        self.functions["zero"] = plan.dtype.type(0)
-        for slot in range(plan.parameters, len(plan.leaves)):
-            self.functions[f"n{slot}"] = plan.leaves[slot]
         lines = [
             "def steps(count, step, values, gradients, states):",
-            f"    {_tuple(kept[: plan.parameters])} = values",
-            f"    {_tuple(kept[plan.parameters : 2 * plan.parameters])} = gradients",
+            f"    {parts[0]} = values",
+            f"    {parts[1]} = gradients",
             *([f"    {_tuple(states)} = states"] if states else []),
             "    first = step",
             "    for step in range(first + 1, first + count + 1):",
@@ -65,8 +70,7 @@ class _Writer:
             "            step -= 1",
             "            break",
             f"        {_tuple(kept)} = {_tuple(following)}",
-            f"    return step - first, {_tuple(kept[: plan.parameters])}, "
-            f"{_tuple(kept[plan.parameters : 2 * plan.parameters])}, {_tuple(states)}",
+            f"    return step - first, {parts[0]}, {parts[1]}, {_tuple(states)}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -102,7 +106,6 @@ class _Writer:
         moving = set(range(plan.parameters)).union(*(range(batch.start, batch.stop) for batch in plan.in_loop))
         self.given = {plan.objective or 0}
         lines = [f"h{plan.objective} = one"]
-        self.functions["one"] = plan.dtype.type(1)
         for batch in reversed(plan.in_loop):
             silent = _without_derivative(batch, plan)
             inputs_of = plan.inputs(batch).T.tolist()
@@ -129,7 +132,6 @@ class _Writer:
 
     def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
         """Write settings as keyword arguments, whose values are names too."""
-        self.functions["float64"] = np.float64
         for setting, value in settings:
             self.functions[f"{owner}_{setting}"] = value
         return [f"{setting}={owner}_{setting}" for setting, _ in settings]

@@ -60,7 +60,8 @@ def remainder(xp, x, y):
 
 @remainder.local_derivatives
 def _(xp, z, x, y):
-    return 1.0, -xp.floor(x / y)
+    # The floor of the quotient that goes with the remainder; floor(x / y) is one off where x / y rounds up to it.
+    return 1.0, -(x // y)
 
 
 @elementwise

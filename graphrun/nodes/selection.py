@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphrun.nodetype import Example, Kink, elementwise
 
 
@@ -45,8 +47,9 @@ def clip(xp, x, *, min: float | None = None, max: float | None = None):  # noqa:
 
 @clip.local_derivatives
 def _(xp, y, x, *, min, max):  # noqa: A002
-    above = 1.0 if min is None else xp.where(x >= min, 1.0, 0.0)
-    return (above if max is None else xp.where(x <= max, above, 0.0),)
+    low = -math.inf if min is None else min
+    high = math.inf if max is None else max
+    return (xp.where((x >= low) & (x <= high), 1.0, 0.0),)
 
 
 @elementwise

@@ -5,6 +5,11 @@ from __future__ import annotations
 from graphrun.nodetype import Example, tensor
 
 
+def count_from_front(axes, x):
+    """Axes of x that may be negative, as numbers from 0; what is out of range stays so."""
+    return tuple(axis + x.ndim if axis < 0 else axis for axis in axes)
+
+
 @tensor(
     examples=[
         Example(shapes=[(2, 6)], settings={"shape": [3, 4]}),
@@ -32,10 +37,10 @@ def _(xp, gradient, y, x, *, shape):
 )
 def permute_dims(xp, x, *, axes: tuple[int, ...]):
     """Axes in another order: axis i of the output is axis axes[i] of the input."""
-    return xp.permute_dims(x, axes)
+    return xp.permute_dims(x, count_from_front(axes, x))
 
 
 @permute_dims.vjp
 def _(xp, gradient, y, x, *, axes):
-    numbers = [axis % x.ndim for axis in axes]
+    numbers = count_from_front(axes, x)
     return (xp.permute_dims(gradient, tuple(numbers.index(i) for i in range(x.ndim))),)
