@@ -113,9 +113,12 @@ class NodeType(Declaration):
                 if name not in self.inputs:
                     raise DeclarationError(f"{self.name}: a {role} is given for {name!r}, which is no input of it")
         for kink in self.kinks:
-            given, wanted = len(kink.derivatives), len(self.positional)
-            if given != wanted:
-                raise DeclarationError(f"{self.name}: the kink {kink} gives {given} derivatives for {wanted} inputs")
+            given = len(kink.derivatives)
+            if given != len(self.positional):
+                inputs = ", ".join(self.inputs)
+                raise DeclarationError(
+                    f"{self.name}: the kink {kink} gives {given} derivatives for the inputs {inputs}"
+                )
             named = [value for value in (*kink.at.values(), *kink.derivatives) if isinstance(value, str)]
             for name in named:
                 if name not in {parameter.name for parameter in self.parameters}:
@@ -136,10 +139,9 @@ class NodeType(Declaration):
             )
         settings = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         if settings != {p.name for p in self.keyword}:
-            names = ", ".join(p.name for p in self.keyword) or "none"
-            raise DeclarationError(
-                f"{self.name}: its {self.derivative_decorator} takes the same settings as the forward function: {names}"
-            )
+            listed = ", ".join(p.name for p in self.keyword) or "none"
+            what = f"its {self.derivative_decorator}"
+            raise DeclarationError(f"{self.name}: {what} takes the same settings as the forward function: {listed}")
 
 
 class Elementwise(NodeType):

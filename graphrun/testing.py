@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +24,11 @@ from graphrun.local_check import (
     interval_numbers,
     shape_text,
 )
+from graphrun.plugins import import_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
 
     from graphrun.domain import Domain
     from graphrun.local_check import Array, Inputs
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     Checks = list[tuple[Callable[[Subject, Inputs], Iterable[str]], Inputs]]
 
-__all__ = ["CheckError", "LocalCheck", "check_local_derivatives", "check_node_type"]
+__all__ = ["CheckError", "LocalCheck", "check_local_derivatives", "check_node_type", "load_plugin"]
 
 FLOAT32_TOLERANCE = 1e-4
 POINTS = 200
@@ -85,6 +88,18 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
         failures += check(subject, example, np.random.default_rng(seed))
     if failures:
         raise CheckError(node_type.name, list(dict.fromkeys(failures)))
+
+
+def load_plugin(file: str | Path) -> ModuleType:
+    """Import a plugin file as graphrun itself does, for a test beside it.
+
+    Args:
+        file: the plugin's path.
+
+    Raises:
+        ImportError: the file is no Python file; what the plugin itself raises is passed on.
+    """
+    return import_file(Path(file))
 
 
 # --- what a type is tried with ---------------------------------------------------------------------------------------
@@ -190,7 +205,7 @@ def _check_tensor(subject: Subject, example: Example | None, random: np.random.G
         subject, inputs, [(_nan_failures, inputs), (_float32_failures, inputs), (_slope_failures, inputs)]
     )
     if failures and example is None:
-        failures.append(f"{subject.text}: the shapes {shape_text(inputs)} are a guess; {ASK_FOR_EXAMPLES}")
+        failures.append(f"{subject.text}: inputs of {shape_text(inputs)} are a guess; {ASK_FOR_EXAMPLES}")
     return failures
 
 

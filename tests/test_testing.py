@@ -6,6 +6,7 @@ import copy
 import functools
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import graphrun
 from graphrun import Example, Index, Kink, nodes
 from graphrun.nodetype import NodeType
-from graphrun.testing import CheckError, LocalCheck, check_local_derivatives, check_node_type
+from graphrun.testing import CheckError, LocalCheck, check_local_derivatives, check_node_type, load_plugin
 
 BUILT_IN = {node_type.name: node_type for node_type in nodes.graphrun_node_types()}
 
@@ -143,7 +144,7 @@ def overwrites_output(xp: Any, y: Any, x: Any) -> Any:
 WRONG = {
     "too many derivatives": (
         square_with(lambda xp, y, x: (2 * x, 1.0)),
-        "squared: its local_derivatives returns 2 derivatives for 1 inputs (x)",
+        "squared: its local_derivatives returns 2 derivatives for the inputs x",
     ),
     "no tuple": (
         square_with(lambda xp, y, x: 2 * x),
@@ -227,7 +228,7 @@ def test_a_wrong_declaration_fails() -> None:
     wrong_arity = square_with(lambda xp, x: (2 * x,))
     assert "takes (xp, output, inputs...)" in the_failure_of(wrong_arity)
     wrong_kink = graphrun.elementwise(name="a", kinks=[Kink({"x": 0}, (0, 0))])(lambda xp, x: xp.abs(x))
-    assert "gives 2 derivatives for 1 inputs" in the_failure_of(wrong_kink)
+    assert "gives 2 derivatives for the inputs x" in the_failure_of(wrong_kink)
     kink = Kink({"x": lambda xp, x: xp.round(x)}, (0,))
     no_label = graphrun.elementwise(name="a", kinks=[kink])(lambda xp, x: xp.floor(x))
     assert "needs a label" in the_failure_of(no_label)
@@ -324,7 +325,7 @@ def test_a_tensor_type_without_examples_is_asked_for_them() -> None:
     trace = graphrun.tensor(name="fourth")(lambda xp, x: x[3])
     failures = failures_of(trace)
     assert "fourth: the forward function raised IndexError" in failures[0]
-    assert failures[1].startswith("fourth: the shapes shape (3, 3) are a guess; declare examples=[Example(")
+    assert failures[1].startswith("fourth: inputs of shape (3, 3) are a guess; declare examples=[Example(")
     needs = BUILT_IN["reshape"]
     bare = graphrun.tensor(needs.function)
     assert the_failure_of(bare).startswith("reshape: its settings shape have no default: declare examples=[")
@@ -411,3 +412,14 @@ def test_a_type_that_raises_is_a_failure() -> None:
 def test_a_type_without_derivative_has_nothing_to_compare() -> None:
     """It stops the gradient, which the engine reports where it matters."""
     assert check_local_derivatives(graphrun.elementwise(lambda xp, x: x), {}, [np.ones(3)]) == LocalCheck([], 0, 0)
+
+
+def test_a_plugin_file_is_loaded_by_its_path(tmp_path: Path) -> None:
+    """A test beside a plugin needs no package and no path to be set."""
+    file = tmp_path / "thrice.py"
+    file.write_text(
+        "import graphrun\n\n@graphrun.elementwise\ndef thrice(xp, x):\n    return 3 * x\n", encoding="utf-8"
+    )
+    assert load_plugin(file).thrice(np, 2) == 6
+    assert load_plugin(str(file)).thrice.name == "thrice"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thrice.py"]

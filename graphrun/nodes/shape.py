@@ -6,8 +6,10 @@ from graphrun.nodetype import Example, tensor
 
 
 def count_from_front(axes, x):
-    """Axes of x that may be negative, as numbers from 0; what is out of range stays so."""
-    return tuple(axis + x.ndim if axis < 0 else axis for axis in axes)
+    """Axes of x, which may be negative, as numbers from 0: not every array library takes them negative here."""
+    if not all(-x.ndim <= axis < x.ndim for axis in axes):
+        raise ValueError(f"axes {list(axes)} of an array of {x.ndim} axes")
+    return tuple(axis % x.ndim for axis in axes)
 
 
 @tensor(
