@@ -51,8 +51,8 @@ class Report:
         """What was compared, in a line."""
         skipped = f", {self.skipped} skipped at a kink or border" if self.skipped else ""
         return (
-            f"{self.derivatives} local derivatives{skipped}; gradient in {self.gradient} directions; "
-            f"{self.expected} expected values"
+            f"{_count(self.derivatives, 'local derivative')}{skipped}; "
+            f"gradient in {_count(self.gradient, 'direction')}; {_count(self.expected, 'expected value')}"
         )
 
 
@@ -202,3 +202,7 @@ def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: Report) -
                     f"expect at step {result.steps}: {kind}{name} is {format_value(actual)}, "
                     f"not {format_value(wanted)} within {tolerance:g}"
                 )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, is_finite, mask
-from graphrun.plan import Array, Plan
+from graphrun.plan import Array, Batch, Plan
 
 SHOWN_ELEMENTS = 6
 SHOWN_NODES = 12
@@ -35,6 +35,39 @@ def diagnose(plan: Plan, parameters: Sequence[Array], slot: int | None = None) -
     return _derivative(plan, program, values)
 
 
+def diagnose_failure(plan: Plan, parameters: Sequence[Array], error: BaseException) -> str:
+    """Say which node's function raised, by calling all of them one by one at that point.
+
+    Args:
+        plan: the plan.
+        parameters: the parameters' values at which a function raised.
+        error: what it raised.
+    """
+    text = f"{type(error).__name__}: {error}"
+    values: list[Any] = [*parameters, *plan.leaves[plan.parameters :], *[None] * len(plan.names)]
+    for batch in plan.batches:
+        settings = dict(batch.settings)
+        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+            arguments = [values[source] for source in inputs]
+            where = f"{_node(plan, slot)} ({batch.type.file})"
+            given = f"its inputs are {_shown_inputs(plan, inputs, values)}; reached by {_path(plan, slot)}"
+            try:
+                with np.errstate(all="ignore"):
+                    output = batch.type.function(np, *arguments, **settings)
+                values[slot] = np.asarray(output, dtype=plan.dtype)[()]
+                if np.shape(output) != batch.shape:
+                    return f"{where} gives the shape {np.shape(output)}, not {batch.shape}; {given}"
+                if batch.type.derivative is not None:
+                    gradient = () if batch.type.is_elementwise else (np.ones_like(values[slot]),)
+                    with np.errstate(all="ignore"):
+                        partials = batch.type.derivative(np, *gradient, values[slot], *arguments, **settings)
+                    if not isinstance(partials, tuple) or len(partials) != len(inputs):
+                        return f"{where} gives no tuple of {len(inputs)} derivatives; {given}"
+            except (Exception, SystemExit) as raised:
+                return f"{where} raises {type(raised).__name__}: {raised}; {given}"
+    return f"the update rule {plan.rule.name} ({plan.rule.file}) or an engine raises {text}"
+
+
 def _value(plan: Plan, values: list[Array], slot: int) -> str:
     """Follow inputs that are not finite up from a value to the first node whose inputs all are."""
     inputs_of = _inputs_of(plan)
@@ -42,10 +75,20 @@ def _value(plan: Plan, values: list[Array], slot: int) -> str:
         slot = bad[0]
     if slot < len(plan.leaves):
         return f"{plan.names[slot]} is {show(values[slot])}"
-    return (
-        f"the value of {_node(plan, slot)} is {show(values[slot])}; "
-        f"its inputs are {_shown_inputs(plan, inputs_of[slot], values)}; reached by {_path(plan, slot)}"
-    )
+    inputs = inputs_of[slot]
+    given = _shown_inputs(plan, inputs, values) + _outside(plan, slot, inputs, values)
+    value = show(values[slot])
+    return f"the value of {_node(plan, slot)} is {value}; its inputs are {given}; reached by {_path(plan, slot)}"
+
+
+def _outside(plan: Plan, slot: int, inputs: Sequence[int], values: list[Array]) -> str:
+    """Say which input lies outside the domain that its type declares."""
+    node_type = _batch(plan, slot).type
+    for name, source in zip(node_type.inputs, inputs, strict=False):
+        domain = node_type.domain.get(name)
+        if domain is not None and any(float(number) not in domain for number in np.ravel(values[source])):
+            return f", outside the domain {domain} of {name}"
+    return ""
 
 
 def _derivative(plan: Plan, program: NodeProgram, values: list[Array]) -> str:
@@ -100,8 +143,11 @@ def _path(plan: Plan, slot: int) -> str:
 
 
 def _node(plan: Plan, slot: int) -> str:
-    batch = next(batch for batch in plan.batches if batch.start <= slot < batch.stop)
-    return f"node {_name(plan, slot)!r} (type {batch.type.name})"
+    return f"node {_name(plan, slot)!r} (type {_batch(plan, slot).type.name})"
+
+
+def _batch(plan: Plan, slot: int) -> Batch:
+    return next(batch for batch in plan.batches if batch.start <= slot < batch.stop)
 
 
 def _name(plan: Plan, slot: int) -> str:

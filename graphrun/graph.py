@@ -159,6 +159,9 @@ class _Builder:
         owners: dict[str, str] = {}
         for section, names in sections.items():
             for name in names:
+                if name == "step":
+                    message = "'step' cannot be a name: it is the history's own column"
+                    self.problems.add((section, name), message, key=True)
                 if owners.setdefault(name, section) != section:
                     self.problems.add(
                         (section, name), f"{name!r} is already the name of one of the {owners[name]}", key=True
@@ -274,7 +277,10 @@ class _Builder:
             path = self.document.expect_path(position)
             for section, names in (("values", entry.values), ("gradients", entry.gradients)):
                 for name in names:
-                    self._check_name(name, (*path, section, name), "name", key=True)
+                    known = self._check_name(name, (*path, section, name), "name", key=True)
+                    if known and section == "gradients" and name in self.document.constants:
+                        message = f"there is no gradient of {name!r}: it is a constant"
+                        self.problems.add((*path, section, name), message, key=True)
 
     def _check_name(self, name: str, path: Path, role: str, *, key: bool = False) -> bool:
         """Report an unknown name; one whose own declaration is broken is not reported again."""

@@ -22,6 +22,7 @@ import pluggy
 
 from graphrun import hookspecs, nodes, updates
 from graphrun.declaration import Declaration
+from graphrun.document.wording import did_you_mean
 from graphrun.errors import UsageError
 from graphrun.nodetype import NodeType
 from graphrun.updaterule import UpdateRule
@@ -155,7 +156,7 @@ class Registry:
                 if self._manager.is_registered(module):
                     raise ValueError(f"another plugin is this module {module.__name__!r} already")
                 self._manager.register(module, f"{plugin.location} {plugin.name}")
-                self._manager.check_pending()
+                self._check_hooks(module)
                 declared = list(self._declarations(module, check=plugin.source != "built-in"))
             self._refuse_taken(declared)
         except KeyboardInterrupt:
@@ -182,6 +183,16 @@ class Registry:
                     if check:
                         declaration.check_declaration()
                     yield kind, declaration
+
+    def _check_hooks(self, module: Any) -> None:
+        """Refuse a misspelt hook, and a plugin that implements none."""
+        implemented = self._manager.get_hookcallers(module) or []
+        for caller in implemented:
+            if caller.name not in HOOKS:
+                hint = did_you_mean(caller.name, HOOKS)
+                raise LookupError(f"the hook {caller.name!r} is unknown" + (f"; {hint}" if hint else ""))
+        if not implemented:
+            raise LookupError("it implements no hook: is @graphrun.hookimpl missing above graphrun_node_types?")
 
     def _refuse_taken(self, declared: Sequence[tuple[type[Declaration], Declaration]]) -> None:
         seen: set[tuple[type[Declaration], str]] = set()

@@ -29,7 +29,8 @@ class Result:
     Attributes:
         graph: the name of the graph file.
         steps: how many updates were made.
-        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite.
+        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite or
+            failed.
         engine: the engine that ran it.
         objective: the objective, or None for a graph that is only evaluated.
         parameters: the final value of each parameter.

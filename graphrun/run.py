@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.diagnosis import diagnose
-from graphrun.engines import Engine, NotFinite, Program, Stop
-from graphrun.errors import NotFiniteError, RunError
+from graphrun.diagnosis import diagnose, diagnose_failure
+from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
+from graphrun.errors import NotFiniteError, PluginError, RunError
 from graphrun.plan import Array, Plan
 from graphrun.result import Objective, Result, plain
 
@@ -66,12 +66,15 @@ def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
         program.evaluate()
         stopped = _loop(program, options, history)
     except NotFinite as not_finite:
-        failed_step = program.step + (1 if history.steps else 0)
-        error = NotFiniteError(f"step {failed_step}: {diagnose(plan, not_finite.parameters)}")
+        error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.parameters)}")
+        stopped = f"not finite: {error}"
+    except StepFailed as failed:
+        cause = diagnose_failure(plan, failed.parameters, failed.error)
+        error = PluginError(f"step {history.step_after(program)}: {cause}")
+        stopped = f"failed: {error}"
     except _RecordedNotFiniteError as recorded:
         where = diagnose(plan, program.values(range(plan.parameters)), recorded.slot)
         error = NotFiniteError(f"step {program.step}: {where}")
-    if error is not None:
         stopped = f"not finite: {error}"
     history.finish(program)
     return _result(plan, program, options, history, engine.name, stopped, error)
@@ -118,6 +121,10 @@ class _History:
         self._rows: list[list[Array]] = []
         self.steps: list[int] = []
 
+    def step_after(self, program: Program) -> int:
+        """Return the step that failed: the one after the last that was made, or row 0, before any."""
+        return program.step + (1 if self.steps else 0)
+
     def steps_to_next_row(self, step: int) -> int:
         return min(self._every - step % self._every, self._options.steps - step)
 
@@ -137,7 +144,7 @@ class _History:
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""
         if not self.steps or self.steps[-1] != program.step:
-            with suppress(_RecordedNotFiniteError):
+            with suppress(_RecordedNotFiniteError, StepFailed):
                 self.take(program)
 
     def columns(self) -> dict[str, Any]:

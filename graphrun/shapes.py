@@ -57,9 +57,9 @@ def infer_shapes(graph: ComputationalGraph, leaves: Sequence[Any]) -> Shapes:
     shapes = Shapes(of + [()] * len(graph.nodes), all_scalar)
     probe = _Probe(graph, shapes, leaves)
     with np.errstate(all="ignore"):
-        if all_scalar:
-            probe.distinct_nodes()
-        else:
+        # Of numbers every shape is known: one node of each type shows how its functions keep their declaration, unless
+        # they raise where it is tried.
+        if not all_scalar or not probe.distinct_nodes():
             probe.every_node()
     _check_objective(graph, shapes)
     return shapes
@@ -93,14 +93,18 @@ class _Probe:
         self.dtype = leaves[0].dtype if leaves else np.dtype(graph.document.dtype)
         self.checked: set[Any] = set()
 
-    def distinct_nodes(self) -> None:
-        """Run one node of each type and settings, on ones: every shape is known to be ()."""
+    def distinct_nodes(self) -> bool:
+        """Run one node of each type and settings, on ones; return whether that went well."""
         first = len(self.graph.leaves)
         one = self.dtype.type(1)
         for number, node in enumerate(self.graph.nodes, first):
             if (node.type, node.settings, len(node.inputs)) not in self.checked:
                 self.checked.add((node.type, node.settings, len(node.inputs)))
-                self.run(number, node, [one] * len(node.inputs))
+                try:
+                    self.run(number, node, [one] * len(node.inputs))
+                except PluginError:
+                    return False
+        return True
 
     def every_node(self) -> None:
         """Run every node on its inputs' values, in topological order."""
@@ -147,7 +151,8 @@ class _Probe:
         what = node.type.derivative_decorator
         if not isinstance(partials, tuple) or len(partials) != len(inputs):
             count = f"{len(partials)} entries" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
-            raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}")
+            hint = " (write `return (...,)`)" if len(inputs) == 1 else ""
+            raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}{hint}")
         for name, partial, shape in zip(_input_names(node), partials, given, strict=True):
             if partial is None or callable(partial):
                 continue
@@ -164,7 +169,7 @@ class _Probe:
             return call()
         except GraphrunError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error}"
             if isinstance(error, ValueError | IndexError) and not node.type.is_elementwise:
                 raise self.shape_error(number, node, given, str(error)) from error

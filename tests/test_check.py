@@ -173,7 +173,10 @@ def test_a_run_that_fails_fails_its_expectations(check: Check) -> None:
     """Where the run ends in a value that is not finite, the check says so."""
     text = "parameters: {x: 1}\nnodes: {f: {type: log, inputs: [x]}}\nminimize: f\n"
     assert check(f"{text}update: {{step_size: 1}}\nexpect: {{at: 9}}\n").failures == [
-        "expect: step 1: the value of node 'f' (type log) is -inf; its inputs are x = 0; reached by x → f"
+        (
+            "expect: step 1: the value of node 'f' (type log) is -inf; "
+            "its inputs are x = 0, outside the domain (0, inf) of x; reached by x → f"
+        )
     ]
 
 

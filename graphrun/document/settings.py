@@ -37,6 +37,21 @@ EXPECTED = {
     "too_long": "at most {max_length} elements",
 }
 
+# What other programs call a setting.
+SYNONYMS = {
+    "lr": "step_size",
+    "learning_rate": "step_size",
+    "eta": "step_size",
+    "negative_slope": "slope",
+    "dim": "axis",
+    "dims": "axes",
+    "keepdim": "keepdims",
+    "eps": "epsilon",
+    "p": "rate",
+    "low": "min",
+    "high": "max",
+}
+
 
 def settings_problems(
     problems: Problems, path: Path, error: ValidationError, *, owner: str, settings: Sequence[str], other: Sequence[str]
@@ -94,6 +109,9 @@ def _index(details: ErrorDetails) -> tuple[int, ...]:
 
 
 def _near_setting(key: str, settings: Sequence[str], other: Sequence[str]) -> str:
+    meant = SYNONYMS.get(key.lower())
+    if meant in settings:
+        return f"it is called {meant!r} here"
     near = did_you_mean(key, [*settings, *other])
     if near is not None:
         return near

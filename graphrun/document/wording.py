@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 LONGEST_QUOTE = 60
 
+# How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
+CUTOFF = 0.7
+
 # Above this number, only names that look alike from outside are compared: difflib takes about 10 microseconds a name.
 MOST_COMPARED = 2000
 
@@ -50,7 +53,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
         alike = [n for n in names if abs(len(n) - len(key)) < 3 and (n[:1] == key[:1] or n[-1:] == key[-1:])]
         # Most misspellings leave the beginning alone.
         names = heapq.nsmallest(MOST_COMPARED, alike, key=lambda n: -sum(map(operator.eq, n, key)))
-    matches = get_close_matches(key, names, n=1)
+    matches = get_close_matches(key, names, n=1, cutoff=CUTOFF)
     return folded[matches[0]] if matches else None
 
 

@@ -27,6 +27,20 @@ class NotFinite(RunError):  # noqa: N818 (a signal between engine and run, which
         self.parameters = parameters
 
 
+class StepFailed(RunError):  # noqa: N818 (a signal, as NotFinite is)
+    """A function of a node type or of the update rule raised; the program went back to before the step.
+
+    Attributes:
+        parameters: the parameters' values at which it did.
+        error: what it raised.
+    """
+
+    def __init__(self, parameters: Sequence[Array], error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.parameters = parameters
+        self.error = error
+
+
 class Program(Protocol):
     """A plan made ready to run, with the state of the run: the forward and the backward pass are always up to date."""
 
@@ -41,6 +55,7 @@ class Program(Protocol):
 
         Raises:
             NotFinite: the objective or a parameter's gradient is not finite.
+            StepFailed: a function of a node type raised.
         """
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
@@ -50,6 +65,7 @@ class Program(Protocol):
 
         Raises:
             NotFinite: the pass after a step gave something not finite; that step is undone.
+            StepFailed: a function of a node type or of the update rule raised; that step is undone.
         """
 
     def gradient_norm(self) -> float:

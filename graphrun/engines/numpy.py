@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphrun.declaration import Function
-from graphrun.engines import NotFinite, Program, Stop
+from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.straight_line import Steps, compile_steps
+from graphrun.errors import RunError
 from graphrun.plan import Array, Batch, Plan
 from graphrun.shapes import Shape
 
@@ -27,7 +28,8 @@ from graphrun.shapes import Shape
 # number of them, one operation on NumPy's numbers a tenth of that.
 NODES_PER_BATCH = 6
 
-# Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step.
+# Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
+# for graphs up to so many nodes, when a run has come to so many steps.
 STRAIGHT_LINE_NODES = 500
 STRAIGHT_LINE_STEPS = 100
 
@@ -89,7 +91,11 @@ class NumpyProgram:
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
-            if not self._evaluate():
+            try:
+                finite = self._evaluate()
+            except (Exception, SystemExit) as error:
+                raise StepFailed(self._parameters(), error) from error
+            if not finite:
                 raise NotFinite(self._parameters())
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
@@ -97,12 +103,17 @@ class NumpyProgram:
         with np.errstate(all="ignore"):
             for _ in range(count):
                 parameters, states = self._parameters(), self._states
-                self._update()
-                if not self._evaluate():
-                    failed = self._parameters()
+                failure: RunError | None = None
+                try:
+                    self._update()
+                    if not self._evaluate():
+                        failure = NotFinite(self._parameters())
+                except (Exception, SystemExit) as error:
+                    failure = StepFailed(self._parameters(), error)
+                if failure is not None:
                     self._values[: self.plan.parameters], self._states = parameters, states
                     self._evaluate()
-                    raise NotFinite(failed)
+                    raise failure
                 self.step += 1
                 if stop is not None and (
                     reason := stop(float(self._values[self.plan.objective]), self.gradient_norm())
@@ -113,15 +124,23 @@ class NumpyProgram:
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
         parts = self.gradients(range(self.plan.parameters))
-        return math.hypot(*(float(np.linalg.norm(np.ravel(part))) for part in parts))
+        return math.hypot(*(part if isinstance(part, float) else np.linalg.norm(np.ravel(part)) for part in parts))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots."""
         if self._off_loop and self._off_loop_step != self.step:
             with np.errstate(all="ignore"):
-                self._forward(self._off_loop)
-            self._off_loop_step = self.step
-        return [self._values[slot] for slot in slots]
+                self._off_loop_step = self.step
+                try:
+                    self._forward(self._off_loop)
+                except (Exception, SystemExit) as error:
+                    raise StepFailed(self._parameters(), error) from error
+        values = (self._values[slot] for slot in slots)
+        # What a failed pass did not come to has no value.
+        return [
+            np.full(self.plan.shapes[slot], np.nan)[()] if v is None else v
+            for slot, v in zip(slots, values, strict=True)
+        ]
 
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots."""
@@ -284,7 +303,7 @@ class StraightLineProgram(NodeProgram):
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps; the last one, and those that need a closer look, node by node."""
-        if stop is not None or count < STRAIGHT_LINE_STEPS:
+        if stop is not None or self.step + count < STRAIGHT_LINE_STEPS:
             return super().advance(count, stop)
         last = self.step + count
         parameters = self.plan.parameters

@@ -108,8 +108,11 @@ def test_the_oracle_knows_every_elementwise_type():
     assert set(TYPES) == set(ORACLE)
 
 
+NUMBERS = st.just(())
+
+
 @st.composite
-def graphs(draw, shapes=st.just(())):
+def graphs(draw, shapes=NUMBERS):
     """Draw a graph file as plain data: parameters, constants, and nodes whose inputs come before them."""
     number = st.floats(-3, 3, allow_nan=False).map(lambda x: round(x, 3))
     leaves = [f"x{k}" for k in range(draw(st.integers(1, 4)))]
