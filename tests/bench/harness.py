@@ -1,0 +1,73 @@
+"""What the benchmarks share: processes that are timed, the shortest of many, and a table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables of a user: compiled files are written, the checkout is not on the path."""
+    left_out = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME"}
+    return {name: value for name, value in os.environ.items() if name not in left_out}
+
+
+def run(command: Sequence[str | Path], folder: Path | None = None) -> str:
+    """Run a command and return its stdout; what it says on stderr is the error where it fails."""
+    result = subprocess.run(
+        [str(word) for word in command], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise SystemExit(f"{command} failed:\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+@contextmanager
+def installed_wheel() -> Iterator[Path]:
+    """Install a wheel of the checkout into a new environment, compiled; yield the folder of its programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place, ROOT])
+        run([sys.executable, "-m", "venv", place / "environment"])
+        scripts = place / "environment" / "bin"
+        run([scripts / "python", "-m", "pip", "install", "-q", "--compile", *place.glob("*.whl")])
+        yield scripts
+
+
+def shortest(commands: dict[str, Sequence[str | Path]], repeats: int, folder: Path) -> dict[str, float]:
+    """Time processes in turn, so that what slows the machine slows all of them; return the shortest of each."""
+    best = dict.fromkeys(commands, float("inf"))
+    for _ in range(repeats):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            run(command, folder)
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def shortest_call(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Time functions in turn and return the shortest of each."""
+    best = dict.fromkeys(functions, float("inf"))
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def table(rows: Sequence[Sequence[object]]) -> None:
+    """Print rows in columns, the first to the left."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *padded[1:]]).rstrip())  # noqa: T201 (a benchmark's result)

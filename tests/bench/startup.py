@@ -1,0 +1,42 @@
+"""How long the lesson takes from the shell, beside importing the four libraries that it cannot do without.
+
+python tests/bench/startup.py [REPEATS]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import ROOT, installed_wheel, shortest, table
+
+TARGET = 1.7
+
+if __name__ == "__main__":
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    with installed_wheel() as scripts, tempfile.TemporaryDirectory() as elsewhere:
+        python = scripts / "python"
+        libraries = "import the four libraries"
+        times = shortest(
+            {
+                "python -c pass": [python, "-c", "pass"],
+                "import numpy": [python, "-c", "import numpy"],
+                libraries: [python, "-c", "import networkx, yaml, pydantic, pluggy"],
+                "graphrun --version": [scripts / "graphrun", "--version"],
+                "graphrun nested.yaml --steps 10": [
+                    scripts / "graphrun",
+                    ROOT / "graphs" / "nested.yaml",
+                    "--steps",
+                    "10",
+                ],
+                "graphrun nodes add": [scripts / "graphrun", "nodes", "add"],
+            },
+            repeats,
+            Path(elsewhere),
+        )
+        rows: list[list[object]] = [["", "ms", "ratio", "target"]]
+        for name, seconds in times.items():
+            target = TARGET if "nested" in name else ""
+            rows.append([name, f"{seconds * 1000:.0f}", f"{seconds / times[libraries]:.2f}", target])
+        table(rows)
