@@ -125,7 +125,7 @@ class Graph:
         dtype: str | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
-        on_row: Row = lambda _step, _row: None,
+        on_row: Row | None = None,
         on_progress: Callable[[int], None] = lambda _step: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Result:

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrun.api import Graph
 from graphrun.document import ExpectEntry
-from graphrun.engines import NotFinite
+from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine
 from graphrun.output import format_value
 from graphrun.plan import Array, Batch, Plan
@@ -70,11 +70,11 @@ def check_graph(graph: Graph) -> Report:
     start = NumpyEngine().compile(plan)
     try:
         start.evaluate()
-    except NotFinite:
+        values = start.values(range(len(plan.names)))
+    except (NotFinite, StepFailed):
         result = graph.try_run(0)
         report.failures.append(str(result.error))
         return report
-    values = start.values(range(len(plan.names)))
     _check_local(plan, values, report)
     if plan.objective is not None:
         _check_gradient(plan, start.gradients(range(plan.parameters)), report)
@@ -167,9 +167,11 @@ def _slopes(plan: Plan, direction: Sequence[Array], h: float) -> tuple[float, fl
 def _objective(plan: Plan, parameters: Sequence[Array]) -> float:
     moved = replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]])
     program = NumpyEngine().compile(moved)
-    with suppress(NotFinite):
-        program.evaluate()
-    return float(program.values([plan.objective or 0])[0])
+    with suppress(StepFailed):
+        with suppress(NotFinite):
+            program.evaluate()
+        return float(program.values([plan.objective or 0])[0])
+    return math.nan
 
 
 def _check_expect(graph: Graph, report: Report) -> None:

@@ -147,7 +147,7 @@ def run(
             dtype=dtype,
             record=None if record is None else [name.strip() for name in record.split(",") if name.strip()],
             every=every,
-            on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else ignore_row,
+            on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else None,
             on_progress=on_progress,
             interrupted=interrupted,
         )
@@ -158,10 +158,6 @@ def run(
         click.echo(f"{file}: {result.error}", err=True)
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
-
-
-def ignore_row(step: int, row: dict[str, Any]) -> None:
-    """Do nothing with a row."""
 
 
 def load(file: str, folders: Sequence[str]) -> Graph:

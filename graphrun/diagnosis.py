@@ -49,22 +49,24 @@ def diagnose_failure(plan: Plan, parameters: Sequence[Array], error: BaseExcepti
         settings = dict(batch.settings)
         for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
             arguments = [values[source] for source in inputs]
-            where = f"{_node(plan, slot)} ({batch.type.file})"
-            given = f"its inputs are {_shown_inputs(plan, inputs, values)}; reached by {_path(plan, slot)}"
+            fault = None
             try:
                 with np.errstate(all="ignore"):
                     output = batch.type.function(np, *arguments, **settings)
                 values[slot] = np.asarray(output, dtype=plan.dtype)[()]
                 if np.shape(output) != batch.shape:
-                    return f"{where} gives the shape {np.shape(output)}, not {batch.shape}; {given}"
-                if batch.type.derivative is not None:
+                    fault = f"gives the shape {np.shape(output)}, not {batch.shape}"
+                elif batch.type.derivative is not None:
                     gradient = () if batch.type.is_elementwise else (np.ones_like(values[slot]),)
                     with np.errstate(all="ignore"):
                         partials = batch.type.derivative(np, *gradient, values[slot], *arguments, **settings)
                     if not isinstance(partials, tuple) or len(partials) != len(inputs):
-                        return f"{where} gives no tuple of {len(inputs)} derivatives; {given}"
+                        fault = f"gives no tuple of {len(inputs)} derivatives"
             except (Exception, SystemExit) as raised:
-                return f"{where} raises {type(raised).__name__}: {raised}; {given}"
+                fault = f"raises {type(raised).__name__}: {raised}"
+            if fault is not None:
+                given = f"its inputs are {_shown_inputs(plan, inputs, values)}; reached by {_path(plan, slot)}"
+                return f"{_node(plan, slot)} ({batch.type.file}) {fault}; {given}"
     return f"the update rule {plan.rule.name} ({plan.rule.file}) or an engine raises {text}"
 
 
@@ -110,7 +112,6 @@ def _derivative(plan: Plan, program: NodeProgram, values: list[Array]) -> str:
 
 
 def _contributions(operation: Operation, gradient: Array, values: list[Array]) -> list[tuple[int, Array]]:
-    assert operation.derivative is not None  # noqa: S101 (for the type checker: a plan checks it)
     arguments = [values[operation.output], *[values[slot] for slot in operation.inputs]]
     with np.errstate(all="ignore"):
         if operation.elementwise:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 """How long an engine is left alone: after this time a run looks for Ctrl-C and shows its progress."""
 
 Row = Callable[[int, dict[str, Any]], None]
+"""Takes a step and the values recorded there, by name."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RunOptions:
     record: Sequence[int]
     every: int | None = None
     stop: Stop | None = None
-    on_row: Row = lambda _step, _row: None
+    on_row: Row | None = None
     on_progress: Callable[[int], None] = lambda _step: None
     interrupted: Callable[[], bool] = lambda: False
 
@@ -77,7 +79,11 @@ def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
         error = NotFiniteError(f"step {program.step}: {where}")
         stopped = f"not finite: {error}"
     history.finish(program)
-    return _result(plan, program, options, history, engine.name, stopped, error)
+    try:
+        return _result(plan, program, options, history, engine.name, stopped, error)
+    except StepFailed as failed:
+        # Gradients of nodes that depend on no parameter are computed for the result alone.
+        raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.parameters, failed.error)}") from failed
 
 
 def _loop(program: Program, options: RunOptions, history: _History) -> str:
@@ -136,9 +142,11 @@ class _History:
         row = program.values(self._options.record)
         self.steps.append(program.step)
         self._rows.append(row)
-        self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
+        if self._options.on_row is not None:
+            self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
         for slot, value in zip(self._options.record, row, strict=True):
-            if not np.isfinite(value).all():
+            # NumPy takes ten times as long for a number, and a long run records a thousand rows.
+            if not (math.isfinite(value) if isinstance(value, float) else np.isfinite(value).all()):
                 raise _RecordedNotFiniteError(slot)
 
     def finish(self, program: Program) -> None:

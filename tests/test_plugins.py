@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphrun
@@ -363,6 +364,38 @@ def test_a_type_that_fails_after_some_steps(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("node", ["{type: twice, inputs: [x]}", "{type: twice, inputs: [2]}"])
+@pytest.mark.parametrize("objective", ["{type: multiply, inputs: [c, x]}", "{type: multiply, inputs: [x, 2]}"])
+def test_a_type_that_fails_anywhere(
+    node: str, objective: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In compiled steps, off the way to the objective, on constants: what a function raises is told in the same way."""
+    write(TWICE.replace("2 * x", "2 * x if x == 1 or x > 2.5 else {}['no']"))
+    Path("late.yaml").write_text(
+        f"parameters: {{x: 3}}\nnodes: {{c: {node}, f: {objective}}}\nminimize: f\nupdate: {{step_size: 1e-4}}\n",
+        encoding="utf-8",
+    )
+    assert run_command(["late.yaml", "--plugins", "plugins", "--steps", "5000"]) == 1
+    out, err = capsys.readouterr()
+    assert "stopped: failed: step " in out
+    assert "node 'c' (type twice)" in err
+    assert "raises KeyError: 'no'; its inputs are" in err
+    assert "Traceback" not in err
+
+
+def test_a_derivative_that_fails_for_constants(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """No step needs the derivatives of nodes that depend on no parameter; the result does."""
+    write(TWICE.replace("return (2.0,)", "return (2.0 if x == 1 else {}['no'],)"))
+    Path("late.yaml").write_text(
+        "parameters: {x: 3}\nminimize: f\n"
+        "nodes: {c: {type: twice, inputs: [2]}, f: {type: multiply, inputs: [c, x]}}\n",
+        encoding="utf-8",
+    )
+    assert run_command(["late.yaml", "--plugins", "plugins"]) == 1
+    assert "node 'c' (type twice)" in capsys.readouterr().err
+    assert run_command(["check", "late.yaml", "--plugins", "plugins"]) == 1
+
+
 def test_a_type_without_a_derivative(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     """It runs forward; between a parameter and the objective it is a mistake of the graph file, told at the node."""
     write(re.sub(r"@twice.*\n.*\n.*\n", "", TWICE))
@@ -373,6 +406,21 @@ def test_a_type_without_a_derivative(write: Write, capsys: pytest.CaptureFixture
     assert "declare it with @twice.local_derivatives in " in err
     Path("twice.yaml").write_text(USES_TWICE.replace("minimize: f\n", ""), encoding="utf-8")
     assert run_command(["twice.yaml", "--plugins", "plugins"]) == 0
+
+
+def test_a_type_without_a_derivative_on_constants(write: Write) -> None:
+    """No parameter reaches it, so it may stand before the objective; what lies behind it has no known gradient."""
+    write(re.sub(r"@twice.*\n.*\n.*\n", "", TWICE))
+    Path("constants.yaml").write_text(
+        "parameters: {x: 3}\nconstants: {k: [2, 3]}\nnodes:\n  b: {type: square, inputs: [k]}\n"
+        "  c: {type: twice, inputs: [b]}\n  s: {type: sum, inputs: [c]}\n"
+        "  f: {type: multiply, inputs: [s, x]}\nminimize: f\n",
+        encoding="utf-8",
+    )
+    result = graphrun.load("constants.yaml", plugins=["plugins"]).run(0)
+    assert (result.values["f"], result.gradients["x"]) == (78, 26)
+    assert result.gradients["c"].tolist() == [3, 3]
+    assert np.isnan(result.gradients["b"]).all()
 
 
 RULE = '''\

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +14,7 @@ from graphrun.document.parameters import ParameterEntry, read_constants, read_pa
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
 from graphrun.document.wording import describe, quote
+from graphrun.memory import paused_collection
 
 if TYPE_CHECKING:
     import os
@@ -72,7 +71,7 @@ def load_document(file: str | os.PathLike[str] | Source) -> Document:
     mistakes are in the document's `problems`.
     """
     source = file if isinstance(file, Source) else Source.read(file)
-    with _no_garbage_collection():
+    with paused_collection():
         return _document(source)
 
 
@@ -154,15 +153,3 @@ def _read_update(raw: Any, problems: Problems) -> UpdateEntry | None:
         suggestion = f"write {{type: {quote(raw)[1:-1]}}}" if isinstance(raw, str) else "write {type: sgd}"
         problems.add(("update",), f"'update' is a mapping, not {describe(raw)}", suggestion=suggestion)
     return None
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep the garbage collector from searching a growing file again and again: that takes twice the loading time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -11,7 +11,8 @@ so nothing leaks from the branch of a `where` that is not taken, be it infinite 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -55,7 +56,8 @@ class Operation(NamedTuple):
 
     Attributes:
         forward: the forward function of the inputs.
-        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...).
+        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...);
+            NaN where a type declares none, for an input that no parameter reaches.
         inputs: the slots of the inputs.
         output: the slot of the output.
         wanted: the inputs whose gradient is wanted: position, slots, and the axes along which the input was broadcast.
@@ -63,7 +65,7 @@ class Operation(NamedTuple):
     """
 
     forward: Function
-    derivative: Function | None
+    derivative: Function
     inputs: Sequence[Any]
     output: Any
     wanted: Sequence[tuple[int, Any, tuple[int, ...] | None]]
@@ -85,16 +87,13 @@ class NumpyProgram:
         self._in_loop = self._operations(plan.in_loop)
         self._off_loop = self._operations(batch for batch in plan.batches if batch.moving and not batch.needed)
         self._off_loop_step = -1
-        with np.errstate(all="ignore"):
-            self._forward(self._operations(batch for batch in plan.batches if not batch.moving))
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
-            try:
+            with self._failing_as_a_step():
+                self._forward(self._operations(batch for batch in self.plan.batches if not batch.moving))
                 finite = self._evaluate()
-            except (Exception, SystemExit) as error:
-                raise StepFailed(self._parameters(), error) from error
             if not finite:
                 raise NotFinite(self._parameters())
 
@@ -112,7 +111,8 @@ class NumpyProgram:
                     failure = StepFailed(self._parameters(), error)
                 if failure is not None:
                     self._values[: self.plan.parameters], self._states = parameters, states
-                    self._evaluate()
+                    with self._failing_as_a_step():
+                        self._evaluate()
                     raise failure
                 self.step += 1
                 if stop is not None and (
@@ -129,12 +129,11 @@ class NumpyProgram:
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots."""
         if self._off_loop and self._off_loop_step != self.step:
-            with np.errstate(all="ignore"):
-                self._off_loop_step = self.step
-                try:
-                    self._forward(self._off_loop)
-                except (Exception, SystemExit) as error:
-                    raise StepFailed(self._parameters(), error) from error
+            self._off_loop_step = self.step
+            for operation in self._off_loop:
+                self._values[operation.output] = None
+            with np.errstate(all="ignore"), self._failing_as_a_step():
+                self._forward(self._off_loop)
         values = (self._values[slot] for slot in slots)
         # What a failed pass did not come to has no value.
         return [
@@ -146,13 +145,14 @@ class NumpyProgram:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self._gradients
         if gradients is not None and not all(self._moving[slot] for slot in slots):
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), self._failing_as_a_step():
                 gradients = self._backward(self._needed, masked=True)
-        zero = self.plan.dtype.type(0)
+        # What a failed pass did not come to is not known; what the objective does not depend on is 0.
+        nothing = self.plan.dtype.type(np.nan if gradients is None else 0)
         shapes = self.plan.shapes
-        found = (zero if gradients is None or gradients[slot] is None else gradients[slot] for slot in slots)
+        found = (nothing if gradients is None or gradients[slot] is None else gradients[slot] for slot in slots)
         return [
-            gradient if np.shape(gradient) == shapes[slot] else np.zeros(shapes[slot], self.plan.dtype)
+            gradient if np.shape(gradient) == shapes[slot] else np.full(shapes[slot], gradient)
             for slot, gradient in zip(slots, found, strict=True)
         ]
 
@@ -182,6 +182,14 @@ class NumpyProgram:
 
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters]
+
+    @contextmanager
+    def _failing_as_a_step(self) -> Iterator[None]:
+        """Turn whatever a plugin's function raises into the signal that a run understands."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            raise StepFailed(self._parameters(), error) from error
 
     def _evaluate(self) -> bool:
         """Run both passes; return whether the objective and the parameters' gradients are finite."""
@@ -299,26 +307,26 @@ class StraightLineProgram(NodeProgram):
 
     @cached_property
     def _steps(self) -> Steps:
-        return compile_steps(self.plan, {k: v for k, v in enumerate(self._values) if not self._moving[k]})
+        return compile_steps(self.plan, self._values)
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
-        """Make `count` steps; the last one, and those that need a closer look, node by node."""
+        """Make `count` steps; those that need a closer look node by node."""
         if stop is not None or self.step + count < STRAIGHT_LINE_STEPS:
             return super().advance(count, stop)
         last = self.step + count
         parameters = self.plan.parameters
         while self.step < last:
-            gradients = [self._values[k] * 0 if g is None else g for k, g in enumerate(self._gradients[:parameters])]
+            for k in range(parameters):
+                if self._gradients[k] is None:
+                    self._gradients[k] = np.float64(0)
             states = [state for states in self._states for state in states]
             with np.errstate(all="ignore"):
-                made, values, gradients, states = self._steps(
-                    last - 1 - self.step, self.step, self._values[:parameters], gradients, states
-                )
-            self._values[:parameters], self._gradients[:parameters] = values, gradients
+                made, states = self._steps(last - self.step, self.step, self._values, self._gradients, states)
             size = len(self.plan.rule.state)
             self._states = [tuple(states[k * size : (k + 1) * size]) for k in range(parameters)]
             self.step += made
-            super().advance(1)
+            if self.step < last:
+                super().advance(1)
         return None
 
 
@@ -370,12 +378,14 @@ class BatchProgram(NumpyProgram):
         return gradients
 
 
-def bind(batch: Batch) -> tuple[Function, Function | None]:
+def bind(batch: Batch) -> tuple[Function, Function]:
     """Return a batch's two functions with NumPy and the settings in place."""
     settings = dict(batch.settings)
-    derivative = batch.type.derivative
     bound = partial(batch.type.function, np, **settings)
-    return bound, None if derivative is None else partial(derivative, np, **settings)
+    if batch.type.derivative is None:
+        leading = 1 if batch.type.is_elementwise else 2
+        return bound, lambda *arguments: tuple(np.full_like(x, np.nan) for x in arguments[leading:])
+    return bound, partial(batch.type.derivative, np, **settings)
 
 
 def cast(function: Function, dtype: np.dtype[Any]) -> Function:

@@ -7,32 +7,34 @@ those of the next step, p0 a local derivative.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphrun.plan import Batch, Plan
 
-Steps = Callable[[int, int, Any, Any, Any], tuple[int, Any, Any, Any]]
-"""Takes (count, step, values, gradients, states) of the parameters; returns how many steps were made, and the three.
+Steps = Callable[[int, int, list[Any], list[Any], Any], tuple[int, Any]]
+"""Takes (count, step, values, gradients, states); returns how many steps were made, and the parameters' new states.
 
-It ends before a step whose objective or gradients are not finite, so that the caller can look at that step closely.
+Values and gradients are lists by slot and are changed in place. It ends before a step whose objective or gradients are
+not finite, or where a function raises, so that the caller can look at that step closely: then the nodes are left as
+they were.
 """
 
 
-def compile_steps(plan: Plan, fixed: dict[int, Any]) -> Steps:
+def compile_steps(plan: Plan, values: Sequence[Any]) -> Steps:
     """Compile the steps of a plan of float64 numbers.
 
     Args:
         plan: the plan.
-        fixed: the values that no step changes, by slot: of leaves and of nodes that depend on no parameter.
+        values: the value of each slot at some parameters.
     """
     functions: dict[str, Any] = {"xp": np, "isfinite": math.isfinite, "rule": plan.rule.function}
     functions |= {"minimum": np.minimum, "maximum": np.maximum, "float64": np.float64}
     functions |= {"zero": np.float64(0), "one": np.float64(1)}
-    functions |= {f"n{slot}": value for slot, value in fixed.items()}
-    text = _Writer(plan, functions).text()
+    functions |= {f"n{slot}": values[slot] for slot in _fixed(plan)}
+    text = _Writer(plan, functions, values).text()
     exec(compile(text, "<straight-line steps>", "exec"), functions)  # noqa: S102 (the text is made of slots alone)
     steps: Steps = functions["steps"]
     return steps
@@ -41,9 +43,10 @@ def compile_steps(plan: Plan, fixed: dict[int, Any]) -> Steps:
 class _Writer:
     """Writes the function, and gathers what it calls by name."""
 
-    def __init__(self, plan: Plan, functions: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan, functions: dict[str, Any], values: Sequence[Any]) -> None:
         self.plan = plan
         self.functions = functions
+        self.values = values
         self.calls: dict[Any, int] = {}
         self.given: set[int] = set()
 
@@ -54,23 +57,30 @@ class _Writer:
         states = [f"s{k}_{i}" for k in parameters for i in range(len(plan.rule.state))]
         kept = [*(f"v{k}" for k in parameters), *(f"g{k}" for k in parameters), *states]
         following = [f"n{k}" for k in parameters] + [f"h{k}" for k in parameters] + [f"t{s[1:]}" for s in states]
-        parts = [_tuple(kept[: plan.parameters]), _tuple(kept[plan.parameters : 2 * plan.parameters])]
         body = [*self.update(), *self.forward(), *self.backward()]
         body += [f"h{k} = zero" for k in parameters if k not in self.given]
+        nodes = [slot for batch in plan.in_loop for slot in range(batch.start, batch.stop)]
         sums = " + ".join([f"n{plan.objective}", *(f"h{k}" for k in parameters)])
         lines = [
             "def steps(count, step, values, gradients, states):",
-            f"    {parts[0]} = values",
-            f"    {parts[1]} = gradients",
+            *(f"    v{k}, g{k} = values[{k}], gradients[{k}]" for k in parameters),
             *([f"    {_tuple(states)} = states"] if states else []),
             "    first = step",
             "    for step in range(first + 1, first + count + 1):",
-            *(f"        {line}" for line in body),
-            f"        if not isfinite({sums}):",
+            "        try:",
+            *(f"            {line}" for line in body),
+            f"            finite = isfinite({sums})",
+            "        except (Exception, SystemExit):",
+            "            finite = False",
+            "        if not finite:",
             "            step -= 1",
             "            break",
             f"        {_tuple(kept)} = {_tuple(following)}",
-            f"    return step - first, {parts[0]}, {parts[1]}, {_tuple(states)}",
+            "    else:",
+            *(f"        values[{k}] = n{k}" for k in nodes),
+            *(f"        gradients[{k}] = h{k}" for k in sorted(self.given)),
+            *(f"    values[{k}], gradients[{k}] = v{k}, g{k}" for k in parameters),
+            f"    return step - first, {_tuple(states)}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -107,7 +117,7 @@ class _Writer:
         self.given = {plan.objective or 0}
         lines = [f"h{plan.objective} = one"]
         for batch in reversed(plan.in_loop):
-            silent = _without_derivative(batch, plan)
+            silent = _without_derivative(batch, plan, self.values)
             inputs_of = plan.inputs(batch).T.tolist()
             for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
                 targets = [(k, slot) for k, slot in enumerate(inputs) if slot in moving and k not in silent]
@@ -141,9 +151,17 @@ def _tuple(names: list[str]) -> str:
     return f"({', '.join(names)},)" if names else "()"
 
 
-def _without_derivative(batch: Batch, plan: Plan) -> set[int]:
-    """Return the inputs that a type gives None for, found by asking it once."""
-    one = plan.dtype.type(1)
+def _fixed(plan: Plan) -> Iterator[int]:
+    """Yield the slots whose values no step changes: of constants and of nodes that depend on no parameter."""
+    yield from range(plan.parameters, len(plan.leaves))
+    for batch in plan.batches:
+        if not batch.moving:
+            yield from range(batch.start, batch.stop)
+
+
+def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[int]:
+    """Return the inputs that a type gives None for, found by asking it once more what it was asked before."""
     derivative = batch.type.derivative
-    partials = derivative(np, one, *[one] * batch.arity, **dict(batch.settings)) if derivative else ()
+    arguments = [values[slot] for slot in (batch.start, *plan.inputs(batch)[:, 0].tolist())]
+    partials = derivative(np, *arguments, **dict(batch.settings)) if derivative else ()
     return {k for k, partial in enumerate(partials) if partial is None}
