@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 
 import graphrun
 from graphrun.errors import GraphrunError
+from graphrun.memory import begin_collection, no_collection_at_the_ends
 
 if TYPE_CHECKING:
     from graphrun.api import Graph
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding lacks is shown as an escape, as Python does on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run_command(arguments))
+    with no_collection_at_the_ends():
+        status = run_command(arguments)
+    sys.exit(status)
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -139,6 +142,7 @@ def run(
     graph = load(file, folders)
     total = graph.steps if steps is None else steps
     output = sys.stdout
+    begin_collection()
     # What a plugin's functions print must not get between the lines of a result.
     with redirect_stdout(sys.stderr), Interruption() as interrupted, progress(total, quiet=quiet) as on_progress:
         result = graph.try_run(
@@ -175,6 +179,7 @@ def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
     """Validate graph files, check every derivative at their values, and assert what they `expect`."""
     from graphrun.check import check_graph
 
+    begin_collection()
     status = 0
     for file in files:
         try:
