@@ -77,7 +77,7 @@ def test_example_is_described(folder: str) -> None:
     """Every example has its line in the page of its folder."""
     page = (ROOT / folder / "README.md").read_text(encoding="utf-8")
     for file in GRAPHS if folder == "graphs" else PLUGINS:
-        assert file.name in page
+        assert file.name in page, f"{folder}/README.md has no line for {file.name}"
 
 
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.name)

@@ -69,9 +69,8 @@ def in_language(language: str) -> pytest.MarkDecorator:
 @pytest.fixture
 def folder(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a working folder with what a reader of the document has in his."""
-    ignored = shutil.ignore_patterns("__pycache__")
     for name in ("graphs", "plugins"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=not_described)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for other in blocks_of(block.document):
         if other.file is not None:
@@ -80,6 +79,18 @@ def folder(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
             file.write_text(other.text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def not_described(folder: str, files: list[str]) -> set[str]:
+    """Return what a reader has added to the examples: files that the page beside them does not name, and tests."""
+    page = Path(folder, "README.md")
+    text = page.read_text(encoding="utf-8") if page.is_file() else None
+    return {
+        file
+        for file in files
+        if file == "__pycache__"
+        or (text is not None and file.endswith((".py", ".yaml")) and file.removeprefix("test_") not in text)
+    }
 
 
 @in_language("yaml")
