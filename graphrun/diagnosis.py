@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.document.wording import arrows
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, is_finite, mask
 from graphrun.plan import Array, Batch, Plan
 
 SHOWN_ELEMENTS = 6
-SHOWN_NODES = 12
 
 
 def diagnose(plan: Plan, parameters: Sequence[Array], slot: int | None = None) -> str:
@@ -137,10 +137,7 @@ def _path(plan: Plan, slot: int) -> str:
     path = [slot]
     while inputs := inputs_of.get(path[-1]):
         path.append(next((source for source in inputs if source in moving), inputs[0]))
-    names = [_name(plan, step) for step in reversed(path)]
-    if len(names) > SHOWN_NODES:
-        names[SHOWN_NODES // 2 : -SHOWN_NODES // 2] = [f"({len(names) - SHOWN_NODES} more)"]
-    return " → ".join(names)
+    return arrows([_name(plan, step) for step in reversed(path)])
 
 
 def _node(plan: Plan, slot: int) -> str:

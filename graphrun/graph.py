@@ -23,6 +23,7 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
+from graphrun.document.wording import arrows
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
@@ -242,10 +243,10 @@ class _Builder:
         except nx.NetworkXUnfeasible:
             for cycle in _cycles(graph):
                 path = [names[number] or "" for number in cycle]
-                arrows = " → ".join([*path, path[0]])
                 entry = self.document.nodes[path[0]]
                 position = entry.inputs.index(path[-1])
-                self.problems.add(("nodes", path[0], "inputs", position), f"the inputs close a cycle: {arrows}")
+                message = f"the inputs close a cycle: {arrows([*path, path[0]])}"
+                self.problems.add(("nodes", path[0], "inputs", position), message)
             return []
 
     def _resolve_rule(self) -> tuple[UpdateRule, Settings]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LONGEST_QUOTE = 60
+LONGEST_PATH = 12
 
 # How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
 CUTOFF = 0.7
@@ -61,3 +62,11 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     """Return "did you mean 'name'?" for the candidate most like the word, or None when none is near."""
     name = nearest(word, candidates)
     return None if name is None else f"did you mean {quote(name)}?"
+
+
+def arrows(names: Sequence[str]) -> str:
+    """Return a path through a graph, ``x → y → z``, without the middle of a long one."""
+    if len(names) > LONGEST_PATH:
+        half, more = LONGEST_PATH // 2, len(names) - LONGEST_PATH
+        names = [*names[:half], f"({more} more)", *names[-half:]]
+    return " → ".join(names)
