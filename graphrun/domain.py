@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -61,6 +60,3 @@ class Domain:
 
     def __str__(self) -> str:
         return self.text
-
-
-REALS = Domain.parse(f"(-{math.inf}, {math.inf})")

@@ -120,7 +120,6 @@ class _History:
     """The rows recorded so far."""
 
     def __init__(self, plan: Plan, options: RunOptions) -> None:
-        self._plan = plan
         self._options = options
         self._every = options.every or smallest_stride(options.steps)
         self._names = [plan.names[slot] or "" for slot in options.record]
