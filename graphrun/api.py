@@ -24,20 +24,28 @@ RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
 
 
-def load(path: str | Path, *, plugins: Sequence[str | Path] = (), registry: Registry | None = None) -> Graph:
+def load(
+    path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+    registry: Registry | None = None,
+) -> Graph:
     """Load a graph file.
 
     Args:
         path: the YAML file.
+        overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
+            and a YAML value.
         plugins: folders of loose plugin files, as of ``--plugins``.
         registry: node types and update rules that were found already.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist.
+        UsageError: a plugin folder does not exist, or an override makes no sense.
     """
     with paused_collection():
-        document = load_document(path)
+        document = load_document(path, overrides)
         return Graph(build_graph(document, registry or Registry(plugins)))
 
 
@@ -50,7 +58,7 @@ class Graph:
 
     def __init__(self, structure: ComputationalGraph) -> None:
         self.structure = structure
-        self._plans: dict[np.dtype[Any], Plan] = {}
+        self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
 
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {len(self.document.parameters)} parameters, {len(self.document.nodes)} nodes>"
@@ -70,8 +78,12 @@ class Graph:
         """How many steps a run makes by default."""
         return 1 if self.document.steps is None else self.document.steps
 
-    def plan(self, dtype: str | None = None) -> Plan:
-        """Return the schedule of the graph.
+    def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
+        """Return the schedule of the graph, with the leaves' values.
+
+        Args:
+            dtype: ``float64`` or ``float32``, default the file's.
+            seed: what every random draw derives from, default the file's, else 0.
 
         Raises:
             ShapeError: shapes do not fit.
@@ -81,10 +93,11 @@ class Graph:
         name = self.document.dtype if dtype is None else dtype
         if name not in {"float64", "float32"}:
             raise UsageError(f"dtype {name!r} is none of float64, float32")
-        key = np.dtype(name)
+        seed = (self.document.seed or 0) if seed is None else seed
+        key = np.dtype(name), seed
         if key not in self._plans:
             with paused_collection():
-                self._plans[key] = build_plan(self.structure, key)
+                self._plans[key] = build_plan(self.structure, *key)
         return self._plans[key]
 
     def run(
@@ -93,6 +106,7 @@ class Graph:
         *,
         engine: str = "auto",
         dtype: str | None = None,
+        seed: int | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
     ) -> Result:
@@ -102,6 +116,7 @@ class Graph:
             steps: how many updates to make, default the file's; 0 only evaluates.
             engine: ``auto`` or ``numpy``.
             dtype: ``float64`` or ``float32``, default the file's.
+            seed: what every random draw derives from, default the file's, else 0.
             record: names to record, default the file's, else the objective and the scalar parameters.
             every: record every so many steps, default the smallest stride that keeps 1,000 rows.
 
@@ -111,7 +126,7 @@ class Graph:
             ShapeError: shapes do not fit.
             UsageError: an argument makes no sense.
         """
-        result = self.try_run(steps, engine=engine, dtype=dtype, record=record, every=every)
+        result = self.try_run(steps, engine=engine, dtype=dtype, seed=seed, record=record, every=every)
         if result.error is not None:
             result.error.result = result
             raise result.error
@@ -123,6 +138,7 @@ class Graph:
         *,
         engine: str = "auto",
         dtype: str | None = None,
+        seed: int | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
         on_row: Row | None = None,
@@ -132,7 +148,7 @@ class Graph:
         """Run the graph as `run` does, but return what a failed run has, with its `error`.
 
         Args:
-            steps, engine, dtype, record, every: as of `run`.
+            steps, engine, dtype, seed, record, every: as of `run`.
             on_row: called with each recorded row: the step, and the values by name.
             on_progress: called now and then with the number of steps made.
             interrupted: asked now and then whether to end.
@@ -140,7 +156,7 @@ class Graph:
         steps = self.steps if steps is None else steps
         if not _is_whole(steps, 0) or not (every is None or _is_whole(every, 1)):
             raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
-        plan = self.plan(dtype)
+        plan = self.plan(dtype, seed)
         if steps and plan.objective is None:
             steps = 0
         stop = self.document.stop

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from graphrun.errors import GraphrunError
 from graphrun.memory import begin_collection, no_collection_at_the_ends
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from graphrun.api import Graph
 
 INTERRUPTED = 130
@@ -72,11 +74,22 @@ class Commands(DefaultGroup):
         """Take a word that is neither a command nor a file, but almost a command, for a misspelt one."""
         word = args[0]
         # Unlike Path.exists, os.path.exists takes a name that is too long, or in a closed folder, for no file.
-        if word not in self.commands and "." not in word and not os.path.exists(word):  # noqa: PTH110
+        is_new = word not in self.commands and "." not in word and not os.path.exists(word)  # noqa: PTH110
+        if is_new and not ctx.resilient_parsing:
             near = get_close_matches(word, self.commands, n=1)
             if near:
                 ctx.fail(f"{word!r} is no file and no command; did you mean the command {near[0]!r}?")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands, and what `run` takes, which needs no name."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            options = self.commands["run"].shell_complete(ctx, incomplete)
+            return found + [item for item in options if item.value not in {known.value for known in found}]
+        from graphrun.completion import commands_or_files
+
+        return commands_or_files(found, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would end the process with status 1 when the reader has closed the pipe."""
@@ -87,8 +100,34 @@ class Commands(DefaultGroup):
             return 0
 
 
+def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return the function of `graphrun.completion` with that name, imported when a shell asks."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from graphrun import completion
+
+        items: list[CompletionItem] = getattr(completion, name)(ctx, parameter, incomplete)
+        return items
+
+    return complete
+
+
 plugin_folders = click.option(
-    "--plugins", "folders", multiple=True, metavar="DIR", help="A folder of loose plugin files; may be given again."
+    "--plugins",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    help="A folder of loose plugin files; may be given again.",
+    shell_complete=offering("folders"),
+)
+
+
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the file, as in --set update.step_size=0.1; may be given again.",
 )
 
 
@@ -102,14 +141,25 @@ def commands() -> None:
 
 
 @commands.command()
-@click.argument("file")
+@click.argument("file", shell_complete=offering("files"))
 @click.option(
     "--steps",
     type=click.IntRange(min=0),
     help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
 )
-@click.option("--engine", default="auto", show_default=True, metavar="auto|numpy", help="What computes the passes.")
+@overrides
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="auto|numpy",
+    help="What computes the passes.",
+    shell_complete=offering("words_of_metavar"),
+)
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
+)
 @click.option("--record", metavar="NAMES", help="Names to show and record at each step, separated by commas.")
 @click.option("--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]")
 @click.option(
@@ -126,8 +176,10 @@ def commands() -> None:
 def run(
     file: str,
     steps: int | None,
+    overrides: Sequence[str],
     engine: str,
     dtype: str | None,
+    seed: int | None,
     record: str | None,
     every: int | None,
     output_format: str,
@@ -139,7 +191,7 @@ def run(
     from graphrun.output import write_result, write_row
     from graphrun.terminal import Interruption, progress
 
-    graph = load(file, folders)
+    graph = load(file, folders, overrides)
     total = graph.steps if steps is None else steps
     output = sys.stdout
     begin_collection()
@@ -149,6 +201,7 @@ def run(
             steps,
             engine=engine,
             dtype=dtype,
+            seed=seed,
             record=None if record is None else [name.strip() for name in record.split(",") if name.strip()],
             every=every,
             on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else None,
@@ -164,18 +217,46 @@ def run(
     return INTERRUPTED if result.stopped == "interrupted" else 0
 
 
-def load(file: str, folders: Sequence[str]) -> Graph:
+def load(file: str, folders: Sequence[str], overrides: Sequence[str] = ()) -> Graph:
     """Load a graph file."""
     from graphrun.api import load as load_graph
 
-    return load_graph(file, plugins=folders)
+    return load_graph(file, overrides=overrides, plugins=folders)
 
 
 @commands.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("file", shell_complete=offering("files"))
+@overrides
+@plugin_folders
+def show(file: str, overrides: Sequence[str], folders: Sequence[str]) -> None:
+    """Print a graph as it will run: expanded, with every override in place, as a graph file again."""
+    from graphrun.document.dump import dump_document
+
+    click.echo(dump_document(load(file, folders, overrides).document), nl=False)
+
+
+@commands.command()
+@click.argument("first", metavar="A", shell_complete=offering("files"))
+@click.argument("second", metavar="B", shell_complete=offering("files"))
+@click.option("--steps", type=click.IntRange(min=0), help="How many steps to run both. [default: each file's]")
+@click.option("--tolerance", type=float, default=1e-9, show_default=True, help="Numbers no further apart are equal.")
+@plugin_folders
+def diff(first: str, second: str, steps: int | None, tolerance: float, folders: Sequence[str]) -> int:
+    """Show what differs between two graph files: in structure, and when they are run. Ends with 1 if anything does."""
+    from graphrun.diff import diff_graphs
+
+    lines = list(diff_graphs(load(first, folders), load(second, folders), steps, tolerance))
+    for line in lines:
+        click.echo(line)
+    return 1 if lines else 0
+
+
+@commands.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=offering("files"))
+@overrides
 @plugin_folders
 @click.option("-q", "--quiet", is_flag=True, help="Print only what is wrong.")
-def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
+def check(files: Sequence[str], overrides: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
     """Validate graph files, check every derivative at their values, and assert what they `expect`."""
     from graphrun.check import check_graph
 
@@ -184,7 +265,7 @@ def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
     for file in files:
         try:
             with redirect_stdout(sys.stderr):
-                report = check_graph(load(file, folders))
+                report = check_graph(load(file, folders, overrides))
         except GraphrunError as error:
             click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)
             status = max(status, error.exit_status)
@@ -199,7 +280,7 @@ def check(files: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
 
 
 @commands.command()
-@click.argument("type_name", metavar="[TYPE]", required=False)
+@click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
 @plugin_folders
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
     """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
@@ -227,7 +308,12 @@ def plugins(folders: Sequence[str]) -> None:
 @click.argument("name")
 @click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
 @click.option(
-    "-o", "--output", "folder", metavar="DIR", help="Where to write. [default: the project's plugin folder, else .]"
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    help="Where to write. [default: the project's plugin folder, else .]",
+    shell_complete=offering("folders"),
 )
 def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
@@ -235,3 +321,45 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
 
     for file in write_plugin(name, folder, tensor=tensor):
         click.echo(file)
+
+
+@commands.command()
+@click.argument("files", metavar="[FILE...]", nargs=-1, shell_complete=offering("files"))
+@click.option("--init", is_flag=True, help="Write the schema to .graphrun-schema.json, and the FILEs' first line.")
+@plugin_folders
+def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
+    """Print the JSON Schema of graph files with all node types and update rules, for editors.
+
+    With --init, it is written beside each FILE, or where there is one in a folder above in the same project, and the
+    FILE's first line becomes the comment by which yaml-language-server finds it.
+    """
+    import json
+
+    from graphrun.plugins import Registry
+    from graphrun.schema import graph_file_schema
+
+    if init != bool(files):
+        raise click.UsageError("--init needs a FILE" if init else "write --init to connect a FILE with the schema")
+    registry = Registry(folders)
+    text = json.dumps(graph_file_schema(registry), indent=1, allow_nan=False)
+    for plugin in registry.failures:
+        click.echo(plugin.failure, err=True)
+    if not init:
+        click.echo(text)
+        return
+    from graphrun.modeline import connect
+
+    for line in connect(files, f"{text}\n"):
+        click.echo(line)
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script by which a shell completes graphrun: commands, options, files, node types.
+
+    In bash and zsh: eval "$(graphrun completion bash)"; in fish: graphrun completion fish | source.
+    """
+    from graphrun.completion import script
+
+    click.echo(script(commands, shell))

@@ -35,6 +35,8 @@ class Declaration:
         function: the declared function itself.
     """
 
+    first_parameter = "the array namespace, `xp`"
+
     def __init__(self, function: Function, name: str | None = None) -> None:
         self.function = function
         self.name = name or function.__name__.rstrip("_")
@@ -58,10 +60,10 @@ class Declaration:
 
     @cached_property
     def parameters(self) -> tuple[inspect.Parameter, ...]:
-        """The parameters of the function without the leading namespace ``xp``."""
+        """The parameters of the function without the leading one, the namespace ``xp``."""
         parameters = tuple(inspect.signature(self.function).parameters.values())
         if not parameters or parameters[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            raise DeclarationError(f"{self.name}: the first parameter is the array namespace, `xp`")
+            raise DeclarationError(f"{self.name}: the first parameter is {self.first_parameter}")
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
             raise DeclarationError(f"{self.name}: settings are named one by one, so **settings cannot be declared")
         return parameters[1:]

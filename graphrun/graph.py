@@ -5,7 +5,7 @@ Values are numbered: parameters, constants, number literals, then nodes in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,14 +16,17 @@ from graphrun.declaration import Declaration, Settings
 from graphrun.document import (
     Document,
     ExpectEntry,
+    InitEntry,
     NodeEntry,
     ParameterEntry,
     Path,
+    Problems,
     Value,
     did_you_mean,
     settings_problems,
 )
 from graphrun.document.wording import arrows
+from graphrun.initializers import INITIALIZERS, Initializer
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
@@ -58,7 +61,9 @@ class ComputationalGraph:
     Attributes:
         names: the name of each value by its number; None for a number literal.
         parameters: the parameters with their bounds, in the order of the file.
-        leaves: the value of each leaf by its number: parameters, constants, number literals.
+        leaves: the value of each leaf by its number: parameters, constants, number literals; None for a parameter
+            that is drawn.
+        initializers: how the parameters that are drawn are, by their numbers.
         nodes: the nodes in the order of the file; node k is value ``len(leaves) + k``.
         order: the numbers of the nodes' values in topological order, file order among those that are ready.
         objective: the number of the value to optimize, or None; `maximize` says which way.
@@ -66,7 +71,8 @@ class ComputationalGraph:
 
     names: list[str | None]
     parameters: dict[str, ParameterEntry]
-    leaves: list[Value]
+    leaves: list[Value | None]
+    initializers: dict[int, tuple[Initializer, Settings]]
     nodes: list[Node]
     order: list[int]
     objective: int | None
@@ -117,12 +123,14 @@ class _Builder:
         self.problems = document.problems
         self.registry = registry
         self.numbers: dict[str, int] = {}
-        self.leaves: list[Value] = []
-        self.literals: dict[float, int] = {}
+        self.leaves: list[Value | None] = []
+        self.initializers: dict[int, tuple[Initializer, Settings]] = {}
+        self.literals: dict[float | str, int] = {}
         self.settings_seen: dict[tuple[str, str], Settings] = {}
 
     def build(self) -> ComputationalGraph:
         document = self.document
+        self._check_subgraphs()
         self._number_leaves()
         nodes = self._resolve_nodes()
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
@@ -136,6 +144,7 @@ class _Builder:
             names=names,
             parameters=document.parameters,
             leaves=self.leaves,
+            initializers=self.initializers,
             nodes=nodes,
             order=order,
             objective=objective,
@@ -149,6 +158,12 @@ class _Builder:
         self._check_expect()
         self.problems.raise_if_any()
         return graph
+
+    def _check_subgraphs(self) -> None:
+        for name, subgraph in self.document.subgraphs.items():
+            if self.registry.has_loaded(name):
+                message = f"the subgraph {name!r} has the name of a node type"
+                subgraph.problems.add((), message, key=True, suggestion="choose another name")
 
     def _number_leaves(self) -> None:
         document = self.document
@@ -169,20 +184,31 @@ class _Builder:
                     )
         for name, parameter in document.parameters.items():
             self.numbers[name] = len(self.leaves)
+            if parameter.init is not None:
+                self._resolve_initializer(name, parameter.init)
             self.leaves.append(parameter.value)
         for name, value in document.constants.items():
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)
                 self.leaves.append(value)
 
+    def _resolve_initializer(self, name: str, init: InitEntry) -> None:
+        at = self.document.leaf_problems("parameters", name).at(("init",))
+        initializer = INITIALIZERS.get(init.type)
+        if initializer is None:
+            hint = did_you_mean(init.type, INITIALIZERS) or f"there are: {', '.join(INITIALIZERS)}"
+            at.add(("type",), f"initializer {init.type!r} is unknown", suggestion=hint)
+            return
+        settings = self._settings(initializer, init.settings, lambda: at, ("type",))
+        self.initializers[self.numbers[name]] = initializer, settings
+
     def _resolve_nodes(self) -> list[Node]:
         entries = self.document.nodes
-        literals = dict.fromkeys(
-            source for entry in entries.values() for source in entry.inputs if type(source) is not str
-        )
-        for literal in literals:
-            self.literals[float(literal)] = len(self.leaves)
-            self.leaves.append(float(literal))
+        for entry in entries.values():
+            for source in entry.inputs:
+                if type(source) is not str and _literal(source) not in self.literals:
+                    self.literals[_literal(source)] = len(self.leaves)
+                    self.leaves.append(float(source))
         first = len(self.leaves)
         for position, name in enumerate(entries):
             self.numbers.setdefault(name, first + position)
@@ -192,28 +218,30 @@ class _Builder:
         numbers = self.numbers
         try:
             inputs = tuple(
-                [
-                    numbers[source] if type(source) is str else self.literals[source]  # type: ignore[index]
-                    for source in entry.inputs
-                ]
+                [numbers[source] if type(source) is str else self.literals[_literal(source)] for source in entry.inputs]
             )
         except KeyError:
             inputs = ()
             for position, source in enumerate(entry.inputs):
                 if isinstance(source, str):
-                    self._check_name(source, ("nodes", name, "inputs", position), "input")
+                    self._check_name(source, ("inputs", position), "input", at=entry.problems(name, self.problems))
         node_type = self.registry.node_type(entry.type)
         if node_type is None:
-            self._unknown_type(("nodes", name, "type"), entry.type, "node type", NodeType)
+            self._unknown_type(entry.problems(name, self.problems), ("type",), entry.type, "node type", NodeType)
             return Node(_UNKNOWN, inputs, ())
         least, most = node_type.arity
         count = len(entry.inputs)
         if count < least or (most is not None and count > most):
-            self.problems.add(("nodes", name, "inputs"), f"{node_type.signature} {_takes(least, most)}, not {count}")
-        settings = self._settings(node_type, entry.settings or {}, ("nodes", name), ("type", "inputs"))
+            entry.problems(name, self.problems).add(
+                ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}"
+            )
+        at = partial(entry.problems, name, self.problems)
+        settings = self._settings(node_type, entry.settings or {}, at, ("type", "inputs"))
         return Node(node_type, inputs, settings)
 
-    def _settings(self, declared: Declaration, raw: dict[str, Any], path: Path, other: Sequence[str]) -> Settings:
+    def _settings(
+        self, declared: Declaration, raw: dict[str, Any], at: Callable[[], Problems], other: Sequence[str]
+    ) -> Settings:
         if not raw and declared.default_settings is not None:
             return declared.default_settings
         key = declared.name, repr(raw)
@@ -224,7 +252,7 @@ class _Builder:
                 self.settings_seen[key] = declared.read_settings(raw)
             except ValidationError as error:
                 known = [parameter.name for parameter in declared.keyword]
-                settings_problems(self.problems, path, error, owner=declared.name, settings=known, other=other)
+                settings_problems(at(), (), error, owner=declared.name, settings=known, other=other)
                 return ()
         return self.settings_seen[key]
 
@@ -245,17 +273,18 @@ class _Builder:
                 path = [names[number] or "" for number in cycle]
                 entry = self.document.nodes[path[0]]
                 position = entry.inputs.index(path[-1])
-                message = f"the inputs close a cycle: {arrows([*path, path[0]])}"
-                self.problems.add(("nodes", path[0], "inputs", position), message)
+                at = entry.problems(path[0], self.problems)
+                at.add(("inputs", position), f"the inputs close a cycle: {arrows([*path, path[0]])}")
             return []
 
     def _resolve_rule(self) -> tuple[UpdateRule, Settings]:
         update = self.document.update
         rule = self.registry.update_rule(update.type)
         if rule is None:
-            self._unknown_type(("update", "type"), update.type, "update rule", UpdateRule)
+            self._unknown_type(self.problems.at(("update",)), ("type",), update.type, "update rule", UpdateRule)
             return _NO_RULE, ()
-        return rule, self._settings(rule, update.settings, ("update",), ("type",))
+        at = partial(self.problems.at, ("update",))
+        return rule, self._settings(rule, update.settings, at, ("type",))
 
     def _resolve_objective(self) -> int | None:
         key = "maximize" if self.document.maximize is not None else "minimize"
@@ -283,23 +312,41 @@ class _Builder:
                         message = f"there is no gradient of {name!r}: it is a constant"
                         self.problems.add((*path, section, name), message, key=True)
 
-    def _check_name(self, name: str, path: Path, role: str, *, key: bool = False) -> bool:
+    def _check_name(self, name: str, path: Path, role: str, *, key: bool = False, at: Problems | None = None) -> bool:
         """Report an unknown name; one whose own declaration is broken is not reported again."""
         if name in self.numbers:
             return True
-        if name not in self.document.broken:
-            suggestion = partial(did_you_mean, name, self.numbers)
-            self.problems.add(path, f"{role} {name!r} is unknown", suggestion=suggestion, key=key)
+        if name not in self.document.broken and name.partition(".")[0] not in self.document.broken:
+            suggestion = partial(self._known_name, name)
+            (self.problems if at is None else at).add(
+                path, f"{role} {name!r} is unknown", suggestion=suggestion, key=key
+            )
         return False
 
-    def _unknown_type(self, path: Path, name: str, role: str, kind: type[Declaration]) -> None:
-        suggestion = did_you_mean(name, self.registry.all(kind))
+    def _known_name(self, name: str) -> str | None:
+        """Suggest what was meant by an unknown name."""
+        if name in self.document.subgraphs or self.registry.node_type(name) is not None:
+            return f"{name!r} is a node type: write {name}(...)"
+        return did_you_mean(name, self.numbers)
+
+    def _unknown_type(self, at: Problems, path: Path, name: str, role: str, kind: type[Declaration]) -> None:
+        if kind is NodeType and (name in self.document.broken or self.document.lacks_subgraphs):
+            return
+        at.add(path, f"{role} {name!r} is unknown", suggestion=partial(self._known_type, name, kind))
+
+    def _known_type(self, name: str, kind: type[Declaration]) -> str | None:
+        """Suggest what was meant by an unknown type."""
+        suggestion = did_you_mean(name, [*self.registry.all(kind), *self.document.subgraphs])
         synonym = SYNONYMS.get(name.lower())
         if kind is NodeType and synonym:
             suggestion = f"it is called {synonym!r} here"
         failures = [f"plugin {plugin.name} failed to load: {plugin.error}" for plugin in self.registry.failures]
-        hints = [*filter(None, [suggestion]), *failures]
-        self.problems.add(path, f"{role} {name!r} is unknown", suggestion="\n  ".join(hints) or None)
+        return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
+
+
+def _literal(number: Any) -> float | str:
+    """Return what tells a number literal from others: 0.0 and -0.0 are equal, and not the same."""
+    return number or repr(number)
 
 
 _UNKNOWN = NodeType(lambda: None, "unknown")

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.declaration import Settings
-from graphrun.errors import PluginError
+from graphrun.errors import PluginError, ShapeError, UsageError
 from graphrun.graph import ComputationalGraph
+from graphrun.initializers import draw
 from graphrun.nodetype import NodeType
 from graphrun.shapes import Shape, Shapes, infer_shapes
 from graphrun.updaterule import UpdateRule
@@ -102,19 +103,20 @@ class Plan:
         return self.operands[batch.operands : stop].reshape(batch.arity, batch.count)
 
 
-def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None) -> Plan:
+def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0) -> Plan:
     """Schedule a graph.
 
     Args:
         graph: the graph.
         dtype: float64 or float32; default the graph file's.
+        seed: what every random draw derives from.
 
     Raises:
         ShapeError: shapes do not fit, or the objective is no scalar.
         PluginError: a node type's function raises or breaks its declaration.
     """
     dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
-    leaves = [_leaf(value, dtype) for value in graph.leaves]
+    leaves = [_leaf(value, dtype, name) for value, name in zip(_values(graph, seed), graph.names, strict=False)]
     shapes = infer_shapes(graph, leaves)
     generations = _generations(graph)
     needed = _needed(graph)
@@ -170,9 +172,30 @@ def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None) ->
     )
 
 
-def _leaf(value: Any, dtype: np.dtype[Any]) -> Array:
+def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
+    """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
+    values: list[Any] = list(graph.leaves)
+    for number, (initializer, settings) in graph.initializers.items():
+        name = graph.names[number] or ""
+        entry = graph.parameters[name]
+        try:
+            drawn = draw(initializer, dict(settings), entry.shape, seed=seed, name=name)
+        except ValueError as error:
+            at = graph.document.leaf_problems("parameters", name)
+            raise ShapeError(at.describe(("init",), str(error))) from None
+        lower = -np.inf if entry.lower is None else entry.lower
+        values[number] = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
+    return values
+
+
+def _leaf(value: Any, dtype: np.dtype[Any], name: str | None = None) -> Array:
     """Make a number a NumPy scalar and a nested list an array."""
-    return np.asarray(value, dtype=dtype)[()]
+    with np.errstate(over="ignore"):
+        leaf = np.asarray(value, dtype=dtype)[()]
+    if dtype != np.float64 and not np.isfinite(leaf).all() and np.isfinite(np.asarray(value, dtype=float)).all():
+        what = f"{name!r} has a number" if name else f"the number {value} is one"
+        raise UsageError(f"{what} that is too large for {dtype}, whose largest is {np.finfo(dtype).max:.3g}")
+    return leaf
 
 
 def _bounds(parameter: Any, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:

@@ -84,6 +84,10 @@ class Registry:
         declared = self._find(NodeType, name)
         return declared if isinstance(declared, NodeType) else None
 
+    def has_loaded(self, name: str) -> bool:
+        """Say whether there is a node type of that name among what was opened so far, as the built-in ones are."""
+        return (NodeType, name) in self._declared
+
     def update_rule(self, name: str) -> UpdateRule | None:
         """Return the update rule of that name, opening plugins until it is found."""
         declared = self._find(UpdateRule, name)

@@ -85,7 +85,12 @@ def write_plugin(name: str, folder: str | None = None, *, tensor: bool = False) 
         RunError: a file cannot be written.
     """
     name = normalize(name)
-    if not is_name(name) or name.startswith(("_", "test_")) or name.endswith("_") or name in TAKEN:
+    if (
+        not (name.isidentifier() and is_name(name))
+        or name.startswith(("_", "test_"))
+        or name.endswith("_")
+        or name in TAKEN
+    ):
         raise UsageError(f"{name!r} is no name for a node type: write letters, digits and underscores between them")
     taken = Registry().node_type(name)
     if taken is not None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.document import Path, Problems
 from graphrun.errors import GraphrunError, PluginError, ShapeError
 from graphrun.graph import ComputationalGraph, Node
 
@@ -69,18 +68,13 @@ def _check_objective(graph: ComputationalGraph, shapes: Shapes) -> None:
     if graph.objective is not None and shapes.of[graph.objective]:
         name = graph.names[graph.objective]
         key = "maximize" if graph.maximize else "minimize"
-        raise _shape_error(
-            graph,
-            (key,),
-            f"the objective is one number, and {name!r} has the shape {shapes.of[graph.objective]}",
-            f"reduce it by a node of type sum or mean: {{type: sum, inputs: [{name}]}}",
+        raise ShapeError(
+            graph.document.problems.describe(
+                (key,),
+                f"the objective is one number, and {name!r} has the shape {shapes.of[graph.objective]}",
+                f"reduce it by a node of type sum or mean: {{type: sum, inputs: [{name}]}}",
+            )
         )
-
-
-def _shape_error(graph: ComputationalGraph, path: Path, message: str, suggestion: str | None = None) -> ShapeError:
-    problems = Problems(graph.document.source)
-    problems.add(path, message, suggestion=suggestion)
-    return ShapeError(str(problems))
 
 
 class _Probe:
@@ -180,7 +174,8 @@ class _Probe:
         name = self.graph.names[number]
         shown = ", ".join(f"{label} {shape}" for label, shape in zip(self.labels(node), given, strict=True))
         message = f"node {name!r} of type {node.type.name} cannot take the shapes {shown}: {reason}"
-        return _shape_error(self.graph, ("nodes", str(name)), message)
+        entry = self.graph.document.nodes[str(name)]
+        return ShapeError(entry.problems(str(name), self.graph.document.problems).describe((), message))
 
     def broken(self, number: int, node: Node, given: list[Shape], reason: str) -> PluginError:
         """Make the error of a declaration that is not kept."""

@@ -5,7 +5,7 @@ from graphrun.document.marks import Mark, Path
 from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import Shape, Value, shape_of
-from graphrun.document.parameters import ParameterEntry
+from graphrun.document.parameters import InitEntry, ParameterEntry
 from graphrun.document.problems import Problems
 from graphrun.document.settings import settings_problems
 from graphrun.document.source import Source
@@ -14,6 +14,7 @@ from graphrun.document.wording import did_you_mean, nearest
 __all__ = [
     "Document",
     "ExpectEntry",
+    "InitEntry",
     "Mark",
     "NodeEntry",
     "ParameterEntry",

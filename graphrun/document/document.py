@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.document import loader
+from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
+from graphrun.document.includes import read_definitions
 from graphrun.document.models import Header
 from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
+from graphrun.document.overrides import apply_overrides
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
@@ -18,11 +21,13 @@ from graphrun.memory import paused_collection
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from graphrun.document.marks import Path
     from graphrun.document.models import ExpectEntry, StopEntry
     from graphrun.document.numbers import Value
+    from graphrun.document.problems import Use
+    from graphrun.document.subgraphs import Subgraph
 
 
 class UpdateEntry(NamedTuple):
@@ -37,7 +42,8 @@ class Document:
     """A graph file as plain values: names are normalized, numbers finite, entries with a problem left out.
 
     `problems` holds what is wrong so far; the graph stage adds what it finds and raises all of it together.
-    `broken` names what was declared with a mistake, so that it is not reported again as unknown.
+    `broken` names what was declared with a mistake, so that it is not reported again as unknown; with
+    `lacks_subgraphs`, a file that is included could not be read, and it may have any subgraph.
     """
 
     source: Source
@@ -57,25 +63,36 @@ class Document:
     dtype: str
     expect: tuple[ExpectEntry, ...]
     broken: set[str]
+    subgraphs: dict[str, Subgraph] = field(default_factory=dict)
+    lacks_subgraphs: bool = False
+    leaf_origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
     expects_list: bool = False
+
+    def leaf_problems(self, section: str, name: str) -> Problems:
+        """Return where problems with a parameter or a constant are added: in its subgraph if an instance made it."""
+        if name not in self.leaf_origins:
+            return self.problems.at((section, name))
+        definition, own, use = self.leaf_origins[name]
+        return definition.at((section, own)).used(use)
 
     def expect_path(self, position: int) -> Path:
         """Return the path of an expectation, which may stand alone or in a list."""
         return ("expect", position) if self.expects_list else ("expect",)
 
 
-def load_document(file: str | os.PathLike[str] | Source) -> Document:
-    """Read a graph file.
+def load_document(file: str | os.PathLike[str] | Source, overrides: Sequence[str] = ()) -> Document:
+    """Read a graph file, with some of its values overridden by texts ``PATH=VALUE``.
 
+    Raises UsageError when an override makes no sense.
     Raises GraphFileError when the file cannot be read or is not YAML, so that nothing can be built from it. All other
     mistakes are in the document's `problems`.
     """
     source = file if isinstance(file, Source) else Source.read(file)
     with paused_collection():
-        return _document(source)
+        return _document(source, overrides)
 
 
-def _document(source: Source) -> Document:
+def _document(source: Source, overrides: Sequence[str]) -> Document:
     problems = Problems(source)
     data, errors = loader.load(source.text)
     for error in errors:
@@ -85,7 +102,9 @@ def _document(source: Source) -> Document:
             _add_wrong_top(data, problems)
         problems.fail()
 
+    apply_overrides(data, overrides, source)
     broken: set[str] = set()
+    subgraphs, lacks_subgraphs = read_definitions(data, problems, broken)
     sections = {
         name: _section(name, data.pop(name, {}), problems, broken) for name in ("parameters", "constants", "nodes")
     }
@@ -93,14 +112,21 @@ def _document(source: Source) -> Document:
     for key in data.keys() - Header.model_fields.keys():
         broken.update(_unread_names(data[key]))
     header = read_header(data, problems)
+    parameters = read_parameters(sections["parameters"], problems, broken)
+    constants = read_constants(sections["constants"], problems, broken)
+    nodes = read_nodes(sections["nodes"], problems, broken)
+    expansion = Expansion(subgraphs, problems, parameters, constants, broken)
+    if subgraphs:
+        expansion.expand(nodes)
+        nodes = expansion.nodes
     return Document(
         source=source,
         problems=problems,
         graphrun=header.graphrun,
         description=header.description,
-        parameters=read_parameters(sections["parameters"], problems, broken),
-        constants=read_constants(sections["constants"], problems, broken),
-        nodes=read_nodes(sections["nodes"], problems, broken),
+        parameters=parameters,
+        constants=constants,
+        nodes=nodes,
         maximize=header.maximize,
         minimize=header.minimize,
         update=update or UpdateEntry("sgd", {"step_size": 0.01}),
@@ -111,6 +137,9 @@ def _document(source: Source) -> Document:
         dtype=header.dtype,
         expect=tuple(header.expect),
         broken=broken,
+        subgraphs=subgraphs,
+        lacks_subgraphs=lacks_subgraphs,
+        leaf_origins=expansion.origins,
         expects_list=isinstance(data.get("expect"), list),
     )
 

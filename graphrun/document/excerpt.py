@@ -33,9 +33,12 @@ def excerpt(lines: Sequence[str], mark: Mark) -> list[str]:
     return [f"{left}{before}{rest.rstrip()}{right}", " " * _width(left + before) + "^"]
 
 
-def describe_problem(name: str, lines: Sequence[str], mark: Mark, message: str, suggestion: str | None) -> str:
+def describe_problem(
+    name: str, lines: Sequence[str], mark: Mark, message: str, suggestion: str | None, *, located: bool = True
+) -> str:
     """Return a problem as users see it: place and message, the line with a caret, the suggestion."""
-    shown = [f"{printable(name)}:{mark.line}:{mark.column}: {message}"]
+    place = f"{printable(name)}:{mark.line}:{mark.column}" if located else printable(name)
+    shown = [f"{place}: {message}"]
     shown += [f"    {line}" for line in excerpt(lines, mark)]
     if suggestion:
         shown.append(f"  {suggestion}")

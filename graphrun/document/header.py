@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 # Their null stands for an empty section.
 EMPTY: dict[str, Any] = {"stop": {}, "record": [], "expect": []}
-LATER_KEYS = ("include", "data", "subgraphs")
-OTHER_KEYS = ("parameters", "constants", "nodes", "update")
+LATER_KEYS = ("data",)
+OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "update")
+
+# Everything that a graph file can have at its top.
+SECTIONS = (*Header.model_fields, *LATER_KEYS, *OTHER_KEYS)
 
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {(): Header, ("stop",): StopEntry, ("expect",): ExpectEntry}
 

@@ -23,6 +23,11 @@ RESERVED = frozenset(keyword.kwlist) | {
 }
 
 
+COMMAS = "within { } a text with commas needs quotes"
+
+_NUMBER = re.compile("[1-9][0-9]*")
+
+
 def normalize(name: str) -> str:
     """Return a name as Python reads identifiers: in Unicode's normal form NFKC, where "ﬁ" is "fi"."""
     return name if name.isascii() else unicodedata.normalize("NFKC", name)
@@ -30,7 +35,14 @@ def normalize(name: str) -> str:
 
 def is_name(name: str) -> bool:
     """Say whether a normalized text can name a parameter, a constant or a node."""
-    return name.isidentifier() and name not in RESERVED
+    if name.isidentifier():
+        return name not in RESERVED
+    # A graph that is shown expanded has the names of what expressions and subgraphs made: f.1, hidden.W.
+    first, *others = name.split(".")
+    return bool(others) and all(
+        (part.isidentifier() and part not in RESERVED) or (position > 0 and _NUMBER.fullmatch(part))
+        for position, part in enumerate([first, *others])
+    )
 
 
 def why_no_name(name: str) -> tuple[str, str | None]:
@@ -45,17 +57,24 @@ def why_no_name(name: str) -> tuple[str, str | None]:
     key, colon, value = name.partition(":")
     if colon and is_name(key):
         return message, f"a ':' needs a space after it: {quote(f'{key}: {value}')[1:-1]}"
+    if "(" in name or ")" in name:
+        return message, COMMAS
     similar = re.sub(r"\W+", "_", name).strip("_")
     similar = similar if is_name(similar) else f"_{similar}"
     return message, f"write {quote(similar)[1:-1]}" if is_name(similar) and similar.strip("_") else None
 
 
-def under_names(section: str, raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Any]:
-    """Return a section under its normalized names, without those that cannot be names or stand twice."""
+def under_names(
+    section: str, raw: dict[str, Any], problems: Problems, broken: set[str], *, dotted: bool = True
+) -> dict[str, Any]:
+    """Return a section under its normalized names, without those that cannot be names or stand twice.
+
+    `dotted` allows names as instances of subgraphs and expressions make them.
+    """
     result: dict[str, Any] = {}
     for key, value in raw.items():
         name = key if key.isascii() else normalize(key)
-        if not is_name(name):
+        if not is_name(name) or not (dotted or name.isidentifier()):
             message, suggestion = why_no_name(name)
             problems.add((section, key), message, suggestion=suggestion, key=True)
             broken.add(name)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphrun.document.names import normalize
+from graphrun.document.expressions import ExpressionError, MadeNode, parse_expression
+from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
+from graphrun.document.problems import Expression
+from graphrun.document.references import Reference, references
 from graphrun.document.wording import describe, nearest, quote
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+    from graphrun.document.problems import Problems, Use
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {
@@ -23,19 +26,38 @@ SYNONYMS = {
 
 
 class NodeEntry(NamedTuple):
-    """A node as its file has it: names of inputs are normalized, settings are not checked yet."""
+    """A node as its file has it: names of inputs are normalized, settings are not checked yet.
+
+    Attributes:
+        type: the name of its type.
+        inputs: names of values, and numbers.
+        settings: what else was written, None for nothing.
+        origin: where it stands, when that is not under its own name: in an expression or in a subgraph.
+        use: the use of a subgraph that it was made for.
+    """
 
     type: str
     inputs: tuple[str | int | float, ...]
     settings: dict[str, Any] | None = None
+    origin: Problems | None = None
+    use: Use | None = None
+
+    def problems(self, name: str, problems: Problems) -> Problems:
+        """Return where problems with the node are added: it stands under its name unless something else made it."""
+        # An empty collection of problems is false.
+        return (problems.at(("nodes", name)) if self.origin is None else self.origin).used(self.use)
 
 
-def read_nodes(nodes: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, NodeEntry]:
+def read_nodes(
+    nodes: dict[str, Any], problems: Problems, broken: set[str], *, in_subgraph: bool = False
+) -> dict[str, NodeEntry]:
     """Replace each raw mapping of the section by its NodeEntry, in place, so that memory holds a node only once.
 
-    A node with a problem is left out, and its name is added to `broken`.
+    A node with a problem is left out, and its name is added to `broken`. An expression becomes several nodes: a dict
+    with these is returned. Only those of a subgraph may name settings.
     """
     failed = []
+    expressions: dict[str, dict[str, NodeEntry]] = {}
     for name, node in nodes.items():
         if node.__class__ is dict:
             kind, inputs = node.get("type"), node.get("inputs")
@@ -48,6 +70,13 @@ def read_nodes(nodes: dict[str, Any], problems: Problems, broken: set[str]) -> d
                 if is_plain:
                     nodes[name] = NodeEntry(kind, tuple(inputs), None if len(node) == 2 else _settings(node))
                     continue
+        if node.__class__ is str:
+            made = _read_expression(name, node, problems, broken, in_subgraph=in_subgraph)
+            if made:
+                expressions[name] = made
+            else:
+                failed.append(name)
+            continue
         entry = _read_node(name, node, problems)
         if entry is None:
             failed.append(name)
@@ -56,7 +85,55 @@ def read_nodes(nodes: dict[str, Any], problems: Problems, broken: set[str]) -> d
     for name in failed:
         del nodes[name]
     broken.update(failed)
-    return nodes
+    if not expressions:
+        return nodes
+    result: dict[str, NodeEntry] = {}
+    for name, node in nodes.items():
+        for own in expressions.get(name, ()):
+            if own != name and own in nodes:
+                message = f"the name {quote(own)} stands twice: the expression {quote(name)} makes it too"
+                problems.add(("nodes", own), message, key=True)
+        result.update(expressions.get(name) or {name: node})
+    return result
+
+
+def _read_expression(
+    name: str, text: str, problems: Problems, broken: set[str], *, in_subgraph: bool
+) -> dict[str, NodeEntry]:
+    """Return the nodes that an expression makes, by their names: f.1, f.2, ..., f; none after telling what is wrong."""
+    path: Path = ("nodes", name)
+    try:
+        made = parse_expression(text)
+    except ExpressionError as error:
+        at = problems.at(path, expression=Expression(text, (error.offset,)))
+        # Within { } the comma of maximum(a, b) ends the expression, and "b)" becomes a key.
+        is_cut = "never closed" in error.message and any(name.endswith(")") for name in broken)
+        at.add((), error.message, suggestion=COMMAS if is_cut else error.suggestion)
+        return {}
+    names = [*(f"{name}.{number}" for number in range(1, len(made))), name]
+    entries = {}
+    for own, node in zip(names, made, strict=True):
+        if not in_subgraph:
+            before = len(problems)
+            _refuse_references(node, text, problems.at(path, expression=Expression(text, node.offsets)))
+            if len(problems) > before:
+                return {}
+        inputs = tuple(names[source[0]] if isinstance(source, tuple) else source for source in node.inputs)
+        origin = problems.at(path, expression=Expression(text, node.offsets))
+        entries[own] = NodeEntry(node.type, inputs, node.settings or None, origin)
+    return entries
+
+
+def _refuse_references(node: MadeNode, text: str, at: Problems) -> None:
+    """Report settings of a subgraph where there is no subgraph."""
+    if "$" not in text:
+        return
+    hint = "outside a subgraph there are no settings: write the name without '$', or the value"
+    for position, source in enumerate(node.inputs):
+        if isinstance(source, Reference):
+            at.add(("inputs", position), f"'${source}' is unknown", suggestion=hint)
+    for name, _ in references((node.type, node.settings)):
+        at.add((), f"'${name}' is unknown", suggestion=hint)
 
 
 def _read_node(name: str, node: Any, problems: Problems) -> NodeEntry | None:
@@ -81,10 +158,7 @@ def _read_node(name: str, node: Any, problems: Problems) -> NodeEntry | None:
 def _why_no_node(value: Any) -> tuple[str, str | None]:
     """Return what stands in place of a node, and what to write."""
     if value is None:
-        return "a node is needed here", "write {type: ..., inputs: [...]}"
-    if isinstance(value, str):
-        message = f"expressions as nodes are not yet supported: {quote(value)}"
-        return message, "write {type: ..., inputs: [...]}"
+        return "a node is needed here", "write {type: ..., inputs: [...]} or an expression"
     if isinstance(value, bool | int | float):
         message = f"{describe(value)} is no node"
         return message, "put a number under 'constants' or 'parameters'"

@@ -12,16 +12,27 @@ if TYPE_CHECKING:
     from graphrun.document.marks import Path
     from graphrun.document.problems import Problems
 
-KEYS = ("value", "lower", "upper")
-LATER_KEYS = ("shape", "init")
+KEYS = ("value", "lower", "upper", "shape", "init")
+
+
+class InitEntry(NamedTuple):
+    """How a parameter of some shape is drawn: the name of an initializer and its settings, which are checked later."""
+
+    type: str
+    settings: dict[str, Any]
 
 
 class ParameterEntry(NamedTuple):
-    """A parameter's start and its bounds; a bound may be a number or broadcast to the value's shape."""
+    """A parameter's start and its bounds; a bound may be a number or broadcast to the value's shape.
 
-    value: Value
+    The start is a value, or a shape and how to draw it.
+    """
+
+    value: Value | None
     lower: Value | None = None
     upper: Value | None = None
+    shape: Shape = ()
+    init: InitEntry | None = None
 
 
 def read_parameters(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, ParameterEntry]:
@@ -65,17 +76,23 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
         return None if check_value(path, raw, problems) is None else ParameterEntry(raw)
     before = len(problems)
     for key in raw:
-        if key in LATER_KEYS:
-            problems.add((*path, key), f"{key!r} of a parameter is not yet supported", key=True)
-        elif key not in KEYS:
+        if key not in KEYS:
             suggestion = partial(did_you_mean, key, KEYS)
             problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
-    if "value" not in raw and len(problems) == before:
-        problems.add(path, "the parameter has no 'value'", key=True, suggestion="write {value: 1.0, lower: 0.0}")
-    shapes = {key: check_value((*path, key), raw[key], problems, infinite=key != "value") for key in KEYS if key in raw}
+    drawn = _read_init(path, raw, problems)
+    if "value" not in raw and drawn is None and len(problems) == before:
+        hint = "write {value: 1.0, lower: 0.0}, or {shape: [3, 4], init: {type: normal}}"
+        problems.add(path, "the parameter has no 'value'", key=True, suggestion=hint)
+    shapes: dict[str, Shape | None] = {
+        key: check_value((*path, key), raw[key], problems, infinite=key != "value")
+        for key in ("value", "lower", "upper")
+        if key in raw
+    }
     if len(problems) > before:
         return None
-    entry = ParameterEntry(raw["value"], raw.get("lower"), raw.get("upper"))
+    entry = ParameterEntry(raw.get("value"), raw.get("lower"), raw.get("upper"), *(drawn or ()))
+    if drawn is not None:
+        shapes["value"] = drawn[0]
     for key in ("lower", "upper"):
         shape, target = shapes.get(key), shapes["value"]
         if shape is not None and target is not None and not _broadcasts(shape, target):
@@ -86,6 +103,32 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     return entry if len(problems) == before else None
 
 
+def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Shape, InitEntry] | None:
+    """Return a parameter's shape and how it is drawn; None where it has neither, or where something is wrong."""
+    if "shape" not in raw and "init" not in raw:
+        return None
+    if "value" in raw:
+        key = "shape" if "shape" in raw else "init"
+        problems.add((*path, key), f"the parameter has a 'value': {key!r} is for one without", key=True)
+        return None
+    missing = "shape" if "shape" not in raw else "init" if "init" not in raw else None
+    if missing is not None:
+        hint = "write {shape: [3, 4], init: {type: normal}}"
+        problems.add(path, f"the parameter has no {missing!r}", key=True, suggestion=hint)
+        return None
+    shape, init = raw["shape"], raw["init"]
+    sizes = shape if isinstance(shape, list) else [None]
+    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes):
+        hint = f"write [{shape}]" if isinstance(shape, int) else "write shape: [3, 4]"
+        problems.add((*path, "shape"), "'shape' is a list of whole numbers, 0 or more", suggestion=hint)
+        return None
+    if not isinstance(init, dict) or not isinstance(init.get("type"), str):
+        hint = f"write {{type: {init}}}" if isinstance(init, str) else "write init: {type: normal}"
+        problems.add((*path, "init"), "'init' is a mapping with the 'type' of an initializer", suggestion=hint)
+        return None
+    return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
+
+
 def _broadcasts(shape: Shape, target: Shape) -> bool:
     pairs = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in pairs)
@@ -93,19 +136,19 @@ def _broadcasts(shape: Shape, target: Shape) -> bool:
 
 def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None:
     """Report crossed bounds, or the first element whose start is beyond them."""
-    value, lower, upper = entry
+    value, lower, upper = entry[:3]
     if lower is not None and upper is not None and _first_greater(lower, upper) is not None:
         shown = f": {lower} > {upper}" if not isinstance(lower, list) and not isinstance(upper, list) else ""
         problems.add((*path, "lower"), f"'lower' is above 'upper'{shown}")
         return
     for key, word, bound in (("lower", "below", lower), ("upper", "above", upper)):
-        if bound is None:
+        if bound is None or value is None:
             continue
         index = _first_greater(bound, value) if key == "lower" else _first_greater(value, bound)
         if index is not None:
-            start = value
+            start: Any = value
             for position in index:
-                start = start[position]  # type: ignore[index]
+                start = start[position]
             limit = "" if isinstance(bound, list) else f" {bound}"
             problems.add((*path, "value", *index), f"the start {start} is {word} its {key} bound{limit}")
 

@@ -18,37 +18,134 @@ MOST_SHOWN = 20
 Suggestion: TypeAlias = str | Callable[[], str | None] | None
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong, at a path of keys or at a place."""
+class Expression(NamedTuple):
+    """The text of an expression, and where in it a node and each of its inputs stand."""
 
+    text: str
+    offsets: tuple[int, ...]
+
+
+class Use(NamedTuple):
+    """The place where a subgraph is used, and the use of the subgraph around that place."""
+
+    subgraph: str
+    node: Problems
+    outer: Use | None
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: at a path of keys, at a character of an expression there, or at a place."""
+
+    source: Source
     place: Path | Mark
     key: bool
+    offset: int | None
+    text: str
     message: str
     suggestion: Suggestion
+    use: Use | None
+
+
+class _Count:
+    """How many problems were found, the same one in many uses of a definition included."""
+
+    found = 0
 
 
 class Problems:
-    """The problems of one file, collected so that all of them can be told at once."""
+    """The problems of a graph file, collected so that all of them can be told at once.
+
+    A view (`at`, `used`) adds to the same collection, with paths that begin at its own.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._problems: list[Problem] = []
+        self._base: Path = ()
+        self._use: Use | None = None
+        self._expression: Expression | None = None
+        self._problems: dict[tuple[int, Path | Mark, bool, int | None, str], Problem] = {}
+        self._count = _Count()
+
+    def at(self, path: Path, *, source: Source | None = None, expression: Expression | None = None) -> Problems:
+        """Return a view whose paths begin with this one, here or at the top of another file.
+
+        Within an expression, the path ("inputs", 1) stands for the second input, and any other for the node itself.
+        """
+        view = self._view()
+        view._base = self._base + path if source is None else path
+        view.source = source or self.source
+        view._expression = expression
+        return view
+
+    @property
+    def in_expression(self) -> bool:
+        """Whether the view is that of a node that an expression made."""
+        return self._expression is not None
+
+    def used(self, use: Use | None) -> Problems:
+        """Return a view whose problems are told with the use of a subgraph that led to them."""
+        if use is None:
+            return self
+        view = self._view()
+        view._use = use
+        return view
+
+    def _view(self) -> Problems:
+        view = Problems(self.source)
+        view._base, view._use, view._expression = self._base, self._use, self._expression
+        view._problems, view._count = self._problems, self._count
+        return view
 
     def add(self, path: Path, message: str, *, suggestion: Suggestion = None, key: bool = False) -> None:
         """Add a problem with the value at this path, or with its key."""
-        self._problems.append(Problem(tuple(path), key, message, suggestion))
+        self._keep(self._problem(path, message, suggestion, key=key))
+
+    def describe(self, path: Path, message: str, suggestion: Suggestion = None, *, key: bool = False) -> str:
+        """Return the text of one problem without adding it."""
+        problem = self._problem(path, message, suggestion, key=key)
+        source, mark = _located(problem)
+        return _block(source, mark, problem)
+
+    def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> Problem:
+        text, offset = "", None
+        if self._expression is not None:
+            text, offsets = self._expression
+            offset = offsets[1 + path[1]] if path[:1] == ("inputs",) and len(path) == 2 else offsets[0]  # type: ignore[operator]
+            path, key = (), False
+        place = self._base + tuple(path)
+        return Problem(self.source, place, key, offset, text, message, suggestion, self._use)
 
     def add_at(self, mark: Mark, message: str, *, suggestion: Suggestion = None) -> None:
         """Add a problem at this place in the text."""
-        self._problems.append(Problem(mark, False, message, suggestion))
+        self._keep(Problem(self.source, mark, False, None, "", message, suggestion, self._use))
+
+    def _keep(self, problem: Problem) -> None:
+        # What is wrong with a definition is found in each of its uses: a repeated one may have a million.
+        key = id(problem.source), problem.place, problem.key, problem.offset, problem.message
+        self._problems.setdefault(key, problem)
+        self._count.found += 1
+
+    def where(self) -> str:
+        """Return the place of the view itself: file:line:column."""
+        problem = Problem(self.source, self._base, True, None, "", "", None, None)
+        source, mark = _located(problem)
+        return f"{source.name}:{mark.line}:{mark.column}" if source is self.source else source.name
 
     def __len__(self) -> int:
-        return len(self._problems)
+        return self._count.found
 
     def __str__(self) -> str:
-        self.source.locate(problem.place for problem in self._problems if not isinstance(problem.place, Mark))
-        ordered = sorted((self._mark(problem), number) for number, problem in enumerate(self._problems))
-        blocks = [self._block(mark, self._problems[number]) for mark, number in ordered[:MOST_SHOWN]]
+        problems = self._problems.values()
+        sources = list(dict.fromkeys(problem.source for problem in problems))
+        for source in sources:
+            source.locate(p.place for p in problems if p.source is source and not isinstance(p.place, Mark))
+        # The same problem of one definition, found in many uses of it, is told once.
+        found: dict[tuple[int, Mark, str], tuple[Source, Problem]] = {}
+        for problem in problems:
+            source, mark = _located(problem)
+            found.setdefault((sources.index(problem.source), mark, problem.message), (source, problem))
+        ordered = sorted(found, key=lambda place: place[:2])
+        blocks = [_block(found[key][0], key[1], found[key][1]) for key in ordered[:MOST_SHOWN]]
         left = len(ordered) - len(blocks)
         if left:
             blocks.append(f"and {left:,} more problem{'s' if left > 1 else ''}")
@@ -63,10 +160,22 @@ class Problems:
         """Raise a GraphFileError with the text of all problems."""
         raise GraphFileError(str(self))
 
-    def _mark(self, problem: Problem) -> Mark:
-        place = problem.place
-        return place if isinstance(place, Mark) else self.source.mark(place, key=problem.key)
 
-    def _block(self, mark: Mark, problem: Problem) -> str:
-        suggestion = problem.suggestion() if callable(problem.suggestion) else problem.suggestion
-        return describe_problem(self.source.name, self.source.lines, mark, problem.message, suggestion)
+def _located(problem: Problem) -> tuple[Source, Mark]:
+    """Return the text in which a problem stands, which may be that of an override, and the place in it."""
+    if isinstance(problem.place, Mark):
+        return problem.source, problem.place
+    source, path = problem.source.behind(problem.place)
+    if problem.offset is not None:
+        return source, source.mark_within(path, problem.text, problem.offset)
+    return source, source.mark(path, key=problem.key)
+
+
+def _block(source: Source, mark: Mark, problem: Problem) -> str:
+    suggestion = problem.suggestion() if callable(problem.suggestion) else problem.suggestion
+    lines = [describe_problem(source.name, source.lines, mark, problem.message, suggestion, located=source.is_file)]
+    use = problem.use
+    while use is not None:
+        lines.append(f"  in the subgraph {use.subgraph!r}, used at {use.node.where()}")
+        use = use.outer
+    return "\n".join(lines)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
+import stat
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
-from graphrun.document.excerpt import describe_problem, printable
+from graphrun.document.excerpt import printable
 from graphrun.document.loader import Positions, locate
-from graphrun.document.marks import LINE_BREAK, START, Mark, Path, mark_at
+from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at, mark_within
 from graphrun.document.wording import nearest
 from graphrun.errors import GraphFileError
 
@@ -26,6 +29,11 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
+MOST_INCLUDED = 100_000_000
+
+# How much of a file's name a message shows.
+LONGEST_NAME = 300
+
 
 class Source:
     """The text of a file and the name that its user gave it; it tells where the value at a path of keys stands.
@@ -37,14 +45,19 @@ class Source:
         self.name = name
         # All of them, for libyaml would pass over one more and count its columns from there.
         self.text = text.lstrip("\ufeff")
+        self.is_file = True
+        self.overrides: dict[Path, Source] = {}
         self._positions: dict[Path, Positions | None] = {}
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Source:
-        """Read a file; raise GraphFileError when there is none or when it is not text in UTF-8 or UTF-16."""
+    def read(cls, path: str | os.PathLike[str], *, included: bool = False) -> Source:
+        """Read a file; raise GraphFileError when there is none or when it is not text in UTF-8 or UTF-16.
+
+        What another file includes is a regular file of a moderate size: a device or a pipe could be read for ever.
+        """
         name = os.fspath(path)
         try:
-            data = FilePath(name).read_bytes()
+            data = _read_regular(name) if included else FilePath(name).read_bytes()
         except (OSError, ValueError) as error:
             raise GraphFileError(_why_unreadable(name, error)) from None
         return cls(name, _decode(name, data))
@@ -67,16 +80,33 @@ class Source:
         self.locate(paths)
         return [self._mark(path, key=key) for path in paths]
 
+    def mark_within(self, path: Path, value: str, offset: int) -> Mark:
+        """Return where one character of the text at a path stands: of the value `value`, the one at `offset`."""
+        return mark_within(self.text, self.lines, self.mark(path), value, offset)
+
+    def override(self, path: Path, name: str, text: str) -> None:
+        """Let the value at a path stand in another text, that of ``--set``."""
+        for other in list(self.overrides):
+            if other[: len(path)] == path:
+                del self.overrides[other]
+        self.overrides[path] = Source(name, text)
+        self.overrides[path].is_file = False
+
+    def behind(self, path: Path) -> tuple[Source, Path]:
+        """Return the text in which the value at a path stands, and its path there."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.overrides:
+                return self.overrides[path[:length]], path[length:]
+        return self, path
+
     def locate(self, paths: Iterable[Path]) -> None:
         """Find all these paths in one reading of the text, so that `mark` knows them."""
         wanted = {path[:length] for path in paths for length in range(len(path) + 1)}
         if not wanted <= self._positions.keys():
             self._positions.update(dict.fromkeys(wanted))
-            self._positions.update(locate(self.text, wanted))
-
-    def describe(self, path: Path, message: str, suggestion: str | None = None, *, key: bool = False) -> str:
-        """Return the text of one problem at a path: position, message, the line with a caret, the suggestion."""
-        return describe_problem(self.name, self.lines, self.mark(path, key=key), message, suggestion)
+            # An override can have no text at all.
+            with suppress(GraphSyntaxError):
+                self._positions.update(locate(self.text, wanted))
 
     def _mark(self, path: Path, *, key: bool) -> Mark:
         for length in range(len(path), -1, -1):
@@ -84,6 +114,26 @@ class Source:
             if found is not None:
                 return found.key if key else found.value
         return START
+
+
+def _read_regular(name: str) -> bytes:
+    """Return what is in a regular file; raise OSError for anything else, without waiting for it."""
+    # Asked twice: opening a device can set it off, and after that the name may belong to another file.
+    _check_regular(os.stat(name))  # noqa: PTH116 (a Path would raise other errors for odd names)
+    flags = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"))
+    with open(os.open(name, flags), "rb") as file:  # noqa: PTH123
+        _check_regular(os.fstat(file.fileno()))
+        data = file.read(MOST_INCLUDED + 1) or b""
+    if len(data) > MOST_INCLUDED:
+        raise OSError(errno.EFBIG, f"an included file has at most {MOST_INCLUDED:,} bytes")
+    return data
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
 
 
 def _decode(name: str, data: bytes) -> str:
@@ -109,14 +159,17 @@ def _decode(name: str, data: bytes) -> str:
 
 def _why_unreadable(name: str, error: Exception) -> str:
     """Say why a file cannot be read, and which one may have been meant."""
-    path, shown = FilePath(name), printable(name)
+    path, shown = FilePath(name), printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
     if isinstance(error, IsADirectoryError):
         return f"{shown}: this is a folder, not a graph file"
     if isinstance(error, FileNotFoundError):
         folder = path.parent
         if not folder.is_dir():
             return f"{shown}: there is no such file: the folder '{printable(str(folder))}' does not exist"
-        meant = nearest(path.name, sorted(other.name for other in folder.iterdir() if other.is_file()))
+        try:
+            meant = nearest(path.name, sorted(other.name for other in folder.iterdir() if other.is_file()))
+        except OSError:
+            meant = None
         hint = "" if meant is None else f"\n  did you mean '{printable(str(folder / meant))}'?"
         return f"{shown}: there is no such file{hint}"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -1,28 +1,44 @@
-"""The documents leave nothing out: commands, options, keys of a graph file, exceptions, graphs and plugins."""
+"""The documents leave nothing out: commands, options, the format of graph files, exceptions, graphs and plugins."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 import graphrun
 from graphrun.check import check_graph
 from graphrun.cli import commands
+from graphrun.completion import SHELLS
+from graphrun.document import anchors, expressions, includes, loader, names, parameters, problems, scalars, sizes
+from graphrun.document import source as sources
+from graphrun.document import subgraphs as definitions
+from graphrun.document.header import LATER_KEYS, SECTIONS
+from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.hookspecs import graphrun_node_types, graphrun_update_rules
+from graphrun.initializers import INITIALIZERS
+from graphrun.modeline import SCHEMA_FILE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FORMAT = (ROOT / "graphs" / "README.md").read_text(encoding="utf-8")
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
+LIBRARIES = ("layers.yaml",)
 PLUGINS = sorted(file for file in (ROOT / "plugins").glob("*.py") if not file.name.startswith("test_"))
 
 SET_UP = ("pip install -e . && graphrun graphs/nested.yaml --steps 10", "pip install -e '.[test]' && pytest")
 
-KEYS = (
-    "graphrun", "description", "parameters", "constants", "nodes", "maximize", "minimize", "update", "steps", "stop",
-    "record", "seed", "dtype", "expect",
+KEYS = [key for key in SECTIONS if key not in LATER_KEYS]
+
+LIMITS = (
+    anchors.DEEPEST, anchors.MOST_VALUES, scalars.LONGEST_NUMBER, loader.MOST_TAG_DIRECTIVES,
+    expressions.MOST_CHARACTERS, expressions.MOST_LEVELS, expressions.MOST_IN_A_ROW,
+    sizes.MOST_NODES, sizes.DEEPEST_NESTING, sizes.MOST_USES,
+    includes.DEEPEST, sources.MOST_INCLUDED, problems.MOST_SHOWN,
 )  # fmt: skip
 
 
@@ -53,10 +69,80 @@ def test_option_is_described(command: str, option: str) -> None:
     assert re.search(rf"`(-\w`, `)?{option}\b", README), f"{option} of {command}"
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shell_is_described(shell: str) -> None:
+    """The README says how each shell completes."""
+    assert re.search(rf"\b{shell}\b", README)
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_key_is_described(key: str) -> None:
-    """The README has every key of a graph file."""
-    assert re.search(rf"^\| .*`{key}`.* \|", README, re.MULTILINE)
+    """The reference has every key of a graph file."""
+    assert re.search(rf"^\| .*`{key}`.* \|", section("A file with most of the keys"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("heading", "keys"),
+    [
+        ("Parameters and constants", parameters.KEYS),
+        ("Subgraphs", definitions.KEYS),
+        ("Subgraphs", definitions.INSTANCE_KEYS),
+        ("Stop rules", StopEntry.model_fields),
+        ("Expectations", ExpectEntry.model_fields),
+    ],
+    ids=["parameter", "subgraph", "instance", "stop", "expect"],
+)
+def test_inner_key_is_described(heading: str, keys: Iterable[str]) -> None:
+    """The reference has every key of what stands within a section."""
+    assert [key for key in keys if not re.search(rf"`{key}\b", section(heading))] == []
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initializer_is_described(name: str) -> None:
+    """The reference has every initializer with its settings and their defaults."""
+    row = re.search(rf"^\| `{name}` \|(.*)$", section("Parameters and constants"), re.MULTILINE)
+    assert row
+    for setting in INITIALIZERS[name].keyword:
+        given = setting.default is setting.empty
+        assert f"`{setting.name}`" in row[1] if given else f"`{setting.name}: {setting.default:.5g}" in row[1]
+
+
+@pytest.mark.parametrize("kind", expressions.OPERATORS.values())
+def test_operator_is_described(kind: str) -> None:
+    """The reference has the node type of every operator."""
+    assert re.search(rf"\b{kind}\b", section("Expressions"))
+
+
+@pytest.mark.parametrize("sign", [sign for sign, _ in expressions.INSTEAD.values() if " " not in sign])
+def test_what_to_write_instead_is_described(sign: str) -> None:
+    """The reference has what expressions refuse."""
+    written = r"x\[0\]" if sign == "[...]" else rf"(?:[^`\n]* )?{re.escape(sign)}(?: [^`\n]*)?"
+    assert re.search(f"`{written}`", section("Expressions"))
+
+
+@pytest.mark.parametrize("word", names.LITERALS)
+def test_reserved_word_is_described(word: str) -> None:
+    """The reference has the words that cannot be names."""
+    assert f"`{word}`" in section("Names")
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limit_is_described(limit: int) -> None:
+    """The reference has every limit."""
+    assert re.search(rf"(?<![\d,]){limit:,}(?![\d,])", section("Limits"))
+
+
+def test_schema_file_is_described() -> None:
+    """The README and the reference name the file that `graphrun schema --init` writes."""
+    assert f"`{SCHEMA_FILE}`" in README
+    assert f"`{SCHEMA_FILE}`" in FORMAT
+
+
+def section(heading: str) -> str:
+    """Return the part of the reference under a heading."""
+    match = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", FORMAT, re.MULTILINE | re.DOTALL)
+    assert match, f"the reference has no heading {heading!r}"
+    return match[1]
 
 
 @pytest.mark.parametrize("name", graphrun.__all__)
@@ -82,9 +168,30 @@ def test_example_is_described(folder: str) -> None:
 
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.name)
 def test_graph_holds_what_it_expects(file: Path) -> None:
-    """Every graph has expectations, and keeps them."""
+    """Every graph has expectations, and keeps them; a library has no nodes, and is valid."""
     graph = graphrun.load(file)
-    assert graph.document.expect
+    assert bool(graph.document.expect) == bool(graph.document.nodes) == (file.name not in LIBRARIES)
+    assert check_graph(graph).failures == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_library_is_used(library: str) -> None:
+    """Every subgraph of a library is used by a graph that includes it, so that it is checked."""
+    used = set()
+    for file in GRAPHS:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if library in data.get("include", []):
+            used.update(re.findall(r"\w+", str(data["nodes"])))
+    library_names = graphrun.load(ROOT / "graphs" / library).document.subgraphs
+    assert library_names
+    assert set(library_names) <= used
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["depth", "network"])
+def test_expectations_hold_whatever_is_drawn(name: str, seed: int) -> None:
+    """What graphs with random initial values expect does not depend on the seed."""
+    graph = graphrun.load(ROOT / "graphs" / f"{name}.yaml", overrides=[f"seed={seed}"])
     assert check_graph(graph).failures == []
 
 

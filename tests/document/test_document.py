@@ -108,7 +108,7 @@ def test_what_is_right_is_delivered_beside_what_is_wrong() -> None:
     text = """\
 parameters: {a: 1, b: x, c-d: 2}
 paramters: {p: 1}
-nodes: {f: {type: add, inputs: [a, b]}, g: {type: add}, h: a + b}
+nodes: {f: {type: add, inputs: [a, b]}, g: {type: add}, h: a +}
 steps: x
 seed: 3
 """

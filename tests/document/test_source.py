@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrun.document import Mark, Source, load_document
+from graphrun.document import Mark, Problems, Source, load_document
 from graphrun.errors import GraphFileError
 
 TEXT = "parameters: {θ: 1}\r\nnodes:\r\n  f: {type: add, inputs: [θ, 😀]}\r\n"
@@ -166,4 +166,4 @@ def test_a_description_of_one_problem() -> None:
     """Later stages report a single problem with its place."""
     source = Source("g.yaml", "nodes:\n  f: {type: add}\n")
     expected = "g.yaml:2:13: wrong\n    f: {type: add}\n              ^\n  try sum"
-    assert source.describe(("nodes", "f", "type"), "wrong", "try sum") == expected
+    assert Problems(source).describe(("nodes", "f", "type"), "wrong", "try sum") == expected

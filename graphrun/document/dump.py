@@ -1,0 +1,144 @@
+"""A document as a graph file again: expanded, with every override in place; running it gives the same result."""
+
+from __future__ import annotations
+
+import re
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from graphrun.document.scalars import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphrun.document.document import Document
+    from graphrun.document.models import ExpectEntry
+    from graphrun.document.nodes import NodeEntry
+    from graphrun.document.parameters import ParameterEntry
+
+WIDTH = 120
+
+
+def dump_document(document: Document) -> str:
+    """Return the text of a graph file that holds what the document holds."""
+    objective = "maximize" if document.maximize is not None else "minimize"
+    sections: dict[str, Any] = {
+        "graphrun": document.graphrun,
+        "description": document.description or None,
+        "parameters": {name: _parameter(entry) for name, entry in document.parameters.items()},
+        "constants": {name: _flow(value) for name, value in document.constants.items()},
+        "nodes": document.nodes,
+        objective: document.maximize if document.maximize is not None else document.minimize,
+        "update": _Flow(type=document.update.type, **document.update.settings),
+        "steps": document.steps,
+        "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
+        "record": None if document.record is None else _FlowList(document.record),
+        "seed": document.seed,
+        "dtype": document.dtype,
+        "expect": [_expectation(entry) for entry in document.expect],
+    }
+    # An empty record is not the same as none, which stands for the default.
+    kept = {
+        key: value
+        for key, value in sections.items()
+        if value is not None and (key == "record" or value not in ({}, []))
+    }
+    names = list(kept)
+    before = {key: kept[key] for key in names[: names.index("nodes")]} if "nodes" in kept else kept
+    after = {key: kept[key] for key in names[len(before) + 1 :]}
+    parts = [_dump(before), "nodes:\n" if "nodes" in kept else "", *_lines(document.nodes), _dump(after)]
+    return "".join(parts)
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)) if data else ""
+
+
+# What YAML 1.1 and 1.2 both read as a text, unless it is a word of theirs.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{,60}(?:\.[A-Za-z0-9_]+){,4}")
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+
+
+def _lines(nodes: dict[str, NodeEntry]) -> Iterator[str]:
+    """Yield the lines of the nodes; PyYAML takes about 60 microseconds for each, and most are plain."""
+    plain: dict[Any, str | None] = {}
+    for name, entry in nodes.items():
+        words = [_plain(word, plain) for word in (name, entry.type, *entry.inputs)]
+        line = f"  {words[0]}: {{type: {words[1]}, inputs: [{', '.join(map(str, words[2:]))}]}}\n"
+        if None in words or entry.settings or len(line) > WIDTH:
+            line = indent(_dump({name: _node(entry)}), "  ")
+        yield line
+
+
+def _plain(word: Any, known: dict[Any, str | None]) -> str | None:
+    """Return a name or a whole number as it is written, None where that takes more thought."""
+    if not isinstance(word, str):
+        return str(word) if isinstance(word, int) else None
+    if word not in known:
+        known[word] = word if _PLAIN.fullmatch(word) and word.lower() not in _WORDS else None
+    return known[word]
+
+
+class _Flow(dict[str, Any]):
+    """A mapping on one line."""
+
+
+class _FlowList(list[Any]):
+    """A list on one line."""
+
+
+# PyYAML can be built without libyaml.
+_Base: Any = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+
+
+class _Dumper(_Base):  # type: ignore[misc]
+    """Writes texts so that YAML 1.2 reads them as texts, and repeated values in full rather than by aliases."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    plain = text == text.strip() and isinstance(resolve(text[:1000]), str) and text.isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+def _represent_flow(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.Node:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", value.items(), flow_style=True)
+
+
+def _represent_flow_list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(_Flow, _represent_flow)
+_Dumper.add_representer(_FlowList, _represent_flow_list)
+
+
+def _flow(value: Any) -> Any:
+    """Return plain data whose mappings and lists are written on one line."""
+    if isinstance(value, dict):
+        return _Flow({key: _flow(item) for key, item in value.items()})
+    return _FlowList(map(_flow, value)) if isinstance(value, list | tuple) else value
+
+
+def _parameter(entry: ParameterEntry) -> Any:
+    bounds = {key: _flow(bound) for key, bound in (("lower", entry.lower), ("upper", entry.upper)) if bound is not None}
+    if entry.init is not None:
+        init = _flow({"type": entry.init.type, **entry.init.settings})
+        return _Flow(shape=_flow(entry.shape), init=init, **bounds)
+    return _Flow(value=_flow(entry.value), **bounds) if bounds else _flow(entry.value)
+
+
+def _node(entry: NodeEntry) -> _Flow:
+    return _Flow(
+        type=entry.type, inputs=_flow(entry.inputs), **{k: _flow(v) for k, v in (entry.settings or {}).items()}
+    )
+
+
+def _expectation(entry: ExpectEntry) -> _Flow:
+    given = entry.model_dump(exclude_none=True)
+    return _Flow({key: _flow(value) for key, value in given.items() if value != {}})

@@ -1,0 +1,366 @@
+"""Instances of subgraphs → plain nodes, parameters and constants, with dotted names.
+
+An instance `hidden` of a subgraph with a parameter `W` and the output `y` becomes the parameter `hidden.W` and the
+node `hidden`, in place of its `y`. With ``repeat: 3`` there are `hidden.1`, `hidden.2` and, for the last, `hidden`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphrun.document.nodes import NodeEntry
+from graphrun.document.numbers import NotANumberError, check_number
+from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.problems import Use
+from graphrun.document.references import Reference, substitute
+from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
+from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
+from graphrun.document.wording import describe, did_you_mean, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphrun.document.marks import Path
+    from graphrun.document.numbers import Value
+    from graphrun.document.problems import Problems
+
+
+class Names(NamedTuple):
+    """What the names of a copy begin with: those of its nodes, and those of its leaves, which copies may share."""
+
+    nodes: str
+    leaves: str
+
+    def inner(self, part: object) -> Names:
+        """Return what the names further inside begin with."""
+        return Names(f"{self.nodes}.{part}", f"{self.leaves}.{part}")
+
+
+@dataclass
+class Expansion:
+    """What the nodes of a file become.
+
+    Attributes:
+        subgraphs: the definitions that can be used.
+        problems: where problems are added.
+        parameters, constants, nodes: what there is so far; those of instances are added to it.
+        broken: names whose own declaration has a problem.
+        origins: for each leaf of an instance the definition, its name there, and the use that it was made for.
+    """
+
+    subgraphs: dict[str, Subgraph]
+    problems: Problems
+    parameters: dict[str, ParameterEntry]
+    constants: dict[str, Value]
+    broken: set[str]
+    nodes: dict[str, NodeEntry] = field(default_factory=dict)
+    origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
+    _shared: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def expand(self, nodes: dict[str, NodeEntry]) -> None:
+        """Add all nodes of a file, and those that its instances stand for."""
+        self._check_recursion()
+        sizes = Sizes(self.subgraphs, len(nodes))
+        for name, entry in nodes.items():
+            if entry.type not in self.subgraphs:
+                self._add_node(name, entry)
+                continue
+            at = entry.problems(name, self.problems)
+            instance = self._instance(entry, at)
+            try:
+                if instance is not None:
+                    sizes.add(instance)
+            except TooLargeError as error:
+                at.add((), str(error), suggestion=error.suggestion, key=True)
+                instance = None
+                if sizes.nodes > MOST_NODES:
+                    self.broken.update(nodes)
+                    break
+            if instance is None:
+                self.broken.add(name)
+            else:
+                self._expand_instance(Names(name, name), name, entry, instance, list(entry.inputs), None)
+        self._check_inputs(nodes)
+
+    def _check_recursion(self) -> None:
+        """Drop subgraphs that use themselves, over others or directly, and say over which; and those too deep."""
+        depths: dict[str, int] = {}
+        for start in list(self.subgraphs):
+            # The way down from `start`, without recursion: each subgraph with those it uses that are still to be seen.
+            way = {start: self._used_by(start)} if start in self.subgraphs else {}
+            while way:
+                name = next(reversed(way))
+                used = next((used for used in way[name] if used not in depths), None)
+                if used is None:
+                    del way[name]
+                    depths[name] = 1 + max([depths.get(used, 0) for used in self._used_by(name)], default=0)
+                    if depths[name] > DEEPEST_NESTING:
+                        message = f"subgraphs are nested deeper than {DEEPEST_NESTING} levels"
+                        self._drop([name], message)
+                elif used not in way:
+                    way[used] = self._used_by(used)
+                else:
+                    cycle = list(way)[list(way).index(used) :]
+                    self._drop(cycle, f"a subgraph cannot use itself: {' → '.join([*cycle, used])}")
+                    break
+
+    def _used_by(self, name: str) -> Iterator[str]:
+        types = dict.fromkeys(entry.type for entry in self.subgraphs[name].nodes.values())
+        return iter([used for used in types if used in self.subgraphs and not isinstance(used, Reference)])
+
+    def _drop(self, names: list[str], message: str) -> None:
+        self.subgraphs[names[0]].problems.add((), message, key=True)
+        for name in names:
+            del self.subgraphs[name]
+        self.broken.update(names)
+
+    def _check_inputs(self, nodes: dict[str, NodeEntry]) -> None:
+        """Report unknown inputs of instances where they are used, for what reads them stands inside the definition."""
+        for name, entry in nodes.items():
+            if entry.type not in self.subgraphs:
+                continue
+            for position, source in enumerate(entry.inputs):
+                if not isinstance(source, str) or self._has(source):
+                    continue
+                hint = partial(did_you_mean, source, [*self.parameters, *self.constants, *self.nodes])
+                at = entry.problems(name, self.problems)
+                at.add(("inputs", position), f"input {source!r} is unknown", suggestion=hint)
+                self.broken.add(source)
+
+    def _has(self, name: str) -> bool:
+        """Say whether there is a value of that name, or there would be one if its declaration had no problem."""
+        known = name in self.nodes or name in self.parameters or name in self.constants
+        return known or name in self.broken or name.partition(".")[0] in self.broken
+
+    def _instance(self, entry: NodeEntry, at: Problems) -> Instance | None:
+        """Check the use of a subgraph: its inputs, its settings, `repeat` and `share`."""
+        subgraph = self.subgraphs[entry.type]
+        before = len(self.problems)
+        given = dict(entry.settings or {})
+        repeat, share = given.pop("repeat", 1), given.pop("share", False)
+        repeat = int(repeat) if isinstance(repeat, float) and repeat.is_integer() else repeat
+        if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+            at.add(("repeat",), f"'repeat' is a whole number, 1 or more, not {describe(repeat)}")
+        elif repeat > 1 and not subgraph.inputs:
+            at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: it has no input to chain the copies by")
+        if not isinstance(share, bool):
+            at.add(("share",), f"'share' is true or false, not {describe(share)}")
+        if len(entry.inputs) != len(subgraph.inputs):
+            takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {_inputs(len(subgraph.inputs))}"
+            at.add(("inputs",), f"{takes}, not {len(entry.inputs)}")
+        for key in given:
+            if key not in subgraph.settings:
+                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS])
+                message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
+                at.add((key,), message, suggestion=hint or _all_settings(subgraph), key=True)
+        settings: dict[str, Any] = {}
+        for key, default in subgraph.settings.items():
+            value = given.get(key)
+            settings[key] = substitute(default, settings) if value is None else value
+            if settings[key] is None:
+                name = subgraph.name
+                hint = (
+                    f"write {name}(..., {key}=...)" if at.in_expression else f"write {{type: {name}, ..., {key}: ...}}"
+                )
+                at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
+        try:
+            check_extent(settings)
+        except TooLargeError as error:
+            at.add((), str(error), key=True)
+        return Instance(subgraph, settings, repeat, share) if len(self.problems) == before else None
+
+    def _expand_instance(
+        self, names: Names, output: str, entry: NodeEntry, instance: Instance, inputs: list[Any], use: Use | None
+    ) -> None:
+        """Add the copies of an instance, each fed by the one before it.
+
+        Args:
+            names: what the names inside begin with.
+            output: the name of the instance's value.
+            entry: the node that uses the subgraph.
+            instance: the use, checked.
+            inputs: the names and numbers that are its inputs, as the whole graph knows them.
+            use: the use of the subgraph in which this use stands.
+        """
+        use = Use(instance.subgraph.name, entry.problems(names.nodes, self.problems), use)
+        if instance.repeat == 1:
+            self._add_copy(names, output, instance, inputs, use)
+            return
+        chained = list(inputs)
+        before = len(self.problems)
+        for number in range(1, instance.repeat + 1):
+            copy = names.inner(number)
+            if instance.share:
+                copy = copy._replace(leaves=names.leaves)
+            self._add_copy(copy, output if number == instance.repeat else copy.nodes, instance, chained, use)
+            if len(self.problems) > before:
+                # The other copies have the same problems.
+                self.broken.add(output)
+                break
+            chained[0] = copy.nodes
+
+    def _add_copy(self, names: Names, output: str, instance: Instance, inputs: list[Any], use: Use) -> None:
+        subgraph, prefix = instance.subgraph, names.nodes
+        scope: dict[str, Any] = dict(zip(subgraph.inputs, inputs, strict=True))
+        if subgraph.parameters or subgraph.constants:
+            scope.update(self._add_leaves(names, instance, use))
+        for name in subgraph.nodes:
+            scope[name] = f"{prefix}.{name}"
+        if subgraph.output in subgraph.nodes:
+            scope[subgraph.output] = output
+        for name, entry in subgraph.nodes.items():
+            resolved: NodeEntry | None
+            try:
+                if name in subgraph.varying:
+                    raise KeyError
+                sources = tuple([scope[source] if source.__class__ is str else source for source in entry.inputs])
+                resolved = NodeEntry(entry.type, sources, entry.settings, entry.origin, use)
+            except KeyError:
+                resolved = self._resolved(name, entry, instance, scope, names, use)
+            if resolved is None:
+                self.broken.add(scope[name])
+                continue
+            if resolved.type not in self.subgraphs:
+                self._add_node(scope[name], resolved)
+                continue
+            nested = self._instance(resolved, resolved.problems(name, subgraph.problems))
+            if nested is None:
+                self.broken.add(scope[name])
+            else:
+                self._expand_instance(names.inner(name), scope[name], resolved, nested, list(resolved.inputs), use)
+        if subgraph.output not in subgraph.nodes:
+            through = scope.get(subgraph.output)
+            if through is None:
+                through = self._reached(subgraph.output, instance, names, subgraph.problems.used(use), ("output",))
+            self._add_node(output, NodeEntry("identity", (through,), None, subgraph.problems.at(("output",)), use))
+
+    def _resolved(
+        self, name: str, entry: NodeEntry, instance: Instance, scope: dict[str, Any], names: Names, use: Use
+    ) -> NodeEntry | None:
+        """Return a node that names settings, or values inside an instance; None after telling what does not fit."""
+        settings = instance.settings
+        at = entry._replace(use=use).problems(name, instance.subgraph.problems)
+        before = len(self.problems)
+        kind = substitute(entry.type, settings)
+        if not isinstance(kind, str):
+            at.add(("type",), f"a node type is a name, and '${entry.type}' is {describe(kind)}")
+        sources: list[Any] = []
+        for position, source in enumerate(entry.inputs):
+            if isinstance(source, Reference):
+                value = settings[source]
+                try:
+                    check_number(value)
+                except NotANumberError:
+                    message = f"the setting '${source}' is an input here: it is a number, not {describe(value)}"
+                    hint = "what is computed is handed over by 'inputs'" if isinstance(value, str) else None
+                    at.add(("inputs", position), message, suggestion=hint)
+                sources.append(value)
+            elif isinstance(source, str):
+                is_own = source in scope
+                path = ("inputs", position)
+                sources.append(scope[source] if is_own else self._reached(source, instance, names, at, path))
+            else:
+                sources.append(source)
+        inner = substitute(entry.settings, settings)
+        try:
+            check_extent(inner)
+        except TooLargeError as error:
+            at.add((), str(error))
+        if len(self.problems) > before:
+            return None
+        return NodeEntry(kind, tuple(sources), inner, entry.origin, use)
+
+    def _reached(self, source: str, instance: Instance, names: Names, at: Problems, path: Path) -> str:
+        """Return the name in the whole graph of a dotted one, which leads into an instance within this definition."""
+        found = self._find(source, instance)
+        if found is None:
+            first = source.partition(".")[0]
+            inside = [f"{first}.{name}" for name in self._inside(first, instance)]
+            at.add(path, f"{quote(source)} is unknown", suggestion=partial(did_you_mean, source, inside))
+        return f"{names.leaves if found == 'leaf' else names.nodes}.{source}"
+
+    def _find(self, source: str, instance: Instance) -> str | None:
+        """Say whether a dotted name leads to a "leaf" or to a "node", or to nothing."""
+        subgraph, settings, rest = instance.subgraph, instance.settings, source
+        while True:
+            first, _, rest = rest.partition(".")
+            entry = subgraph.nodes.get(first)
+            kind = None if entry is None else substitute(entry.type, settings)
+            if entry is None or kind not in self.subgraphs:
+                # What is wrong with a broken one was told.
+                return "node" if kind in self.broken else None
+            given = substitute(entry.settings or {}, settings)
+            subgraph = self.subgraphs[kind]
+            settings = {**subgraph.settings, **given}
+            number, _, inner = rest.partition(".")
+            if number.isdecimal():
+                if not inner:
+                    return "node"
+                rest = inner
+            if rest in subgraph.parameters or rest in subgraph.constants:
+                return "leaf"
+            if rest in subgraph.nodes:
+                # The output has the name of the instance itself.
+                return None if rest == subgraph.output else "node"
+
+    def _inside(self, name: str, instance: Instance) -> list[str]:
+        """Return the names inside an instance that stands in a definition."""
+        entry = instance.subgraph.nodes.get(name)
+        subgraph = None if entry is None else self.subgraphs.get(substitute(entry.type, instance.settings))
+        return [] if subgraph is None else [*subgraph.parameters, *subgraph.constants, *subgraph.nodes]
+
+    def _add_leaves(self, names: Names, instance: Instance, use: Use) -> dict[str, str]:
+        """Add the parameters and constants of a copy, unless copies share those that are there; return their names."""
+        owner = names.leaves
+        if owner in self._shared:
+            return self._shared[owner]
+        subgraph = instance.subgraph
+        sections: tuple[tuple[str, Any, dict[str, Any], dict[str, Any], dict[str, Any]], ...] = (
+            ("parameters", read_parameters, subgraph.parameters, subgraph.fixed_parameters, self.parameters),
+            ("constants", read_constants, subgraph.constants, subgraph.fixed_constants, self.constants),
+        )
+        own: dict[str, str] = {}
+        for section, reader, raw, fixed, into in sections:
+            for name, value in raw.items():
+                full = own[name] = f"{owner}.{name}"
+                if full in self.parameters or full in self.constants:
+                    message = f"the name {quote(full)} stands twice: an instance of {subgraph.name!r} makes it too"
+                    declared = "parameters" if full in self.parameters else "constants"
+                    self.problems.add((declared, full), message, key=True)
+                self.origins[full] = subgraph.problems, name, use
+                if name in fixed:
+                    into[full] = fixed[name]
+                    continue
+                at = subgraph.problems.used(use)
+                given = substitute(value, instance.settings)
+                try:
+                    check_extent(given)
+                except TooLargeError as error:
+                    at.add((section, name), str(error))
+                    self.broken.add(full)
+                    continue
+                read = reader({name: given}, at, set())
+                if name in read:
+                    into[full] = read[name]
+                else:
+                    self.broken.add(full)
+        if names.nodes != owner:
+            self._shared[owner] = own
+        return own
+
+    def _add_node(self, name: str, entry: NodeEntry) -> None:
+        if name in self.nodes:
+            message = f"the name {quote(name)} stands twice: an instance of a subgraph makes it too"
+            first = self.nodes[name]
+            (first if first.use is None else entry).problems(name, self.problems).add((), message, key=True)
+        self.nodes[name] = entry
+
+
+def _inputs(count: int) -> str:
+    return f"{count} input{'' if count == 1 else 's'}"
+
+
+def _all_settings(subgraph: Subgraph) -> str:
+    return f"its settings are: {', '.join(subgraph.settings)}" if subgraph.settings else "it has no settings"

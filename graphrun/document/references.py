@@ -1,0 +1,55 @@
+"""The names of a subgraph's settings, written ``$name``, whose values take their places in each instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphrun.document.names import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphrun.document.marks import Path
+
+
+class Reference(str):
+    """The name of a subgraph's setting, written ``$name``: its value takes its place in each instance."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"${self}"
+
+
+def references(value: Any, path: Path = ()) -> Iterator[tuple[Reference, Path]]:
+    """Yield the references within a value, each with the path that leads to it."""
+    if isinstance(value, Reference):
+        yield value, path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from references(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from references(item, (*path, index))
+
+
+def substitute(value: Any, settings: dict[str, Any]) -> Any:
+    """Return a value with the settings' values in place of the references to them."""
+    if isinstance(value, Reference):
+        return settings.get(value)
+    if isinstance(value, dict):
+        return {key: substitute(item, settings) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([substitute(item, settings) for item in value])
+    return value
+
+
+def with_references(value: Any) -> Any:
+    """Return raw data with a reference in place of each text ``$name``."""
+    if isinstance(value, str):
+        return value if value[:1] != "$" or isinstance(value, Reference) else Reference(normalize(value[1:]))
+    if isinstance(value, dict):
+        return {key: with_references(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_references(item) for item in value]
+    return value

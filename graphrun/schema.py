@@ -1,0 +1,417 @@
+"""The JSON Schema of graph files, for editors: every installed node type, update rule and initializer is in it.
+
+It is of draft 7, which all editors read. It says what a file may look like: names, shapes and cycles are seen when the
+file is loaded. Where a choice hangs on a `type`, `if` and `then` make it, so that an editor tells of the one mistake
+and not of all the alternatives.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+
+from graphrun.declaration import Declaration
+from graphrun.document.names import LITERALS
+from graphrun.initializers import INITIALIZERS
+from graphrun.nodetype import NodeType
+from graphrun.plugins import Registry
+from graphrun.updaterule import UpdateRule
+
+Schema = dict[str, Any]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+# Not \w, which is ASCII in an editor and Unicode in Python: whatever is not ASCII is taken for a letter.
+_LETTER, _DIGIT = r"[A-Za-z_\u0080-\uffff]", r"[A-Za-z0-9_\u0080-\uffff]"
+_ANY_CASE = ("".join(f"[{letter}{letter.upper()}]" for letter in literal) for literal in LITERALS)
+_RESERVED = "|".join([*(word for word in keyword.kwlist if word.lower() not in LITERALS), *_ANY_CASE])
+NAME = rf"^(?!(?:{_RESERVED})$){_LETTER}{_DIGIT}*(?:\.{_DIGIT}+)*$"
+
+NAMES = {
+    "pattern": NAME,
+    "patternErrorMessage": "A name has letters, digits and '_', begins with no digit, and is no keyword of Python.",
+}
+NUMBERS = {"$ref": "#/definitions/numbers"}
+REFERENCE = {"type": "string", "pattern": r"^\$"}
+INPUTS: Schema = {"type": "array", "items": {"type": ["string", "number"]}}
+WHOLE: Schema = {"type": "integer", "minimum": 0}
+POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
+
+
+def graph_file_schema(registry: Registry) -> Schema:
+    """Return the schema of graph files that use what a registry has.
+
+    Args:
+        registry: the node types and update rules; every plugin is loaded.
+    """
+    node_types = [declared for declared, _ in registry.all(NodeType).values() if isinstance(declared, NodeType)]
+    rules = [declared for declared, _ in registry.all(UpdateRule).values()]
+    return {
+        "$schema": DRAFT,
+        "title": "graphrun",
+        "description": "A computational graph: leaf values, the nodes computed from them, and how to optimize one.",
+        "type": "object",
+        "properties": sections(rules),
+        "additionalProperties": False,
+        "if": {"anyOf": [{"required": ["subgraphs"]}, {"required": ["include"]}]},
+        "then": {"properties": {"nodes": _entries("nodeOrInstance")}},
+        "else": {"properties": {"nodes": _entries("node")}},
+        "dependencies": {
+            "maximize": {
+                "properties": {"minimize": False},
+                "errorMessage": "A graph has one objective: keep either 'maximize' or 'minimize'.",
+            }
+        },
+        "definitions": definitions(node_types),
+    }
+
+
+def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
+    """Return the schema of each key of a graph file."""
+    objective = "the name of one scalar node or parameter. Give one of maximize and minimize, or none to only evaluate."
+    expectation = {
+        "type": "object",
+        "properties": {
+            "at": WHOLE | _told("The row of the history: 0 is before any update; default the last."),
+            "values": _named(NUMBERS, "The values that nodes and leaves have in that row."),
+            "gradients": _named(NUMBERS, "The derivatives of the objective in that row."),
+            "tolerance": POSITIVE | _told("How far a number may be off."),
+        },
+        "additionalProperties": False,
+    }
+    return {
+        "graphrun": {"const": 1} | _told("The format version, which is 1."),
+        "description": {"type": "string"} | _told("What the graph is; free text."),
+        "include": {"type": ["array", "null"], "items": {"type": "string"}}
+        | _told("Graph files whose subgraphs become available, relative to this file."),
+        "parameters": _section("parameter", "Leaves that updates move: a number, a nested list, or a mapping."),
+        "constants": _section("numbers", "Leaves that are never moved: a number or a nested list."),
+        "subgraphs": _section("subgraph", "Reusable graphs by name, used as node types."),
+        "nodes": _named(True, "What is computed, in any order: {type, inputs, settings} or an expression."),
+        "maximize": {"type": "string", "minLength": 1} | _told(f"What updates make larger: {objective}"),
+        "minimize": {"type": "string", "minLength": 1} | _told(f"What updates make smaller: {objective}"),
+        "update": by_type("The update rule; default sgd.", rules, default="sgd")
+        | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
+        "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
+        "stop": {
+            "type": ["object", "null"],
+            "properties": {
+                "gradient_norm": NOT_NEGATIVE | _told("Stop when the norm of the gradient is this small."),
+                "change": NOT_NEGATIVE | _told("Stop when a step changes the objective by no more than this."),
+                "value": {"type": "number"} | _told("Stop when the objective is as good as this."),
+                "patience": {"type": "integer", "minimum": 1}
+                | _told("Stop after so many steps without a better objective."),
+            },
+            "additionalProperties": False,
+        }
+        | _told("When to end before the last step."),
+        "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
+        | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
+        "seed": WHOLE | _told("Every random draw derives from it, and from the name that it is for."),
+        "dtype": {"enum": ["float64", "float32"]} | _told("The numbers' type; default float64."),
+        "expect": {
+            "type": ["object", "array", "null"],
+            "if": {"type": "object"},
+            "then": expectation,
+            "else": {"items": expectation},
+        }
+        | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
+    }
+
+
+def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
+    """Return what the sections refer to; what stands within a subgraph may have ``$name`` in place of any value."""
+    keys = keys_by_type(node_types)
+    inputs = INPUTS | _told("The node's inputs in order: names of other values, and numbers.")
+    instance: Schema = {
+        "inputs": inputs,
+        "repeat": {"type": "integer", "minimum": 1}
+        | _told("How many copies are chained: the output of each is the first input of the next."),
+        "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
+    }
+    instance_within = {name: with_references(schema) for name, schema in instance.items()}
+    known, listed = types_known(node_types), types_listed(node_types, "The node's type.")
+    any_type = {"anyOf": [{"$ref": "#/definitions/typesListed"}, {"type": "string"}]}
+
+    def node(keys: str, listed: Schema, other: Schema) -> Schema:
+        types = {
+            "if": type_is([declared.name for declared in node_types]),
+            "then": {"properties": {"type": {"$ref": "#/definitions/typesKnown"}}},
+            "else": {"properties": {"type": listed} | other},
+        }
+        return {
+            "type": ["object", "string"],
+            "required": ["type", "inputs"],
+            "properties": {"type": {"type": "string"}, "inputs": {"type": "array"}},
+            "allOf": [{"$ref": f"#/definitions/{keys}"}, types],
+        } | _told("A node: {type, inputs} and the type's settings, or an expression such as (a + b) * c.")
+
+    return {
+        "numbers": {"type": ["number", "array"], "items": NUMBERS},
+        "numbersWithin": with_references({"type": ["number", "array"], "items": NUMBERS}),
+        "parameter": parameter(),
+        "parameterWithin": with_references(parameter()),
+        "subgraph": subgraph(),
+        "node": node("keysByType", {"$ref": "#/definitions/typesListed"}, {"inputs": inputs}),
+        "nodeOrInstance": node("keysByType", any_type, instance),
+        "nodeWithin": node("keysByTypeWithin", any_type, instance_within),
+        "typesKnown": known,
+        "typesListed": listed,
+        "keysByType": {"allOf": keys},
+        "keysByTypeWithin": {"allOf": [branch | {"then": with_references(branch["then"])} for branch in keys]},
+    }
+
+
+def parameter() -> Schema:
+    """Return the schema of a parameter: its value, or a mapping with its value, or its shape and how it is drawn."""
+    return {
+        "type": ["number", "array", "object"],
+        "items": NUMBERS,
+        "properties": {
+            "value": NUMBERS | _told("The start: a number or a nested list."),
+            "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
+            "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
+            "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
+            "init": by_type("The initializer.", list(INITIALIZERS.values()))
+            | _told("How the value is drawn: an initializer and its settings."),
+        },
+        "additionalProperties": False,
+        "if": {"type": "object", "anyOf": [{"required": ["shape"]}, {"required": ["init"]}]},
+        "then": {"required": ["shape", "init"], "properties": {"value": False}},
+        "else": {"required": ["value"]},
+    }
+
+
+def subgraph() -> Schema:
+    """Return the schema of a subgraph's definition."""
+    return {
+        "type": "object",
+        "required": ["output"],
+        "properties": {
+            "description": _told("What the subgraph is; free text."),
+            "inputs": {"type": ["array", "null"], "items": {"type": "string"} | NAMES, "uniqueItems": True}
+            | _told("The names by which the subgraph's nodes know what an instance is given."),
+            "settings": _named(True, "The settings of an instance and their defaults; null where it must be given."),
+            "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
+            "constants": _section("numbersWithin", "Constants."),
+            "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
+            "output": {"type": "string"} | _told("The name of the value that an instance stands for."),
+        },
+        "additionalProperties": False,
+    }
+
+
+def by_type(text: str, declared: Sequence[Declaration], *, default: str | None = None) -> Schema:
+    """Return a schema of mappings whose `type` says which other keys there are.
+
+    Args:
+        text: what the type is.
+        declared: what the type may name.
+        default: the type of a mapping that names none.
+    """
+    types = {
+        "if": type_is([declaration.name for declaration in declared]),
+        "then": {"properties": {"type": types_known(declared)}},
+        "else": {"properties": {"type": types_listed(declared, text)}},
+    }
+    return {
+        "type": "object",
+        "required": [] if default else ["type"],
+        "properties": {"type": {"type": "string"}},
+        "allOf": [*keys_by_type(declared, default), types],
+    }
+
+
+def keys_by_type(declared: Iterable[Declaration], default: str | None = None) -> list[Schema]:
+    """Return a schema for each type, which says what keys a mapping of that type has."""
+    return [
+        {"if": type_is([declaration.name], required=declaration.name != default), "then": keys_of(declaration)}
+        for declaration in declared
+    ]
+
+
+def type_is(names: Sequence[str], *, required: bool = True) -> Schema:
+    """Return the schema of mappings with one of these types.
+
+    Not by `const` or `enum`: while a word is being typed, an editor takes it for each of those that begin with it, and
+    it shows all that an `enum` lists beside the one that stands there.
+    """
+    is_one = {"type": "string", "pattern": f"^(?:{'|'.join(names)})$"}
+    return {"type": "object", "properties": {"type": is_one}} | ({"required": ["type"]} if required else {})
+
+
+def types_known(declared: Iterable[Declaration]) -> Schema:
+    """Return the schema of a type that is one of these: an editor describes the one that it is, and offers all."""
+    return {"anyOf": [{"const": declaration.name} | _told(_description(declaration)) for declaration in declared]}
+
+
+def types_listed(declared: Iterable[Declaration], text: str) -> Schema:
+    """Return the schema of a type that is none of these yet: an editor lists and describes them all."""
+    told = {declaration.name: _description(declaration) for declaration in declared}
+    return {"enum": list(told), "enumDescriptions": list(told.values())} | _told(text)
+
+
+def keys_of(declared: Declaration) -> Schema:
+    """Return the schema of the keys beside a declaration's name: its settings and, for a node type, its inputs."""
+    properties, required = settings_of(declared)
+    keys: dict[str, Schema] = {"type": {"type": "string"}}
+    if isinstance(declared, NodeType):
+        least, most = declared.arity
+        names = ", ".join(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in declared.positional)
+        keys["inputs"] = INPUTS | {"minItems": least} | ({} if most is None else {"maxItems": most})
+        keys["inputs"] |= _told(f"The inputs of {declared.name}, {names}: names of values, and numbers.")
+    return {
+        "title": _signature(declared),
+        "description": _description(declared),
+        "properties": keys | properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _description(declared: Declaration) -> str:
+    return f"{_signature(declared)}\n\n{declared.description}".strip()
+
+
+def _signature(declared: Declaration) -> str:
+    """Return what a graph file can give: for a node type its inputs too, for all others the settings."""
+    if isinstance(declared, NodeType):
+        return declared.signature
+    words = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in declared.keyword]
+    return f"{declared.name}({', '.join(words)})"
+
+
+class _Settings(GenerateJsonSchema):
+    """Leaves out in silence the defaults that JSON cannot hold."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 (pydantic's own interface)
+
+
+def settings_of(declared: Declaration) -> tuple[dict[str, Schema], list[str]]:
+    """Return the schema of each setting, and the names of those that must be given."""
+    required = [p.name for p in declared.keyword if p.default is p.empty]
+    try:
+        model = declared.settings_model.model_json_schema(schema_generator=_Settings)
+    except PydanticUserError:
+        # A plugin's own class as an annotation: pydantic can check it, but it has no JSON Schema.
+        model = {}
+    result: dict[str, Schema] = {}
+    for setting in declared.keyword:
+        name = setting.name
+        schema = _plain(model.get("properties", {}).get(name, {}), model.get("$defs", {}))
+        default = json.dumps(schema.get("default", setting.default), default=str)
+        schema["title"] = f"{name}: {_kind(schema)}, {'required' if name in required else f'default {default}'}"
+        schema.setdefault("description", f"A setting of {declared.name}.")
+        result[name] = schema
+    return result, required
+
+
+def _plain(schema: Any, named: Mapping[str, Any], within: tuple[str, ...] = ()) -> Any:
+    """Return one of pydantic's schemas in draft 7, without titles, with what it refers to in place."""
+    if not isinstance(schema, dict):
+        return schema
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name:
+        # What contains itself is taken as it is at its second turn.
+        inner = {} if name in within else _plain(named[name], named, (*within, name))
+        return inner | {key: value for key, value in schema.items() if key != "$ref"}
+    result: Schema = {}
+    for key, value in schema.items():
+        if key in {"properties", "patternProperties"}:
+            result[key] = {inner: _plain(item, named, within) for inner, item in value.items()}
+        elif key in {"default", "const", "enum", "examples"}:
+            if _is_json(value):
+                result[key] = value
+        elif key == "prefixItems":
+            result["items"] = [_plain(item, named, within) for item in value]
+        elif isinstance(value, list):
+            result[key] = [_plain(item, named, within) for item in value]
+        elif key not in {"title", "discriminator"}:
+            result[key] = _plain(value, named, within)
+    return _merged(result)
+
+
+def _merged(schema: Schema) -> Schema:
+    """Return alternatives of different types as one schema of several types, about which an editor speaks plainly."""
+    alternatives = schema.get("anyOf", [])
+    types = [alternative.get("type") for alternative in alternatives]
+    keys = [key for alternative in alternatives for key in alternative if key != "type"]
+    plain = all(isinstance(kind, str) for kind in types) and len({*types, *keys}) == len(types) + len(keys)
+    if not alternatives or not plain or not {"enum", "const", "anyOf", "allOf"}.isdisjoint(keys):
+        return schema
+    together = {key: value for alternative in alternatives for key, value in alternative.items()}
+    return together | {"type": types} | {key: value for key, value in schema.items() if key != "anyOf"}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _kind(schema: Schema) -> str:
+    """Say in words what a setting takes."""
+    if "enum" in schema or "const" in schema:
+        return " or ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
+    types = schema.get("type", [])
+    words = {"array": "list", "object": "mapping"}
+    named = [words.get(kind, kind) for kind in ([types] if isinstance(types, str) else types)]
+    return " or ".join(named or dict.fromkeys(_kind(choice) for choice in schema.get("anyOf", []))) or "any value"
+
+
+def with_references(schema: Schema) -> Schema:
+    """Return a schema that takes ``$name`` too, in place of every value."""
+    result = _with_references_inside(schema)
+    if "enum" in schema:
+        # An editor offers the choices of `anyOf`, but none of `else`.
+        return {"anyOf": [result, REFERENCE]}
+    if schema.keys() & {"type", "anyOf", "$ref"} and schema.get("type") != "string":
+        told = {key: result.pop(key) for key in ("title", "description", "default") if key in result}
+        return told | {"if": REFERENCE, "else": result}
+    return result
+
+
+def _with_references_inside(schema: Schema) -> Schema:
+    result = dict(schema)
+    for key in ("properties", "patternProperties"):
+        if key in schema:
+            result[key] = {
+                name: item if name == "inputs" or isinstance(item, bool) else with_references(item)
+                for name, item in schema[key].items()
+            }
+    for key in ("items", "additionalProperties", "then", "else"):
+        if isinstance(schema.get(key), dict):
+            result[key] = with_references(schema[key])
+    for key in ("anyOf", "allOf"):
+        if key in schema:
+            result[key] = [_with_references_inside(item) for item in schema[key]]
+    if schema.get("$ref") == NUMBERS["$ref"]:
+        # The only definition that is referred to from within what is changed here.
+        result["$ref"] = "#/definitions/numbersWithin"
+    return result
+
+
+def _told(text: str) -> Schema:
+    return {"description": text}
+
+
+def _named(value: Schema | bool, text: str) -> Schema:
+    """Return the schema of a mapping of names to values."""
+    return {"type": ["object", "null"], "propertyNames": NAMES, "additionalProperties": value} | _told(text)
+
+
+def _section(definition: str, text: str) -> Schema:
+    return _named({"$ref": f"#/definitions/{definition}"}, text)
+
+
+def _entries(definition: str) -> Schema:
+    """Return what the entries of a section are, for a section that is described elsewhere."""
+    return {"additionalProperties": {"$ref": f"#/definitions/{definition}"}, "doNotSuggest": True}
