@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphrun.declaration import Index
+from graphrun.declaration import Index, Noise, State, Training
 from graphrun.errors import (
+    CheckpointError,
     DeclarationError,
     GraphFileError,
     GraphrunError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckpointError",
     "DeclarationError",
     "Example",
     "Graph",
@@ -44,11 +46,14 @@ __all__ = [
     "Index",
     "Kink",
     "NodeType",
+    "Noise",
     "NotFiniteError",
     "PluginError",
     "Result",
     "RunError",
     "ShapeError",
+    "State",
+    "Training",
     "UpdateRule",
     "UsageError",
     "elementwise",

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from graphrun.checkpoint import Checkpoint, check_fits, check_writable, fingerprint, load_checkpoint, save_checkpoint
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
-from graphrun.engines import get_engine
+from graphrun.engines import Engine, Program, get_engine
+from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
-from graphrun.plan import Plan, build_plan
+from graphrun.plan import Array, Plan, build_plan
 from graphrun.plugins import Registry
 from graphrun.result import Result
 from graphrun.run import Row, RunOptions, run
+from graphrun.solvers import Solver
 from graphrun.stop import StopRule
+
+if TYPE_CHECKING:
+    from graphrun.data import DataSet
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -30,6 +39,7 @@ def load(
     overrides: Sequence[str] = (),
     plugins: Sequence[str | Path] = (),
     registry: Registry | None = None,
+    data: str | Path | None = None,
 ) -> Graph:
     """Load a graph file.
 
@@ -39,6 +49,7 @@ def load(
             and a YAML value.
         plugins: folders of loose plugin files, as of ``--plugins``.
         registry: node types and update rules that were found already.
+        data: a file in place of the graph file's data set, as of ``--data``.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
@@ -46,7 +57,68 @@ def load(
     """
     with paused_collection():
         document = load_document(path, overrides)
-        return Graph(build_graph(document, registry or Registry(plugins)))
+        source = DataSource(document, data)
+        registry = registry or Registry(plugins)
+        structure = build_graph(document, registry, source.names)
+        return Graph(structure, source, registry)
+
+
+class DataSource:
+    """The data set of a graph file, opened when it is first needed, once for each seed; empty where there is none.
+
+    Args:
+        document: the graph file.
+        file: a file in place of the one that it names, or None.
+        training: false where rows are only to be predicted, so that batches and held-back rows do not matter.
+    """
+
+    def __init__(self, document: Document, file: str | Path | None = None, *, training: bool = True) -> None:
+        self.file = file
+        self._document = document
+        self._folder = Path(document.source.name).parent
+        self._training = training
+        self._opened: dict[int, DataSet] = {}
+        if file is not None and document.data is None:
+            raise UsageError(f"{document.source.name} has no 'data' section that {file} could take the place of")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, for which the file is opened only when the section names none."""
+        entry = self._document.data
+        if entry is None:
+            return ()
+        if entry.columns is not None:
+            return tuple(entry.columns)
+        from graphrun.data import column_names
+
+        return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
+
+    def open(self, seed: int, statistics: Mapping[str, Array] | None = None) -> DataSet | None:
+        """Return the data set; what is drawn (order, held-back rows) derives from the seed.
+
+        Args:
+            seed: the seed.
+            statistics: what a checkpoint kept of the training part, in place of this file's.
+        """
+        entry = self._document.data
+        if entry is None:
+            return None
+        if not statistics and seed in self._opened:
+            return self._opened[seed]
+        from graphrun.data import open_data
+
+        data = open_data(
+            entry,
+            self._folder,
+            seed,
+            statistics=statistics or None,
+            file=self.file,
+            training=self._training,
+            problems=self._document.problems,
+        )
+        if not statistics:
+            self._opened[seed] = data
+        return data
 
 
 class Graph:
@@ -54,10 +126,16 @@ class Graph:
 
     Attributes:
         structure: names, nodes and their order.
+        source: the data set that feeds it.
+        registry: where its node types were found.
     """
 
-    def __init__(self, structure: ComputationalGraph) -> None:
+    def __init__(
+        self, structure: ComputationalGraph, source: DataSource | None = None, registry: Registry | None = None
+    ) -> None:
         self.structure = structure
+        self.source = source or DataSource(structure.document)
+        self.registry = registry or Registry()
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
 
     def __repr__(self) -> str:
@@ -78,6 +156,11 @@ class Graph:
         """How many steps a run makes by default."""
         return 1 if self.document.steps is None else self.document.steps
 
+    def notes(self, seed: int | None = None) -> Sequence[str]:
+        """Return what a user should know about how the data set is read."""
+        data = self.source.open((self.document.seed or 0) if seed is None else seed)
+        return () if data is None else data.notes
+
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
         """Return the schedule of the graph, with the leaves' values.
 
@@ -97,7 +180,7 @@ class Graph:
         key = np.dtype(name), seed
         if key not in self._plans:
             with paused_collection():
-                self._plans[key] = build_plan(self.structure, *key)
+                self._plans[key] = build_plan(self.structure, *key, feed=self.source.open(seed))
         return self._plans[key]
 
     def run(
@@ -109,6 +192,9 @@ class Graph:
         seed: int | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
+        save: str | Path | None = None,
+        save_every: int | None = None,
+        resume: str | Path | None = None,
     ) -> Result:
         """Run the graph.
 
@@ -119,6 +205,9 @@ class Graph:
             seed: what every random draw derives from, default the file's, else 0.
             record: names to record, default the file's, else the objective and the scalar parameters.
             every: record every so many steps, default the smallest stride that keeps 1,000 rows.
+            save: a file to write a checkpoint to, at the end and every `save_every` steps.
+            save_every: how many steps there are between checkpoints.
+            resume: a checkpoint to go on from; `steps` counts from the very start.
 
         Raises:
             NotFiniteError: a value or a derivative was not finite; its `result` attribute holds what there is.
@@ -126,7 +215,17 @@ class Graph:
             ShapeError: shapes do not fit.
             UsageError: an argument makes no sense.
         """
-        result = self.try_run(steps, engine=engine, dtype=dtype, seed=seed, record=record, every=every)
+        result = self.try_run(
+            steps,
+            engine=engine,
+            dtype=dtype,
+            seed=seed,
+            record=record,
+            every=every,
+            save=save,
+            save_every=save_every,
+            resume=resume,
+        )
         if result.error is not None:
             result.error.result = result
             raise result.error
@@ -141,6 +240,9 @@ class Graph:
         seed: int | None = None,
         record: Sequence[str] | None = None,
         every: int | None = None,
+        save: str | Path | None = None,
+        save_every: int | None = None,
+        resume: str | Path | None = None,
         on_row: Row | None = None,
         on_progress: Callable[[int], None] = lambda _step: None,
         interrupted: Callable[[], bool] = lambda: False,
@@ -148,7 +250,7 @@ class Graph:
         """Run the graph as `run` does, but return what a failed run has, with its `error`.
 
         Args:
-            steps, engine, dtype, seed, record, every: as of `run`.
+            steps, engine, dtype, seed, record, every, save, save_every, resume: as of `run`.
             on_row: called with each recorded row: the step, and the values by name.
             on_progress: called now and then with the number of steps made.
             interrupted: asked now and then whether to end.
@@ -156,21 +258,117 @@ class Graph:
         steps = self.steps if steps is None else steps
         if not _is_whole(steps, 0) or not (every is None or _is_whole(every, 1)):
             raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
+        if not (save_every is None or (save is not None and _is_whole(save_every, 1))):
+            raise UsageError("save_every is a whole number of 1 or more, and goes with save")
+        if save is not None:
+            check_writable(Path(save))
+        checkpoint = None
+        if resume is not None:
+            checkpoint = load_checkpoint(resume)
+            seed = checkpoint.seed if seed is None else seed
+        seed = (self.document.seed or 0) if seed is None else seed
         plan = self.plan(dtype, seed)
+        feed = self.source.open(seed)
+        if checkpoint is not None and resume is not None:
+            check_fits(checkpoint, plan, resume)
+            if feed is not None and feed.statistics:
+                feed = self.source.open(seed, statistics_of(checkpoint))
+                plan = build_plan(self.structure, plan.dtype, seed, feed)
         if steps and plan.objective is None:
             steps = 0
-        stop = self.document.stop
+        stop = None if self.document.stop is None else StopRule(self.document.stop, maximize=plan.maximize)
+        if stop is not None and checkpoint is not None and checkpoint.watch:
+            stop.remember(checkpoint.watch)
         options = RunOptions(
             name=self.name,
             steps=steps,
             record=self._recorded(plan, record),
             every=every,
-            stop=None if stop is None else StopRule(stop, maximize=plan.maximize),
+            stop=stop,
+            feed=feed,
+            holdout=held_back_rows(feed),
+            resume=checkpoint,
+            save=None if save is None else partial(write_checkpoint, Path(save), seed, feed, stop),
+            save_every=save_every,
             on_row=on_row,
             on_progress=on_progress,
             interrupted=interrupted,
         )
-        return run(plan, get_engine(engine), options)
+        return run(plan, self._engine(engine, plan), options)
+
+    def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
+
+        Args:
+            checkpoint: the parameters, and the statistics that the data set is standardized by.
+            names: the values that are asked for; each has a row for each row of the data.
+
+        Raises:
+            UsageError: the graph has no data set, a name is unknown, a value has no axis of rows, or the checkpoint is
+                of another graph.
+            ShapeError: shapes do not fit.
+        """
+        saved = load_checkpoint(checkpoint)
+        if not names:
+            raise UsageError("no node is named whose values are to be predicted")
+        if self.document.data is None:
+            raise UsageError(f"{self.name} has no 'data' section, so there are no rows to predict")
+        given, names = names, [normalize(name) for name in names]
+        part = self._part(names)
+        if part.document.data is None or not part.source.names:
+            raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
+        data = part.source.open(saved.seed, statistics_of(saved))
+        assert data is not None  # noqa: S101 (for the type checker: there is a section)
+        program: NumpyProgram | None = None
+        for columns in data.everything():
+            rows = len(columns[0])
+            if program is None:
+                plan = build_plan(part.structure, seed=saved.seed, feed=Rows(columns))
+                check_fits(saved, plan, checkpoint, whole=False)
+                program = NodeProgram(plan)
+                program.restore_values(saved.arrays)
+            values = program.evaluate_rows(columns, [program.plan.slots[name] for name in names])
+            for name, value in zip(names, values, strict=True):
+                if np.ndim(value) == 0 or len(value) != rows:
+                    raise UsageError(f"{name!r} has no axis of rows: its shape on {rows} rows is {np.shape(value)}")
+            yield dict(zip(given, map(np.asarray, values), strict=True))
+
+    def _part(self, names: Sequence[str]) -> Graph:
+        """Return the part of the graph that some values depend on, with the columns that it needs."""
+        document = self.document
+        unknown = next((name for name in names if name not in document.nodes), None)
+        if unknown is not None:
+            hint = did_you_mean(unknown, document.nodes)
+            raise UsageError(f"there is no node {unknown!r} to predict" + (f"; {hint}" if hint else ""))
+        needed: set[str] = set()
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            if name not in needed:
+                needed.add(name)
+                inputs = document.nodes[name].inputs if name in document.nodes else ()
+                pending += [source for source in inputs if isinstance(source, str)]
+        document = replace(
+            document,
+            parameters={name: entry for name, entry in document.parameters.items() if name in needed},
+            constants={name: value for name, value in document.constants.items() if name in needed},
+            nodes={name: entry for name, entry in document.nodes.items() if name in needed},
+            data=None if document.data is None else document.data.part(needed),
+            maximize=None,
+            minimize=None,
+            record=None,
+            expect=(),
+        )
+        source = DataSource(document, self.source.file, training=False)
+        return Graph(build_graph(document, self.registry, source.names).evaluation(), source, self.registry)
+
+    def _engine(self, name: str, plan: Plan) -> Engine:
+        """Return the engine of a run; a solver has one of its own."""
+        if isinstance(plan.update.rule, Solver):
+            from graphrun.solvers.engine import SolverEngine
+
+            return SolverEngine()
+        return get_engine(name)
 
     def _recorded(self, plan: Plan, names: Sequence[str] | None) -> list[int]:
         """Return the slots to record."""
@@ -192,6 +390,41 @@ class Graph:
         read = {int(slot) for slot in plan.operands}
         results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
         return scalars + results[:RECORDED_PARAMETERS]
+
+
+def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArray[Any]]]] | None:
+    """Return what gives the held-back rows of a data set: all at once or, where they are too many, piece by piece."""
+    if data is None or not data.holdout_rows:
+        return None
+    whole = data.holdout()
+    return data.holdout_batches if whole is None else lambda: [whole]
+
+
+def write_checkpoint(path: Path, seed: int, data: DataSet | None, stop: StopRule | None, program: Program) -> None:
+    """Write a checkpoint of a program."""
+    statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
+    arrays = {**program.snapshot(), **statistics}
+    watch = {} if stop is None else stop.memory()
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch), path)
+
+
+def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """Return what a checkpoint keeps of the training part of the data set."""
+    prefix = "data/"
+    return {name.removeprefix(prefix): a for name, a in checkpoint.arrays.items() if name.startswith(prefix)}
+
+
+class Rows:
+    """Some rows of a data set, which every step is given."""
+
+    feeds = False
+
+    def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
+        self._columns = columns
+
+    def batch(self, _step: int) -> Sequence[NDArray[Any]]:
+        """Return the rows."""
+        return self._columns
 
 
 def _is_whole(number: Any, least: int) -> bool:

@@ -178,7 +178,8 @@ def _check_expect(graph: Graph, report: Report) -> None:
     results: dict[int | None, Result] = {}
     for entry in graph.document.expect:
         if entry.at not in results:
-            results[entry.at] = graph.try_run(entry.at)
+            steps = graph.steps if entry.at is None else entry.at
+            results[entry.at] = graph.try_run(steps, every=max(steps, 1))
         result = results[entry.at]
         if result.error is not None:
             report.failures.append(f"expect: {result.error}")

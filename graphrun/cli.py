@@ -131,6 +131,9 @@ overrides = click.option(
 )
 
 
+data_file = click.option("--data", metavar="FILE", help="A data file in place of the one that the graph file names.")
+
+
 @click.group(cls=Commands, default="run", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(graphrun.__version__, prog_name="graphrun")
 def commands() -> None:
@@ -162,6 +165,12 @@ def commands() -> None:
 )
 @click.option("--record", metavar="NAMES", help="Names to show and record at each step, separated by commas.")
 @click.option("--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]")
+@data_file
+@click.option(
+    "--save", metavar="FILE", help="Write a checkpoint at the end, also of a run that failed or was interrupted."
+)
+@click.option("--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too.")
+@click.option("--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start.")
 @click.option(
     "--format",
     "output_format",
@@ -182,6 +191,10 @@ def run(
     seed: int | None,
     record: str | None,
     every: int | None,
+    data: str | None,
+    save: str | None,
+    save_every: int | None,
+    resume: str | None,
     output_format: str,
     folders: Sequence[str],
     quiet: bool,
@@ -191,7 +204,11 @@ def run(
     from graphrun.output import write_result, write_row
     from graphrun.terminal import Interruption, progress
 
-    graph = load(file, folders, overrides)
+    if save_every is not None and save is None:
+        raise click.UsageError("--save-every goes with --save FILE")
+    graph = load(file, folders, overrides, data)
+    for note in () if quiet else graph.notes(seed):
+        click.echo(note, err=True)
     total = graph.steps if steps is None else steps
     output = sys.stdout
     begin_collection()
@@ -204,6 +221,9 @@ def run(
             seed=seed,
             record=None if record is None else [name.strip() for name in record.split(",") if name.strip()],
             every=every,
+            save=save,
+            save_every=save_every,
+            resume=resume,
             on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else None,
             on_progress=on_progress,
             interrupted=interrupted,
@@ -217,11 +237,36 @@ def run(
     return INTERRUPTED if result.stopped == "interrupted" else 0
 
 
-def load(file: str, folders: Sequence[str], overrides: Sequence[str] = ()) -> Graph:
+def load(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
     """Load a graph file."""
     from graphrun.api import load as load_graph
 
-    return load_graph(file, overrides=overrides, plugins=folders)
+    return load_graph(file, overrides=overrides, plugins=folders, data=data)
+
+
+@commands.command()
+@click.argument("file")
+@click.option("--resume", "checkpoint", required=True, metavar="FILE", help="The checkpoint that holds the parameters.")
+@data_file
+@click.option("--output", "names", required=True, metavar="NAMES", help="The nodes to write, separated by commas.")
+@click.option("-o", "target", metavar="FILE", help="Where to write: .csv or .npz. [default: CSV on stdout]")
+@overrides
+@plugin_folders
+def predict(
+    file: str,
+    checkpoint: str,
+    data: str | None,
+    names: str,
+    target: str | None,
+    overrides: Sequence[str],
+    folders: Sequence[str],
+) -> None:
+    """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
+    from graphrun.predict import write_predictions
+
+    graph = load(file, folders, overrides, data)
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    write_predictions(graph.predict(checkpoint, wanted), wanted, target, sys.stdout)
 
 
 @commands.command()

@@ -27,6 +27,25 @@ class Index:
     """Annotates an input that holds whole numbers which select (class labels, positions): it has no derivative."""
 
 
+class Noise:
+    """Annotates an input that the engine gives, not the graph file: numbers drawn uniformly from [0, 1).
+
+    They have the shape of the first input and are drawn anew for each step, from the seed, the node's name and the
+    step; the backward pass sees the same ones.
+    """
+
+
+class State:
+    """Annotates an input that the engine keeps from step to step, not the graph file: running statistics."""
+
+
+class Training:
+    """Annotates a setting that the engine gives, not the graph file: true in steps, false where data is only evaluated.
+
+    Evaluated only are the held-back rows and the rows of a prediction.
+    """
+
+
 class Declaration:
     """A function of (xp, inputs, settings), declared by its own signature.
 
@@ -73,10 +92,25 @@ class Declaration:
         """The parameters that are inputs, in order; the last one may be variadic (``*arrays``)."""
         return tuple(p for p in self.parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
 
+    @property
+    def given(self) -> tuple[inspect.Parameter, ...]:
+        """The inputs that a graph file gives."""
+        return self.positional
+
     @cached_property
     def keyword(self) -> tuple[inspect.Parameter, ...]:
-        """The parameters that are settings."""
-        return tuple(p for p in self.parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        """The parameters that are settings of the graph file."""
+        named = (p for p in self.parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        return tuple(p for p in named if self.marker(p) is not Training)
+
+    @cached_property
+    def takes_training(self) -> str | None:
+        """The name of the setting that tells steps from evaluations, if there is one."""
+        return next((p.name for p in self.parameters if self.marker(p) is Training), None)
+
+    def marker(self, parameter: inspect.Parameter) -> Any:
+        """Return the annotation of a parameter, evaluated where it is one."""
+        return self.annotations.get(parameter.name) if parameter.annotation is not parameter.empty else None
 
     @cached_property
     def annotations(self) -> dict[str, Any]:
@@ -129,7 +163,7 @@ class Declaration:
     @cached_property
     def signature(self) -> str:
         """The declaration as a reader writes it: ``leaky_relu(x, slope=0.01)``."""
-        words = [("*" if p.kind is inspect.Parameter.VAR_POSITIONAL else "") + p.name for p in self.positional]
+        words = [("*" if p.kind is inspect.Parameter.VAR_POSITIONAL else "") + p.name for p in self.given]
         for parameter in self.keyword:
             required = parameter.default is inspect.Parameter.empty
             words.append(parameter.name if required else f"{parameter.name}={parameter.default!r}")

@@ -11,21 +11,21 @@ import numpy as np
 
 from graphrun.document.wording import arrows
 from graphrun.engines import NotFinite
-from graphrun.engines.numpy import NodeProgram, Operation, is_finite, mask
+from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
 from graphrun.plan import Array, Batch, Plan
 
 SHOWN_ELEMENTS = 6
 
 
-def diagnose(plan: Plan, parameters: Sequence[Array], slot: int | None = None) -> str:
+def diagnose(plan: Plan, leaves: Sequence[Array], slot: int | None = None) -> str:
     """Say where what is not finite arose: the node, its inputs, and the path to it from a leaf.
 
     Args:
         plan: the plan.
-        parameters: the parameters' values at which the objective or a parameter's gradient is not finite.
+        leaves: the leaves' values at which the objective or a parameter's gradient is not finite.
         slot: another value that is not finite, where it is one that the objective does not depend on.
     """
-    program = NodeProgram(replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]]))
+    program = NodeProgram(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
     with suppress(NotFinite):
         program.evaluate()
     values = program.values(range(len(plan.names)))
@@ -35,31 +35,31 @@ def diagnose(plan: Plan, parameters: Sequence[Array], slot: int | None = None) -
     return _derivative(plan, program, values)
 
 
-def diagnose_failure(plan: Plan, parameters: Sequence[Array], error: BaseException) -> str:
+def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) -> str:
     """Say which node's function raised, by calling all of them one by one at that point.
 
     Args:
         plan: the plan.
-        parameters: the parameters' values at which a function raised.
+        leaves: the leaves' values at which a function raised.
         error: what it raised.
     """
     text = f"{type(error).__name__}: {error}"
-    values: list[Any] = [*parameters, *plan.leaves[plan.parameters :], *[None] * len(plan.names)]
+    values: list[Any] = [*leaves, *[None] * len(plan.names)]
     for batch in plan.batches:
-        settings = dict(batch.settings)
+        forward, derivative = bind(batch)
         for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
             arguments = [values[source] for source in inputs]
             fault = None
             try:
                 with np.errstate(all="ignore"):
-                    output = batch.type.function(np, *arguments, **settings)
+                    output = forward(*arguments)
                 values[slot] = np.asarray(output, dtype=plan.dtype)[()]
                 if np.shape(output) != batch.shape:
                     fault = f"gives the shape {np.shape(output)}, not {batch.shape}"
                 elif batch.type.derivative is not None:
                     gradient = () if batch.type.is_elementwise else (np.ones_like(values[slot]),)
                     with np.errstate(all="ignore"):
-                        partials = batch.type.derivative(np, *gradient, values[slot], *arguments, **settings)
+                        partials = derivative(*gradient, values[slot], *arguments)
                     if not isinstance(partials, tuple) or len(partials) != len(inputs):
                         fault = f"gives no tuple of {len(inputs)} derivatives"
             except (Exception, SystemExit) as raised:

@@ -56,3 +56,7 @@ class PluginError(RunError):
 
 class NotFiniteError(RunError):
     """A value or a derivative that is not finite; the text names where it arose and how it was reached."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint that cannot be written."""

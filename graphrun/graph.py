@@ -6,7 +6,7 @@ Values are numbered: parameters, constants, number literals, then nodes in the o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ from graphrun.initializers import INITIALIZERS, Initializer
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
+from graphrun.schedule import SCHEDULES, Schedule
+from graphrun.solvers import SOLVERS, Solver
 from graphrun.updaterule import UpdateRule
 
 
@@ -54,6 +56,33 @@ class Node:
     settings: Settings
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLeaf:
+    """A leaf that the engine gives to a node: `kind` is `Noise` or `State`, `node` the number of the node's value."""
+
+    kind: type
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a step does with the parameters.
+
+    Attributes:
+        rule: the update rule or the solver.
+        settings: its settings; a scheduled step size has the schedule's first value.
+        schedule: the schedule of the step size and its settings, or None.
+        clip_norm: the largest Euclidean norm of the whole gradient, or None.
+        clip_value: the largest absolute value of an element of the gradient, or None.
+    """
+
+    rule: UpdateRule | Solver
+    settings: Settings
+    schedule: tuple[Schedule, Settings] | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+
+
 @dataclass(frozen=True)
 class ComputationalGraph:
     """A graph whose every name is resolved and that has no cycle.
@@ -62,9 +91,11 @@ class ComputationalGraph:
         names: the name of each value by its number; None for a number literal.
         parameters: the parameters with their bounds, in the order of the file.
         leaves: the value of each leaf by its number: parameters, constants, number literals; None for a parameter
-            that is drawn.
+            that is drawn, for a column of the data set, and for what the engine gives.
         initializers: how the parameters that are drawn are, by their numbers.
         nodes: the nodes in the order of the file; node k is value ``len(leaves) + k``.
+        data: the numbers of the columns of the data set.
+        engine_leaves: the inputs of nodes that the engine gives, by their numbers.
         order: the numbers of the nodes' values in topological order, file order among those that are ready.
         objective: the number of the value to optimize, or None; `maximize` says which way.
     """
@@ -74,11 +105,12 @@ class ComputationalGraph:
     leaves: list[Value | None]
     initializers: dict[int, tuple[Initializer, Settings]]
     nodes: list[Node]
+    data: tuple[int, ...]
+    engine_leaves: dict[int, EngineLeaf]
     order: list[int]
     objective: int | None
     maximize: bool
-    rule: UpdateRule
-    rule_settings: Settings
+    update: Update
     record: tuple[int, ...] | None
     expect: tuple[ExpectEntry, ...]
     document: Document
@@ -87,6 +119,15 @@ class ComputationalGraph:
     def numbers(self) -> dict[str, int]:
         """The number of each named value."""
         return {name: number for number, name in enumerate(self.names) if name is not None}
+
+    def evaluation(self) -> ComputationalGraph:
+        """Return the graph for rows that are only evaluated: what tells steps from evaluations is false there."""
+        nodes = []
+        for node in self.nodes:
+            training = node.type.takes_training
+            settings = tuple((name, False if name == training else value) for name, value in node.settings)
+            nodes.append(replace(node, settings=settings) if training else node)
+        return replace(self, nodes=nodes)
 
     def networkx(self) -> nx.DiGraph[str]:
         """Return the graph by names, for NetworkX's own algorithms; a repeated input is one edge there."""
@@ -102,31 +143,35 @@ class ComputationalGraph:
         return graph
 
 
-def build_graph(document: Document, registry: Registry) -> ComputationalGraph:
+def build_graph(document: Document, registry: Registry, columns: Sequence[str] = ()) -> ComputationalGraph:
     """Resolve a document into a graph.
 
     Args:
         document: a graph file as it was read; the problems found in it so far are reported with those found here.
         registry: where node types and update rules are looked up.
+        columns: the names of the data set's columns.
 
     Raises:
         GraphFileError: the file has problems; all of them are in the text.
     """
-    return _Builder(document, registry).build()
+    return _Builder(document, registry, columns).build()
 
 
 class _Builder:
     """Collects every problem on the way, so that one broken node hides no other mistake."""
 
-    def __init__(self, document: Document, registry: Registry) -> None:
+    def __init__(self, document: Document, registry: Registry, columns: Sequence[str]) -> None:
         self.document = document
+        self.columns = columns
+        self.engine_leaves: dict[int, EngineLeaf] = {}
+        self.engine_inputs: dict[str, tuple[int, ...]] = {}
         self.problems = document.problems
         self.registry = registry
         self.numbers: dict[str, int] = {}
         self.leaves: list[Value | None] = []
         self.initializers: dict[int, tuple[Initializer, Settings]] = {}
         self.literals: dict[float | str, int] = {}
-        self.settings_seen: dict[tuple[str, str], Settings] = {}
+        self.settings_seen: dict[tuple[Declaration, str], Settings] = {}
 
     def build(self) -> ComputationalGraph:
         document = self.document
@@ -137,7 +182,7 @@ class _Builder:
         for name, number in self.numbers.items():
             names[number] = name
         order = self._sort(nodes, names)
-        rule, rule_settings = self._resolve_rule()
+        update = self._resolve_update()
         objective = self._resolve_objective()
         record = document.record
         graph = ComputationalGraph(
@@ -146,11 +191,12 @@ class _Builder:
             leaves=self.leaves,
             initializers=self.initializers,
             nodes=nodes,
+            data=tuple(self.numbers[name] for name in self.columns if name in self.numbers),
+            engine_leaves=self.engine_leaves,
             order=order,
             objective=objective,
             maximize=document.maximize is not None,
-            rule=rule,
-            rule_settings=rule_settings,
+            update=update,
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
@@ -170,6 +216,7 @@ class _Builder:
         sections: dict[str, Iterable[str]] = {
             "parameters": document.parameters,
             "constants": document.constants,
+            "data": self.columns,
             "nodes": document.nodes,
         }
         owners: dict[str, str] = {}
@@ -179,9 +226,8 @@ class _Builder:
                     message = "'step' cannot be a name: it is the history's own column"
                     self.problems.add((section, name), message, key=True)
                 if owners.setdefault(name, section) != section:
-                    self.problems.add(
-                        (section, name), f"{name!r} is already the name of one of the {owners[name]}", key=True
-                    )
+                    path = ("data", "columns", name) if section == "data" else (section, name)
+                    self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
         for name, parameter in document.parameters.items():
             self.numbers[name] = len(self.leaves)
             if parameter.init is not None:
@@ -209,10 +255,29 @@ class _Builder:
                 if type(source) is not str and _literal(source) not in self.literals:
                     self.literals[_literal(source)] = len(self.leaves)
                     self.leaves.append(float(source))
-        first = len(self.leaves)
+        for name in self.columns:
+            if name not in self.numbers:
+                self.numbers[name] = len(self.leaves)
+                self.leaves.append(None)
+        given = self._given_by_the_engine(entries)
+        first = len(self.leaves) + sum(map(len, given.values()))
+        for position, name in enumerate(entries):
+            for own, kind in given.get(name, ()):
+                number = self.numbers[f"{name}.{own}"] = len(self.leaves)
+                self.leaves.append(None)
+                self.engine_leaves[number] = EngineLeaf(kind, first + position)
+                self.engine_inputs[name] = (*self.engine_inputs.get(name, ()), number)
         for position, name in enumerate(entries):
             self.numbers.setdefault(name, first + position)
         return [self._resolve_node(name, entry) for name, entry in entries.items()]
+
+    def _given_by_the_engine(self, entries: dict[str, NodeEntry]) -> dict[str, tuple[tuple[str, type], ...]]:
+        """Return the inputs that the engine gives, by the name of the node."""
+        types = {name: self.registry.node_type(name) for name in {entry.type for entry in entries.values()}}
+        given = {
+            name: declared.engine_inputs for name, declared in types.items() if declared and declared.engine_inputs
+        }
+        return {name: given[entry.type] for name, entry in entries.items() if entry.type in given} if given else {}
 
     def _resolve_node(self, name: str, entry: NodeEntry) -> Node:
         numbers = self.numbers
@@ -237,14 +302,26 @@ class _Builder:
             )
         at = partial(entry.problems, name, self.problems)
         settings = self._settings(node_type, entry.settings or {}, at, ("type", "inputs"))
-        return Node(node_type, inputs, settings)
+        if node_type.takes_training:
+            settings = (*settings, (node_type.takes_training, True))
+        return Node(node_type, self._with_engine_inputs(name, node_type, inputs), settings)
+
+    def _with_engine_inputs(self, name: str, node_type: NodeType, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Append the inputs that the engine gives; an optional one before them that is left out is not a number yet."""
+        own = self.engine_inputs.get(name)
+        if own is None:
+            return inputs
+        if len(inputs) != (node_type.arity[1] or len(inputs)):
+            what = "all its inputs are needed, for the engine gives it further ones"
+            self.problems.add(("nodes", name, "inputs"), f"{node_type.signature}: {what}")
+        return inputs + own
 
     def _settings(
         self, declared: Declaration, raw: dict[str, Any], at: Callable[[], Problems], other: Sequence[str]
     ) -> Settings:
         if not raw and declared.default_settings is not None:
             return declared.default_settings
-        key = declared.name, repr(raw)
+        key = declared, repr(raw)
         if key not in self.settings_seen:
             from pydantic import ValidationError
 
@@ -277,14 +354,41 @@ class _Builder:
                 at.add(("inputs", position), f"the inputs close a cycle: {arrows([*path, path[0]])}")
             return []
 
-    def _resolve_rule(self) -> tuple[UpdateRule, Settings]:
-        update = self.document.update
-        rule = self.registry.update_rule(update.type)
-        if rule is None:
-            self._unknown_type(self.problems.at(("update",)), ("type",), update.type, "update rule", UpdateRule)
-            return _NO_RULE, ()
+    def _resolve_update(self) -> Update:
+        entry = self.document.update
         at = partial(self.problems.at, ("update",))
-        return rule, self._settings(rule, update.settings, at, ("type",))
+        rule = SOLVERS.get(entry.type) or self.registry.update_rule(entry.type)
+        raw = dict(entry.settings)
+        schedule = self._resolve_schedule(raw) if isinstance(raw.get("step_size"), dict) else None
+        clips = {} if isinstance(rule, Solver) else {key: self._read_clip(key, raw) for key in CLIPS}
+        if rule is None:
+            self._unknown_type(at(), ("type",), entry.type, "update rule", UpdateRule)
+            return Update(_NO_RULE, ())
+        return Update(rule, self._settings(rule, raw, at, ("type", *clips)), schedule, **clips)
+
+    def _resolve_schedule(self, raw: dict[str, Any]) -> tuple[Schedule, Settings] | None:
+        """Take the schedule out of an update's settings, and put its first value in its place."""
+        given = dict(raw.pop("step_size"))
+        at = self.problems.at(("update", "step_size"))
+        kind = given.pop("type", None)
+        schedule = SCHEDULES.get(kind) if isinstance(kind, str) else None
+        if schedule is None:
+            hint = did_you_mean(str(kind), SCHEDULES) or f"there are: {', '.join(SCHEDULES)}"
+            message = "a schedule has a 'type'" if kind is None else f"the schedule {kind!r} is unknown"
+            at.add(("type",), message, suggestion=hint, key=kind is None)
+            return None
+        before = len(self.problems)
+        settings = self._settings(schedule, given, lambda: at, ("type",))
+        return None if len(self.problems) > before else (schedule, settings)
+
+    def _read_clip(self, key: str, raw: dict[str, Any]) -> float | None:
+        value = raw.pop(key, None)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            self.problems.add(("update", key), f"{key!r} takes a number above 0")
+            return None
+        return float(value)
 
     def _resolve_objective(self) -> int | None:
         key = "maximize" if self.document.maximize is not None else "minimize"
@@ -311,6 +415,9 @@ class _Builder:
                     if known and section == "gradients" and name in self.document.constants:
                         message = f"there is no gradient of {name!r}: it is a constant"
                         self.problems.add((*path, section, name), message, key=True)
+                    elif known and name in self.columns:
+                        message = f"a result has no {section} of {name!r}: it is a column of the data"
+                        self.problems.add((*path, section, name), message, key=True)
 
     def _check_name(self, name: str, path: Path, role: str, *, key: bool = False, at: Problems | None = None) -> bool:
         """Report an unknown name; one whose own declaration is broken is not reported again."""
@@ -336,7 +443,8 @@ class _Builder:
 
     def _known_type(self, name: str, kind: type[Declaration]) -> str | None:
         """Suggest what was meant by an unknown type."""
-        suggestion = did_you_mean(name, [*self.registry.all(kind), *self.document.subgraphs])
+        others = self.document.subgraphs if kind is NodeType else SOLVERS
+        suggestion = did_you_mean(name, [*self.registry.all(kind), *others])
         synonym = SYNONYMS.get(name.lower())
         if kind is NodeType and synonym:
             suggestion = f"it is called {synonym!r} here"
@@ -349,6 +457,7 @@ def _literal(number: Any) -> float | str:
     return number or repr(number)
 
 
+CLIPS = ("clip_norm", "clip_value")
 _UNKNOWN = NodeType(lambda: None, "unknown")
 _NO_RULE = UpdateRule(lambda: None, "unknown")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphrun.declaration import Noise, State
 from graphrun.finite_differences import Slopes, differentiate
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def check_local_derivatives(
 
     Args:
         node_type: the type.
-        settings: settings other than the defaults.
-        inputs: one array (or number) an input; those of an elementwise type broadcast.
+        settings: settings other than the defaults; the one that tells steps from evaluations is true by default.
+        inputs: one array (or number) an input, those of the engine included; those of an elementwise type broadcast.
         tolerance: the relative difference that is let pass.
     """
     subject = Subject(node_type, dict(node_type.default_settings or ()) | dict(settings))
@@ -92,8 +93,16 @@ class Subject:
     def __init__(self, node_type: NodeType, settings: Mapping[str, Any]) -> None:
         self.type = node_type
         self.settings = dict(settings)
-        listed = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        if node_type.takes_training:
+            self.settings.setdefault(node_type.takes_training, True)
+        listed = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         self.text = f"{node_type.name}({listed})" if listed else node_type.name
+        engine_inputs = dict(node_type.engine_inputs)
+        self.without_derivative = dict.fromkeys(node_type.index_inputs, "an index") | {
+            i: "noise" if engine_inputs[name] is Noise else "a state"
+            for i, name in enumerate(node_type.inputs)
+            if name in engine_inputs
+        }
 
     def names(self, count: int) -> list[str]:
         """The names of so many inputs; those of a variadic one are numbered."""
@@ -119,6 +128,27 @@ class Subject:
                     f"{self.text}: of {shapes} the forward function makes {output.shape}, not {expected}"
                 )
         return output
+
+    def states(self, inputs: Inputs, noise: Inputs) -> list[Array]:
+        """The states of inputs that the engine does not give, after a first step on them, checked on the way."""
+        names = [name for name, marker in self.type.engine_inputs if marker is State]
+        states = self._states("first_state", self.type.first_state, [*inputs], names, None)
+        drawn, kept = iter(noise), iter(states)
+        given = [next(drawn) if marker is Noise else next(kept) for _, marker in self.type.engine_inputs]
+        output = self.forward([*inputs, *given])
+        return self._states("next_state", self.type.next_state, [output, *inputs, *given], names, states)
+
+    def _states(
+        self, what: str, function: Any, arguments: Inputs, names: Sequence[str], before: Inputs | None
+    ) -> list[Array]:
+        given = self._call(f"its {what}", function, *arguments)
+        if not isinstance(given, tuple | list) or len(given) != len(names):
+            raise BrokenTypeError(f"{self.text}: its {what} returns {_kind(given)}, not a tuple of {', '.join(names)}")
+        states = [self._as_real(f"its {what}", state).astype(np.float64) for state in given]
+        for name, old, new in zip(names, before or states, states, strict=True):
+            if old.shape != new.shape:
+                raise BrokenTypeError(f"{self.text}: its {what} makes {name!r} {new.shape}, but it was {old.shape}")
+        return states
 
     def derivatives(self, inputs: Inputs, output: Array, gradient: Array | None = None) -> list[Array | None]:
         """The partial derivatives in the shape of the output, or the gradients in the shapes of the inputs."""
@@ -147,8 +177,9 @@ class Subject:
     def _derivative(self, what: str, position: int, entry: Any, x: Array, output: Array) -> Array | None:
         if entry is None:
             return None
-        if position in self.type.index_inputs:
-            raise BrokenTypeError(f"{self.text}: {what} is {_kind(entry)}, but an index has no derivative: return None")
+        if position in self.without_derivative:
+            text = f"{what} is {_kind(entry)}, but {self.without_derivative[position]} has no derivative: return None"
+            raise BrokenTypeError(f"{self.text}: {text}")
         if callable(entry):
             lazy = entry
             entry = self._call(what, lambda *_, **__: lazy())

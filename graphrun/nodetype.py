@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
-from graphrun.declaration import Declaration, Function, Index
+from graphrun.declaration import Declaration, Function, Index, Noise, State
 from graphrun.domain import Domain
 from graphrun.errors import DeclarationError
 
@@ -60,6 +60,9 @@ class NodeType(Declaration):
 
     Attributes:
         derivative: the second function; None until it is declared, and then the type has no derivative at all.
+        first_state: ``(xp, *inputs without those of the engine, *, settings) -> tuple``: the states before the first
+            step, of the inputs' shapes.
+        next_state: ``(xp, output, *inputs, *, settings) -> tuple``: the states after a step.
         domain: input name -> where the function is defined; an input not named there takes every real number.
         kinks: where the derivative is a convention.
         examples: what the checker tries the type with.
@@ -78,6 +81,8 @@ class NodeType(Declaration):
     ) -> None:
         super().__init__(function, name)
         self.derivative: Function | None = None
+        self.first_state: Function | None = None
+        self.next_state: Function | None = None
         self.kinks = tuple(kinks)
         self.examples = tuple(examples)
         self._domain = dict(domain or {})
@@ -95,9 +100,20 @@ class NodeType(Declaration):
     @cached_property
     def arity(self) -> tuple[int, int | None]:
         """The smallest and the largest number of inputs; None where there is no largest."""
-        least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in self.positional)
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in self.positional)
-        return (max(least, 1), None) if variadic else (least, len(self.positional))
+        least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in self.given)
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in self.given)
+        return (max(least, 1), None) if variadic else (least, len(self.given))
+
+    @property
+    def given(self) -> tuple[inspect.Parameter, ...]:
+        """The inputs that a graph file gives; those of the engine come after them."""
+        return self.positional[: len(self.positional) - len(self.engine_inputs)]
+
+    @cached_property
+    def engine_inputs(self) -> tuple[tuple[str, type], ...]:
+        """The inputs that the engine gives, which come last: name, and `Noise` or `State`."""
+        marked = ((p.name, self.marker(p)) for p in self.positional)
+        return tuple((name, marker) for name, marker in marked if marker in (Noise, State))
 
     @cached_property
     def index_inputs(self) -> frozenset[int]:
@@ -126,6 +142,12 @@ class NodeType(Declaration):
             if not kink.label and any(callable(place) for place in kink.at.values()):
                 raise DeclarationError(f"{self.name}: a kink whose place is a function needs a label")
         _ = self.domain, self.arity, self.index_inputs
+        last = self.inputs[len(self.inputs) - len(self.engine_inputs) :]
+        if last != tuple(name for name, _ in self.engine_inputs):
+            raise DeclarationError(f"{self.name}: inputs that the engine gives come after all others")
+        states = [name for name, marker in self.engine_inputs if marker is State]
+        if states and (self.first_state is None or self.next_state is None):
+            raise DeclarationError(f"{self.name}: the states {', '.join(states)} need first_state and next_state")
         if self.derivative is None:
             return
         parameters = list(inspect.signature(self.derivative).parameters.values())
@@ -138,10 +160,25 @@ class NodeType(Declaration):
                 f"{leading + len(self.positional)} positional parameters, not {len(positional)}"
             )
         settings = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-        if settings != {p.name for p in self.keyword}:
-            listed = ", ".join(p.name for p in self.keyword) or "none"
+        own = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY]
+        if settings != set(own):
+            listed = ", ".join(own) or "none"
             what = f"its {self.derivative_decorator}"
             raise DeclarationError(f"{self.name}: {what} takes the same settings as the forward function: {listed}")
+
+    def states(self, first: Function) -> Callable[[Function], Function]:
+        """Declare what becomes of the `State` inputs: ``@batch_norm.states(first_state)`` above the next state.
+
+        Args:
+            first: ``(xp, *inputs without those of the engine, *, settings) -> tuple`` of the first states.
+        """
+        self.first_state = first
+
+        def declare(function: Function) -> Function:
+            self.next_state = function
+            return function
+
+        return declare
 
 
 class Elementwise(NodeType):

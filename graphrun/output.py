@@ -53,6 +53,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "values": _encoded(result.values),
         "gradients": _encoded(result.gradients),
         "history": _encoded(result.history),
+        **({"holdout": _encoded(result.holdout)} if result.holdout else {}),
     }
 
 

@@ -6,24 +6,35 @@ generation are a batch with neighbouring slots, so that an engine can run them a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.declaration import Settings
+from graphrun.declaration import Noise, Settings, State
 from graphrun.errors import PluginError, ShapeError, UsageError
-from graphrun.graph import ComputationalGraph
+from graphrun.graph import ComputationalGraph, Update
 from graphrun.initializers import draw
 from graphrun.nodetype import NodeType
+from graphrun.random import key_of
 from graphrun.shapes import Shape, Shapes, infer_shapes
 from graphrun.updaterule import UpdateRule
 
 Array = Any
 """A float64 or float32 number or array, of whatever library the engine works with."""
+
+
+class Feed(Protocol):
+    """A data set, as an engine sees it."""
+
+    feeds: bool
+    """Whether steps are given different rows."""
+
+    def batch(self, step: int) -> Sequence[NDArray[Any]]:
+        """Return the columns of the rows that belong to a step; all steps' have the same shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ class Batch:
         casts: the forward function gives another dtype than the graph's (a comparison), so its result is cast.
         needed: the objective depends on these nodes.
         moving: these nodes depend on a parameter.
+        varying: their values change from step to step: they depend on a parameter, or on what each step is given.
     """
 
     type: NodeType
@@ -51,11 +63,36 @@ class Batch:
     casts: bool
     needed: bool
     moving: bool
+    varying: bool
 
     @property
     def stop(self) -> int:
         """The slot after the last node's."""
         return self.start + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePlan:
+    """Random numbers that a step is given.
+
+    Attributes:
+        slot: where they go.
+        key: what they derive from, besides the step: the seed and the node's name.
+        shape: how many are drawn, which is the shape of slot `like`.
+    """
+
+    slot: int
+    key: int
+    shape: Shape
+    like: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatePlan:
+    """The states of one node, which a step updates: their slots, and the batch of the node."""
+
+    slots: tuple[int, ...]
+    batch: Batch
 
 
 @dataclass(frozen=True)
@@ -72,6 +109,10 @@ class Plan:
         batches: the batches in topological order.
         operands: the slots of all inputs, batch by batch.
         objective: the slot of the objective, or None; `maximize` says which way.
+        update: what a step does with the parameters.
+        data: the slots of the data set's columns, which each step is given anew where `feeds` is true.
+        noise: the random numbers that each step is given.
+        states: what the engine keeps from step to step for nodes.
     """
 
     names: Sequence[str | None]
@@ -84,8 +125,17 @@ class Plan:
     operands: NDArray[np.int32]
     objective: int | None
     maximize: bool
-    rule: UpdateRule
-    rule_settings: Settings
+    update: Update
+    data: tuple[int, ...] = ()
+    feeds: bool = False
+    noise: tuple[NoisePlan, ...] = ()
+    states: tuple[StatePlan, ...] = ()
+
+    @property
+    def rule(self) -> UpdateRule:
+        """The update rule; a solver has a program of its own, which makes no plain steps."""
+        assert isinstance(self.update.rule, UpdateRule)  # noqa: S101 (for the type checker)
+        return self.update.rule
 
     @cached_property
     def slots(self) -> dict[str, int]:
@@ -94,8 +144,17 @@ class Plan:
 
     @cached_property
     def in_loop(self) -> tuple[Batch, ...]:
-        """The batches that every step computes: those that lie between the parameters and the objective."""
-        return tuple(batch for batch in self.batches if batch.needed and batch.moving)
+        """The batches that every step computes: what the objective needs and what changes from step to step."""
+        return tuple(batch for batch in self.batches if batch.needed and batch.varying)
+
+    def evaluation(self) -> Plan:
+        """Return the plan for rows that are only evaluated: what tells steps from evaluations is false there."""
+        batches = []
+        for batch in self.batches:
+            training = batch.type.takes_training
+            settings = tuple((name, False if name == training else value) for name, value in batch.settings)
+            batches.append(replace(batch, settings=settings))
+        return replace(self, batches=batches)
 
     def inputs(self, batch: Batch) -> NDArray[np.int32]:
         """Return the slots of a batch's inputs, shape (arity, count)."""
@@ -103,27 +162,36 @@ class Plan:
         return self.operands[batch.operands : stop].reshape(batch.arity, batch.count)
 
 
-def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0) -> Plan:
+def build_plan(
+    graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0, feed: Feed | None = None
+) -> Plan:
     """Schedule a graph.
 
     Args:
         graph: the graph.
         dtype: float64 or float32; default the graph file's.
         seed: what every random draw derives from.
+        feed: the data set, which gives a step its rows.
 
     Raises:
         ShapeError: shapes do not fit, or the objective is no scalar.
         PluginError: a node type's function raises or breaks its declaration.
     """
     dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
-    leaves = [_leaf(value, dtype, name) for value, name in zip(_values(graph, seed), graph.names, strict=False)]
-    shapes = infer_shapes(graph, leaves)
+    values = _values(graph, seed)
+    for number, column in zip(graph.data, feed.batch(0) if feed else (), strict=True):
+        values[number] = column
+    leaves = _leaves(graph, values, dtype)
+    shapes = infer_shapes(graph, leaves, dtype, seed)
     generations = _generations(graph)
     needed = _needed(graph)
-    moving = _moving(graph)
+    parameters = set(range(len(graph.parameters)))
+    feeds = feed is not None and feed.feeds
+    moving = _dependent(graph, parameters)
+    varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
     _check_derivatives(graph, needed, moving)
-    _check_rule(graph.rule, graph.rule_settings, leaves[: len(graph.parameters)])
-    groups = _group(graph, shapes, generations, needed, moving)
+    _check_rule(graph.update, leaves[: len(graph.parameters)])
+    groups = _group(graph, shapes, generations, needed, moving, varying)
     first = len(leaves)
 
     slots = list(range(first)) + [0] * len(graph.nodes)
@@ -150,6 +218,7 @@ def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, se
                 casts=shapes.casts(node, number),
                 needed=needed[number],
                 moving=moving[number],
+                varying=varying[number],
             )
         )
         for position in range(arity):
@@ -167,8 +236,11 @@ def build_plan(graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, se
         operands=np.array(operands, dtype=np.int32),
         objective=None if graph.objective is None else slots[graph.objective],
         maximize=graph.maximize,
-        rule=graph.rule,
-        rule_settings=graph.rule_settings,
+        update=graph.update,
+        data=graph.data,
+        feeds=feeds,
+        noise=tuple(_noise(graph, shapes, slots, seed)),
+        states=tuple(_states(graph, slots, batches)),
     )
 
 
@@ -186,6 +258,50 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
         lower = -np.inf if entry.lower is None else entry.lower
         values[number] = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
     return values
+
+
+def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Array]:
+    """Return the leaves as NumPy numbers and arrays; a column of whole numbers that only selects keeps its integers."""
+    indices = _index_only(graph)
+    return [
+        None
+        if value is None
+        else np.asarray(value)[()]
+        if number in indices
+        else _leaf(value, dtype, graph.names[number])
+        for number, value in enumerate(values)
+    ]
+
+
+def _index_only(graph: ComputationalGraph) -> set[int]:
+    """Return the columns whose every use is as an index."""
+    columns = set(graph.data)
+    if not columns:
+        return columns
+    for node in graph.nodes:
+        columns.difference_update(
+            source for position, source in enumerate(node.inputs) if position not in node.type.index_inputs
+        )
+    return columns
+
+
+def _noise(graph: ComputationalGraph, shapes: Shapes, slots: list[int], seed: int) -> Iterator[NoisePlan]:
+    first = len(graph.leaves)
+    for number, leaf in graph.engine_leaves.items():
+        if leaf.kind is Noise:
+            like = graph.nodes[leaf.node - first].inputs[0]
+            key = key_of(seed, graph.names[number] or "")
+            yield NoisePlan(slots[number], key, shapes.of[number], slots[like])
+
+
+def _states(graph: ComputationalGraph, slots: list[int], batches: Sequence[Batch]) -> Iterator[StatePlan]:
+    by_node: dict[int, list[int]] = {}
+    for number, leaf in graph.engine_leaves.items():
+        if leaf.kind is State:
+            by_node.setdefault(slots[leaf.node], []).append(slots[number])
+    for batch in batches:
+        if batch.start in by_node:
+            yield StatePlan(tuple(by_node[batch.start]), batch)
 
 
 def _leaf(value: Any, dtype: np.dtype[Any], name: str | None = None) -> Array:
@@ -229,16 +345,16 @@ def _needed(graph: ComputationalGraph) -> list[bool]:
     return needed
 
 
-def _moving(graph: ComputationalGraph) -> list[bool]:
-    """Return for each value whether it depends on a parameter."""
+def _dependent(graph: ComputationalGraph, leaves: set[int]) -> list[bool]:
+    """Return for each value whether it depends on one of some leaves."""
     first = len(graph.leaves)
-    moving = [True] * len(graph.parameters) + [False] * (first - len(graph.parameters) + len(graph.nodes))
+    dependent = [number in leaves for number in range(first)] + [False] * len(graph.nodes)
     for number in graph.order:
         for source in graph.nodes[number - first].inputs:
-            if moving[source]:
-                moving[number] = True
+            if dependent[source]:
+                dependent[number] = True
                 break
-    return moving
+    return dependent
 
 
 def _check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: list[bool]) -> None:
@@ -254,8 +370,11 @@ def _check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: li
     graph.document.problems.raise_if_any()
 
 
-def _check_rule(rule: UpdateRule, settings: Settings, parameters: Sequence[Array]) -> None:
+def _check_rule(update: Update, parameters: Sequence[Array]) -> None:
     """Try the update rule once on a parameter of each shape, with a gradient of zero."""
+    rule, settings = update.rule, update.settings
+    if not isinstance(rule, UpdateRule):
+        return
     for value in {np.shape(value): value for value in parameters}.values():
         zero = np.zeros_like(value)[()]
         step = (1,) if rule.takes_step else ()
@@ -280,7 +399,12 @@ def _broken_rule(rule: UpdateRule, reason: str) -> PluginError:
 
 
 def _group(
-    graph: ComputationalGraph, shapes: Shapes, generations: list[int], needed: list[bool], moving: list[bool]
+    graph: ComputationalGraph,
+    shapes: Shapes,
+    generations: list[int],
+    needed: list[bool],
+    moving: list[bool],
+    varying: list[bool],
 ) -> dict[Any, list[int]]:
     """Gather the numbers of equal nodes, generation by generation."""
     first = len(graph.leaves)
@@ -297,6 +421,7 @@ def _group(
             len(node.inputs),
             needed[number],
             moving[number],
+            varying[number],
             # Only numbers are batched: an array is work enough for an operation of its own.
             None if scalar or shapes.is_scalar(node, number) else number,
         )

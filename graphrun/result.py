@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Result:
         values: the value of each node.
         gradients: the derivative of the objective by each parameter and node.
         history: ``step`` and each recorded name, by column; row 0 is before any update.
+        holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
     """
 
@@ -49,6 +50,7 @@ class Result:
     values: dict[str, Any]
     gradients: dict[str, Any]
     history: dict[str, NDArray[Any]]
+    holdout: dict[str, Any] = field(default_factory=dict)
     error: RunError | None = None
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphrun.checkpoint import Checkpoint
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
-from graphrun.errors import NotFiniteError, PluginError, RunError
-from graphrun.plan import Array, Plan
+from graphrun.errors import CheckpointError, NotFiniteError, PluginError, RunError
+from graphrun.plan import Array, Feed, Plan
 from graphrun.result import Objective, Result, plain
 
 HISTORY_ROWS = 1000
@@ -35,6 +36,11 @@ class RunOptions:
         record: the slots whose values make the rows of the history.
         every: the stride between rows; None for the smallest that keeps `HISTORY_ROWS` rows.
         stop: the stop rule, or None.
+        feed: the data set, which gives each step its rows.
+        holdout: gives the held-back rows, piece by piece; recorded values are computed on them too.
+        resume: what to go on from.
+        save: called with the program to write a checkpoint: every `save_every` steps, and at the end.
+        save_every: the stride between checkpoints; None for one at the end only.
         on_row: called with each recorded row.
         on_progress: called now and then with the number of steps made.
         interrupted: asked now and then whether to end.
@@ -45,6 +51,11 @@ class RunOptions:
     record: Sequence[int]
     every: int | None = None
     stop: Stop | None = None
+    feed: Feed | None = None
+    holdout: Callable[[], Iterable[Sequence[Array]]] | None = None
+    resume: Checkpoint | None = None
+    save: Callable[[Program], None] | None = None
+    save_every: int | None = None
     on_row: Row | None = None
     on_progress: Callable[[int], None] = lambda _step: None
     interrupted: Callable[[], bool] = lambda: False
@@ -61,53 +72,70 @@ def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
     Returns:
         The result; where the run failed, with its `error`, and everything as it was at the last finite step.
     """
-    program = engine.compile(plan)
+    program = engine.compile(plan, options.feed)
+    if options.resume is not None:
+        program.restore(options.resume.arrays, options.resume.step)
     history = _History(plan, options)
     error: RunError | None = None
     try:
         program.evaluate()
         stopped = _loop(program, options, history)
     except NotFinite as not_finite:
-        error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.parameters)}")
+        error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.leaves)}")
         stopped = f"not finite: {error}"
     except StepFailed as failed:
-        cause = diagnose_failure(plan, failed.parameters, failed.error)
+        cause = diagnose_failure(plan, failed.leaves, failed.error)
         error = PluginError(f"step {history.step_after(program)}: {cause}")
         stopped = f"failed: {error}"
     except _RecordedNotFiniteError as recorded:
-        where = diagnose(plan, program.values(range(plan.parameters)), recorded.slot)
+        where = diagnose(plan, program.values(range(len(plan.leaves))), recorded.slot)
         error = NotFiniteError(f"step {program.step}: {where}")
         stopped = f"not finite: {error}"
+    except CheckpointError as failed_save:
+        error = failed_save
+        stopped = f"failed: {error}"
     history.finish(program)
+    if options.save is not None and not isinstance(error, CheckpointError):
+        try:
+            options.save(program)
+        except CheckpointError as failed_save:
+            error = error or failed_save
     try:
         return _result(plan, program, options, history, engine.name, stopped, error)
     except StepFailed as failed:
         # Gradients of nodes that depend on no parameter are computed for the result alone.
-        raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.parameters, failed.error)}") from failed
+        raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
 
 
 def _loop(program: Program, options: RunOptions, history: _History) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
     objective = program.plan.objective
-    if options.stop is not None and objective is not None:
+    if options.stop is not None and objective is not None and options.resume is None:
         reason = options.stop(float(program.values([objective])[0]), program.gradient_norm())
         if reason:
             return reason
     chunk = 1
     while program.step < options.steps:
-        count = min(chunk, history.steps_to_next_row(program.step))
+        count = min(chunk, history.steps_to_next_row(program.step), steps_to_next_save(program.step, options))
         start = time.perf_counter()
         reason = program.advance(count, options.stop)
         seconds = max(time.perf_counter() - start, 1e-9)
         chunk = max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds)))
         history.take_if_due(program)
+        if options.save is not None and options.save_every and program.step % options.save_every == 0:
+            options.save(program)
         options.on_progress(program.step)
         if reason:
             return reason
         if options.interrupted():
             return "interrupted"
     return "steps"
+
+
+def steps_to_next_save(step: int, options: RunOptions) -> int:
+    """Return how many steps there are to the next checkpoint."""
+    return options.save_every - step % options.save_every if options.save_every else options.steps
 
 
 class _RecordedNotFiniteError(Exception):
@@ -123,6 +151,8 @@ class _History:
         self._options = options
         self._every = options.every or smallest_stride(options.steps)
         self._names = [plan.names[slot] or "" for slot in options.record]
+        self._held_back = held_back(plan, options)
+        self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
         self._rows: list[list[Array]] = []
         self.steps: list[int] = []
 
@@ -134,19 +164,32 @@ class _History:
         return min(self._every - step % self._every, self._options.steps - step)
 
     def take_if_due(self, program: Program) -> None:
-        if program.step % self._every == 0:
+        if program.step % self._every == 0 and self.steps[-1:] != [program.step]:
             self.take(program)
 
     def take(self, program: Program) -> None:
         row = program.values(self._options.record)
+        if self._held_back:
+            row += self._on_held_back(program)
         self.steps.append(program.step)
         self._rows.append(row)
         if self._options.on_row is not None:
             self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
-        for slot, value in zip(self._options.record, row, strict=True):
+        for slot, value in zip(self._options.record, row, strict=False):
             # NumPy takes ten times as long for a number, and a long run records a thousand rows.
             if not (math.isfinite(value) if isinstance(value, float) else np.isfinite(value).all()):
                 raise _RecordedNotFiniteError(slot)
+
+    def _on_held_back(self, program: Program) -> list[Array]:
+        """Return recorded values on all held-back rows: of several pieces the mean, weighted by their rows."""
+        assert self._options.holdout is not None  # noqa: S101 (for the type checker: there are names to compute)
+        pieces, rows = [], []
+        for columns in self._options.holdout():
+            pieces.append(program.evaluate_rows(columns, self._held_back))
+            rows.append(len(columns[0]))
+        if len(pieces) == 1:
+            return pieces[0]
+        return [np.average(np.array(values), axis=0, weights=rows) for values in zip(*pieces, strict=True)]
 
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""
@@ -154,12 +197,32 @@ class _History:
             with suppress(_RecordedNotFiniteError, StepFailed):
                 self.take(program)
 
+    def holdout(self) -> dict[str, Any]:
+        """Return the last row's values on held-back rows."""
+        count = len(self._held_back)
+        if not count or not self._rows:
+            return {}
+        names = [name.removeprefix("holdout.") for name in self._names[-count:]]
+        return dict(zip(names, map(plain, self._rows[-1][-count:]), strict=True))
+
     def columns(self) -> dict[str, Any]:
         columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in self._names)
         return {
             "step": np.array(self.steps, dtype=np.int64),
             **{name: np.array(column) for name, column in zip(self._names, columns, strict=True)},
         }
+
+
+def held_back(plan: Plan, options: RunOptions) -> list[int]:
+    """Return the recorded slots that are computed on held-back rows too: those that depend on the data set."""
+    if options.holdout is None:
+        return []
+    dependent = set(plan.data)
+    for batch in plan.batches:
+        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+            if dependent.intersection(inputs):
+                dependent.add(slot)
+    return [slot for slot in options.record if slot in dependent]
 
 
 def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
@@ -197,6 +260,7 @@ def _result(
         values=values,
         gradients=gradients,
         history=history.columns(),
+        holdout=history.holdout(),
         error=error,
     )
 

@@ -20,6 +20,8 @@ from graphrun.document.names import LITERALS
 from graphrun.initializers import INITIALIZERS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
+from graphrun.schedule import SCHEDULES
+from graphrun.solvers import SOLVERS
 from graphrun.updaterule import UpdateRule
 
 Schema = dict[str, Any]
@@ -51,7 +53,7 @@ def graph_file_schema(registry: Registry) -> Schema:
         registry: the node types and update rules; every plugin is loaded.
     """
     node_types = [declared for declared, _ in registry.all(NodeType).values() if isinstance(declared, NodeType)]
-    rules = [declared for declared, _ in registry.all(UpdateRule).values()]
+    rules = [*(declared for declared, _ in registry.all(UpdateRule).values()), *SOLVERS.values()]
     return {
         "$schema": DRAFT,
         "title": "graphrun",
@@ -72,6 +74,12 @@ def graph_file_schema(registry: Registry) -> Schema:
     }
 
 
+CLIPS = {
+    "clip_norm": "The largest Euclidean norm of the whole gradient.",
+    "clip_value": "The largest absolute value of an element of the gradient.",
+}
+
+
 def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
     """Return the schema of each key of a graph file."""
     objective = "the name of one scalar node or parameter. Give one of maximize and minimize, or none to only evaluate."
@@ -90,6 +98,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "description": {"type": "string"} | _told("What the graph is; free text."),
         "include": {"type": ["array", "null"], "items": {"type": "string"}}
         | _told("Graph files whose subgraphs become available, relative to this file."),
+        "data": data_section() | _told("The data set that feeds each step."),
         "parameters": _section("parameter", "Leaves that updates move: a number, a nested list, or a mapping."),
         "constants": _section("numbers", "Leaves that are never moved: a number or a nested list."),
         "subgraphs": _section("subgraph", "Reusable graphs by name, used as node types."),
@@ -122,6 +131,41 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "else": {"items": expectation},
         }
         | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
+    }
+
+
+def data_section() -> Schema:
+    """Return the schema of the data set: its file, its columns, how its rows make batches."""
+    headers: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    return {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string"} | _told("A .csv, .tsv, .parquet or .npz file, relative to this file."),
+            "columns": {
+                "type": ["object", "null"],
+                "additionalProperties": {
+                    "if": {"type": "object"},
+                    "then": {
+                        "properties": {
+                            "column": {"type": "string"} | _told("The header of one column."),
+                            "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
+                            "categories": {"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}}]}
+                            | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
+                            "standardize": {"type": "boolean"}
+                            | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
+                        },
+                        "additionalProperties": False,
+                    },
+                    "else": headers,
+                },
+            }
+            | _told("The values that the columns of the file make, by name."),
+            "batch_size": {"type": "integer", "minimum": 1} | _told("How many rows a step takes; default all."),
+            "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
+            "holdout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+            | _told("The share of rows that is kept back, on which recorded values are computed too."),
+        },
+        "additionalProperties": False,
     }
 
 
@@ -257,15 +301,26 @@ def types_listed(declared: Iterable[Declaration], text: str) -> Schema:
     return {"enum": list(told), "enumDescriptions": list(told.values())} | _told(text)
 
 
+def scheduled(step_size: Schema) -> Schema:
+    """Return the schema of a step size that may be a schedule."""
+    told = {key: value for key, value in step_size.items() if key in ("description", "markdownDescription", "default")}
+    schedule = by_type("The schedule.", list(SCHEDULES.values()))
+    return {"if": {"type": "object"}, "then": schedule, "else": {"type": "number"}} | told
+
+
 def keys_of(declared: Declaration) -> Schema:
     """Return the schema of the keys beside a declaration's name: its settings and, for a node type, its inputs."""
     properties, required = settings_of(declared)
     keys: dict[str, Schema] = {"type": {"type": "string"}}
     if isinstance(declared, NodeType):
         least, most = declared.arity
-        names = ", ".join(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in declared.positional)
+        names = ", ".join(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in declared.given)
         keys["inputs"] = INPUTS | {"minItems": least} | ({} if most is None else {"maxItems": most})
         keys["inputs"] |= _told(f"The inputs of {declared.name}, {names}: names of values, and numbers.")
+    if isinstance(declared, UpdateRule):
+        if "step_size" in properties:
+            properties["step_size"] = scheduled(properties["step_size"])
+        properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
     return {
         "title": _signature(declared),
         "description": _description(declared),

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.declaration import Noise
 from graphrun.errors import GraphrunError, PluginError, ShapeError
 from graphrun.graph import ComputationalGraph, Node
+from graphrun.random import key_of, uniform
 
 Shape = tuple[int, ...]
 
@@ -40,26 +42,30 @@ class Shapes:
         return (node.type, node.settings, self.is_scalar(node, number)) in self.cast
 
 
-def infer_shapes(graph: ComputationalGraph, leaves: Sequence[Any]) -> Shapes:
+def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0) -> Shapes:
     """Find the shape of every value.
 
     Args:
         graph: the graph.
-        leaves: the values of the leaves, of the graph's dtype.
+        leaves: the values of the leaves, of the graph's dtype; those of the engine are None, and are filled in.
+        dtype: the graph's dtype.
+        seed: what random numbers derive from.
 
     Raises:
         ShapeError: the shapes of a node's inputs do not fit, or the objective is no scalar.
         PluginError: a function raises, or gives an output or derivatives that its declaration does not allow.
     """
     of = [np.shape(leaf) for leaf in leaves]
-    all_scalar = not any(of) and all(node.type.is_elementwise for node in graph.nodes)
+    plain = not graph.engine_leaves and not graph.data
+    all_scalar = plain and not any(of) and all(node.type.is_elementwise for node in graph.nodes)
     shapes = Shapes(of + [()] * len(graph.nodes), all_scalar)
-    probe = _Probe(graph, shapes, leaves)
+    probe = _Probe(graph, shapes, leaves, dtype, seed)
     with np.errstate(all="ignore"):
         # Of numbers every shape is known: one node of each type shows how its functions keep their declaration, unless
         # they raise where it is tried.
         if not all_scalar or not probe.distinct_nodes():
             probe.every_node()
+            leaves[:] = probe.values[: len(leaves)]
     _check_objective(graph, shapes)
     return shapes
 
@@ -80,11 +86,14 @@ def _check_objective(graph: ComputationalGraph, shapes: Shapes) -> None:
 class _Probe:
     """Runs the functions of a graph's nodes once and checks what they give."""
 
-    def __init__(self, graph: ComputationalGraph, shapes: Shapes, leaves: Sequence[Any]) -> None:
+    def __init__(
+        self, graph: ComputationalGraph, shapes: Shapes, leaves: Sequence[Any], dtype: np.dtype[Any], seed: int
+    ) -> None:
         self.graph = graph
+        self.seed = seed
         self.shapes = shapes
         self.values: list[Any] = [*leaves, *[None] * len(graph.nodes)]
-        self.dtype = leaves[0].dtype if leaves else np.dtype(graph.document.dtype)
+        self.dtype = dtype
         self.checked: set[Any] = set()
 
     def distinct_nodes(self) -> bool:
@@ -105,7 +114,36 @@ class _Probe:
         first = len(self.graph.leaves)
         for number in self.graph.order:
             node = self.graph.nodes[number - first]
-            self.values[number] = self.run(number, node, [self.values[source] for source in node.inputs])
+            if node.type.engine_inputs:
+                self.fill_engine_inputs(node)
+            inputs = [self.values[source] for source in node.inputs]
+            for position in node.type.index_inputs:
+                inputs[position] = self.index(number, node, position, inputs[position])
+            self.values[number] = self.run(number, node, inputs)
+
+    def fill_engine_inputs(self, node: Node) -> None:
+        """Draw the noise that a node is given, and set its first states."""
+        count = len(node.inputs) - len(node.type.engine_inputs)
+        given = [self.values[source] for source in node.inputs[:count]]
+        states: list[Any] = []
+        if node.type.first_state is not None:
+            states = list(node.type.first_state(np, *given, **dict(node.settings)))
+        for number, (_, kind) in zip(node.inputs[count:], node.type.engine_inputs, strict=True):
+            if kind is Noise:
+                drawn = uniform(np, key_of(self.seed, self.graph.names[number] or ""), 0, np.shape(given[0]))
+                value = np.asarray(drawn, dtype=self.dtype)[()]
+            else:
+                value = np.asarray(states.pop(0), dtype=self.dtype)[()]
+            self.values[number], self.shapes.of[number] = value, np.shape(value)
+
+    def index(self, number: int, node: Node, position: int, value: Any) -> Any:
+        """Return the integers of an input that selects."""
+        try:
+            return as_index(value)
+        except ValueError as error:
+            entry = self.graph.document.nodes[str(self.graph.names[number])]
+            at = entry.problems(str(self.graph.names[number]), self.graph.document.problems)
+            raise ShapeError(at.describe(("inputs", position), str(error))) from None
 
     def run(self, number: int, node: Node, inputs: list[Any]) -> Any:
         """Run one node's functions, note its shape and return its value."""
@@ -115,7 +153,7 @@ class _Probe:
             try:
                 expected = np.broadcast_shapes(*given)
             except ValueError:
-                raise self.shape_error(number, node, given, "they do not broadcast") from None
+                raise self.shape_error(number, node, given, _disagreement(self.labels(node), given)) from None
         output = self.guard(number, node, given, lambda: node.type.function(np, *inputs, **settings))
         shape = np.shape(output)
         if node.type.is_elementwise and shape != expected:
@@ -189,9 +227,40 @@ class _Probe:
         return [self.graph.names[source] or str(self.graph.leaves[source]) for source in node.inputs]
 
 
+def as_index(value: Any) -> Any:
+    """Return whole numbers as integers.
+
+    Raises:
+        ValueError: a number is not whole.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind in "iu":
+        return array
+    whole = array.astype(np.int64)
+    if (whole != array).any():
+        bad = array[whole != array].flat[0]
+        raise ValueError(f"whole numbers are needed to select by, and {float(bad):g} is not")
+    return whole
+
+
 def _input_names(node: Node) -> list[str]:
     names = list(node.type.inputs)
     return names[: len(node.inputs)] + [f"{names[-1]}[{k}]" for k in range(len(names), len(node.inputs))]
+
+
+def _disagreement(labels: Sequence[str], shapes: Sequence[Shape]) -> str:
+    """Say which axes keep shapes from broadcasting; axes are paired from the last one."""
+    for back in range(1, max(map(len, shapes)) + 1):
+        sizes = [(label, len(s) - back, s[-back]) for label, s in zip(labels, shapes, strict=True) if len(s) >= back]
+        wide = [entry for entry in sizes if entry[2] != 1]
+        other = next((entry for entry in wide if entry[2] != wide[0][2]), None)
+        if other is not None:
+            (first, axis, size), (second, its_axis, its_size) = wide[0], other
+            return (
+                f"they do not broadcast: axis {axis} of {first} has the size {size}, "
+                f"axis {its_axis} of {second} has {its_size}"
+            )
+    return "they do not broadcast"
 
 
 def _broadcasts(shape: Shape, wanted: Shape) -> bool:

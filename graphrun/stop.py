@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from graphrun.document import StopEntry
 
@@ -23,6 +24,15 @@ class StopRule:
         self._previous = math.nan
         self._best = math.inf
         self._since_best = 0
+
+    def memory(self) -> dict[str, float]:
+        """Return what the rule remembers of the rows so far, for a checkpoint."""
+        return {"previous": self._previous, "best": self._best, "since_best": float(self._since_best)}
+
+    def remember(self, memory: Mapping[str, float]) -> None:
+        """Go on from what `memory` gave."""
+        self._previous, self._best = memory["previous"], memory["best"]
+        self._since_best = int(memory["since_best"])
 
     def __call__(self, objective: float, gradient_norm: float) -> str | None:
         """Take one row in; return the name of the rule that is met, or None."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphrun.declaration import Noise, State
 from graphrun.errors import DeclarationError
 from graphrun.local_check import (
     TOLERANCE,
@@ -29,6 +30,7 @@ from graphrun.plugins import import_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import ModuleType
+    from typing import Any
 
     from graphrun.domain import Domain
     from graphrun.local_check import Array, Inputs
@@ -66,7 +68,9 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
 
     Its declaration; the shape, type and arity of what its functions return; that they change nothing and repeat
     themselves; single numbers, broadcasting and float32; every partial derivative against finite differences, with the
-    default settings and with those of its examples; and the derivatives that it promises at its kinks.
+    default settings and with those of its examples, in a step and in an evaluation; and the derivatives that it
+    promises at its kinks. Noise is drawn, states are those after a step; an example whose `values` are None in some
+    places has those inputs drawn by its `shapes`.
 
     Args:
         node_type: the type, as the decorators return it.
@@ -113,7 +117,7 @@ def _trials(node_type: NodeType) -> Iterator[tuple[Subject, Example | None]]:
         required = ", ".join(p.name for p in node_type.keyword if p.default is p.empty)
         raise BrokenTypeError(f"{node_type.name}: its settings {required} have no default: {ASK_FOR_EXAMPLES}")
     if defaults is not None and guessed:
-        yield Subject(node_type, dict(defaults)), None
+        yield from _subjects(node_type, dict(defaults), None)
     for example in node_type.examples:
         try:
             settings = node_type.read_settings(example.settings)
@@ -125,7 +129,16 @@ def _trials(node_type: NodeType) -> Iterator[tuple[Subject, Example | None]]:
         least, most = node_type.arity
         if count and not least <= count <= (count if most is None else most):
             raise BrokenTypeError(f"{node_type.name}: an example gives {count} inputs to {node_type.signature}")
-        yield Subject(node_type, dict(settings)), example
+        yield from _subjects(node_type, dict(settings), example)
+
+
+def _subjects(
+    node_type: NodeType, settings: dict[str, Any], example: Example | None
+) -> Iterator[tuple[Subject, Example | None]]:
+    """The type in a step and, where it tells the two apart, in an evaluation."""
+    yield Subject(node_type, settings), example
+    if node_type.takes_training:
+        yield Subject(node_type, settings | {node_type.takes_training: False}), example
 
 
 def _count(node_type: NodeType, example: Example | None) -> int:
@@ -134,18 +147,45 @@ def _count(node_type: NodeType, example: Example | None) -> int:
     return given or (most if most is not None else max(least, 2))
 
 
+def _shapes_of(node_type: NodeType, example: Example | None) -> Sequence[tuple[int, ...]]:
+    """The shapes of the inputs that the engine does not give."""
+    if example and example.shapes:
+        return example.shapes
+    if example and example.values:
+        return [np.shape(value) for value in example.values]
+    return [GUESSED_SHAPE] * _count(node_type, example)
+
+
 def _draw(
-    subject: Subject, shapes: Sequence[tuple[int, ...]], random: np.random.Generator, magnitudes: tuple[float, float]
+    subject: Subject,
+    shapes: Sequence[tuple[int, ...]],
+    random: np.random.Generator,
+    magnitudes: tuple[float, float],
+    values: Sequence[Any] = (),
 ) -> list[Array]:
-    """Random inputs within the domain, representable as float32, some of them 0."""
-    return subject.arrays(
-        [
-            random.integers(0, 2, shape)
-            if i in subject.type.index_inputs
-            else _draw_numbers(subject.domain(i), shape, random, magnitudes)
-            for i, shape in enumerate(shapes)
-        ]
-    )
+    """Random inputs within the domain, representable as float32, some of them 0; indices are 0 or 1.
+
+    Values that are not None stand for the numbers that would be drawn; those that the engine gives come last.
+    """
+    inputs = [
+        random.integers(0, 2, shape)
+        if i in subject.type.index_inputs
+        else _draw_numbers(subject.domain(i), shape, random, magnitudes)
+        for i, shape in enumerate(shapes)
+    ]
+    fixed = [value if value is not None else inputs[i] for i, value in enumerate(values)]
+    return _with_engine_inputs(subject, subject.arrays(fixed or inputs), random)
+
+
+def _with_engine_inputs(subject: Subject, inputs: Sequence[Array], random: np.random.Generator) -> list[Array]:
+    """Inputs followed by those that the engine gives: noise, and the states after one step on other numbers."""
+    markers = [marker for _, marker in subject.type.engine_inputs]
+    noise = [random.uniform(size=inputs[0].shape).astype(np.float32).astype(np.float64) for _ in markers]
+    states: list[Array] = []
+    if State in markers:
+        states = subject.states([*inputs], noise[: markers.count(Noise)])
+    drawn, kept = iter(noise), iter(states)
+    return [*inputs, *(next(drawn) if marker is Noise else next(kept) for marker in markers)]
 
 
 def _draw_numbers(
@@ -191,16 +231,16 @@ def _check_elementwise(subject: Subject, example: Example | None, random: np.ran
         (_slope_failures, points),
     ]
     if example and example.values:
-        checks.append((_slope_failures, subject.arrays(example.values)))
+        given = _draw(subject, _shapes_of(subject.type, example), random, MODERATE, example.values)
+        checks.append((_slope_failures, given))
     return _run_checks(subject, points, checks)
 
 
 def _check_tensor(subject: Subject, example: Example | None, random: np.random.Generator) -> list[str]:
-    if example and example.values:
-        inputs = subject.arrays(example.values)
-    else:
-        guess = [GUESSED_SHAPE] * _count(subject.type, example)
-        inputs = _draw(subject, (example and example.shapes) or guess, random, MODERATE)
+    try:
+        inputs = _draw(subject, _shapes_of(subject.type, example), random, MODERATE, example.values if example else ())
+    except BrokenTypeError as problem:
+        return problem.texts
     failures = _run_checks(
         subject, inputs, [(_nan_failures, inputs), (_float32_failures, inputs), (_slope_failures, inputs)]
     )

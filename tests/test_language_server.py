@@ -17,6 +17,8 @@ from typing import IO, Any
 import pytest
 
 from graphrun.cli import run_command
+from graphrun.solvers import SOLVERS
+from graphrun.updates import graphrun_update_rules
 
 PACKAGE = Path(__file__).parent / "lsp"
 SERVER = Path("node_modules/yaml-language-server/bin/yaml-language-server")
@@ -33,6 +35,14 @@ PATIENCE = 60
 
 LEAKY_RELU = "leaky_relu(x, slope=0.01)\n\nRectified linear unit that leaks: x where x > 0, else slope x."
 NODE = "parameters: {a: 1}\nnodes:\n  d: "
+
+ADAM = ["step_size", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm", "clip_value"]
+RULES = [*(rule.name for rule in graphrun_update_rules()), *SOLVERS]
+
+
+def quoted(name: str) -> str:
+    """Return a name as the server quotes it."""
+    return f'"{name}"'
 
 
 class Client:
@@ -207,7 +217,7 @@ minimize: b
         (3, "x", 'Incorrect type. Expected "number".'),
         (4, "c", 'Missing property "shape".'),
         (5, "3", "Incorrect type. Expected one of object, string."),
-        (6, "sdg", 'Value is not accepted. Valid values: "sgd", "momentum", "nesterov", "adam".'),
+        (6, "sdg", f"Value is not accepted. Valid values: {', '.join(map(quoted, RULES))}."),
         (8, "minimize", "A graph has one objective: keep either 'maximize' or 'minimize'."),
     ]
 
@@ -240,8 +250,8 @@ def test_types_are_offered(node: str, before: str, client: Client) -> None:
         (f"{NODE}\n    type: leaky_relu\n    inputs: [a]\n    |\n", ["slope"]),
         (f"subgraphs: {{}}\n{NODE}\n    type: dense\n    inputs: [a]\n    |\n", ["repeat", "share"]),
         (f"{NODE}\n    type: log\n    inputs: [a]\n    |\n", []),
-        ("update:\n  type: adam\n  |\n", ["step_size", "beta1", "beta2", "epsilon"]),
-        ("update:\n  type: |\n", ["sgd", "momentum", "nesterov", "adam"]),
+        ("update:\n  type: adam\n  |\n", ADAM),
+        ("update:\n  type: |\n", RULES),
         (
             "subgraphs:\n  s:\n    parameters:\n      a:\n        init:\n          type: identity\n          |\n",
             ["gain"],
@@ -281,7 +291,7 @@ def test_keys_are_offered(client: Client) -> None:
         ),
         (
             "update: {type: sg|d}\n",
-            "#### graphrun\n\nsgd(step_size=0.01)\n\nGradient descent: value - step_size * gradient.",
+            "#### graphrun\n\nsgd(step_size=0.01, weight_decay=0.0)\n\nGradient descent: value - step_size * gradient.",
         ),
         ("stop: {pati|ence: 3}\n", "#### graphrun\n\nStop after so many steps without a better objective."),
     ],

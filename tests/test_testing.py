@@ -14,6 +14,7 @@ import pytest
 
 import graphrun
 from graphrun import Example, Index, Kink, nodes
+from graphrun.declaration import Noise, State, Training
 from graphrun.nodetype import NodeType
 from graphrun.testing import CheckError, LocalCheck, check_local_derivatives, check_node_type, load_plugin
 
@@ -25,12 +26,18 @@ PIECEWISE_CONSTANT = {
     *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 }
-NO_DERIVATIVE = {("stop_gradient", "x"), ("where", "condition")}
+NO_DERIVATIVE = {
+    *{("stop_gradient", "x"), ("where", "condition"), ("argmax", "x"), ("accuracy", "logits")},
+    *{("scaled_dot_product_attention", "mask")},
+}
 WITH_DERIVATIVE = [
     (node_type, name)
     for node_type in BUILT_IN.values()
-    for name in node_type.inputs
-    if node_type.name not in PIECEWISE_CONSTANT and (node_type.name, name) not in NO_DERIVATIVE
+    for position, name in enumerate(node_type.inputs)
+    if position not in node_type.index_inputs
+    and name not in dict(node_type.engine_inputs)
+    and node_type.name not in PIECEWISE_CONSTANT
+    and (node_type.name, name) not in NO_DERIVATIVE
 ]
 
 
@@ -68,12 +75,16 @@ def test_a_derivative_that_is_wrong_by_a_twentieth_of_a_percent_fails(
 ) -> None:
     """Each partial derivative of each built-in type is found by finite differences, with its name and the size."""
     position = node_type.inputs.index(name)
-    wrong = with_derivative(node_type, lambda given: [d * factor if i == position else d for i, d in enumerate(given)])
+
+    def scaled(derivative: Any) -> Any:
+        return None if derivative is None else derivative * factor
+
+    wrong = with_derivative(node_type, lambda given: [scaled(d) if i == position else d for i, d in enumerate(given)])
     found = [text for text in failures_of(wrong) if "finite differences give" in text]
     assert found
     for text in found:
         assert text.startswith(node_type.name)
-        assert re.search(rf"'{name}'.*\(off by 0\.05%\); wrong (at|in) \d+ of \d+", text)
+        assert re.search(rf"'{name}(\[0\])?'.*\(off by 0\.05%\); wrong (at|in) \d+ of \d+", text)
 
 
 @pytest.mark.parametrize("name", sorted(PIECEWISE_CONSTANT))
@@ -423,3 +434,69 @@ def test_a_plugin_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     assert load_plugin(file).thrice(np, 2) == 6
     assert load_plugin(str(file)).thrice.name == "thrice"
     assert [entry.name for entry in tmp_path.iterdir()] == ["thrice.py"]
+
+
+# --- what the engine gives -------------------------------------------------------------------------------------------
+
+
+def masked(derivative: Callable[..., Any]) -> NodeType:
+    """A dropout of rate 1/2 with another vjp."""
+
+    @graphrun.tensor(examples=[Example(shapes=[(4, 3)])])
+    def masked(xp, x, noise: Noise, *, training: Training):  # type: ignore[no-untyped-def]
+        return xp.where(noise >= 0.5, 2 * x, 0.0) if training else x  # type: ignore[operator]
+
+    masked.vjp(derivative)
+    return masked
+
+
+def test_noise_is_drawn_and_has_no_derivative() -> None:
+    """The second function sees the noise of the first."""
+
+    def right(xp: Any, gradient: Any, y: Any, x: Any, noise: Any, *, training: bool) -> Any:
+        return xp.where(noise >= 0.5, 2 * gradient, 0.0) if training else gradient, None
+
+    check_node_type(masked(right))
+    wrong = masked(lambda xp, gradient, y, x, noise, *, training: right(xp, gradient, y, x, noise, training=True))
+    assert "masked(training=False), inputs of shapes (4, 3) and (4, 3): the gradient of 'x'" in the_failure_of(wrong)
+    wrong = masked(lambda xp, gradient, y, x, noise, *, training: (gradient, 0 * gradient))
+    assert "noise has no derivative: return None" in failures_of(wrong)[0]
+
+
+def averaged(first: Callable[..., Any], following: Callable[..., Any]) -> NodeType:
+    """The difference from a running mean, which is kept as told."""
+
+    @graphrun.tensor(examples=[Example(shapes=[(4, 3)])])
+    def averaged(xp, x, running: State):  # type: ignore[no-untyped-def]
+        return x - running
+
+    averaged.vjp(lambda xp, gradient, y, x, running: (gradient, None))
+    averaged.states(first)(following)
+    return averaged
+
+
+def test_states_are_checked_with_the_type() -> None:
+    """They are tuples, and keep their shapes from step to step."""
+
+    def zeros(xp: Any, x: Any) -> Any:
+        return (xp.zeros(x.shape[1]),)
+
+    check_node_type(averaged(zeros, lambda xp, y, x, running: (0.9 * running + 0.1 * xp.mean(x, axis=0),)))
+    shrinking = averaged(zeros, lambda xp, y, x, running: (xp.mean(x),))
+    assert the_failure_of(shrinking) == "averaged: its next_state makes 'running' (), but it was (3,)"
+    bare = averaged(lambda xp, x: xp.zeros(3), lambda xp, y, x, running: (running,))
+    assert "its first_state returns an array of float64, not a tuple of running" in the_failure_of(bare)
+
+
+def test_an_example_draws_what_its_values_leave_open() -> None:
+    """Indices are given, the table is drawn."""
+
+    @graphrun.tensor(examples=[Example(shapes=[(5, 2), (3,)], values=[None, [4, 0, 4]])])
+    def rows(xp, table, indices: Index):  # type: ignore[no-untyped-def]
+        return xp.take(table, indices, axis=0)
+
+    @rows.vjp
+    def _(xp, gradient, y, table, indices):  # type: ignore[no-untyped-def]
+        return xp.matmul(xp.where(xp.arange(5)[:, None] == indices, 1.0, 0.0), gradient), None
+
+    check_node_type(rows)

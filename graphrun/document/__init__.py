@@ -1,5 +1,6 @@
 """The document stage: YAML text with positions → plain values, with everything that is wrong told together."""
 
+from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document, UpdateEntry, load_document
 from graphrun.document.marks import Mark, Path
 from graphrun.document.models import ExpectEntry, StopEntry
@@ -12,6 +13,8 @@ from graphrun.document.source import Source
 from graphrun.document.wording import did_you_mean, nearest
 
 __all__ = [
+    "ColumnEntry",
+    "DataEntry",
     "Document",
     "ExpectEntry",
     "InitEntry",

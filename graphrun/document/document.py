@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.document import loader
+from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
@@ -63,6 +64,7 @@ class Document:
     dtype: str
     expect: tuple[ExpectEntry, ...]
     broken: set[str]
+    data: DataEntry | None = None
     subgraphs: dict[str, Subgraph] = field(default_factory=dict)
     lacks_subgraphs: bool = False
     leaf_origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
@@ -109,6 +111,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
         name: _section(name, data.pop(name, {}), problems, broken) for name in ("parameters", "constants", "nodes")
     }
     update = _read_update(data.pop("update"), problems) if "update" in data else None
+    data_set = read_data(data.pop("data"), problems, broken) if "data" in data else None
     for key in data.keys() - Header.model_fields.keys():
         broken.update(_unread_names(data[key]))
     header = read_header(data, problems)
@@ -137,6 +140,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
         dtype=header.dtype,
         expect=tuple(header.expect),
         broken=broken,
+        data=data_set,
         subgraphs=subgraphs,
         lacks_subgraphs=lacks_subgraphs,
         leaf_origins=expansion.origins,

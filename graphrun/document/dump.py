@@ -13,6 +13,7 @@ from graphrun.document.scalars import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from graphrun.document.data_section import ColumnEntry, DataEntry
     from graphrun.document.document import Document
     from graphrun.document.models import ExpectEntry
     from graphrun.document.nodes import NodeEntry
@@ -27,6 +28,7 @@ def dump_document(document: Document) -> str:
     sections: dict[str, Any] = {
         "graphrun": document.graphrun,
         "description": document.description or None,
+        "data": None if document.data is None else _data(document.data),
         "parameters": {name: _parameter(entry) for name, entry in document.parameters.items()},
         "constants": {name: _flow(value) for name, value in document.constants.items()},
         "nodes": document.nodes,
@@ -131,6 +133,30 @@ def _parameter(entry: ParameterEntry) -> Any:
         init = _flow({"type": entry.init.type, **entry.init.settings})
         return _Flow(shape=_flow(entry.shape), init=init, **bounds)
     return _Flow(value=_flow(entry.value), **bounds) if bounds else _flow(entry.value)
+
+
+def _data(entry: DataEntry) -> dict[str, Any]:
+    columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
+    given = {
+        "file": entry.file,
+        "columns": columns,
+        "batch_size": entry.batch_size,
+        "shuffle": entry.shuffle or None,
+        "holdout": entry.holdout or None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _column(entry: ColumnEntry) -> Any:
+    headers = _FlowList(entry.headers) if entry.matrix else entry.headers[0]
+    if not (entry.exact or entry.standardize or entry.categories):
+        return headers
+    column = _Flow({"columns" if entry.matrix else "column": headers})
+    if entry.categories:
+        column["categories"] = entry.categories if entry.categories == "auto" else _FlowList(entry.categories)
+    if entry.standardize:
+        column["standardize"] = True
+    return column
 
 
 def _node(entry: NodeEntry) -> _Flow:

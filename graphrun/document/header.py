@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 # Their null stands for an empty section.
 EMPTY: dict[str, Any] = {"stop": {}, "record": [], "expect": []}
-LATER_KEYS = ("data",)
-OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "update")
+OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "update", "data")
 
 # Everything that a graph file can have at its top.
-SECTIONS = (*Header.model_fields, *LATER_KEYS, *OTHER_KEYS)
+SECTIONS = (*Header.model_fields, *OTHER_KEYS)
 
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {(): Header, ("stop",): StopEntry, ("expect",): ExpectEntry}
 
@@ -34,9 +33,6 @@ ELEMENTS = {"record": "a name", "expect": "a mapping of 'at', 'values', 'gradien
 def read_header(raw: dict[str, Any], problems: Problems) -> Header:
     """Return the sections of a file as one model; those with a problem are left at their defaults."""
     given = {key: EMPTY[key] if value is None and key in EMPTY else value for key, value in raw.items()}
-    for key in LATER_KEYS:
-        if given.pop(key, given) is not given:
-            problems.add((key,), f"{key!r} is not yet supported", key=True)
     if "maximize" in given and "minimize" in given:
         message = "both 'maximize' and 'minimize' are given: a graph has one objective"
         problems.add(("minimize",), message, key=True, suggestion="keep one of the two")

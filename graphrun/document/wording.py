@@ -13,6 +13,9 @@ LONGEST_PATH = 12
 # How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
 CUTOFF = 0.7
 
+# How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
+CUTOFF = 0.7
+
 # Above this number, only names that look alike from outside are compared: difflib takes about 10 microseconds a name.
 MOST_COMPARED = 2000
 

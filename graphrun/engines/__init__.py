@@ -5,11 +5,11 @@ The NumPy engine is the specification; every other one is tested against it on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from graphrun.errors import RunError, UsageError
-from graphrun.plan import Array, Plan
+from graphrun.plan import Array, Feed, Plan
 
 Stop = Callable[[float, float], str | None]
 """A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""
@@ -19,25 +19,25 @@ class NotFinite(RunError):  # noqa: N818 (a signal between engine and run, which
     """The pass after a step gave a value or a derivative that is not finite; the program went back to before it.
 
     Attributes:
-        parameters: the parameters' values at which it arose.
+        leaves: the values of the plan's leaves at which it arose.
     """
 
-    def __init__(self, parameters: Sequence[Array]) -> None:
+    def __init__(self, leaves: Sequence[Array]) -> None:
         super().__init__("a value or a derivative is not finite")
-        self.parameters = parameters
+        self.leaves = leaves
 
 
 class StepFailed(RunError):  # noqa: N818 (a signal, as NotFinite is)
     """A function of a node type or of the update rule raised; the program went back to before the step.
 
     Attributes:
-        parameters: the parameters' values at which it did.
+        leaves: the values of the plan's leaves at which it did.
         error: what it raised.
     """
 
-    def __init__(self, parameters: Sequence[Array], error: BaseException) -> None:
+    def __init__(self, leaves: Sequence[Array], error: BaseException) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
-        self.parameters = parameters
+        self.leaves = leaves
         self.error = error
 
 
@@ -68,6 +68,18 @@ class Program(Protocol):
             StepFailed: a function of a node type or of the update rule raised; that step is undone.
         """
 
+    def set_parameters(self, parameters: Sequence[Array]) -> None:
+        """Put the parameters elsewhere; `evaluate` has to follow."""
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return what a run goes on from, by name: parameters, the rule's states, the nodes' states."""
+
+    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
+        """Go on from a snapshot, at some step; `evaluate` has to follow."""
+
+    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots on other rows of the data set; nothing is changed by it."""
+
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
 
@@ -83,8 +95,8 @@ class Engine(Protocol):
 
     name: str
 
-    def compile(self, plan: Plan) -> Program:
-        """Make a plan ready to run."""
+    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
+        """Make a plan ready to run, on the rows of a data set where there is one."""
 
 
 def get_engine(name: str) -> Engine:

@@ -11,7 +11,7 @@ so nothing leaks from the branch of a `where` that is not taken, be it infinite 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -21,9 +21,11 @@ import numpy as np
 from graphrun.declaration import Function
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.straight_line import Steps, compile_steps
-from graphrun.errors import RunError
-from graphrun.plan import Array, Batch, Plan
-from graphrun.shapes import Shape
+from graphrun.errors import RunError, UsageError
+from graphrun.plan import Array, Batch, Feed, Plan
+from graphrun.random import uniform
+from graphrun.shapes import Shape, as_index
+from graphrun.updaterule import UpdateRule
 
 # Fewer nodes in a batch than this are faster one by one: gathering their inputs into arrays costs about 1 us for any
 # number of them, one operation on NumPy's numbers a tenth of that.
@@ -40,13 +42,18 @@ class NumpyEngine:
 
     name = "numpy"
 
-    def compile(self, plan: Plan) -> Program:
+    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run."""
         nodes = len(plan.names) - len(plan.leaves)
+        if feed is not None or plan.noise or plan.states:
+            return NodeProgram(plan, feed)
         all_scalar = not any(plan.shapes)
         if all_scalar and nodes >= NODES_PER_BATCH * max(len(plan.batches), 1):
             return BatchProgram(plan)
-        if all_scalar and nodes <= STRAIGHT_LINE_NODES and plan.dtype == np.float64 and plan.objective is not None:
+        update = plan.update
+        is_plain = isinstance(update.rule, UpdateRule) and update.schedule is None
+        is_plain = is_plain and update.clip_norm is None and update.clip_value is None and plan.objective is not None
+        if all_scalar and is_plain and nodes <= STRAIGHT_LINE_NODES and plan.dtype == np.float64:
             return StraightLineProgram(plan)
         return NodeProgram(plan)
 
@@ -78,48 +85,115 @@ class NumpyProgram:
     _values: Any
     _gradients: Any
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, feed: Feed | None = None) -> None:
         self.plan = plan
+        self.feed = feed
         self.step = 0
-        self._rule = partial(plan.rule.function, np, **dict(plan.rule_settings))
         self._targets = self._make_targets()
-        self._states = [tuple(np.zeros_like(self._values[t]) for _ in plan.rule.state) for t, _ in self._targets]
+        rule = plan.update.rule
+        names = rule.state if isinstance(rule, UpdateRule) else ()
+        self._states = [tuple(np.zeros_like(self._values[t]) for _ in names) for t, _ in self._targets]
         self._in_loop = self._operations(plan.in_loop)
-        self._off_loop = self._operations(batch for batch in plan.batches if batch.moving and not batch.needed)
+        self._off_loop = self._operations(batch for batch in plan.batches if batch.varying and not batch.needed)
         self._off_loop_step = -1
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             with self._failing_as_a_step():
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.moving))
+                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
                 finite = self._evaluate()
             if not finite:
-                raise NotFinite(self._parameters())
+                raise NotFinite(self._leaves())
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps, fewer if the stop rule gives a reason."""
         with np.errstate(all="ignore"):
             for _ in range(count):
-                parameters, states = self._parameters(), self._states
+                step, before = self.step, (self._parameters(), self._states, self._node_states())
                 failure: RunError | None = None
                 try:
                     self._update()
+                    self.step += 1
                     if not self._evaluate():
-                        failure = NotFinite(self._parameters())
+                        failure = NotFinite(self._leaves())
                 except (Exception, SystemExit) as error:
-                    failure = StepFailed(self._parameters(), error)
+                    failure = StepFailed(self._leaves(), error)
                 if failure is not None:
-                    self._values[: self.plan.parameters], self._states = parameters, states
+                    self.step = step
+                    self._values[: self.plan.parameters], self._states, node_states = before
+                    self._set_node_states(node_states)
                     with self._failing_as_a_step():
                         self._evaluate()
                     raise failure
-                self.step += 1
                 if stop is not None and (
                     reason := stop(float(self._values[self.plan.objective]), self.gradient_norm())
                 ):
                     return reason
         return None
+
+    def set_parameters(self, parameters: Sequence[Array]) -> None:
+        """Put the parameters elsewhere; `evaluate` has to follow."""
+        for slot, value in enumerate(parameters):
+            self._values[slot] = np.asarray(value, dtype=self.plan.dtype)[()]
+        self._off_loop_step = -1
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return what a run goes on from: parameters, the rule's states, the nodes' states, by name."""
+        plan = self.plan
+        arrays = {f"parameters/{plan.names[k]}": self._values[k] for k in range(plan.parameters)}
+        for state, name in enumerate(plan.rule.state):
+            arrays |= {f"rule/{name}/{plan.names[k]}": self._rule_state(k, state) for k in range(plan.parameters)}
+        for node in plan.states:
+            arrays |= {f"states/{plan.names[slot]}": self._values[slot] for slot in node.slots}
+        return {name: np.array(value) for name, value in arrays.items()}
+
+    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
+        """Go on from a snapshot, at some step; `evaluate` has to follow."""
+        plan = self.plan
+        self.restore_values(snapshot)
+        for state, name in enumerate(plan.rule.state):
+            for k in range(plan.parameters):
+                self._set_rule_state(k, state, snapshot[f"rule/{name}/{plan.names[k]}"])
+        self.step = step
+
+    def restore_values(self, snapshot: Mapping[str, Array]) -> None:
+        """Take the parameters and the nodes' states of a snapshot; `evaluate` has to follow."""
+        plan = self.plan
+        self.set_parameters([snapshot[f"parameters/{plan.names[k]}"] for k in range(plan.parameters)])
+        for node in plan.states:
+            for slot in node.slots:
+                self._values[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
+
+    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+        """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
+
+        Args:
+            columns: the columns of the rows, in the order of the plan's `data`.
+            slots: the values that are asked for.
+
+        Raises:
+            UsageError: a node does not take that many rows, or what stands in them.
+        """
+        program = self._evaluation
+        program._values[: len(self.plan.leaves)] = self._values[: len(self.plan.leaves)]
+        for slot, column in zip(self.plan.data, columns, strict=True):
+            program._values[slot] = self._as_leaf(slot, column)
+        for noise in self.plan.noise:
+            shape = np.shape(program._values[noise.like])
+            program._values[noise.slot] = np.zeros(shape, self.plan.dtype)[()]
+        with np.errstate(all="ignore"):
+            for operation in program._operations(program.plan.batches):
+                try:
+                    program._forward([operation])
+                except (Exception, SystemExit) as error:
+                    name, rows = self.plan.names[operation.output], len(columns[0]) if columns else 0
+                    raise UsageError(f"node {name!r} cannot be evaluated on {rows} rows: {error}") from error
+        return [program._values[slot] for slot in slots]
+
+    @cached_property
+    def _evaluation(self) -> NodeProgram:
+        return NodeProgram(self.plan.evaluation(), self.feed)
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
@@ -180,6 +254,43 @@ class NumpyProgram:
             moving += [batch.moving] * batch.count
         return moving
 
+    def _begin_step(self) -> None:
+        """Give the nodes what belongs to the step: its rows of the data set, its random numbers."""
+        plan = self.plan
+        if self.feed is not None and plan.feeds:
+            for slot, column in zip(plan.data, self.feed.batch(self.step), strict=True):
+                self._values[slot] = self._as_leaf(slot, column)
+        for noise in plan.noise:
+            drawn = uniform(np, noise.key, self.step, noise.shape)
+            self._values[noise.slot] = np.asarray(drawn, dtype=plan.dtype)[()]
+
+    def _as_leaf(self, slot: int, column: Array) -> Array:
+        """Return a column of the data set as the graph takes it: as integers where it only selects."""
+        keeps_integers = self.plan.leaves[slot].dtype.kind in "iu"
+        return column if keeps_integers else np.asarray(column, dtype=self.plan.dtype)
+
+    def _node_states(self) -> list[Array]:
+        return [self._values[slot] for node in self.plan.states for slot in node.slots]
+
+    def _set_node_states(self, values: Sequence[Array]) -> None:
+        slots = [slot for node in self.plan.states for slot in node.slots]
+        for slot, value in zip(slots, values, strict=True):
+            self._values[slot] = value
+
+    def _next_node_states(self) -> list[Array]:
+        """Return the nodes' states after the step whose forward pass was run last."""
+        following: list[Array] = []
+        for node in self.plan.states:
+            batch = node.batch
+            assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
+            inputs = [self._values[slot] for slot in self.plan.inputs(batch)[:, 0].tolist()]
+            given = batch.type.next_state(np, self._values[batch.start], *inputs, **dict(batch.settings))
+            following += [np.asarray(value, dtype=self.plan.dtype)[()] for value in given]
+        return following
+
+    def _leaves(self) -> list[Array]:
+        return list(self._values[: len(self.plan.leaves)])
+
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters]
 
@@ -189,17 +300,19 @@ class NumpyProgram:
         try:
             yield
         except (Exception, SystemExit) as error:
-            raise StepFailed(self._parameters(), error) from error
+            raise StepFailed(self._leaves(), error) from error
 
     def _evaluate(self) -> bool:
         """Run both passes; return whether the objective and the parameters' gradients are finite."""
+        self._begin_step()
         if self.plan.objective is None:
             return True
         self._forward(self._in_loop)
         self._gradients = self._backward(self._in_loop, masked=False)
-        if not self._finite():
-            # The masked pass gives the same where all is finite, and takes longer.
-            self._gradients = self._backward(self._in_loop, masked=True)
+        if self._finite():
+            return True
+        # The masked pass gives the same where all is finite, and takes longer.
+        self._gradients = self._backward(self._in_loop, masked=True)
         return self._finite()
 
     def _finite(self) -> bool:
@@ -213,7 +326,11 @@ class NumpyProgram:
 
     def _update(self) -> None:
         """Give every parameter its new value; all of them read the gradients of the same pass."""
-        values, gradients = self._values, self._gradients
+        values, gradients, rule = self._values, self._gradients, self._bound_rule()
+        if self.plan.states:
+            self._set_node_states(self._next_node_states())
+        if self._clips:
+            gradients = self._clipped(gradients)
         step = (self.step + 1,) if self.plan.rule.takes_step else ()
         states = []
         for (target, bounds), state in zip(self._targets, self._states, strict=True):
@@ -222,7 +339,7 @@ class NumpyProgram:
                 gradient = values[target] * 0
             elif self.plan.maximize:
                 gradient = -gradient
-            value = self._rule(values[target], gradient, *step, *state)
+            value = rule(values[target], gradient, *step, *state)
             following: Sequence[Array] = ()
             if state:
                 value, *following = value
@@ -231,6 +348,45 @@ class NumpyProgram:
             values[target] = value
             states.append(tuple(following))
         self._states = states
+
+    @cached_property
+    def _constant_rule(self) -> Function:
+        return partial(self.plan.rule.function, np, **dict(self.plan.update.settings))
+
+    def _bound_rule(self) -> Function:
+        """Return the update rule with its settings in place, the step size that of the step."""
+        schedule = self.plan.update.schedule
+        if schedule is None:
+            return self._constant_rule
+        step_size = schedule[0].function(np, self.step, **dict(schedule[1]))
+        return partial(self._constant_rule, step_size=self.plan.dtype.type(step_size))
+
+    @cached_property
+    def _clips(self) -> bool:
+        return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
+
+    def _clipped(self, gradients: Any) -> Any:
+        """Return the parameters' gradients, brought to the largest norm and the largest value that are allowed.
+
+        The norm is that of the whole gradient; the formula is that of PyTorch's ``clip_grad_norm_``.
+        """
+        update = self.plan.update
+        clipped = self.gradients(range(self.plan.parameters))
+        if update.clip_value is not None:
+            limit = self.plan.dtype.type(update.clip_value)
+            clipped = [np.minimum(np.maximum(gradient, -limit), limit) for gradient in clipped]
+        if update.clip_norm is not None:
+            norm = math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in clipped))
+            factor = self.plan.dtype.type(min(1.0, update.clip_norm / (norm + 1e-6)))
+            clipped = [gradient * factor for gradient in clipped]
+        return clipped if isinstance(gradients, list) else np.array(clipped)
+
+    def _rule_state(self, parameter: int, state: int) -> Array:
+        """Return one state of the update rule for one parameter."""
+        raise NotImplementedError
+
+    def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
+        raise NotImplementedError
 
     def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         """Set the leaves' values; return what the rule updates: slots and their bounds."""
@@ -253,6 +409,14 @@ class NodeProgram(NumpyProgram):
         self._values = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
         self._gradients = None
         return list(enumerate(plan.bounds))
+
+    def _rule_state(self, parameter: int, state: int) -> Array:
+        return self._states[parameter][state]
+
+    def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
+        states = list(self._states[parameter])
+        states[state] = np.asarray(value, dtype=self.plan.dtype)[()]
+        self._states[parameter] = tuple(states)
 
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         plan, shapes = self.plan, self.plan.shapes
@@ -347,6 +511,13 @@ class BatchProgram(NumpyProgram):
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters].copy()
 
+    def _rule_state(self, parameter: int, state: int) -> Array:
+        return self._states[0][state][parameter]
+
+    def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
+        self._states = [tuple(array.copy() for array in self._states[0])]
+        self._states[0][state][parameter] = value
+
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         operations = []
         for batch in batches:
@@ -379,13 +550,22 @@ class BatchProgram(NumpyProgram):
 
 
 def bind(batch: Batch) -> tuple[Function, Function]:
-    """Return a batch's two functions with NumPy and the settings in place."""
+    """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
     settings = dict(batch.settings)
-    bound = partial(batch.type.function, np, **settings)
-    if batch.type.derivative is None:
-        leading = 1 if batch.type.is_elementwise else 2
-        return bound, lambda *arguments: tuple(np.full_like(x, np.nan) for x in arguments[leading:])
-    return bound, partial(batch.type.derivative, np, **settings)
+    forward = partial(batch.type.function, np, **settings)
+    before = 1 if batch.type.is_elementwise else 2
+    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
+    if batch.type.derivative is not None:
+        derivative = partial(batch.type.derivative, np, **settings)
+    indices = batch.type.index_inputs
+    if not indices:
+        return forward, derivative
+
+    def with_indices(function: Function, first: int) -> Function:
+        positions = {first + position for position in indices}
+        return lambda *inputs: function(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
+
+    return with_indices(forward, 0), with_indices(derivative, before)
 
 
 def cast(function: Function, dtype: np.dtype[Any]) -> Function:
@@ -410,4 +590,5 @@ def is_finite(value: Array | None) -> bool:
     """Whether every element is finite; None, a gradient that nothing reaches, is."""
     if isinstance(value, float | None):
         return value is None or math.isfinite(value)
-    return bool(np.isfinite(value).all())
+    # The sum of squares takes a fifth of the time of looking at each element, and is finite only if all are.
+    return math.isfinite(np.vdot(value, value)) or bool(np.isfinite(value).all())

@@ -87,7 +87,7 @@ class _Writer:
     def update(self) -> list[str]:
         """Write the update of every parameter."""
         plan, rule = self.plan, self.plan.rule
-        settings = self.settings("rule", plan.rule_settings)
+        settings = self.settings("rule", plan.update.settings)
         lines = []
         for k in range(plan.parameters):
             states = [f"s{k}_{i}" for i in range(len(rule.state))]

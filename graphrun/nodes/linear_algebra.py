@@ -1,57 +1,140 @@
-"""Linear algebra."""
+"""Linear algebra of square matrices, and of stacks of them."""
 
 from __future__ import annotations
 
+from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 from graphrun.nodetype import Example, tensor
 
+GENERAL = [[2.0, -1.0, 0.5], [0.25, 1.5, 1.0], [-1.0, 0.75, 3.0]]
+POSITIVE = [[2.0, 0.5, -0.25], [0.5, 1.5, 0.75], [-0.25, 0.75, 3.0]]
 
-def undo_broadcast(xp, array, shape):
-    """Sum over the axes along which an array of the given shape was repeated; the result has that shape."""
-    leading = array.ndim - len(shape)
-    repeated = (leading + i for i, size in enumerate(shape) if size == 1 and array.shape[leading + i] != 1)
-    axes = (*range(leading), *repeated)
-    return xp.reshape(xp.sum(array, axis=axes), shape) if axes else array
+
+def check_square(x):
+    """Refuse what is no square matrix, or stack of square matrices."""
+    check_axes(x, 2)
+    check_same_size(x, x.ndim - 2, x, x.ndim - 1, ("x", "x"))
+
+
+def solvable(name, function, reason):
+    """Call a function of a library that refuses a matrix, and say why in words."""
+    try:
+        return function()
+    except ValueError as error:
+        raise ValueError(f"{name}: {reason}") from error
 
 
 @tensor(
     examples=[
-        Example(shapes=[(2, 3), (3, 4)]),
-        Example(shapes=[(3,), (3,)]),
-        Example(shapes=[(3,), (3, 4)]),
-        Example(shapes=[(2, 3), (3,)]),
-        Example(shapes=[(5, 2, 3), (3, 4)]),
-        Example(shapes=[(2, 3), (5, 3, 4)]),
-        Example(shapes=[(5, 2, 3), (3,)]),
-        Example(shapes=[(3,), (2, 3, 4)]),
-        Example(shapes=[(2, 1, 2, 3), (3, 3, 1)]),
-        Example(shapes=[(1, 1, 3), (2, 3, 1)]),
+        Example(shapes=[(3, 3)]),
+        Example(shapes=[(2, 3)]),
+        Example(shapes=[(2, 3, 4)], settings={"offset": 1}),
+        Example(shapes=[(3, 3)], settings={"offset": -2}),
     ]
 )
-def matmul(xp, x, y):
-    """Matrix product x @ y of vectors, matrices, or stacks of matrices whose leading axes broadcast."""
-    return xp.matmul(x, y)
+def trace(xp, x, *, offset: int = 0):
+    """Sum of a diagonal of a matrix, or of each in a stack: the main one, or so many above (or, negative, below)."""
+    check_axes(x, 2)
+    return xp.linalg.trace(x, offset=offset)
 
 
-@matmul.vjp
+@trace.vjp
+def _(xp, gradient, y, x, *, offset):
+    diagonal = xp.eye(x.shape[-2], x.shape[-1], k=offset, dtype=x.dtype)
+    return (xp.reshape(gradient, (*y.shape, 1, 1)) * diagonal,)
+
+
+@tensor(
+    examples=[
+        Example(values=[GENERAL]),
+        Example(shapes=[(2, 2, 2)]),
+        Example(shapes=[(1, 1)]),
+        Example(values=[[[1.0, 2.0], [2.0, 4.0]]]),
+        Example(values=[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]),
+    ]
+)
+def det(xp, x):
+    """Determinant of a matrix, or of each in a stack."""
+    check_square(x)
+    return xp.linalg.det(x)
+
+
+@det.vjp
+def _(xp, gradient, y, x):
+    # The cofactors by singular values, u s v: unlike det(x) inv(x), they are right where x is singular.
+    u, s, v = xp.linalg.svd(x)
+    before = xp.cumulative_prod(s, axis=-1, include_initial=True)[..., :-1]
+    behind = xp.flip(xp.cumulative_prod(xp.flip(s, axis=-1), axis=-1, include_initial=True), axis=-1)[..., 1:]
+    sign = xp.linalg.det(u) * xp.linalg.det(v)
+    others = xp.expand_dims(xp.expand_dims(gradient * sign, axis=-1) * before * behind, axis=-2)
+    return (xp.matmul(u * others, v),)
+
+
+@tensor(examples=[Example(values=[GENERAL]), Example(values=[[GENERAL, POSITIVE]])])
+def inv(xp, x):
+    """Inverse of a matrix, or of each in a stack."""
+    check_square(x)
+    return solvable("inv", lambda: xp.linalg.inv(x), "the matrix is singular")
+
+
+@inv.vjp
+def _(xp, gradient, y, x):
+    transposed = xp.matrix_transpose(y)
+    return (-xp.matmul(xp.matmul(transposed, gradient), transposed),)
+
+
+@tensor(
+    examples=[
+        Example(values=[GENERAL, [1.0, -2.0, 0.5]]),
+        Example(values=[GENERAL, [[1.0, 2.0], [-2.0, 0.5], [0.0, 3.0]]]),
+        Example(values=[[GENERAL, POSITIVE], [1.0, -2.0, 0.5]]),
+        Example(values=[[GENERAL, POSITIVE], [[1.0], [-2.0], [0.5]]]),
+    ]
+)
+def solve(xp, x, y):
+    """Solution z of the linear equations x z = y, y a vector, a matrix or a stack of matrices."""
+    check_square(x)
+    check_axes(y, 1, "y")
+    check_same_size(x, x.ndim - 2, y, max(y.ndim - 2, 0))
+    if y.ndim > 1:
+        check_broadcast(x, y, but=2)
+    return solvable("solve", lambda: xp.linalg.solve(x, y), "the matrix x is singular")
+
+
+@solve.vjp
 def _(xp, gradient, z, x, y):
-    # A vector takes part as a matrix of one row (left) or of one column (right).
-    rows = xp.expand_dims(x, axis=0) if x.ndim == 1 else x
-    columns = xp.expand_dims(y, axis=-1) if y.ndim == 1 else y
-    if y.ndim == 1:
-        gradient = xp.expand_dims(gradient, axis=-1)
-    if x.ndim == 1:
-        gradient = xp.expand_dims(gradient, axis=-2)
-    if rows.ndim > 2 and columns.ndim == 2:
-        # One large product in place of many small ones and their sum.
-        rows = xp.reshape(rows, (-1, rows.shape[-1]))
-        gradient = xp.reshape(gradient, (-1, gradient.shape[-1]))
+    columns = gradient if y.ndim > 1 else xp.expand_dims(gradient, axis=-1)
+    solution = z if y.ndim > 1 else xp.expand_dims(z, axis=-1)
+    of_y = xp.linalg.solve(xp.matrix_transpose(x), columns)
 
     def of_x():
-        product = xp.matmul(gradient, xp.matrix_transpose(columns))
-        return xp.reshape(undo_broadcast(xp, product, rows.shape), x.shape)
+        return undo_broadcast(xp, -xp.matmul(of_y, xp.matrix_transpose(solution)), x.shape)
 
-    def of_y():
-        product = xp.matmul(xp.matrix_transpose(rows), gradient)
-        return xp.reshape(undo_broadcast(xp, product, columns.shape), y.shape)
+    return of_x, undo_broadcast(xp, of_y if y.ndim > 1 else of_y[..., 0], y.shape)
 
-    return of_x, of_y
+
+@tensor(
+    examples=[
+        Example(values=[POSITIVE]),
+        Example(values=[POSITIVE], settings={"upper": True}),
+        Example(values=[[POSITIVE, [[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0]]]]),
+    ]
+)
+def cholesky(xp, x, *, upper: bool = False):
+    """Triangular y with y y^T = x (upper: y^T y = x), of the symmetric part of a positive definite matrix or stack."""
+    check_square(x)
+    symmetric = (x + xp.matrix_transpose(x)) / 2
+    lower = solvable("cholesky", lambda: xp.linalg.cholesky(symmetric), "the matrix is not positive definite")
+    return xp.matrix_transpose(lower) if upper else lower
+
+
+@cholesky.vjp
+def _(xp, gradient, y, x, *, upper):
+    # I. Murray, "Differentiation of the Cholesky decomposition", 2016, equation 10.
+    lower, slope = (xp.matrix_transpose(y), xp.matrix_transpose(gradient)) if upper else (y, gradient)
+    transposed = xp.matrix_transpose(lower)
+    below = xp.tril(xp.ones_like(x)) - xp.eye(x.shape[-1], dtype=x.dtype) / 2
+    middle = below * xp.matmul(transposed, slope)
+    # L^-T middle L^-1, the inverses by solving.
+    left = xp.linalg.solve(transposed, middle)
+    both = xp.matrix_transpose(xp.linalg.solve(transposed, xp.matrix_transpose(left)))
+    return ((both + xp.matrix_transpose(both)) / 2,)

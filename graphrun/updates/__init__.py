@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from graphrun.hookspecs import hookimpl
 from graphrun.updaterule import UpdateRule
-from graphrun.updates.gradient_descent import adam, momentum, nesterov, sgd
+from graphrun.updates import adaptive, gradient_descent
+
+FAMILIES = (gradient_descent, adaptive)
 
 
 @hookimpl
 def graphrun_update_rules() -> Sequence[UpdateRule]:
-    """Return the built-in rules."""
-    return [sgd, momentum, nesterov, adam]
+    """Return every rule that a family declares."""
+    return [value for family in FAMILIES for value in vars(family).values() if isinstance(value, UpdateRule)]

@@ -1,6 +1,7 @@
-"""Gradient descent, with momentum, and with step sizes of its own for each parameter.
+"""Gradient descent and its velocities: one step size for all parameters.
 
-The formulas and defaults are those of PyTorch's ``torch.optim``; `step_size` is its ``lr``.
+The formulas and defaults are those of PyTorch's ``torch.optim.SGD``; `step_size` is its ``lr``. With `weight_decay`,
+that multiple of the value is added to its gradient, as if half its square were added to the objective.
 """
 
 from __future__ import annotations
@@ -9,42 +10,49 @@ from graphrun.updaterule import update_rule
 
 
 @update_rule
-def sgd(xp, value, gradient, *, step_size: float = 0.01):
+def sgd(xp, value, gradient, *, step_size: float = 0.01, weight_decay: float = 0.0):
     """Gradient descent: value - step_size * gradient."""
+    if weight_decay:
+        gradient = gradient + weight_decay * value
     return value - step_size * gradient
 
 
 @update_rule
-def momentum(xp, value, gradient, velocity, *, step_size: float = 0.01, momentum: float = 0.9):
-    """Gradient descent with a velocity that gathers past gradients (Polyak, 1964)."""
-    velocity = momentum * velocity + gradient
-    return value - step_size * velocity, velocity
-
-
-@update_rule
-def nesterov(xp, value, gradient, velocity, *, step_size: float = 0.01, momentum: float = 0.9):
-    """Momentum that looks one step ahead (Nesterov, 1983; in the form of Sutskever et al., 2013)."""
-    velocity = momentum * velocity + gradient
-    return value - step_size * (gradient + momentum * velocity), velocity
-
-
-@update_rule
-def adam(
+def momentum(
     xp,
     value,
     gradient,
     step,
-    mean,
-    square,
+    velocity,
     *,
-    step_size: float = 0.001,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
+    step_size: float = 0.01,
+    momentum: float = 0.9,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
 ):
-    """Step sizes from running means of the gradient and of its square (Kingma and Ba, 2015, algorithm 1)."""
-    mean = beta1 * mean + (1 - beta1) * gradient
-    square = beta2 * square + (1 - beta2) * gradient * gradient
-    corrected_mean = mean / (1 - beta1**step)
-    corrected_square = square / (1 - beta2**step)
-    return value - step_size * corrected_mean / (xp.sqrt(corrected_square) + epsilon), mean, square
+    """Gradient descent with a velocity that gathers past gradients (Polyak, 1964).
+
+    velocity = momentum * velocity + (1 - dampening) * gradient; value - step_size * velocity. The first gradient is
+    taken whole, as PyTorch does.
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * value
+    if dampening:
+        velocity = momentum * velocity + (1 - dampening * (step > 1)) * gradient
+    else:
+        velocity = momentum * velocity + gradient
+    return value - step_size * velocity, velocity
+
+
+@update_rule
+def nesterov(
+    xp, value, gradient, velocity, *, step_size: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0
+):
+    """Momentum that looks one step ahead (Nesterov, 1983; in the form of Sutskever et al., 2013).
+
+    velocity = momentum * velocity + gradient; value - step_size * (gradient + momentum * velocity).
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * value
+    velocity = momentum * velocity + gradient
+    return value - step_size * (gradient + momentum * velocity), velocity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -14,14 +15,32 @@ import graphrun
 from graphrun.check import check_graph
 from graphrun.cli import commands
 from graphrun.completion import SHELLS
-from graphrun.document import anchors, expressions, includes, loader, names, parameters, problems, scalars, sizes
+from graphrun.declaration import Declaration
+from graphrun.document import (
+    anchors,
+    data_section,
+    expressions,
+    includes,
+    loader,
+    names,
+    parameters,
+    problems,
+    scalars,
+    sizes,
+)
 from graphrun.document import source as sources
 from graphrun.document import subgraphs as definitions
-from graphrun.document.header import LATER_KEYS, SECTIONS
+from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
+from graphrun.graph import CLIPS
 from graphrun.hookspecs import graphrun_node_types, graphrun_update_rules
 from graphrun.initializers import INITIALIZERS
 from graphrun.modeline import SCHEMA_FILE
+from graphrun.nodes import FAMILIES
+from graphrun.nodetype import NodeType
+from graphrun.schedule import SCHEDULES
+from graphrun.solvers import SOLVERS
+from graphrun.updates import graphrun_update_rules as built_in_rules
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,8 +50,6 @@ LIBRARIES = ("layers.yaml",)
 PLUGINS = sorted(file for file in (ROOT / "plugins").glob("*.py") if not file.name.startswith("test_"))
 
 SET_UP = ("pip install -e . && graphrun graphs/nested.yaml --steps 10", "pip install -e '.[test]' && pytest")
-
-KEYS = [key for key in SECTIONS if key not in LATER_KEYS]
 
 LIMITS = (
     anchors.DEEPEST, anchors.MOST_VALUES, scalars.LONGEST_NUMBER, loader.MOST_TAG_DIRECTIVES,
@@ -75,7 +92,7 @@ def test_shell_is_described(shell: str) -> None:
     assert re.search(rf"\b{shell}\b", README)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", SECTIONS)
 def test_key_is_described(key: str) -> None:
     """The reference has every key of a graph file."""
     assert re.search(rf"^\| .*`{key}`.* \|", section("A file with most of the keys"), re.MULTILINE)
@@ -85,12 +102,15 @@ def test_key_is_described(key: str) -> None:
     ("heading", "keys"),
     [
         ("Parameters and constants", parameters.KEYS),
+        ("Data", data_section.KEYS),
+        ("Data", data_section.COLUMN_KEYS),
+        ("Data", data_section.SUFFIXES),
         ("Subgraphs", definitions.KEYS),
         ("Subgraphs", definitions.INSTANCE_KEYS),
         ("Stop rules", StopEntry.model_fields),
         ("Expectations", ExpectEntry.model_fields),
     ],
-    ids=["parameter", "subgraph", "instance", "stop", "expect"],
+    ids=["parameter", "data", "column", "file", "subgraph", "instance", "stop", "expect"],
 )
 def test_inner_key_is_described(heading: str, keys: Iterable[str]) -> None:
     """The reference has every key of what stands within a section."""
@@ -105,6 +125,44 @@ def test_initializer_is_described(name: str) -> None:
     for setting in INITIALIZERS[name].keyword:
         given = setting.default is setting.empty
         assert f"`{setting.name}`" in row[1] if given else f"`{setting.name}: {setting.default:.5g}" in row[1]
+
+
+def in_words(value: object) -> str:
+    """Return a default as a graph file would give it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("heading", "declared"),
+    [
+        *(("Update rules", rule) for rule in built_in_rules()),
+        *(("Update rules", schedule) for schedule in SCHEDULES.values()),
+        *(("Solvers", solver) for solver in SOLVERS.values()),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_rule_schedule_or_solver_is_described(heading: str, declared: Declaration) -> None:
+    """The reference has every update rule, schedule and solver with its settings and their defaults."""
+    row = re.search(rf"^\| `{declared.name}` \|(.*)$", section(heading), re.MULTILINE)
+    assert row
+    for setting in declared.keyword:
+        default = "" if setting.default is setting.empty else f": {in_words(setting.default)}"
+        assert f"`{setting.name}{default}`" in row[1]
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_clipping_is_described(clip: str) -> None:
+    """The reference has every way to clip gradients."""
+    assert f"`{clip}`" in section("Update rules")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.rpartition(".")[2])
+def test_node_types_are_listed(family: ModuleType) -> None:
+    """The reference lists every node type."""
+    found = [value.name for value in vars(family).values() if isinstance(value, NodeType)]
+    assert [name for name in found if f"`{name}`" not in section("Node types")] == []
 
 
 @pytest.mark.parametrize("kind", expressions.OPERATORS.values())

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphrun.api import Graph
+from graphrun.api import DataSource, Graph, load
 from graphrun.cli import run_command
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
@@ -24,6 +24,13 @@ REGISTRY = Registry()
 def graph_of(text: str, *overrides: str) -> Graph:
     """Return the graph of a text."""
     return Graph(build_graph(load_document(Source("g.yaml", text), overrides), REGISTRY))
+
+
+def load_text(path: Path, text: str) -> Graph:
+    """Return the graph of a text as if it were a file."""
+    document = load_document(Source(str(path), text))
+    source = DataSource(document)
+    return Graph(build_graph(document, REGISTRY, source.names), source, REGISTRY)
 
 
 def assert_same(first: Any, second: Any) -> None:
@@ -298,10 +305,12 @@ def test_random_graphs_give_the_same_result(text: str) -> None:
 @pytest.mark.parametrize("file", sorted(Path(__file__).parents[2].glob("graphs/**/*.yaml")), ids=lambda path: path.name)
 def test_graphs_of_the_repository(file: Path) -> None:
     """Each lesson and example."""
-    original = Graph(build_graph(load_document(file), REGISTRY))
+    original = load(file, registry=REGISTRY)
     shown = dump_document(original.document)
-    assert dump_document(graph_of(shown).document) == shown
-    assert_same(original.try_run(2), graph_of(shown).try_run(2))
+    # Beside the original, for a data set is named relative to its file.
+    again = load_text(file.with_name("shown.yaml"), shown)
+    assert dump_document(again.document) == shown
+    assert_same(original.try_run(2), again.try_run(2))
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -324,11 +324,11 @@ def test_errors_inside_show_both_places(inside: str, problem: str) -> None:
 subgraphs:
   s: {{inputs: [x], nodes: {inside}, output: y, settings: {{n: x, l: [1]}}}}
   t: {{inputs: [x], parameters: {{w: 1}}, nodes: {{y: x * w}}, output: y}}
-  outer: {{inputs: [x], nodes: {{y: s(x)}}, output: y}}
+  shell: {{inputs: [x], nodes: {{y: s(x)}}, output: y}}
 parameters: {{a: 1}}
 nodes:
   f: s(a)
-  g: {{type: outer, inputs: [a]}}
+  g: {{type: shell, inputs: [a]}}
 """
     found = errors(text).split("\ng.yaml")
     first = found[0].splitlines()
@@ -344,10 +344,10 @@ def test_a_use_within_a_use() -> None:
     text = """\
 subgraphs:
   s: {inputs: [x], nodes: {y: foo(x)}, output: y}
-  outer: {inputs: [x], nodes: {y: s(x)}, output: y}
+  shell: {inputs: [x], nodes: {y: s(x)}, output: y}
 parameters: {a: 1}
 nodes:
-  g: {type: outer, inputs: [a], repeat: 1000}
+  g: {type: shell, inputs: [a], repeat: 1000}
 """
     assert (
         errors(text)
@@ -357,7 +357,7 @@ g.yaml:2:31: node type 'foo' is unknown
                                 ^
   did you mean 'floor'?
   in the subgraph 's', used at g.yaml:3:32
-  in the subgraph 'outer', used at g.yaml:6:3"""
+  in the subgraph 'shell', used at g.yaml:6:3"""
     )
 
 

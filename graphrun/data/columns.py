@@ -1,0 +1,156 @@
+"""Which columns of a file the values of a graph are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from graphrun.data.problems import Mistakes
+from graphrun.data.table import Table, Wanted
+from graphrun.document.data_section import Categories, ColumnEntry, DataEntry
+from graphrun.document.marks import Path
+from graphrun.document.names import is_name, normalize
+from graphrun.document.wording import did_you_mean, quote
+
+FILE: Path = ("data", "file")
+
+
+class Column(NamedTuple):
+    """A value of the graph: a vector of one column, or a matrix of several.
+
+    Attributes:
+        name: the value's name.
+        headers: the columns of the file.
+        shape: the shape of one row of it.
+        matrix: whether columns of numbers are stacked.
+        categories: the texts that become indices.
+        standardize: whether mean and standard deviation are brought to 0 and 1.
+        path: where it stands in the graph file.
+    """
+
+    name: str
+    headers: tuple[str, ...]
+    shape: tuple[int, ...] = ()
+    matrix: bool = False
+    categories: Categories | None = None
+    standardize: bool = False
+    path: Path = FILE
+
+
+def own_names(headers: Sequence[str], only: Collection[str] | None = None) -> dict[str, str]:
+    """Return the headers that can be names of values, under these names.
+
+    A header with a blank or another character that no name has is left out, and so are two that are one name in
+    Unicode's normal form; `columns` can give them names.
+    """
+    names: dict[str, str] = {}
+    twice = set()
+    for header in headers:
+        name = normalize(header)
+        if name in names:
+            twice.add(name)
+        elif name.isidentifier() and is_name(name):
+            names[name] = header
+    return {n: h for n, h in names.items() if n not in twice and (only is None or n in only)}
+
+
+def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mistakes: Mistakes) -> list[Column]:
+    """Return the columns that are needed, all for None, in the order of the graph file or else of the data file.
+
+    Raises:
+        GraphFileError, DataError: the file lacks one, or has something else than numbers in it.
+    """
+    if entry.columns is None:
+        names = own_names(table.headers, entry.only)
+        for name in needed or ():
+            if name not in names:
+                mistakes.add(FILE, f"{_file_has(table)} no column {quote(name)}", _near(name, table))
+        columns = [Column(n, (h,)) for n, h in names.items() if n in (names if needed is None else needed)]
+    else:
+        columns = []
+        for name, column in entry.columns.items():
+            if needed is None or name in needed:
+                headers, matched = _headers(column, table, mistakes)
+                matrix = column.matrix or matched
+                columns.append(Column(name, headers, (), matrix, column.categories, column.standardize, column.path))
+    mistakes.raise_if_any()
+    if needed is None and entry.columns is None:
+        # Each column for itself: those that hold no numbers are only missed when something needs them.
+        columns = [c for c in columns if table.unfit(c.headers[0], text=False) is None]
+    if not columns:
+        mistakes.fail(FILE, "the file has no column that can be a value", "name some in 'columns'")
+    fitting = [_fitted(column, table, mistakes) for column in columns]
+    mistakes.raise_if_any()
+    return fitting
+
+
+def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tuple[str, ...], bool]:
+    """Return the columns that an entry stands for, and whether a pattern is among its texts."""
+    found: dict[str, None] = {}
+    patterns = False
+    for position, text in enumerate(column.headers):
+        path = column.path_of(position)
+        if text in table.headers:
+            new: Sequence[str] = [text]
+        elif column.exact or not any(character in text for character in "*?["):
+            mistakes.add(path, f"{_file_has(table)} no column {quote(text)}", _near(text, table))
+            continue
+        else:
+            patterns = True
+            new = [header for header in table.headers if fnmatchcase(header, text)]
+            if not new:
+                mistakes.add(path, f"no column of {quote(table.name)} matches {quote(text)}", _listed(table))
+        if len(new) == 1 and new[0] in found and not patterns:
+            mistakes.add(path, f"the column {quote(text)} stands twice in the list")
+        # What a pattern matches beside a column that is named already is not taken again.
+        found.update(dict.fromkeys(new))
+    return tuple(found), patterns
+
+
+def _fitted(column: Column, table: Table, mistakes: Mistakes) -> Column:
+    """Return a column with its shape; add what is wrong with its parts."""
+    for header in column.headers:
+        reason = table.unfit(header, text=column.categories is not None)
+        if reason is not None:
+            text = table.unfit(header, text=True) is None and column.categories is None and not column.matrix
+            hint = f"write {{column: {header}, categories: auto}}" if text else None
+            mistakes.add(column.path, reason, hint)
+            return column
+    shape = table.item_shape(column.headers[0])
+    if not column.matrix:
+        return column._replace(shape=shape)
+    for header in column.headers:
+        if table.item_shape(header):
+            axes = len(table.item_shape(header)) + 1
+            hint = "name it without a list" if len(column.headers) == 1 else "only vectors make a matrix"
+            mistakes.add(column.path, f"the array {quote(header)} has {axes} axes", hint)
+            return column
+    return column._replace(shape=(len(column.headers),))
+
+
+def wanted_of(columns: Sequence[Column]) -> Wanted:
+    """Return the headers that columns are made of, and of each whether its cells are texts."""
+    wanted: dict[str, bool] = {}
+    for column in columns:
+        for header in column.headers:
+            wanted[header] = column.categories is not None
+    return wanted
+
+
+def _file_has(table: Table) -> str:
+    return f"{quote(table.name)} has"
+
+
+def _near(text: str, table: Table) -> str | None:
+    alone = table.headers[0] if len(table.headers) == 1 else ""
+    separator = next((word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in alone), None)
+    if separator is not None:
+        return f"its header is one cell, for {separator} separate no cells: {quote(alone)}"
+    return did_you_mean(text, table.headers) or _listed(table)
+
+
+def _listed(table: Table) -> str:
+    shown = ", ".join(quote(header) for header in table.headers[:8])
+    more = len(table.headers) - 8
+    return f"its columns are {shown}" + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,276 @@
+"""CSV files with Python's own reader: fast as long as nothing is wrong, then once more to say what is."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from graphrun.data.problems import DataError, Findings, Place
+from graphrun.data.table import Array, Cell, Wanted, whole_as_integers
+from graphrun.document.excerpt import excerpt, printable
+from graphrun.document.marks import Mark
+from graphrun.document.wording import quote
+
+# Cells that are read at once: as Python texts they take some 60 bytes each.
+CELLS = 500_000
+
+# A file with this many mistakes is no data file: the rest of it is not looked at.
+STOP_AT = 1000
+
+# What is written where there is no number.
+MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", ".")
+
+
+class UncleanError(Exception):
+    """A cell or a row that needs a closer look."""
+
+
+class Record(NamedTuple):
+    """A row as the file has it: its first line's number, its text, its cells."""
+
+    line: int
+    text: str
+    cells: list[str]
+
+
+class CsvTable:
+    """A CSV file (commas; tabs in a .tsv file) in UTF-8 with a header, quoted by '"' where needed.
+
+    Blank lines are passed over. A number is written as Python and C write floats, in ASCII; blanks may surround it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self.delimiter = "\t" if self.name.lower().endswith(".tsv") else ","
+        header = next(self.records(), None)
+        if header is None:
+            raise DataError(f"{printable(self.name)}: the file is empty: its first line names the columns")
+        # Blanks stand around cells in many files, as in "x, y".
+        self.headers = tuple(cell.strip() for cell in header.cells)
+        twice = [name for name, count in Counter(self.headers).items() if count > 1 and name]
+        findings = Findings()
+        for name in twice:
+            if findings.wants("twice", name):
+                index = len(self.headers) - 1 - self.headers[::-1].index(name)
+                findings.add(self._place(header, index), f"the column {quote(name)} stands twice in the header")
+        findings.raise_if_any()
+
+    def unfit(self, header: str, *, text: bool) -> str | None:
+        """Return None: what a cell holds is seen when it is read."""
+        del header, text
+        return None
+
+    def item_shape(self, header: str) -> tuple[int, ...]:
+        """Return the shape of a number."""
+        del header
+        return ()
+
+    def read(self, wanted: Wanted) -> dict[str, Array]:
+        """Return whole columns; numbers are integers where all of them are whole."""
+        try:
+            parts = list(self._chunks(wanted))
+        except (UncleanError, csv.Error):
+            self.diagnose(wanted)
+            raise
+        if not parts:
+            raise DataError(f"{printable(self.name)}: the file has a header and no rows")
+        columns = {header: np.concatenate([part[header] for part in parts]) for header in wanted}
+        return {header: values if wanted[header] else whole_as_integers(values) for header, values in columns.items()}
+
+    def _chunks(self, wanted: Wanted) -> Iterator[dict[str, Array]]:
+        """Yield the columns of some rows at a time; raise UncleanError where anything is wrong."""
+        width = len(self.headers)
+        positions = {header: self.headers.index(header) for header in wanted}
+        with self._open() as file:
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+            next(row for row in reader if row)
+            while rows := list(itertools.islice(reader, max(1, CELLS // width))):
+                filled = [row for row in rows if row] if [] in rows else rows
+                if any(len(row) != width for row in filled):
+                    raise UncleanError
+                if filled:
+                    cells = list(zip(*filled, strict=True))
+                    yield {
+                        header: _texts(cells[index]) if wanted[header] else _numbers(cells[index])
+                        for header, index in positions.items()
+                    }
+
+    def diagnose(self, wanted: Wanted) -> None:
+        """Read row by row and raise a DataError that tells what is wrong, if anything is."""
+        findings, rows = Findings(), self.records()
+        width = len(next(rows).cells)
+        positions = {self.headers.index(header): header for header in wanted}
+        for record in rows:
+            if len(record.cells) != width:
+                if findings.wants("ragged"):
+                    count = f"{len(record.cells)} cell{'' if len(record.cells) == 1 else 's'}"
+                    index = min(width, len(record.cells) - 1)
+                    findings.add(self._place(record, index), f"the row has {count}, the header has {width}")
+                continue
+            for index, header in positions.items():
+                mistake = _mistake(record.cells[index], text=wanted[header])
+                if mistake is not None and findings.wants(header, mistake[0]):
+                    message = f"the cell in the column {quote(header)} {mistake[0]}{mistake[1]}"
+                    findings.add(self._place(record, index), message, _way_out(record.cells[index], header))
+            if len(findings) >= STOP_AT:
+                findings.fail(complete=False)
+        findings.raise_if_any()
+
+    def places(self, cells: Sequence[Cell]) -> list[Place]:
+        """Return where cells stand: file, line and column, and the line itself."""
+        wanted = {cell.row for cell in cells}
+        rows = itertools.islice(self.records(), 1, max(wanted, default=-1) + 2)
+        found = {row: record for row, record in enumerate(rows) if row in wanted}
+        return [self._place(found[cell.row], self.headers.index(cell.header)) for cell in cells]
+
+    def records(self) -> Iterator[Record]:
+        """Yield the header and the rows with their lines; raise DataError where they cannot be told apart."""
+        taken: list[str] = []
+
+        def lines(file: TextIO) -> Iterator[str]:
+            for line in file:
+                taken.append(line)
+                yield line
+
+        before = 0
+        with self._open() as file:
+            reader = csv.reader(lines(file), delimiter=self.delimiter, strict=True)
+            while True:
+                try:
+                    cells = next(reader, None)
+                except csv.Error as error:
+                    place = Place(
+                        f"{printable(self.name)}:{before + 1}:1", tuple(excerpt([taken[0].rstrip("\r\n")], Mark(1, 1)))
+                    )
+                    raise DataError(_located(place, _why_not_csv(error))) from None
+                if cells is None:
+                    return
+                if cells:
+                    yield Record(before + 1, "".join(taken), cells)
+                before += len(taken)
+                taken.clear()
+
+    @contextmanager
+    def _open(self) -> Iterator[TextIO]:
+        """Open the file; raise DataError when it is not text in UTF-8."""
+        try:
+            with Path(self.name).open(encoding="utf-8-sig", newline="") as file:
+                yield file
+        except UnicodeDecodeError:
+            line, offset = _first_invalid(Path(self.name))
+            message = f"byte {offset} is not valid in UTF-8\n  save the file as UTF-8 text"
+            raise DataError(f"{printable(self.name)}:{line}: {message}") from None
+
+    def _place(self, record: Record, index: int) -> Place:
+        """Return where a cell of a record begins, which may be in a later line than the record."""
+        offset = _cell_start(record.text, index, self.delimiter)
+        before = record.text[:offset].replace("\r\n", "\n").replace("\r", "\n")
+        lines = record.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        line, column = before.count("\n"), len(before) - before.rfind("\n")
+        shown = tuple(excerpt([lines[line]], Mark(1, column)))
+        return Place(f"{printable(self.name)}:{record.line + line}:{column}", shown)
+
+
+def _numbers(cells: Sequence[str]) -> Array:
+    """Return cells as floats; raise UncleanError unless each is a finite number, written in the plain way."""
+    try:
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        raise UncleanError from None
+    joined = "".join(cells)
+    # What Python's float takes beyond C's: 1_000, and the digits of every script.
+    if not np.isfinite(values).all() or "_" in joined or not joined.isascii():
+        raise UncleanError
+    return values
+
+
+def _texts(cells: Sequence[str]) -> Array:
+    """Return cells as objects; raise UncleanError when one is empty."""
+    if "" in cells:
+        raise UncleanError
+    values = np.empty(len(cells), object)
+    values[:] = cells
+    return values
+
+
+def _mistake(cell: str, *, text: bool) -> tuple[str, str] | None:
+    """Return what is wrong with a cell: the kind of mistake in words, and what follows it."""
+    if cell == "" or (not text and not cell.strip()):
+        return "is empty", ""
+    if text:
+        return None
+    try:
+        value = float(cell) if "_" not in cell and cell.isascii() else None
+    except ValueError:
+        value = None
+    if value is None:
+        return "is no number", f": {quote(cell)}"
+    return None if math.isfinite(value) else ("is not finite", f": {quote(cell)}")
+
+
+def _way_out(cell: str, header: str) -> str | None:
+    """Suggest what to write for a cell, or how to use texts."""
+    stripped = cell.strip()
+    # A comma before three digits may stand between thousands.
+    plain = (
+        stripped.replace("_", "")
+        if re.fullmatch(r".*,\d{3}", stripped)
+        else stripped.replace("_", "").replace(",", ".")
+    )
+    if _mistake(plain, text=False) is None:
+        return f"write {plain}" if plain != stripped else None
+    if stripped.casefold() in MISSING:
+        return "fill the cell in, or leave such rows out"
+    if cell.strip()[:1].isalpha() and _mistake(cell, text=False) == ("is no number", f": {quote(cell)}"):
+        return f"texts become indices by {{column: {header}, categories: auto}}"
+    return None
+
+
+def _cell_start(text: str, index: int, delimiter: str) -> int:
+    """Return the offset in a record's text at which a cell begins."""
+    offset = 0
+    for _ in range(index):
+        if text[offset : offset + 1] == '"':
+            offset += 1
+            while offset < len(text) and (text[offset] != '"' or text[offset : offset + 2] == '""'):
+                offset += 2 if text[offset] == '"' else 1
+        offset = text.find(delimiter, offset) + 1
+    return offset
+
+
+def _why_not_csv(error: csv.Error) -> str:
+    reason = str(error)
+    if "unexpected end of data" in reason:
+        return "a quote is opened in this row and never closed"
+    if "expected after" in reason:
+        return "a quote within a quoted cell is not doubled"
+    if "field larger than" in reason:
+        return f"a cell has more than {csv.field_size_limit():,} characters: is a quote never closed?"
+    return reason
+
+
+def _located(place: Place, message: str) -> str:
+    return "\n".join([f"{place.text}: {message}", *(f"    {line}" for line in place.excerpt)])
+
+
+def _first_invalid(path: Path) -> tuple[int, int]:
+    """Return line and offset of the first byte that is not UTF-8."""
+    start = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return number, start + error.start
+            start += len(line)
+    return 1, 0

@@ -1,0 +1,87 @@
+"""What a run knows of its data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from graphrun.data.encoding import Encoder
+from graphrun.data.split import Split
+from graphrun.data.table import Array
+
+# The rows that are handed out at once where any number would do hold about this many bytes.
+CHUNK_BYTES = 16 * 2**20
+
+
+class DataSet(ABC):
+    """The columns of a data file as batches of equal shape, one for each step.
+
+    The training rows form an endless stream of epochs; with batches of B rows, step k takes its positions
+    [k B, (k + 1) B). The batch of a step depends on the file, the seed and the step alone: a run can begin at any step.
+    Integers come with 64 bits, floats with 32 or 64, as the file has them; a column of a CSV file whose numbers are all
+    whole comes as integers.
+
+    Attributes:
+        names: the names of the columns.
+        shapes: of each column, the shape of a batch; its first axis is the batch.
+        dtypes: of each column, the dtype of a batch.
+        rows: the number of training rows.
+        feeds: whether steps are given different rows.
+        batch_size: the number of rows in a batch; all training rows where the graph file gives none.
+        holdout_rows: the number of rows that are held back.
+        categories: of each column of indices, the texts that they stand for.
+        statistics: what a checkpoint must keep so that other rows are treated alike, as arrays of numbers.
+        notes: what a user should know about how the file is read.
+    """
+
+    def __init__(
+        self, encoder: Encoder, split: Split, batch_size: int | None, dtypes: Sequence[np.dtype[Any]], *, shuffle: bool
+    ) -> None:
+        self.names: tuple[str, ...] = tuple(column.name for column in encoder.columns)
+        self.rows = split.training_rows
+        self.batch_size = min(batch_size or self.rows, self.rows)
+        self.feeds = shuffle or self.batch_size < self.rows
+        self.shapes = tuple((self.batch_size, *column.shape) for column in encoder.columns)
+        self.dtypes = tuple(dtypes)
+        self.holdout_rows = split.held_rows
+        self.categories: Mapping[str, tuple[str, ...]] = encoder.categories
+        self.statistics: Mapping[str, Array] = encoder.statistics()
+        self.notes: tuple[str, ...] = ()
+        row_bytes = sum(8 * int(np.prod(column.shape)) for column in encoder.columns)
+        self._chunk_rows = max(1, CHUNK_BYTES // max(row_bytes, 1))
+
+    @abstractmethod
+    def batch(self, step: int) -> list[Array]:
+        """Return the batch of a step, one array for each name, in their order; do not write into it."""
+
+    @abstractmethod
+    def holdout(self) -> list[Array] | None:
+        """Return all rows that are held back, in the order of the file.
+
+        None where there are none, or more than should be in memory at once: then take `holdout_batches`.
+        """
+
+    @abstractmethod
+    def holdout_batches(self, rows: int | None = None) -> Iterator[list[Array]]:
+        """Yield the rows that are held back, so many at a time, fewer at the end."""
+
+    @abstractmethod
+    def everything(self, rows: int | None = None) -> Iterator[list[Array]]:
+        """Yield all rows of the file in its order, training rows or not, so many at a time, fewer at the end."""
+
+    def close(self) -> None:  # noqa: B027 (what is in memory has nothing to close)
+        """Let go of the file."""
+
+    def __enter__(self) -> DataSet:
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

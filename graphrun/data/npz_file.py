@@ -1,0 +1,112 @@
+"""NumPy's .npz archives: named arrays whose first axis is the rows."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from graphrun.data.problems import DataError, Findings, Place
+from graphrun.data.table import Array, Cell, Wanted
+from graphrun.document.excerpt import printable
+from graphrun.document.wording import quote
+
+
+class NpzTable:
+    """An archive of arrays, each read when it is first asked for; pickled objects are refused."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._arrays: dict[str, Array | None] = {}
+        try:
+            with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                self.headers = tuple(archive.files)
+        except (zipfile.BadZipFile, ValueError, OSError, EOFError, TypeError):  # TypeError: a lone array, .npy
+            self.headers = ()
+        if not self.headers:
+            raise DataError(f"{printable(self.name)}: this is no .npz archive of arrays\n  numpy.savez writes one")
+
+    def _array(self, header: str) -> Array | None:
+        """Return an array; None when it holds objects."""
+        if header not in self._arrays:
+            try:
+                with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                    self._arrays[header] = archive[header]
+            except ValueError:
+                self._arrays[header] = None
+            except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+                message = f"the array {quote(header)} cannot be read: {error}"
+                raise DataError(f"{printable(self.name)}: {message}") from None
+        return self._arrays[header]
+
+    def unfit(self, header: str, *, text: bool) -> str | None:
+        """Say why an array cannot be used: it holds objects, it has no rows, its elements are of another kind."""
+        array = self._array(header)
+        if array is None:
+            return f"the array {quote(header)} holds Python objects"
+        if array.ndim == 0:
+            return f"the array {quote(header)} is a single value: it has no rows"
+        if text and array.dtype.kind not in "Uiu":
+            return f"the array {quote(header)} holds {array.dtype}, not texts"
+        if text and array.ndim != 1:
+            return f"the array {quote(header)} has {array.ndim} axes: texts are a vector"
+        if not text and array.dtype.kind not in "fiub":
+            return f"the array {quote(header)} holds {_kind(array)}, not numbers"
+        return None
+
+    def item_shape(self, header: str) -> tuple[int, ...]:
+        """Return the shape of an array without its first axis."""
+        array = self._array(header)
+        return () if array is None else array.shape[1:]
+
+    def read(self, wanted: Wanted) -> dict[str, Array]:
+        """Return arrays as they are; raise DataError when they differ in length or hold what is not finite."""
+        arrays = {header: self._array(header) for header in wanted}
+        self._arrays.clear()
+        columns = {header: array for header, array in arrays.items() if array is not None}
+        lengths = {len(array) for array in columns.values()}
+        if len(lengths) > 1:
+            listed = ", ".join(f"{quote(header)} has {len(array):,}" for header, array in columns.items())
+            raise DataError(f"{printable(self.name)}: the arrays differ in their numbers of rows: {listed}")
+        if lengths == {0}:
+            raise DataError(f"{printable(self.name)}: the arrays have no rows")
+        findings = Findings()
+        for header, array in columns.items():
+            if wanted[header]:
+                columns[header] = _texts(array)
+                empty = np.flatnonzero(columns[header] == "")
+                self._report(findings, header, empty.reshape(-1, 1), "is empty", None)
+            elif array.dtype.kind == "f" and not np.isfinite(array).all():
+                self._report(findings, header, np.argwhere(~np.isfinite(array)), "is not finite", array)
+        findings.raise_if_any()
+        return columns
+
+    def _report(self, findings: Findings, header: str, indices: Array, kind: str, array: Array | None) -> None:
+        for position, index in enumerate(indices, 1):
+            if not findings.wants(header, kind):
+                findings.count(len(indices) - position, header, kind)
+                return
+            element = "" if len(index) == 1 else f" {index[1:].tolist()}"
+            value = "" if array is None else f": {array[tuple(index)]}"
+            message = f"the element{element} of the array {quote(header)} {kind}{value}"
+            findings.add(self.places([Cell(int(index[0]), header)])[0], message)
+
+    def places(self, cells: Sequence[Cell]) -> list[Place]:
+        """Return rows, counted from 1."""
+        return [Place(f"{printable(self.name)}: row {cell.row + 1}") for cell in cells]
+
+
+def _texts(array: Array) -> Array:
+    result = np.empty(len(array), object)
+    result[:] = [str(value) for value in array.tolist()]
+    return result
+
+
+def _kind(array: Array) -> str:
+    return {"U": "texts", "S": "bytes", "c": "complex numbers", "M": "dates", "m": "durations"}.get(
+        array.dtype.kind, str(array.dtype)
+    )

@@ -1,0 +1,253 @@
+"""From a `data` section to a data set: which file, which reader, in memory or not."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Collection, Sequence
+from pathlib import Path as FilePath
+from typing import NamedTuple
+
+from graphrun.data import duck
+from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
+from graphrun.data.csv_file import CsvTable
+from graphrun.data.dataset import DataSet
+from graphrun.data.encoding import Encoder, Statistics
+from graphrun.data.memory import MemoryDataSet
+from graphrun.data.npz_file import NpzTable
+from graphrun.data.order import Order
+from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
+from graphrun.data.problems import DataError, Mistakes
+from graphrun.data.split import Split
+from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
+from graphrun.data.table import Array, Table, Wanted
+from graphrun.document.data_section import SUFFIXES, DataEntry
+from graphrun.document.excerpt import printable
+from graphrun.document.problems import Problems
+from graphrun.document.wording import nearest
+from graphrun.errors import UsageError
+
+# Files with more bytes of numbers than this are streamed, where the steps take batches.
+BUDGET = 512 * 2**20
+
+# DuckDB reads CSV three to ten times as fast as Python, and takes 0.2 s to load.
+LARGE_CSV = 4 * 2**20
+
+
+class Limits(NamedTuple):
+    """Sizes in bytes, which tests make small."""
+
+    budget: int = BUDGET
+    csv: int = LARGE_CSV
+    range: int = RANGE_BYTES
+    window: int = WINDOW_BYTES
+
+
+def open_data(
+    entry: DataEntry,
+    base_folder: str | os.PathLike[str],
+    seed: int,
+    *,
+    statistics: Statistics | None = None,
+    file: str | os.PathLike[str] | None = None,
+    needed: Collection[str] | None = None,
+    training: bool = True,
+    problems: Problems | None = None,
+    limits: Limits | None = None,
+) -> DataSet:
+    """Read a data file, or make it ready to be streamed.
+
+    Args:
+        entry: the `data` section.
+        base_folder: the folder that its file is relative to: the graph file's.
+        seed: what the rows held back and the order of the epochs are drawn from.
+        statistics: those of an earlier run (`DataSet.statistics`), for resuming it or predicting with it.
+        file: another file in place of the section's, relative to the working folder.
+        needed: the columns that are needed; all for None. Of other columns, nothing is read or required.
+        training: false where only `everything` will be used: neither batch size nor holdout matter then.
+        problems: where problems with the section are added, so that they are told at their places in the graph file.
+        limits: sizes, for tests.
+
+    Raises:
+        GraphFileError: the section does not fit the file, and `problems` are given.
+        DataError: the file is wrong, or does not fit.
+        UsageError: no file is named, DuckDB is needed and missing, or statistics do not fit.
+    """
+    limits = limits or Limits()
+    table, mistakes = _open(entry, base_folder, file, problems)
+    columns = resolve(entry, table, needed, mistakes)
+    if not training:
+        entry = entry._replace(holdout=0.0, batch_size=None)
+    wanted = wanted_of(columns)
+    streamed = entry.batch_size is not None or not training
+    notes: tuple[str, ...] = ()
+    if streamed and _bytes(table, wanted) > limits.budget:
+        if isinstance(table, ParquetTable):
+            return _streamed(entry, seed, table, columns, statistics, mistakes, limits, training=training)
+        if isinstance(table, CsvTable) and duck.available():
+            return _converted(entry, seed, table, columns, statistics, mistakes, limits, training=training)
+        notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
+    encoder = Encoder(columns, table, statistics)
+    raw = _read(table, wanted, limits)
+    if isinstance(table, ParquetTable):
+        table.close()
+    split = _split(entry, len(next(iter(raw.values()))), seed, mistakes)
+    shuffle = entry.shuffle and entry.batch_size is not None
+    order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)
+    data = MemoryDataSet(encoder, raw, split, order)
+    data.notes = notes
+    return data
+
+
+def column_names(
+    entry: DataEntry,
+    base_folder: str | os.PathLike[str],
+    *,
+    file: str | os.PathLike[str] | None = None,
+    problems: Problems | None = None,
+) -> tuple[str, ...]:
+    """Return the names of the values that a `data` section declares; the file is opened only where it has no `columns`.
+
+    Raises:
+        GraphFileError, DataError, UsageError: as of `open_data`.
+    """
+    if entry.columns is not None:
+        return tuple(entry.columns)
+    table, _ = _open(entry, base_folder, file, problems)
+    if isinstance(table, ParquetTable):
+        table.close()
+    return tuple(own_names(table.headers, entry.only))
+
+
+def _open(
+    entry: DataEntry,
+    base_folder: str | os.PathLike[str],
+    file: str | os.PathLike[str] | None,
+    problems: Problems | None,
+) -> tuple[Table, Mistakes]:
+    if file is None and entry.file is None:
+        raise UsageError("the graph reads data, and no file is named\n  write data: {file: ...}, or give --data FILE")
+    path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
+    mistakes = Mistakes(os.fspath(path), problems)
+    place = FILE if file is None else None
+    if not path.is_file():
+        mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    try:
+        if suffix == ".npz":
+            return NpzTable(path), mistakes
+        return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path)), mistakes
+    except OSError as error:
+        mistakes.fail(place, f"the file cannot be read: {error.strerror}")
+
+
+def _why_missing(path: FilePath, *, named: bool) -> tuple[str, str | None]:
+    """Return why a file is not there, and which one may have been meant."""
+    shown = f" '{printable(os.fspath(path))}'" if named else ""
+    if path.is_dir():
+        return f"this is a folder, not a data file{':' + shown if named else ''}", None
+    folder = path.parent
+    if not folder.is_dir():
+        hint = f"the folder '{printable(os.fspath(folder))}' does not exist"
+    else:
+        meant = nearest(path.name, sorted(f.name for f in folder.iterdir() if f.name.lower().endswith(SUFFIXES)))
+        hint = "" if meant is None else f"did you mean '{printable(os.fspath(folder / meant))}'?"
+    return f"there is no such file{':' + shown if named else ''}", hint or None
+
+
+def _bytes(table: Table, wanted: Wanted) -> int:
+    """Return how many bytes the numbers of a file take, roughly for a CSV file."""
+    if isinstance(table, ParquetTable):
+        return 8 * table.rows * len(wanted)
+    if not isinstance(table, CsvTable):
+        return 0
+    size = FilePath(table.name).stat().st_size
+    with FilePath(table.name).open("rb") as file:
+        beginning = file.read(2**20)
+    return 8 * len(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+
+
+def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:
+    if isinstance(table, CsvTable) and FilePath(table.name).stat().st_size >= limits.csv and duck.available():
+        columns = duck.read_csv(table, wanted)
+        if columns is not None:
+            return columns
+    return table.read(wanted)
+
+
+def _split(entry: DataEntry, rows: int, seed: int, mistakes: Mistakes) -> Split:
+    """Return which rows are held back, after checking that enough are left."""
+    split = Split(rows, entry.holdout, seed)
+    left = f"{split.training_rows:,} training row{'' if split.training_rows == 1 else 's'}"
+    if not split.training_rows:
+        mistakes.fail(("data", "holdout"), f"'holdout' {entry.holdout:g} of {_count(rows)} leaves no row to train on")
+    if entry.batch_size is not None and entry.batch_size > split.training_rows:
+        message = f"a batch of {entry.batch_size:,} rows is larger than the training part"
+        held = f" ({split.held_rows:,} of {_count(rows)} are held back)" if split.held_rows else ""
+        mistakes.fail(("data", "batch_size"), message, f"'{printable(mistakes.file)}' has {left}{held}")
+    return split
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
+def _streamed(
+    entry: DataEntry,
+    seed: int,
+    table: ParquetTable,
+    columns: Sequence[Column],
+    statistics: Statistics | None,
+    mistakes: Mistakes,
+    limits: Limits,
+    *,
+    training: bool,
+    converted: bool = False,
+) -> StreamedDataSet:
+    if not table.rows:
+        raise DataError(f"{printable(table.name)}: the file has no rows")
+    split = _split(entry, table.rows, seed, mistakes)
+    rows = Rows(table, Encoder(columns, table, statistics), split, limits.range)
+    held = scan(rows, find_whole=converted) if training else None
+    return StreamedDataSet(rows, held, entry.batch_size, seed, shuffle=entry.shuffle, window_bytes=limits.window)
+
+
+def _converted(
+    entry: DataEntry,
+    seed: int,
+    table: CsvTable,
+    columns: Sequence[Column],
+    statistics: Statistics | None,
+    mistakes: Mistakes,
+    limits: Limits,
+    *,
+    training: bool,
+) -> StreamedDataSet:
+    """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
+    folder = tempfile.TemporaryDirectory(prefix="graphrun-data-")
+    wanted = wanted_of(columns)
+    try:
+        path = os.path.join(folder.name, "data.parquet")  # noqa: PTH118 (both are texts)
+        if not duck.convert_csv(table, wanted, path):
+            table.diagnose(wanted)
+            raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
+        source = ParquetTable(path, origin=table)
+        try:
+            data = _streamed(
+                entry, seed, source, columns, statistics, mistakes, limits, training=training, converted=True
+            )
+        except DataError:
+            table.diagnose(wanted)
+            raise
+    except BaseException:
+        folder.cleanup()
+        raise
+    size = FilePath(path).stat().st_size / 2**20
+    data.notes = (
+        f"{printable(table.name)} is larger than memory allows: read through a temporary file of {size:,.0f} MiB",
+    )
+    data.cleanup = weakref.finalize(data, folder.cleanup)
+    return data

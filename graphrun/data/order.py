@@ -1,0 +1,51 @@
+"""The endless stream of epochs that batches are cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from graphrun.data.table import Array
+from graphrun.initializers import generator
+
+
+class Piece(NamedTuple):
+    """The part of a batch that lies in one epoch: positions from `start` up to but not including `stop`."""
+
+    epoch: int
+    start: int
+    stop: int
+
+
+def pieces(step: int, batch_size: int, rows: int) -> Iterator[Piece]:
+    """Yield the parts of the batch of a step: positions [step * batch_size, (step + 1) * batch_size) of the stream."""
+    position, end = step * batch_size, (step + 1) * batch_size
+    while position < end:
+        epoch, start = divmod(position, rows)
+        stop = min(rows, start + end - position)
+        yield Piece(epoch, start, stop)
+        position += stop - start
+
+
+class Order:
+    """The order of the rows in each epoch, which depends on the seed and the epoch's number alone."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int, *, shuffle: bool) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self._seed = seed
+        self.epoch = lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, number: int) -> Array:
+        if not self.shuffle:
+            return np.arange(self.rows)
+        return generator(self._seed, f"data:epoch:{number}").permutation(self.rows)
+
+    def indices(self, step: int) -> Array:
+        """Return the rows of the batch of a step."""
+        parts = [self.epoch(p.epoch)[p.start : p.stop] for p in pieces(step, self.batch_size, self.rows)]
+        return np.concatenate(parts)

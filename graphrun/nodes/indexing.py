@@ -1,0 +1,140 @@
+"""Parts of an array: by position, or by indices that are data."""
+
+from __future__ import annotations
+
+from graphrun.declaration import Index
+from graphrun.nodes.axes import check_axes, check_same_axes, count, from_front
+from graphrun.nodes.placing import add_rows, is_numpy, place
+from graphrun.nodetype import Example, tensor
+
+
+def check_indices(xp, indices, size, lowest=0, name="indices"):
+    """Refuse an index outside of [lowest, size); where values cannot be looked at, send it to NaN.
+
+    A compiled program cannot raise; JAX takes NaN for what lies behind the end, and the run stops there.
+    """
+    if not is_numpy(xp):
+        return xp.where(indices < lowest, size, indices)
+    for found in (indices.min(initial=0), indices.max(initial=-1)):
+        if not lowest <= found < max(size, 0) and indices.size:
+            allowed = f"may be from {lowest} to {size - 1}" if size else "there are no elements"
+            raise IndexError(f"{name} holds {found}, but {allowed}")
+    return indices
+
+
+@tensor(
+    examples=[
+        Example(shapes=[(5,)], settings={"start": 1, "stop": 4}),
+        Example(shapes=[(5, 2)], settings={"step": 2}),
+        Example(shapes=[(3, 6)], settings={"start": -5, "stop": -1, "step": 3, "axis": 1}),
+        Example(shapes=[(3, 6)], settings={"start": 4, "stop": 0, "step": -2, "axis": -1}),
+        Example(shapes=[(4, 2)], settings={"step": -1}),
+        Example(shapes=[(4,)], settings={"start": 3, "stop": 1}),
+    ]
+)
+def slice_(xp, x, *, start: int | None = None, stop: int | None = None, step: int = 1, axis: int = 0):
+    """Part of an axis, as Python slices: from start to before stop, every step-th; negative ones count from the end."""
+    if step == 0:
+        raise ValueError("step is 0")
+    return x[(slice(None),) * from_front(axis, x) + (slice(start, stop, step),)]
+
+
+@slice_.vjp
+def _(xp, gradient, y, x, *, start, stop, step, axis):
+    number = from_front(axis, x)
+    if 0 in y.shape:
+        return (xp.zeros_like(x),)
+    chosen = range(x.shape[number])[start:stop:step]
+    if step < 0:
+        gradient, chosen = xp.flip(gradient, axis=number), chosen[::-1]
+    slices = [slice(0, size) for size in x.shape]
+    slices[number] = slice(chosen[0], chosen[-1] + 1, chosen.step)
+    return (place(xp, gradient, x.shape, tuple(slices)),)
+
+
+@tensor(
+    examples=[
+        Example(values=[[1.0, 2.0, 3.0], [2, 0, 2, -1]]),
+        Example(shapes=[(3, 4), (2, 3)], values=[None, [[2, 0, 1], [2, 2, 0]]]),
+        Example(shapes=[(3, 4), (5,)], values=[None, [3, 0, 0, -4, 2]], settings={"axis": 1}),
+        Example(shapes=[(2, 3, 2), ()], values=[None, 1], settings={"axis": -2}),
+        Example(shapes=[(2, 3), (0,)]),
+    ]
+)
+def take(xp, x, indices: Index, *, axis: int = 0):
+    """Elements at given positions along an axis; the axes of the indices take its place, -1 is the last position."""
+    number = from_front(axis, x)
+    size = x.shape[number]
+    indices = check_indices(xp, indices, size, -size)
+    return xp.take(x, indices, axis=number)
+
+
+@take.vjp
+def _(xp, gradient, y, x, indices, *, axis):
+    number = from_front(axis, x)
+    width = indices.ndim
+    rows = xp.permute_dims(
+        gradient, (*range(number, number + width), *range(number), *range(number + width, gradient.ndim))
+    )
+    sums = add_rows(xp, x.shape[number], indices, rows)
+    return (xp.permute_dims(sums, (*range(1, number + 1), 0, *range(number + 1, x.ndim))), None)
+
+
+@tensor(
+    examples=[
+        Example(shapes=[(2, 3), (2, 4)], values=[None, [[2, 0, 0, 1], [1, 1, -3, 2]]]),
+        Example(shapes=[(3, 2), (1, 2)], values=[None, [[2, 0]]], settings={"axis": 0}),
+        Example(shapes=[(2, 3, 2), (2, 1, 2)], values=[None, [[[2, 0]], [[1, 1]]]], settings={"axis": 1}),
+    ]
+)
+def take_along_axis(xp, x, indices: Index, *, axis: int = -1):
+    """Elements at positions that differ from line to line along an axis: with axis 1, y[i, j] = x[i, indices[i, j]]."""
+    number = from_front(axis, x)
+    check_same_axes(x, indices, ("x", "indices"), but=number)
+    size = x.shape[number]
+    return xp.take_along_axis(x, check_indices(xp, indices, size, -size), axis=number)
+
+
+@take_along_axis.vjp
+def _(xp, gradient, y, x, indices, *, axis):
+    number = from_front(axis, x)
+    size, width = x.shape[number], indices.shape[number]
+    order = (*(i for i in range(x.ndim) if i != number), number)
+    shape = tuple(x.shape[i] for i in order)
+    # Every line of x is a part of one long line.
+    positions = xp.reshape(xp.permute_dims(indices, order) % max(size, 1), (-1, width))
+    positions = positions + size * xp.expand_dims(xp.arange(positions.shape[0]), axis=1)
+    sums = add_rows(xp, x.size, positions, xp.reshape(xp.permute_dims(gradient, order), positions.shape))
+    return (xp.permute_dims(xp.reshape(sums, shape), tuple(order.index(i) for i in range(x.ndim))), None)
+
+
+@tensor(
+    examples=[
+        Example(shapes=[(4, 3), (5,)], values=[None, [0, 3, 3, 1, 0]]),
+        Example(shapes=[(4, 3), (2, 2)], values=[None, [[2, 2], [2, 1]]]),
+        Example(shapes=[(4, 3), ()], values=[None, 2]),
+    ]
+)
+def embedding(xp, weight, indices: Index):
+    """Rows of a table: one vector for each index, which counts from 0."""
+    check_axes(weight, 2, "weight", 2)
+    return xp.take(weight, check_indices(xp, indices, weight.shape[0]), axis=0)
+
+
+@embedding.vjp
+def _(xp, gradient, y, weight, indices):
+    return add_rows(xp, weight.shape[0], indices, gradient), None
+
+
+def named_classes(xp, labels, size, name="labels"):
+    """Class labels as whole numbers from 0, checked; they may come as numbers of the graph's dtype."""
+    labels = xp.asarray(labels)
+    if not is_numpy(xp):
+        named = (labels >= 0) & (labels < size) & xp.equal(labels, xp.floor(labels))
+        return xp.astype(xp.where(named, labels, size), xp.int32)
+    numbers = xp.astype(labels, xp.int64)
+    outside = (numbers < 0) | (numbers >= size) | (numbers != labels)
+    if outside.any():
+        found = labels[outside][0]
+        raise IndexError(f"{name} holds {found:g}, but there are {count(size, 'class')}, counted from 0")
+    return numbers

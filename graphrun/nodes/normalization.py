@@ -1,0 +1,216 @@
+"""Normalization: numbers that sum to 1, or that have mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from graphrun.declaration import State, Training
+from graphrun.nodes.axes import (
+    all_from_front,
+    check_axes,
+    check_same_size,
+    count,
+    from_front,
+    size_along,
+)
+from graphrun.nodes.reduction import exponent_shift
+from graphrun.nodetype import Example, tensor
+
+ALONG_AN_AXIS = (
+    Example(shapes=[(3, 4)]),
+    Example(shapes=[(5,)]),
+    Example(shapes=[(2, 3, 2)], settings={"axis": 1}),
+    Example(shapes=[(2, 0)]),
+)
+
+
+def shares(xp, x, axis):
+    """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
+    if x.shape[axis] == 0:
+        return x
+    exponentials = xp.exp(x - exponent_shift(xp, x, axis))
+    total = xp.sum(exponentials, axis=axis, keepdims=True)
+    return exponentials / xp.where(xp.equal(total, 0), 1.0, total)
+
+
+def log_shares(xp, x, axis):
+    """Logarithm of the softmax along an axis; of nothing but -inf it is -inf."""
+    if x.shape[axis] == 0:
+        return x
+    shifted = x - exponent_shift(xp, x, axis)
+    total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
+    return shifted - xp.log(xp.where(xp.equal(total, 0), 1.0, total))
+
+
+@tensor(examples=ALONG_AN_AXIS)
+def softmax(xp, x, *, axis: int = -1):
+    """Shares that sum to 1 along an axis: e^x / sum(e^x)."""
+    return shares(xp, x, from_front(axis, x))
+
+
+@softmax.vjp
+def _(xp, gradient, y, x, *, axis):
+    return (y * (gradient - xp.sum(gradient * y, axis=axis, keepdims=True)),)
+
+
+@tensor(examples=ALONG_AN_AXIS)
+def log_softmax(xp, x, *, axis: int = -1):
+    """Logarithm of the softmax along an axis: x - log(sum(e^x))."""
+    return log_shares(xp, x, from_front(axis, x))
+
+
+@log_softmax.vjp
+def _(xp, gradient, y, x, *, axis):
+    return (gradient - xp.exp(y) * xp.sum(gradient, axis=axis, keepdims=True),)
+
+
+def along(xp, scale, x, axes, name):
+    """A scale or shift of the shape of some axes of x, with axes of size 1 for the others."""
+    if scale.ndim != len(axes):
+        raise ValueError(f"{name} has {count(scale.ndim, 'axis')}, but {len(axes)} of x are normalized")
+    for i, axis in enumerate(sorted(axes)):
+        check_same_size(x, axis, scale, i, ("x", name))
+    return xp.reshape(scale, tuple(size if i in axes else 1 for i, size in enumerate(x.shape)))
+
+
+def standardize(xp, x, axes, epsilon):
+    """Deviations from the mean in standard deviations, and 1 over the standard deviation."""
+    deviation = x - xp.mean(x, axis=axes, keepdims=True)
+    inverse = 1 / xp.sqrt(xp.mean(deviation * deviation, axis=axes, keepdims=True) + epsilon)
+    return deviation * inverse, inverse
+
+
+def through_standardize(xp, gradient, normalized, inverse, axes):
+    """The vector-Jacobian product of standardize."""
+    along_normalized = xp.mean(gradient * normalized, axis=axes, keepdims=True)
+    return inverse * (gradient - xp.mean(gradient, axis=axes, keepdims=True) - normalized * along_normalized)
+
+
+LAYER_EXAMPLES = (
+    Example(shapes=[(3, 4), (4,), (4,)]),
+    Example(shapes=[(2, 3, 4), (3, 4), (3, 4)], settings={"axis": [-2, -1]}),
+    Example(shapes=[(2, 3, 4), (3,), (3,)], settings={"axis": 1, "epsilon": 0.1}),
+)
+
+
+@tensor(examples=LAYER_EXAMPLES)
+def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+    """Input with mean 0 and variance 1 along an axis or several, then scaled and shifted."""
+    axes = all_from_front(axis, x)
+    scale, shift = along(xp, scale, x, axes, "scale"), along(xp, shift, x, axes, "shift")
+    return standardize(xp, x, axes, epsilon)[0] * scale + shift
+
+
+@layer_norm.vjp
+def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
+    axes = all_from_front(axis, x)
+    others = tuple(i for i in range(x.ndim) if i not in axes)
+    normalized, inverse = standardize(xp, x, axes, epsilon)
+    wide = along(xp, scale, x, axes, "scale")
+    return (
+        lambda: through_standardize(xp, gradient * wide, normalized, inverse, axes),
+        lambda: xp.sum(gradient * normalized, axis=others),
+        lambda: xp.sum(gradient, axis=others),
+    )
+
+
+@tensor(
+    examples=[Example(shapes=example.shapes[:2], settings=example.settings) for example in LAYER_EXAMPLES],
+)
+def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+    """Input divided by its root mean square along an axis or several, then scaled."""
+    axes = all_from_front(axis, x)
+    inverse = 1 / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
+    return x * inverse * along(xp, scale, x, axes, "scale")
+
+
+@rms_norm.vjp
+def _(xp, gradient, y, x, scale, *, axis, epsilon):
+    axes = all_from_front(axis, x)
+    others = tuple(i for i in range(x.ndim) if i not in axes)
+    inverse = 1 / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
+    normalized = x * inverse
+
+    def of_x():
+        scaled = gradient * along(xp, scale, x, axes, "scale")
+        return inverse * (scaled - normalized * xp.mean(scaled * normalized, axis=axes, keepdims=True))
+
+    return of_x, lambda: xp.sum(gradient * normalized, axis=others)
+
+
+def batch_axes(x, axis, scale, shift):
+    """The axis of the channels from the front, and all others, over which a batch is normalized."""
+    check_axes(x, 2)
+    number = from_front(axis, x)
+    for name, array in (("scale", scale), ("shift", shift)):
+        check_axes(array, 1, name, 1)
+        check_same_size(x, number, array, 0, ("x", name))
+    return number, tuple(i for i in range(x.ndim) if i != number)
+
+
+@tensor(
+    examples=[
+        Example(shapes=[(5, 3), (3,), (3,)]),
+        Example(shapes=[(3, 2, 2, 2), (2,), (2,)], settings={"epsilon": 0.1}),
+        Example(shapes=[(2, 3, 2), (2,), (2,)], settings={"axis": -1, "momentum": 0.5}),
+    ]
+)
+def batch_norm(
+    xp,
+    x,
+    scale,
+    shift,
+    running_mean: State,
+    running_variance: State,
+    *,
+    axis: int = 1,
+    momentum: float = 0.1,
+    epsilon: float = 1e-5,
+    training: Training,
+):
+    """Input with mean 0 and variance 1 in each channel, of the batch or (evaluated) running, scaled and shifted."""
+    number, others = batch_axes(x, axis, scale, shift)
+    scale, shift = along(xp, scale, x, (number,), "scale"), along(xp, shift, x, (number,), "shift")
+    if training:
+        if size_along(x, others) < 2:
+            raise ValueError(f"a batch of {count(size_along(x, others), 'number')} in each channel has no variance")
+        return standardize(xp, x, others, epsilon)[0] * scale + shift
+    mean = along(xp, running_mean, x, (number,), "running_mean")
+    inverse = 1 / xp.sqrt(along(xp, running_variance, x, (number,), "running_variance") + epsilon)
+    return (x - mean) * inverse * scale + shift
+
+
+@batch_norm.vjp
+def _(xp, gradient, y, x, scale, shift, running_mean, running_variance, *, axis, momentum, epsilon, training):
+    number, others = batch_axes(x, axis, scale, shift)
+    if training:
+        normalized, inverse = standardize(xp, x, others, epsilon)
+    else:
+        inverse = 1 / xp.sqrt(along(xp, running_variance, x, (number,), "running_variance") + epsilon)
+        normalized = (x - along(xp, running_mean, x, (number,), "running_mean")) * inverse
+
+    def of_x():
+        scaled = gradient * along(xp, scale, x, (number,), "scale")
+        return through_standardize(xp, scaled, normalized, inverse, others) if training else scaled * inverse
+
+    return (
+        of_x,
+        lambda: xp.sum(gradient * normalized, axis=others),
+        lambda: xp.sum(gradient, axis=others),
+        None,
+        None,
+    )
+
+
+def standard_normal(xp, x, scale, shift, **settings):
+    """The running values before the first step: mean 0 and variance 1, as PyTorch has them."""
+    return xp.zeros_like(scale), xp.ones_like(scale)
+
+
+@batch_norm.states(standard_normal)
+def _(xp, y, x, scale, shift, running_mean, running_variance, *, axis, momentum, epsilon, training):
+    _, others = batch_axes(x, axis, scale, shift)
+    number = size_along(x, others)
+    mean = xp.mean(x, axis=others)
+    # A batch is a sample: its variance is corrected here, but not where it normalizes (PyTorch's convention).
+    variance = xp.var(x, axis=others) * (number / (number - 1))
+    keep = 1 - momentum
+    return keep * running_mean + momentum * mean, keep * running_variance + momentum * variance

@@ -1,0 +1,32 @@
+"""Regularization by noise."""
+
+from __future__ import annotations
+
+from graphrun.declaration import Noise, Training
+from graphrun.nodetype import Example, tensor
+
+
+def kept_scale(rate):
+    """What a kept element is multiplied by, so that its expected value stays."""
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate is {rate:g}, not a share from 0 to 1")
+    return 1 / (1 - rate) if rate < 1 else 0.0
+
+
+@tensor(
+    examples=[
+        Example(shapes=[(4, 5)]),
+        Example(shapes=[(3,)], settings={"rate": 0.0}),
+        Example(shapes=[(3,)], settings={"rate": 1.0}),
+        Example(shapes=[()], settings={"rate": 0.25}),
+    ]
+)
+def dropout(xp, x, noise: Noise, *, rate: float = 0.5, training: Training):
+    """Input with a random share of its elements set to 0 and the others scaled up; evaluated, the input itself."""
+    scale = kept_scale(rate)
+    return xp.where(xp.greater_equal(noise, rate), scale * x, 0.0) if training else x
+
+
+@dropout.vjp
+def _(xp, gradient, y, x, noise, *, rate, training):
+    return xp.where(noise >= rate, kept_scale(rate) * gradient, 0.0) if training else gradient, None

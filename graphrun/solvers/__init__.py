@@ -1,0 +1,16 @@
+"""Solvers: whole algorithms in the place of an update rule, each a declaration found by its name in ``update.type``.
+
+Nothing here imports SciPy until a solver runs.
+"""
+
+from __future__ import annotations
+
+from graphrun.solvers.least_squares import least_squares
+from graphrun.solvers.newton_cg import newton_cg
+from graphrun.solvers.quasi_newton import lbfgs
+from graphrun.solvers.solver import Solver
+
+__all__ = ["SOLVERS", "Solver"]
+
+SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (lbfgs, newton_cg, least_squares)}
+"""The solvers by name."""

@@ -1,0 +1,74 @@
+"""Least squares: the curvature of a sum of squares from the derivatives of its terms."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+import numpy as np
+
+from graphrun.solvers.solver import Problem, Solved, Solver, Vector
+
+EPSILON = float(np.finfo(np.float64).eps)
+NO_STEP = 3
+"""SciPy's status where it ends because its steps became too short."""
+
+
+@Solver
+def least_squares(
+    problem: Problem,
+    *,
+    residual: str,
+    x_scale: Literal["jac", "none"] = "jac",
+) -> str:
+    """Sums of squares, by a trust region and the exact Jacobian: SciPy's trf (Branch, Coleman and Li, 1999).
+
+    `residual` names the node whose sum of squares the objective is, times any constant (1, 1/2, 1/n). ``x_scale: jac``
+    measures each parameter by how much it moves the residuals (Moré, 1978), `none` all of them alike. It goes on until
+    the objective no longer changes. Within bounds it comes as near to one as numbers can show, but not onto it.
+    """
+    point = problem.start
+    _check_gradient(problem, point)
+    while True:
+        value, _ = problem.objective(point)
+        point, status = _solve(problem, point, x_scale)
+        gained = value - problem.objective(point)[0]
+        if status != NO_STEP:
+            return "the objective no longer changes"
+        # Sizes change on the way: only where a second look finds nothing more is there nothing more to find.
+        if problem.has_bounds or not gained > EPSILON * abs(value):
+            return "no step changes the parameters"
+
+
+def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
+    """Solve from a point; return where it ended and SciPy's status."""
+    from scipy.optimize import least_squares as solve
+
+    # SciPy's one test of the parameters is on the norm of all of them, so each is measured by its own size.
+    unit = np.exp2(np.round(np.log2(np.where(start == 0, 1.0, np.abs(start)))))
+
+    def iteration(point: Vector) -> None:
+        problem.iteration(point * unit)
+        _check_gradient(problem, point * unit)
+
+    found = solve(
+        lambda point: problem.residuals(point * unit),
+        start / unit,
+        jac=lambda point: problem.jacobian(point * unit) * unit,
+        bounds=(problem.lower / unit, problem.upper / unit),
+        method="trf",
+        x_scale="jac" if x_scale == "jac" else 1 / unit,
+        ftol=EPSILON,
+        xtol=EPSILON,
+        gtol=None,
+        max_nfev=sys.maxsize,
+        callback=iteration,
+    )
+    return found.x * unit, found.status
+
+
+def _check_gradient(problem: Problem, point: Vector) -> None:
+    """End where the gradient is exactly 0, from where SciPy would make steps of length 0."""
+    _, gradient = problem.objective(point)
+    if not gradient.any():
+        raise Solved("the gradient is 0")

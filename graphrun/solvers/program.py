@@ -1,0 +1,171 @@
+"""Running a solver as a program: its iterations are the steps of the run.
+
+The NumPy engine evaluates the objective wherever the solver asks for it; between two steps the parameters are those
+of the solver's last iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from importlib.util import find_spec
+
+import numpy as np
+
+from graphrun.document import did_you_mean
+from graphrun.document.names import normalize
+from graphrun.engines import Stop
+from graphrun.engines.numpy import NodeProgram, NumpyEngine
+from graphrun.errors import UsageError
+from graphrun.plan import Array, Feed, Plan
+from graphrun.solvers.iterations import iterations
+from graphrun.solvers.problem import ProgramProblem
+from graphrun.solvers.solver import Solved, Solver, Vector
+
+
+class SolverProgram:
+    """A plan whose update is a solver, made ready to run.
+
+    Args:
+        plan: the plan.
+        feed: the data set, where there is one; a solver takes all its rows at once.
+
+    Raises:
+        UsageError: SciPy is missing, or the solver does not take what the graph has: bounds, batches, noise, states,
+            an objective that is no sum of squares of the residuals.
+    """
+
+    def __init__(self, plan: Plan, feed: Feed | None = None) -> None:
+        solver = plan.update.rule
+        if not isinstance(solver, Solver):
+            raise TypeError(f"{solver!r} is no solver")
+        self.plan = plan
+        self.step = 0
+        _check(plan, solver)
+        settings = dict(plan.update.settings)
+        self._solve = lambda problem: solver.function(problem, **settings)
+        residual = settings.get("residual")
+        program = NumpyEngine().compile(plan, feed) if residual is None else NodeProgram(plan, feed)
+        self._problem = ProgramProblem(program, None if residual is None else _residual(plan, residual))
+        self._program = program
+        self._iterations: Generator[Vector, None, str] | None = None
+        self._ended: str | None = None
+
+    def evaluate(self) -> None:
+        """Run the forward and the backward pass at the parameters as they are; the solver begins from there."""
+        self._iterations = self._ended = None
+        self._program.evaluate()
+        self._problem.begin()
+
+    def advance(self, count: int, stop: Stop | None = None) -> str | None:
+        """Make `count` iterations, fewer if the solver ends or the stop rule gives a reason."""
+        for _ in range(count):
+            if self._ended is None:
+                self._iterate()
+            if self._ended is not None:
+                return self._ended
+            if stop is not None and self.plan.objective is not None:
+                objective = float(self.values([self.plan.objective])[0])
+                if reason := stop(objective, self.gradient_norm()):
+                    return reason
+        return None
+
+    def _iterate(self) -> None:
+        """Make the solver's next iteration, and leave the parameters where it came to."""
+        if self._iterations is None:
+            self._iterations = _run(self._problem, self._solve, self.plan.update.rule.name)
+        try:
+            point = next(self._iterations)
+        except StopIteration as end:
+            self._ended = end.value
+            self._problem.return_to_current()
+        except Exception:
+            # Not on Ctrl-C, when the solver may still be using the program.
+            self._problem.return_to_current()
+            raise
+        else:
+            self._problem.accept(point)
+            self.step += 1
+            self._program.step = self.step
+
+    def set_parameters(self, parameters: Sequence[Array]) -> None:
+        """Put the parameters elsewhere; `evaluate` has to follow."""
+        self._program.set_parameters(parameters)
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return the parameters by name; what a solver remembers of its iterations is not among it."""
+        slots = range(self.plan.parameters)
+        values = zip(slots, self._program.values(slots), strict=True)
+        return {f"parameters/{self.plan.names[slot]}": np.array(value) for slot, value in values}
+
+    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
+        """Go on from a snapshot, at some step; the solver begins anew there, and `evaluate` has to follow."""
+        self.set_parameters([snapshot[f"parameters/{self.plan.names[k]}"] for k in range(self.plan.parameters)])
+        self.step = self._program.step = step
+
+    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots on other rows of the data set; nothing is changed by it."""
+        return self._program.evaluate_rows(columns, slots)
+
+    def gradient_norm(self) -> float:
+        """Return the Euclidean norm of the gradient of all parameters."""
+        return self._program.gradient_norm()
+
+    def values(self, slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots."""
+        return self._program.values(slots)
+
+    def gradients(self, slots: Sequence[int]) -> list[Array]:
+        """Return the derivatives of the objective by the values of some slots."""
+        return self._program.gradients(slots)
+
+
+def _run(problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str) -> Generator[Vector, None, str]:
+    """Yield the points of a solver's iterations; return why it ended."""
+
+    def work(hand_over: Callable[[Vector], None]) -> str:
+        problem.hand_over = hand_over
+        # A solver's own arithmetic overflows where the objective does, and it is ready for that.
+        with np.errstate(all="ignore"):
+            try:
+                reason = solve(problem)
+            except Solved as solved:
+                reason = str(solved)
+        return f"{name}: {reason}"
+
+    return iterations(work)
+
+
+def _check(plan: Plan, solver: Solver) -> None:
+    """Refuse what a solver cannot work with.
+
+    Raises:
+        UsageError: what it is, and the way out.
+    """
+    if find_spec("scipy") is None:
+        raise UsageError(f"the solver {solver.name!r} needs SciPy: pip install 'graphrun[scipy]'")
+    if not plan.parameters:
+        raise UsageError(f"{solver.name}: there is no parameter to solve for")
+    if plan.feeds:
+        raise UsageError(f"{solver.name}: a solver works on all rows at once: leave out batch_size")
+    changing = [plan.names[item.slot] for item in plan.noise] + [plan.names[s] for n in plan.states for s in n.slots]
+    if changing:
+        raise UsageError(
+            f"{solver.name}: {changing[0]} changes from step to step, and a solver needs one objective for all of them"
+        )
+    if not solver.takes_bounds:
+        for slot, bounds in enumerate(plan.bounds):
+            if bounds is not None:
+                raise UsageError(
+                    f"{solver.name}: it takes no bounds, and {plan.names[slot]!r} has some; lbfgs and least_squares do"
+                )
+
+
+def _residual(plan: Plan, name: str) -> int:
+    """Return the slot of the residuals."""
+    slot = plan.slots.get(normalize(name))
+    if slot is None:
+        hint = did_you_mean(name, plan.slots)
+        raise UsageError(f"residual: the name {name!r} is unknown" + (f"; {hint}" if hint else ""))
+    if plan.parameters <= slot < len(plan.leaves):
+        raise UsageError(f"residual: {name!r} is no node: no step moves it")
+    return slot

@@ -1,0 +1,85 @@
+"""Declaring a solver: a function that minimizes a problem, its keyword-only parameters the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.declaration import Declaration, Function
+from graphrun.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Vector = NDArray[np.float64]
+
+
+class Problem(Protocol):
+    """What a solver is given: an objective to minimize, a function of one vector, all parameters end to end.
+
+    Where the objective or a derivative is not finite, the objective is infinite and the residuals are not numbers;
+    the gradient there means nothing.
+    """
+
+    start: Vector
+    """Where to begin; the objective is finite there."""
+
+    lower: Vector
+    upper: Vector
+    """The bounds of each element, infinite where there are none."""
+
+    scale: Vector
+    """The size of each element: the root mean square of its parameter at the start, or 1 where that is 0.
+
+    It is rounded to a power of two, by which numbers are multiplied without an error.
+    """
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether any element has a bound."""
+
+    def objective(self, point: Vector) -> tuple[float, Vector]:
+        """Return the objective and its gradient."""
+
+    def residuals(self, point: Vector) -> Vector:
+        """Return the residuals, end to end; the objective is the sum of their squares times a constant."""
+
+    def jacobian(self, point: Vector) -> Vector:
+        """Return the derivatives of the residuals: a row a residual, a column a parameter."""
+
+    def iteration(self, point: Vector) -> None:
+        """Hand over the point that an iteration came to; a solver calls it once an iteration."""
+
+
+class Solved(Exception):  # noqa: N818 (no error: a way out of a library's loop)
+    """Ends a solver from within a function that it calls; the text is the reason."""
+
+
+class Solver(Declaration):
+    """A solver: a function ``(problem, *, settings) -> reason``, which says why it ended.
+
+    It works on all rows at once. A setting called ``residual`` names the node whose squares the objective sums up.
+
+    Attributes:
+        takes_bounds: whether it keeps the parameters within bounds; one that does not is refused where there are any.
+    """
+
+    first_parameter = "the problem, `problem`"
+    takes_bounds = True
+
+    def __init__(self, function: Function, name: str | None = None, *, takes_bounds: bool = True) -> None:
+        super().__init__(function, name)
+        self.takes_bounds = takes_bounds
+
+    def check_declaration(self) -> None:
+        """Read the whole declaration once."""
+        super().check_declaration()
+        if self.positional:
+            raise DeclarationError(f"{self.name}: a solver is (problem, *, settings)")
+
+
+def solver(*, takes_bounds: bool) -> Callable[[Function], Solver]:
+    """Declare a solver by its function, as ``@Solver`` does, with what else there is to say about it."""
+    return lambda function: Solver(function, takes_bounds=takes_bounds)

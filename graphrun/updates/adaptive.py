@@ -1,0 +1,154 @@
+"""Rules that give each parameter a step size of its own, from the gradients that it had so far.
+
+The formulas and defaults are those of PyTorch's ``torch.optim`` where it has the rule; `step_size` is its ``lr``,
+`epsilon` its ``eps``. `weight_decay` adds that multiple of the value to its gradient; in `adamw` and `lion` it is
+decoupled from the gradient and shrinks the value itself (Loshchilov and Hutter, 2019).
+"""
+
+from __future__ import annotations
+
+from graphrun.updaterule import update_rule
+
+
+def adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon):
+    """Make the step that `adam` and `adamw` have in common."""
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient * gradient
+    corrected_mean = mean / (1 - beta1**step)
+    corrected_square = square / (1 - beta2**step)
+    return value - step_size * corrected_mean / (xp.sqrt(corrected_square) + epsilon), mean, square
+
+
+@update_rule
+def adam(
+    xp,
+    value,
+    gradient,
+    step,
+    mean,
+    square,
+    *,
+    step_size: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+):
+    """Step sizes from running means of the gradient and of its square (Kingma and Ba, 2015, algorithm 1).
+
+    mean = beta1 * mean + (1 - beta1) * gradient; square = beta2 * square + (1 - beta2) * gradient^2;
+    value - step_size * (mean / (1 - beta1^step)) / (sqrt(square / (1 - beta2^step)) + epsilon).
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * value
+    return adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon)
+
+
+@update_rule
+def adamw(
+    xp,
+    value,
+    gradient,
+    step,
+    mean,
+    square,
+    *,
+    step_size: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+):
+    """Adam whose weight decay is none of the gradient's (Loshchilov and Hutter, 2019).
+
+    The value is multiplied by 1 - step_size * weight_decay; then comes the step of `adam`.
+    """
+    if weight_decay:
+        value = value * (1 - step_size * weight_decay)
+    return adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon)
+
+
+@update_rule
+def rmsprop(
+    xp,
+    value,
+    gradient,
+    square,
+    mean,
+    velocity,
+    *,
+    step_size: float = 0.01,
+    alpha: float = 0.99,
+    epsilon: float = 1e-8,
+    momentum: float = 0.0,
+    centered: bool = False,
+    weight_decay: float = 0.0,
+):
+    """The gradient over the root of the running mean of its square (Hinton, 2012; centered: Graves, 2013).
+
+    square = alpha * square + (1 - alpha) * gradient^2; value - step_size * gradient / (sqrt(square) + epsilon).
+    With `centered` the square of the running mean is subtracted under the root; with `momentum` a velocity gathers
+    the quotients.
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * value
+    square = alpha * square + (1 - alpha) * gradient * gradient
+    spread = square
+    if centered:
+        mean = alpha * mean + (1 - alpha) * gradient
+        spread = square - mean * mean
+    direction = gradient / (xp.sqrt(spread) + epsilon)
+    if momentum:
+        direction = velocity = momentum * velocity + direction
+    return value - step_size * direction, square, mean, velocity
+
+
+@update_rule
+def adagrad(
+    xp,
+    value,
+    gradient,
+    step,
+    total,
+    *,
+    step_size: float = 0.01,
+    step_size_decay: float = 0.0,
+    initial_accumulator: float = 0.0,
+    epsilon: float = 1e-10,
+    weight_decay: float = 0.0,
+):
+    """The gradient over the root of the sum of all its squares (Duchi, Hazan and Singer, 2011).
+
+    total = total + gradient^2; value - step_size * gradient / (sqrt(initial_accumulator + total) + epsilon), the step
+    size divided by 1 + (step - 1) * step_size_decay.
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * value
+    if step_size_decay:
+        step_size = step_size / (1 + (step - 1) * step_size_decay)
+    total = total + gradient * gradient
+    gathered = initial_accumulator + total if initial_accumulator else total
+    return value - step_size * gradient / (xp.sqrt(gathered) + epsilon), total
+
+
+@update_rule
+def lion(
+    xp,
+    value,
+    gradient,
+    mean,
+    *,
+    step_size: float = 0.0001,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+):
+    """Steps of one length: the sign of a running mean of the gradient (Chen et al., 2023, algorithm 2).
+
+    direction = sign(beta1 * mean + (1 - beta1) * gradient); mean = beta2 * mean + (1 - beta2) * gradient;
+    value - step_size * (direction + weight_decay * value).
+    """
+    direction = xp.sign(beta1 * mean + (1 - beta1) * gradient)
+    if weight_decay:
+        direction = direction + weight_decay * value
+    return value - step_size * direction, beta2 * mean + (1 - beta2) * gradient

@@ -1,0 +1,45 @@
+"""What the tests of data sets share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphrun.data import DataSet, open_data
+from graphrun.document import DataEntry, Source, load_document
+
+
+def read_entry(section: str) -> DataEntry:
+    """Return a `data` section, written as a YAML mapping."""
+    document = load_document(Source("g.yaml", f"data: {section}\n"))
+    document.problems.raise_if_any()
+    assert document.data is not None
+    return document.data
+
+
+@pytest.fixture(scope="session")
+def entry_of() -> Callable[[str], DataEntry]:
+    """Return a function from a `data` section, written as a YAML mapping, to what is read from it."""
+    return read_entry
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, so that messages name files shortly."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder: Path) -> Callable[..., DataSet]:
+    """Return a function from a section and files to the data set; arguments go to `open_data`."""
+
+    def make(section: str, files: Mapping[str, str | bytes] | None = None, seed: int = 0, **arguments: Any) -> DataSet:
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return open_data(read_entry(section), "", seed, **arguments)
+
+    return make

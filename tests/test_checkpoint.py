@@ -1,0 +1,457 @@
+"""Checkpoints: a run that is killed and resumed ends as one that is not, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import graphrun
+from graphrun.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
+from graphrun.cli import run_command
+from graphrun.errors import CheckpointError, UsageError
+
+GRAPH = """\
+data:
+  file: data.csv
+  columns: {x: {columns: ["x*"], standardize: true}, y: y}
+  batch_size: 7
+  shuffle: true
+  holdout: 0.2
+parameters:
+  W: {shape: [3, 8], init: {type: he_normal}}
+  scale: {shape: [8], init: {type: ones}}
+  shift: {shape: [8], init: {type: zeros}}
+  v: {shape: [8], init: {type: normal}}
+nodes:
+  h: {type: matmul, inputs: [x, W]}
+  n: {type: batch_norm, inputs: [h, scale, shift]}
+  r: {type: relu, inputs: [n]}
+  d: {type: dropout, inputs: [r], rate: 0.3}
+  p: {type: matmul, inputs: [d, v]}
+  loss: {type: mean_squared_error, inputs: [p, y]}
+minimize: loss
+update: {type: adam, step_size: {type: cosine, start: 0.02, steps: 400, warm_up: 10}}
+stop: {patience: 250}
+steps: 600
+seed: 3
+"""
+
+DRIVER = """\
+import os, sys
+import graphrun.api, graphrun.data, graphrun.output, graphrun.plugins, graphrun.terminal, safetensors.numpy
+from graphrun.cli import run_command
+graphrun.load("g.yaml").run(1)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os._exit(run_command(line.split()))
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+class Driver:
+    """A process that forks after its imports, so that a run begins within milliseconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def start(self, arguments: str) -> int:
+        """Start a run in a process of its own, and return its number."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{arguments}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def wait(self) -> int:
+        """Wait for the run to end, and return how it did, as `os.waitpid` does."""
+        return self._read()
+
+    def _read(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+
+def write_data(folder: Path, rows: int = 60) -> None:
+    """Write rows of three features and a target."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 3)).round(4)
+    y = (np.sin(x[:, 0]) + 2 * x[:, 1] * x[:, 2]).round(4)
+    lines = ["x0,x1,x2,y", *(",".join(map(str, [*row, target])) for row, target in zip(x.tolist(), y, strict=True))]
+    (folder / "data.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the working folder, with the graph and its data."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "g.yaml").write_text(GRAPH, encoding="utf-8")
+    write_data(tmp_path)
+    return tmp_path
+
+
+# --- killed and resumed ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+def test_killed_at_50_moments(folder: Path) -> None:
+    """A run killed 50 times ends, to the last bit, as one that is not; after each kill its checkpoint is whole."""
+    # Patience stays what it is remembered by: the best row and how long ago it was are compared with the checkpoint.
+    (folder / "g.yaml").write_text(GRAPH.replace("patience: 250", "patience: 1000000"), encoding="utf-8")
+    checkpoint = folder / "part.safetensors"
+    moments = np.random.default_rng(1)
+    reached: list[int] = []
+    with Driver(folder) as driver:
+        # The first one waits for the driver's imports, the second shows how long a run takes to begin.
+        for _ in range(2):
+            start = time.perf_counter()
+            driver.start("g.yaml --steps 3 --save probe.safetensors -q")
+            assert driver.wait() == 0
+        longest = 2.5 * (time.perf_counter() - start)
+
+        def arguments(steps: int) -> str:
+            resume = f"--resume {checkpoint.name}" if checkpoint.exists() else ""
+            return f"g.yaml --steps {steps} --save {checkpoint.name} --save-every 3 {resume} -q"
+
+        for _ in range(50):
+            child = driver.start(arguments(10**9))
+            time.sleep(moments.uniform(0, longest))
+            os.kill(child, signal.SIGKILL)
+            assert os.WTERMSIG(driver.wait()) == signal.SIGKILL
+            if checkpoint.exists():
+                reached.append(load_checkpoint(checkpoint).step)
+        steps = reached[-1] + 20
+        driver.start(arguments(steps))
+        assert driver.wait() == 0
+    assert reached == sorted(reached)
+    assert len(set(reached)) > 10
+    assert load_checkpoint(checkpoint).step == steps
+    graphrun.load("g.yaml").run(steps, save="whole.safetensors")
+    assert checkpoint.read_bytes() == (folder / "whole.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 99, 263])
+def test_resumed_by_the_interface(folder: Path, cut: int) -> None:
+    """Everything of the result is that of the uninterrupted run, the rows after the cut included."""
+    graph = graphrun.load("g.yaml")
+    whole = graph.run(400, every=1)
+    part = graphrun.load("g.yaml").run(cut, save="c.safetensors")
+    assert part.steps == cut
+    resumed = graphrun.load("g.yaml").run(400, every=1, resume="c.safetensors")
+    assert (resumed.steps, resumed.stopped) == (whole.steps, whole.stopped)
+    for name in ("parameters", "values", "gradients", "holdout"):
+        mine, others = getattr(resumed, name), getattr(whole, name)
+        assert mine.keys() == others.keys()
+        for key in mine:
+            np.testing.assert_array_equal(mine[key], others[key])
+    for name, column in resumed.history.items():
+        np.testing.assert_array_equal(column, whole.history[name][cut:])
+
+
+def test_patience_goes_on(folder: Path) -> None:
+    """The stop rule remembers the best row before the cut."""
+    (folder / "g.yaml").write_text(GRAPH.replace("patience: 250", "patience: 20"), encoding="utf-8")
+    whole = graphrun.load("g.yaml").run(400)
+    assert whole.stopped == "patience"
+    cut = whole.steps - 10
+    graphrun.load("g.yaml").run(cut, save="c.safetensors")
+    resumed = graphrun.load("g.yaml").run(400, resume="c.safetensors")
+    assert (resumed.steps, resumed.stopped) == (whole.steps, "patience")
+
+
+def test_the_checkpoint_of_a_run_that_is_done(folder: Path) -> None:
+    """Resumed for no more steps than it has, a run only evaluates; its checkpoint is the same file again."""
+    whole = graphrun.load("g.yaml").run(5, save="c.safetensors")
+    for steps in (5, 3):
+        again = graphrun.load("g.yaml").run(steps, resume="c.safetensors", save="again.safetensors")
+        assert again.steps == 5
+        assert again.objective == whole.objective
+        assert (folder / "again.safetensors").read_bytes() == (folder / "c.safetensors").read_bytes()
+
+
+def test_the_seed_is_the_checkpoints(folder: Path) -> None:
+    """Without --seed a resumed run goes on with the seed that it began with."""
+    whole = graphrun.load("g.yaml").run(9, seed=11)
+    graphrun.load("g.yaml").run(4, seed=11, save="c.safetensors")
+    assert load_checkpoint("c.safetensors").seed == 11
+    assert graphrun.load("g.yaml").run(9, resume="c.safetensors").objective == whole.objective
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_statistics_are_the_checkpoints(folder: Path, batches: bool) -> None:
+    """Resumed on other rows, the data is standardized as before; the graph's next run of its own is not."""
+    if not batches:
+        text = GRAPH.replace("  batch_size: 7\n", "").replace("  shuffle: true\n", "").replace("  holdout: 0.2\n", "")
+        (folder / "g.yaml").write_text(text, encoding="utf-8")
+    graphrun.load("g.yaml").run(2, save="c.safetensors")
+    rows = (folder / "data.csv").read_text(encoding="utf-8").splitlines()
+    shifted = [",".join(str(float(cell) + 5) for cell in row.split(",")) for row in rows[1:]]
+    (folder / "other.csv").write_text("\n".join([rows[0], *shifted]) + "\n", encoding="utf-8")
+    graph = graphrun.load("g.yaml", data="other.csv")
+    alone = graph.run(0, record=["x"]).history["x"][0]
+    assert abs(alone.mean()) < 0.5
+    resumed = graph.run(2, record=["x"], resume="c.safetensors").history["x"][0]
+    assert resumed.mean() > 3
+    np.testing.assert_array_equal(graph.run(0, record=["x"]).history["x"][0], alone)
+
+
+def test_what_may_differ(folder: Path) -> None:
+    """Step size, schedule, clipping, steps, stop and record; and then the run is that with the new ones."""
+    graphrun.load("g.yaml").run(4, save="c.safetensors")
+    changes = ["update.step_size=0.5", "stop.patience=7", "steps=8", "record=[loss, p]"]
+    assert graphrun.load("g.yaml", overrides=changes).run(resume="c.safetensors").steps == 8
+    assert "p" in graphrun.load("g.yaml", overrides=changes).run(resume="c.safetensors").history
+    slower = graphrun.load("g.yaml", overrides=["update.step_size=0"]).run(6, resume="c.safetensors")
+    np.testing.assert_array_equal(slower.parameters["W"], load_checkpoint("c.safetensors").arrays["parameters/W"])
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def status(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs the command line, and gives the exit status and stderr; stdout has to be empty."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = run_command([*arguments])
+        captured = capsys.readouterr()
+        if code == 2:
+            assert captured.out == ""
+        return code, captured.err
+
+    return run
+
+
+OTHER_GRAPHS = {
+    "renamed parameter": ({"  v: ": "  u: ", "[d, v]": "[d, u]"}, "it has no parameter 'u'"),
+    "another shape": ({"[3, 8]": "[3, 9]", "shape: [8]": "shape: [9]"}, "its 'W' has the shape [3, 8], not [3, 9]"),
+    "another type": ({"type: relu": "type: tanh"}, "node types"),
+    "another setting": ({"rate: 0.3": "rate: 0.4"}, "settings"),
+    "another setting of a layer": ({"[h, scale, shift]": "[h, scale, shift], momentum: 0.2"}, "settings"),
+    "another input": ({"inputs: [r]": "inputs: [n]"}, "inputs"),
+    "another node's name": ({"  p: ": "  q: ", "[p, y]": "[q, y]"}, "inputs"),
+    "one node more": ({"minimize:": "  more: {type: sum, inputs: [p]}\nminimize:"}, "node types"),
+    "the other direction": ({"minimize:": "maximize:"}, "objective"),
+    "another objective": ({"minimize: loss": "  o: {type: sum, inputs: [d]}\nminimize: o"}, "objective"),
+    "another rule": ({"type: adam,": "type: sgd,"}, "update rule"),
+    "another setting of the rule": ({"type: adam,": "type: adam, beta1: 0.8,"}, "update rule"),
+    "another dtype": ({"minimize:": "dtype: float32\nminimize:"}, "dtype"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_GRAPHS)
+def test_another_graph(folder: Path, status: Callable[..., tuple[int, str]], case: str) -> None:
+    """Its checkpoint is refused with the reason, before the first step, and is left as it is."""
+    changes, reason = OTHER_GRAPHS[case]
+    text = GRAPH
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "other.yaml").write_text(text, encoding="utf-8")
+    assert graphrun.load("other.yaml").run(1).steps == 1
+    graphrun.load("g.yaml").run(2, save="c.safetensors")
+    before = (folder / "c.safetensors").read_bytes()
+    code, message = status("other.yaml", "--resume", "c.safetensors", "--save", "c.safetensors")
+    assert code == 2
+    assert message.startswith("graphrun: the checkpoint c.safetensors is of another graph: ")
+    assert reason in message
+    assert (folder / "c.safetensors").read_bytes() == before
+
+
+def foreign(folder: Path, case: str) -> str:
+    """Write a file that is no checkpoint, and return its name."""
+    path = folder / "bad.safetensors"
+    graphrun.load("g.yaml").run(1, save="good.safetensors")
+    good = (folder / "good.safetensors").read_bytes()
+    with path.open("wb") as file:
+        if case == "text":
+            file.write(b"graphrun: 1\n")
+        elif case.startswith("cut"):
+            file.write(good[: {"cut at 0": 0, "cut at 5": 5, "cut in the header": 100, "cut": len(good) - 1}[case]])
+        elif case == "longer":
+            file.write(good + b"\0")
+    arrays = {"parameters/W": np.zeros((3, 8))}
+    record: Any = {"format": 1, "step": 1, "seed": 3, "fingerprint": "0", "watch": {}}
+    if case == "foreign":
+        save_file(arrays, path)
+    elif case == "foreign metadata":
+        save_file(arrays, path, {"format": "pt"})
+    elif case == "no JSON":
+        save_file(arrays, path, {"graphrun": "{"})
+    elif case == "no mapping":
+        save_file(arrays, path, {"graphrun": "[1]"})
+    elif case == "incomplete":
+        save_file(arrays, path, {"graphrun": json.dumps({"format": 1})})
+    elif case == "wrong kinds":
+        save_file(arrays, path, {"graphrun": json.dumps({**record, "watch": {"best": 1}})})
+    elif case == "newer":
+        save_file(arrays, path, {"graphrun": json.dumps({**record, "format": 2})})
+    elif case == "folder":
+        path.unlink()
+        path.mkdir()
+    elif case == "missing":
+        path.unlink()
+    return path.name
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("text", "bad.safetensors is no checkpoint, or is cut short"),
+        ("cut at 0", "bad.safetensors is no checkpoint, or is cut short"),
+        ("cut at 5", "bad.safetensors is no checkpoint, or is cut short"),
+        ("cut in the header", "bad.safetensors is no checkpoint, or is cut short"),
+        ("cut", "bad.safetensors is no checkpoint, or is cut short"),
+        ("longer", "bad.safetensors is no checkpoint, or is cut short"),
+        ("foreign", "bad.safetensors is no checkpoint of graphrun's: it is a safetensors file of another kind"),
+        ("foreign metadata", "bad.safetensors is no checkpoint of graphrun's"),
+        ("no JSON", "bad.safetensors is no checkpoint of graphrun's: its record is damaged"),
+        ("no mapping", "bad.safetensors is no checkpoint of graphrun's: its record is damaged"),
+        ("incomplete", "bad.safetensors is no checkpoint of graphrun's: its record is damaged"),
+        ("wrong kinds", "bad.safetensors is no checkpoint of graphrun's: its record is damaged"),
+        ("newer", "bad.safetensors is a checkpoint of another version of graphrun: format 2"),
+        ("folder", "the checkpoint bad.safetensors cannot be read: it is a folder"),
+        ("missing", "there is no checkpoint bad.safetensors"),
+    ],
+)
+def test_no_checkpoint(folder: Path, status: Callable[..., tuple[int, str]], case: str, reason: str) -> None:
+    """What is no whole checkpoint is refused before the first step, with the reason, by `run` and by `predict`."""
+    name = foreign(folder, case)
+    code, message = status("g.yaml", "--resume", name)
+    assert code == 2
+    assert message.startswith(f"graphrun: {reason}")
+    assert message.count("\n") == 1
+    code, again = status("predict", "g.yaml", "--resume", name, "--output", "p")
+    assert (code, again) == (2, message)
+
+
+def test_every_cut_is_refused(folder: Path) -> None:
+    """Wherever a file ends early, it is no checkpoint."""
+    graphrun.load("g.yaml").run(1, save="c.safetensors")
+    whole = (folder / "c.safetensors").read_bytes()
+    for length in range(0, len(whole), 37):
+        (folder / "cut").write_bytes(whole[:length])
+        with pytest.raises(UsageError, match="no checkpoint"):
+            load_checkpoint("cut")
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("target", "reason"), [("no/c", "No such file or directory"), ("sub", "Is a directory")])
+def test_a_checkpoint_that_cannot_be_written(
+    folder: Path, status: Callable[..., tuple[int, str]], target: str, reason: str
+) -> None:
+    """It is told before the first step, not after hours, with exit status 1."""
+    (folder / "sub").mkdir()
+    steps: list[int] = []
+    with pytest.raises(CheckpointError):
+        graphrun.load("g.yaml").try_run(5, save=target, on_row=lambda step, _: steps.append(step))
+    assert not steps
+    code, message = status("g.yaml", "--steps", "5", "--save", target)
+    assert (code, message) == (1, f"graphrun: the checkpoint {target} cannot be written: {reason}\n")
+    assert sorted(file.name for file in folder.iterdir()) == ["data.csv", "g.yaml", "sub"]
+
+
+def test_a_disk_that_fills_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The old checkpoint stays, nothing half-written is left, and what the run has is printed, with exit status 1."""
+    graphrun.load("g.yaml").run(2, save="c.safetensors")
+    before = (folder / "c.safetensors").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("graphrun.checkpoint.os.fsync", full)
+    code = run_command(["g.yaml", "--steps", "9", "--save", "c.safetensors", "--save-every", "4", "--format", "json"])
+    captured = capsys.readouterr()
+    assert code == 1
+    assert "the checkpoint c.safetensors cannot be written: No space left on device" in captured.err
+    result = json.loads(captured.out)
+    assert (result["steps"], result["stopped"][:6]) == (4, "failed")
+    assert (folder / "c.safetensors").read_bytes() == before
+    assert sorted(file.name for file in folder.iterdir()) == ["c.safetensors", "data.csv", "g.yaml"]
+
+
+def test_leftovers_are_cleaned_up(folder: Path) -> None:
+    """What a killed run left half-written is removed by the next one that writes there; others' files are not."""
+    old, young, others = folder / ".c.ab12.part", folder / ".c.cd34.part", folder / ".d.ab12.part"
+    for file in (old, young, others):
+        file.write_bytes(b"half")
+        past = time.time() - LEFTOVER_SECONDS - 5
+        os.utime(file, (past, past) if file is not young else None)
+    write_atomically(folder / "c", b"whole")
+    assert (folder / "c").read_bytes() == b"whole"
+    assert not old.exists()
+    assert young.exists()
+    assert others.exists()
+
+
+def test_permissions_are_those_of_any_new_file(folder: Path) -> None:
+    """A checkpoint may be read by whom the umask says; one that is written again keeps its own permissions."""
+    (folder / "plain").touch()
+    target = folder / "c"
+    write_atomically(target, b"1")
+    assert target.stat().st_mode == (folder / "plain").stat().st_mode
+    target.chmod(0o604)
+    write_atomically(target, b"2")
+    assert target.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="makes a link")
+def test_a_link_stays_one(folder: Path) -> None:
+    """Where the name is a link, the file that it leads to is replaced."""
+    (folder / "real").write_bytes(b"old")
+    (folder / "link").symlink_to("real")
+    write_atomically(folder / "link", b"new")
+    assert (folder / "link").is_symlink()
+    assert (folder / "real").read_bytes() == b"new"
+
+
+def test_save_every_needs_save(folder: Path, status: Callable[..., tuple[int, str]]) -> None:
+    """On its own it would write nothing."""
+    code, message = status("g.yaml", "--save-every", "5")
+    assert code == 2
+    assert "--save-every goes with --save" in message
+
+
+def test_equal_runs_write_equal_files(folder: Path) -> None:
+    """A checkpoint is a function of the run alone."""
+    graphrun.load("g.yaml").run(3, save="a", save_every=2)
+    graphrun.load("g.yaml").run(3, save="b")
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
+
+
+def test_a_failed_run_saves_what_is_finite(folder: Path) -> None:
+    """The checkpoint is that of the last finite step; the run that goes on from it fails at the same step."""
+    text = GRAPH.replace("{type: cosine, start: 0.02, steps: 400, warm_up: 10}", "1e300")
+    (folder / "g.yaml").write_text(text, encoding="utf-8")
+    failed = graphrun.load("g.yaml").try_run(9, save="c.safetensors")
+    assert failed.error is not None
+    saved = load_checkpoint("c.safetensors")
+    assert saved.step == failed.steps
+    assert all(np.isfinite(array).all() for array in saved.arrays.values())
+    again = graphrun.load("g.yaml").try_run(9, resume="c.safetensors")
+    assert str(again.error) == str(failed.error)
