@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from graphrun.checkpoint import Checkpoint, check_fits, check_writable, fingerpr
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
+from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
@@ -28,6 +30,7 @@ from graphrun.stop import StopRule
 
 if TYPE_CHECKING:
     from graphrun.data import DataSet
+    from graphrun.distributed import Cluster
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -195,6 +198,7 @@ class Graph:
         save: str | Path | None = None,
         save_every: int | None = None,
         resume: str | Path | None = None,
+        device: str | None = None,
     ) -> Result:
         """Run the graph.
 
@@ -208,6 +212,7 @@ class Graph:
             save: a file to write a checkpoint to, at the end and every `save_every` steps.
             save_every: how many steps there are between checkpoints.
             resume: a checkpoint to go on from; `steps` counts from the very start.
+            device: where the jax engine runs: ``cpu``, ``gpu``, ``tpu``, or one of several as ``gpu:1``.
 
         Raises:
             NotFiniteError: a value or a derivative was not finite; its `result` attribute holds what there is.
@@ -225,6 +230,7 @@ class Graph:
             save=save,
             save_every=save_every,
             resume=resume,
+            device=device,
         )
         if result.error is not None:
             result.error.result = result
@@ -243,16 +249,21 @@ class Graph:
         save: str | Path | None = None,
         save_every: int | None = None,
         resume: str | Path | None = None,
+        device: str | None = None,
+        cluster: Cluster | None = None,
         on_row: Row | None = None,
         on_progress: Callable[[int], None] = lambda _step: None,
+        on_choice: Callable[[Choice], None] = lambda _choice: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run the graph as `run` does, but return what a failed run has, with its `error`.
 
         Args:
-            steps, engine, dtype, seed, record, every, save, save_every, resume: as of `run`.
+            steps, engine, dtype, seed, record, every, save, save_every, resume, device: as of `run`.
+            cluster: the processes that share out the rows of each step among themselves.
             on_row: called with each recorded row: the step, and the values by name.
             on_progress: called now and then with the number of steps made.
+            on_choice: called with what ``auto`` chose, and why.
             interrupted: asked now and then whether to end.
         """
         steps = self.steps if steps is None else steps
@@ -276,6 +287,12 @@ class Graph:
                 plan = build_plan(self.structure, plan.dtype, seed, feed)
         if steps and plan.objective is None:
             steps = 0
+        if device is not None or cluster is not None:
+            if engine not in {"auto", "jax"} or isinstance(plan.update.rule, Solver):
+                raise UsageError("device and distributed are the jax engine's, for graphs without a solver")
+            engine = "jax"
+        if cluster is not None:
+            cluster.join(device)
         stop = None if self.document.stop is None else StopRule(self.document.stop, maximize=plan.maximize)
         if stop is not None and checkpoint is not None and checkpoint.watch:
             stop.remember(checkpoint.watch)
@@ -288,12 +305,23 @@ class Graph:
             feed=feed,
             holdout=held_back_rows(feed),
             resume=checkpoint,
-            save=None if save is None else partial(write_checkpoint, Path(save), seed, feed, stop),
+            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save and (not cluster or cluster.is_first()) else None,
             save_every=save_every,
             on_row=on_row,
             on_progress=on_progress,
             interrupted=interrupted,
+            smallest=(lambda number: number) if cluster is None else cluster.smallest,
         )
+        if engine == "auto" and not isinstance(plan.update.rule, Solver):
+            left = steps - (0 if checkpoint is None else checkpoint.step)
+            choice = choose(plan, left, feed)
+            on_choice(choice)
+            engine = choice.engine
+        if engine == "jax" and not isinstance(plan.update.rule, Solver):
+            from graphrun.engines.jax import make_engine
+
+            with nullcontext() if cluster is None else cluster.watched():
+                return run(plan, make_engine(device, shared=cluster is not None, watch=stop is not None), options)
         return run(plan, self._engine(engine, plan), options)
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:

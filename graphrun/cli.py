@@ -7,8 +7,9 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from graphrun.api import Graph
+    from graphrun.distributed import Cluster
+    from graphrun.engines.auto import Choice
 
 INTERRUPTED = 130
 
@@ -155,10 +158,17 @@ def commands() -> None:
     "--engine",
     default="auto",
     show_default=True,
-    metavar="auto|numpy",
+    metavar="auto|numpy|numba|jax",
     help="What computes the passes.",
     shell_complete=offering("words_of_metavar"),
 )
+@click.option("--device", metavar="cpu|gpu|tpu[:i]", help="Where the jax engine runs. [default: JAX's choice]")
+@click.option(
+    "--distributed", is_flag=True, help="Share the rows of each step with other processes, by the jax engine."
+)
+@click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is. [default: the cluster's environment]")
+@click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
+@click.option("--process-count", type=click.IntRange(min=1), metavar="N", help="How many processes there are.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
@@ -187,6 +197,11 @@ def run(
     steps: int | None,
     overrides: Sequence[str],
     engine: str,
+    device: str | None,
+    distributed: bool,
+    coordinator: str | None,
+    process_id: int | None,
+    process_count: int | None,
     dtype: str | None,
     seed: int | None,
     record: str | None,
@@ -207,13 +222,22 @@ def run(
     if save_every is not None and save is None:
         raise click.UsageError("--save-every goes with --save FILE")
     graph = load(file, folders, overrides, data)
-    for note in () if quiet else graph.notes(seed):
+    if not distributed and any(word is not None for word in (coordinator, process_id, process_count)):
+        raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
+    cluster = join_cluster(device, coordinator, process_id, process_count) if distributed else None
+    first = cluster is None or cluster.is_first()
+    for note in () if quiet or not first else graph.notes(seed):
         click.echo(note, err=True)
     total = graph.steps if steps is None else steps
     output = sys.stdout
     begin_collection()
     # What a plugin's functions print must not get between the lines of a result.
-    with redirect_stdout(sys.stderr), Interruption() as interrupted, progress(total, quiet=quiet) as on_progress:
+    with (
+        redirect_stdout(sys.stderr),
+        Interruption() as interrupted,
+        progress(total, quiet=quiet) as on_progress,
+        cluster or nullcontext(),
+    ):
         result = graph.try_run(
             steps,
             engine=engine,
@@ -224,10 +248,15 @@ def run(
             save=save,
             save_every=save_every,
             resume=resume,
-            on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" else None,
+            device=device,
+            cluster=cluster,
+            on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None,
             on_progress=on_progress,
+            on_choice=partial(report_choice, quiet=quiet, verbose=verbose),
             interrupted=interrupted,
         )
+    if not first:
+        return 1 if result.error is not None else 0
     write_result(result, output_format, output)
     if verbose:
         click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
@@ -235,6 +264,26 @@ def run(
         click.echo(f"{file}: {result.error}", err=True)
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
+
+
+def join_cluster(device: str | None, coordinator: str | None, process_id: int | None, count: int | None) -> Cluster:
+    """Meet the other processes of a run."""
+    from graphrun.distributed import Cluster
+
+    # Gloo says on stdout whom it is connected to; what this program says goes another way.
+    encoding = sys.stdout.encoding
+    sys.stdout.flush()
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    cluster = Cluster(coordinator, process_id, count)
+    cluster.join(device)
+    return cluster
+
+
+def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:
+    """Say which engine was chosen and why, when it is another than NumPy's or would better be, or when asked."""
+    if verbose or (not quiet and (choice.engine != "numpy" or choice.suggestion)):
+        click.echo(str(choice), err=True)
 
 
 def load(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
@@ -278,6 +327,19 @@ def show(file: str, overrides: Sequence[str], folders: Sequence[str]) -> None:
     from graphrun.document.dump import dump_document
 
     click.echo(dump_document(load(file, folders, overrides).document), nl=False)
+
+
+@commands.command()
+@click.argument("file", shell_complete=offering("files"))
+@click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
+@click.option("--steps", type=click.IntRange(min=0), help="How many steps the program makes. [default: the file's]")
+@overrides
+@plugin_folders
+def export(file: str, target: str, steps: int | None, overrides: Sequence[str], folders: Sequence[str]) -> None:
+    """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
+    from graphrun.export import export_python
+
+    click.echo(export_python(load(file, folders, overrides), steps), nl=False)
 
 
 @commands.command()

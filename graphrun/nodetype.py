@@ -63,6 +63,7 @@ class NodeType(Declaration):
         first_state: ``(xp, *inputs without those of the engine, *, settings) -> tuple``: the states before the first
             step, of the inputs' shapes.
         next_state: ``(xp, output, *inputs, *, settings) -> tuple``: the states after a step.
+        forms: the forms that engines have of their own, by the engine's name.
         domain: input name -> where the function is defined; an input not named there takes every real number.
         kinks: where the derivative is a convention.
         examples: what the checker tries the type with.
@@ -83,6 +84,7 @@ class NodeType(Declaration):
         self.derivative: Function | None = None
         self.first_state: Function | None = None
         self.next_state: Function | None = None
+        self.forms: dict[str, Form] = {}
         self.kinks = tuple(kinks)
         self.examples = tuple(examples)
         self._domain = dict(domain or {})
@@ -179,6 +181,37 @@ class NodeType(Declaration):
             return function
 
         return declare
+
+    def form(self, engine: str) -> Form:
+        """Declare a form for one engine: ``@conv2d.form("jax")`` above its forward function, which becomes the form.
+
+        Its decorator `Form.second` takes the other function. Both take what the type's own functions take and give the same up to rounding; those stay the specification.
+        """
+        self.forms[engine] = Form(self.function, self.derivative)
+        return self.forms[engine]
+
+
+class Form:
+    """A node type's two functions as one engine has them, where the type's own would be slow there.
+
+    Attributes:
+        function: the forward function.
+        derivative: the second function.
+    """
+
+    def __init__(self, function: Function, derivative: Function | None) -> None:
+        self.function = function
+        self.derivative = derivative
+
+    def __call__(self, function: Function) -> Form:
+        """Take the forward function."""
+        self.function = function
+        return self
+
+    def second(self, function: Function) -> Form:
+        """Take the second function, the local derivatives or the vjp."""
+        self.derivative = function
+        return self
 
 
 class Elementwise(NodeType):

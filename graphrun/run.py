@@ -44,6 +44,7 @@ class RunOptions:
         on_row: called with each recorded row.
         on_progress: called now and then with the number of steps made.
         interrupted: asked now and then whether to end.
+        smallest: gives the smallest of the numbers that several processes bring, which run the same steps together.
     """
 
     name: str
@@ -59,6 +60,7 @@ class RunOptions:
     on_row: Row | None = None
     on_progress: Callable[[int], None] = lambda _step: None
     interrupted: Callable[[], bool] = lambda: False
+    smallest: Callable[[int], int] = lambda number: number
 
 
 def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
@@ -121,14 +123,14 @@ def _loop(program: Program, options: RunOptions, history: _History) -> str:
         start = time.perf_counter()
         reason = program.advance(count, options.stop)
         seconds = max(time.perf_counter() - start, 1e-9)
-        chunk = max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds)))
+        chunk = options.smallest(max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds))))
         history.take_if_due(program)
         if options.save is not None and options.save_every and program.step % options.save_every == 0:
             options.save(program)
         options.on_progress(program.step)
         if reason:
             return reason
-        if options.interrupted():
+        if not options.smallest(not options.interrupted()):
             return "interrupted"
     return "steps"
 

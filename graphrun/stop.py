@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from graphrun.document import StopEntry
 
+RULES = ("gradient_norm", "value", "change", "patience")
+"""The rules in the order in which they are asked."""
+
 
 class StopRule:
     """Watches the objective and the norm of the gradient, row by row, and tells the reason to stop.
@@ -20,10 +23,17 @@ class StopRule:
 
     def __init__(self, entry: StopEntry, *, maximize: bool) -> None:
         self._entry = entry
-        self._sign = -1.0 if maximize else 1.0
+        self.sign = -1.0 if maximize else 1.0
         self._previous = math.nan
         self._best = math.inf
         self._since_best = 0
+
+    def limits(self) -> tuple[float, ...]:
+        """Return the limit of each of `RULES`, of the objective times `sign` for ``value``; NaN where there is none."""
+        entry = self._entry
+        value = None if entry.value is None else self.sign * entry.value
+        given = (entry.gradient_norm, value, entry.change, entry.patience)
+        return tuple(math.nan if limit is None else float(limit) for limit in given)
 
     def memory(self) -> dict[str, float]:
         """Return what the rule remembers of the rows so far, for a checkpoint."""
@@ -36,14 +46,12 @@ class StopRule:
 
     def __call__(self, objective: float, gradient_norm: float) -> str | None:
         """Take one row in; return the name of the rule that is met, or None."""
-        entry, loss = self._entry, self._sign * objective
+        loss = self.sign * objective
         change, self._previous = abs(objective - self._previous), objective
         self._since_best = 0 if loss < self._best else self._since_best + 1
         self._best = min(self._best, loss)
-        met = {
-            "gradient_norm": entry.gradient_norm is not None and gradient_norm <= entry.gradient_norm,
-            "value": entry.value is not None and loss <= self._sign * entry.value,
-            "change": entry.change is not None and change <= entry.change,
-            "patience": entry.patience is not None and self._since_best >= entry.patience,
-        }
-        return next((name for name, is_met in met.items() if is_met), None)
+        # A limit of NaN is never met.
+        watched = (gradient_norm, loss, change, -float(self._since_best))
+        gradient_limit, value_limit, change_limit, patience = self.limits()
+        limits = (gradient_limit, value_limit, change_limit, -patience)
+        return next((name for name, x, limit in zip(RULES, watched, limits, strict=True) if x <= limit), None)

@@ -93,8 +93,6 @@ class NumpyProgram:
         rule = plan.update.rule
         names = rule.state if isinstance(rule, UpdateRule) else ()
         self._states = [tuple(np.zeros_like(self._values[t]) for _ in names) for t, _ in self._targets]
-        self._in_loop = self._operations(plan.in_loop)
-        self._off_loop = self._operations(batch for batch in plan.batches if batch.varying and not batch.needed)
         self._off_loop_step = -1
 
     def evaluate(self) -> None:
@@ -229,6 +227,14 @@ class NumpyProgram:
             gradient if np.shape(gradient) == shapes[slot] else np.full(shapes[slot], gradient)
             for slot, gradient in zip(slots, found, strict=True)
         ]
+
+    @cached_property
+    def _in_loop(self) -> list[Operation]:
+        return self._operations(self.plan.in_loop)
+
+    @cached_property
+    def _off_loop(self) -> list[Operation]:
+        return self._operations(batch for batch in self.plan.batches if batch.varying and not batch.needed)
 
     @property
     def operations(self) -> Sequence[Operation]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from random_graphs import TYPES, graphs
 
 import graphrun
-from graphrun import nodes
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import BatchProgram, NodeProgram, StraightLineProgram
 
@@ -99,43 +97,10 @@ ORACLE = {
     "stop_gradient": torch.detach,
 }
 
-TYPES = {declared.name: declared for declared in nodes.graphrun_node_types() if declared.is_elementwise}
-ARITY = {name: declared.arity[0] for name, declared in TYPES.items()}
-
 
 def test_the_oracle_knows_every_elementwise_type():
     """A new built-in type has to be added to the oracle."""
     assert set(TYPES) == set(ORACLE)
-
-
-NUMBERS = st.just(())
-
-
-@st.composite
-def graphs(draw, shapes=NUMBERS):
-    """Draw a graph file as plain data: parameters, constants, and nodes whose inputs come before them."""
-    number = st.floats(-3, 3, allow_nan=False).map(lambda x: round(x, 3))
-    leaves = [f"x{k}" for k in range(draw(st.integers(1, 4)))]
-
-    def value():
-        shape = draw(shapes)
-        return np.array(draw(st.lists(number, min_size=math.prod(shape), max_size=math.prod(shape)))).reshape(shape)
-
-    parameters = {name: value().tolist() for name in leaves}
-    constants = {"k": value().tolist()}
-    names = [*leaves, "k"]
-    nodes = {}
-    for position in range(draw(st.integers(1, 12))):
-        kind = draw(st.sampled_from(sorted(TYPES)))
-        # Mostly the newest values, so that graphs grow deep, and repeated inputs now and then.
-        source = st.one_of(st.sampled_from(names[-3:]), st.sampled_from(names), number)
-        inputs = [draw(source) for _ in range(ARITY[kind])]
-        if not any(isinstance(name, str) for name in inputs):
-            inputs[0] = names[-1]
-        nodes[f"n{position}"] = {"type": kind, "inputs": inputs}
-        names.append(f"n{position}")
-    nodes["total"] = {"type": "sum", "inputs": [names[-1]]}
-    return {"parameters": parameters, "constants": constants, "nodes": nodes, "maximize": "total"}
 
 
 def evaluate_by_torch(data):

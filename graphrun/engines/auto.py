@@ -1,0 +1,167 @@
+"""The engine of a run that names none: by its work, by what is installed, and by what compiling costs.
+
+The figures are of one core of a 2.6 GHz machine, and need not be exact: another engine than NumPy is taken where it
+saves half of the time and more.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES
+from graphrun.plan import Batch, Feed, Plan
+
+# What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
+# last is for each array operation.
+SECONDS_PER_NODE = 1e-6
+SECONDS_PER_BATCHED_NODE = 1e-7
+SECONDS_PER_BATCH = 2e-5
+
+# Importing Numba and loading code that is in the cache; compiling 1,000 operations and what every program has.
+SECONDS_TO_LOAD = 0.8
+SECONDS_TO_COMPILE = 0.7
+SECONDS_TO_COMPILE_OPERATION = 8e-4
+
+# What NumPy takes for an array operation in both passes, for each element and for each multiplication of matrices;
+# importing JAX and compiling a small network.
+SECONDS_PER_CALL = 8e-6
+SECONDS_PER_ELEMENT = 2e-9
+SECONDS_PER_MULTIPLICATION = 5e-11
+SECONDS_TO_START_JAX = 4.0
+
+INSTALL_JAX = "pip install 'graphrun[jax]'"
+INSTALL = "pip install 'graphrun[numba]'"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ``auto`` chose.
+
+    Attributes:
+        engine: the name.
+        reason: why, in a few words.
+        suggestion: what would make the run faster, or "".
+    """
+
+    engine: str
+    reason: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        """The choice in one line."""
+        return f"engine {self.engine}: {self.reason}" + (f"; {self.suggestion}" if self.suggestion else "")
+
+
+def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
+    """Choose an engine.
+
+    Args:
+        plan: the plan.
+        steps: how many steps there are to make at most.
+        feed: the data set.
+    """
+    seconds = numpy_seconds(plan, steps)
+    if seconds < 2 * SECONDS_TO_LOAD:
+        return Choice("numpy", f"a run of about {shown(seconds)} is short")
+    if feed is None and not any(plan.shapes):
+        return _for_numbers(plan, seconds)
+    return _for_arrays(plan, seconds)
+
+
+def numpy_seconds(plan: Plan, steps: int) -> float:
+    """Estimate how long the NumPy engine would take for some steps of both passes."""
+    batches = plan.in_loop
+    nodes = sum(batch.count for batch in batches)
+    if any(plan.shapes):
+        return steps * sum(batch.count * _array_seconds(plan, batch) for batch in batches)
+    if nodes <= STRAIGHT_LINE_NODES or nodes < NODES_PER_BATCH * len(batches):
+        return steps * (nodes * SECONDS_PER_NODE + 1e-6)
+    return steps * (nodes * SECONDS_PER_BATCHED_NODE + len(batches) * SECONDS_PER_BATCH)
+
+
+def _array_seconds(plan: Plan, batch: Batch) -> float:
+    """Estimate both passes of one node: calls, elements read and written, and products of matrices.
+
+    Of (m, k) and (k, n) the root of the product of the three sizes is the m k n multiplications that it takes.
+    """
+    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs(batch)[:, 0].tolist()]
+    size = math.prod(batch.shape)
+    seconds: float = SECONDS_PER_CALL + SECONDS_PER_ELEMENT * (size + sum(sizes))
+    if batch.type.is_elementwise or len(sizes) < 2:
+        return seconds
+    return seconds + 3 * SECONDS_PER_MULTIPLICATION * math.sqrt(size * sizes[0] * sizes[1])
+
+
+def shown(seconds: float) -> str:
+    """Return an estimate as a reader takes it: to one digit, or to whole seconds."""
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1g} s"
+
+
+def _for_numbers(plan: Plan, seconds: float) -> Choice:
+    """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
+    from graphrun.engines.native.compiler import is_compiled
+    from graphrun.engines.native.form import form_of
+    from graphrun.engines.native.functions import NotSupportedError
+
+    if importlib.util.find_spec("numba") is None:
+        return Choice("numpy", f"a run of about {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")
+    try:
+        source = form_of(plan).source
+    except NotSupportedError as error:
+        return Choice("numpy", f"numba would be faster, but {error}")
+    cost = SECONDS_TO_LOAD
+    how = "compiled before"
+    if not is_compiled(source):
+        cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * source.size
+        how = f"compiling takes about {cost:.1f} s"
+    if seconds < 2 * cost:
+        return Choice("numpy", f"a run of about {shown(seconds)}, and {how}")
+    return Choice("numba", f"numpy would take about {shown(seconds)}, {how}")
+
+
+def _for_arrays(plan: Plan, seconds: float) -> Choice:
+    """Choose between the engines of arrays, for a run that NumPy takes long over."""
+    if seconds < 2 * SECONDS_TO_START_JAX:
+        return Choice("numpy", f"a run of about {shown(seconds)}, and XLA compiles for some")
+    if importlib.util.find_spec("jax") is None:
+        return Choice("numpy", f"a run of about {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
+    refusal = _refusal_of_jax(plan)
+    if refusal is not None:
+        return Choice("numpy", f"jax would be faster, but {refusal}")
+    return Choice("jax", f"numpy would take about {shown(seconds)} for its arrays")
+
+
+def _refusal_of_jax(plan: Plan) -> str | None:
+    """Say which node type JAX cannot trace, by tracing each once: its functions may call what is NumPy's alone."""
+    import jax
+    import jax.numpy as jnp
+
+    def outcome(batch: Batch, *inputs: Any) -> list[Any]:
+        settings = dict(batch.settings)
+        output = batch.type.function(jnp, *inputs, **settings)
+        if batch.type.derivative is None:
+            return [output]
+        gradient = () if batch.type.is_elementwise else (output,)
+        given = batch.type.derivative(jnp, *gradient, output, *inputs, **settings)
+        return [output, *(part() if callable(part) else part for part in given)]
+
+    tried = set()
+    for batch in plan.in_loop:
+        shapes = tuple(plan.shapes[slot] for slot in plan.inputs(batch)[:, 0].tolist())
+        if (key := (batch.type, batch.settings, shapes)) in tried:
+            continue
+        tried.add(key)
+        dtypes = (np.int32 if k in batch.type.index_inputs else plan.dtype for k in range(len(shapes)))
+        structure: Any = jax.ShapeDtypeStruct
+        try:
+            with jax.enable_x64(True), np.errstate(all="ignore"):
+                jax.eval_shape(partial(outcome, batch), *map(structure, shapes, dtypes))
+        except Exception as error:
+            return f"the node type {batch.type.name} ({batch.type.file}) raises {type(error).__name__} under it"
+    return None

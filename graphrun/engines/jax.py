@@ -1,0 +1,296 @@
+"""The JAX engine: the step loop compiled by XLA, for arrays, accelerators and many machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from graphrun.errors import RunError, UsageError
+
+try:
+    import jax
+except ModuleNotFoundError as missing:
+    if missing.name != "jax":
+        raise
+    raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
+
+from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines.jax_devices import Placement, keep_compiled_programs
+from graphrun.engines.jax_feed import make_rows
+from graphrun.engines.jax_inspection import Inspection
+from graphrun.engines.jax_loop import (
+    WATCHED,
+    Kind,
+    Outcome,
+    Request,
+    State,
+    all_finite,
+    make_loop,
+    must_be_careful,
+)
+from graphrun.engines.jax_passes import NodePasses, Passes
+from graphrun.engines.jax_vector import VectorPasses
+from graphrun.engines.numpy import NodeProgram
+from graphrun.plan import Array, Feed, Plan
+from graphrun.random import uniform
+
+# XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
+NODES_ONE_BY_ONE = 64
+
+
+class JaxEngine:
+    """Runs plans with JAX.
+
+    Args:
+        placement: where arrays lie, default the first device of JAX's choice.
+        watch: whether a stop rule will watch; else a loop that it can watch is compiled when one does.
+    """
+
+    name = "jax"
+
+    def __init__(self, placement: Placement | None = None, *, watch: bool = False) -> None:
+        self.placement = placement or Placement.on_device(None)
+        self.watch = watch
+        keep_compiled_programs()
+
+    def compile(self, plan: Plan, feed: Feed | None = None) -> JaxProgram:
+        """Make a plan ready to run.
+
+        Raises:
+            UsageError: a node type's function cannot be traced by JAX.
+        """
+        with jax.enable_x64(True), np.errstate(all="ignore"):
+            return JaxProgram(plan, feed, self.placement, watch=self.watch)
+
+
+def make_engine(device: str | None = None, *, shared: bool = False, watch: bool = False) -> JaxEngine:
+    """Return the engine on a device, or on those of all processes, which share out the rows of each step.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    return JaxEngine(Placement.on_all_devices() if shared else Placement.on_device(device), watch=watch)
+
+
+class JaxProgram:
+    """A plan compiled by XLA, with the state of its run on the device."""
+
+    def __init__(self, plan: Plan, feed: Feed | None, placement: Placement, *, watch: bool) -> None:
+        self.plan = plan
+        self.feed = feed
+        self.step = 0
+        self._placement = placement
+        self._passes = make_passes(plan)
+        self._rows = make_rows(plan, feed, placement)
+        self._inspection = Inspection(plan, self._passes, self._rows, placement)
+        self._steps = plan.objective is not None
+        self._kind = Kind(careful=self._steps and must_be_careful(plan), watch=watch)
+        self._loops: dict[Kind, Callable[..., Outcome]] = {}
+        self._state = self._first_state()
+        self._spare: State | None = None
+        self._inspection.check(self._state)
+
+    def evaluate(self) -> None:
+        """Run the forward and the backward pass at the parameters as they are."""
+        self._inspection.forget()
+        if not self._steps:
+            return
+        outcome = self._call(self._state, self.step, 1, updates=False)
+        # What is not finite is shown all the same: there is nothing before it to go back to.
+        self._state = outcome.state
+        if not all_finite(outcome.state.objective, *outcome.state.gradients):
+            raise self._failure(outcome.state, self.step)
+
+    def advance(self, count: int, stop: Stop | None = None) -> str | None:
+        """Make `count` steps, fewer if the stop rule gives a reason."""
+        self._kind = self._kind._replace(watch=self._kind.watch or stop is not None)
+        limits = [limit for limit in (self._rows.limit, WATCHED if self._kind.watch else None) if limit is not None]
+        while count > 0:
+            asked = min([count, *limits])
+            if reason := self._advance(asked, stop):
+                return reason
+            count -= asked
+        return None
+
+    def _advance(self, count: int, stop: Stop | None) -> str | None:
+        """Make so many steps in one call of the loop; of a call that went too far, only the right ones are kept."""
+        self._inspection.forget()
+        before, step = self._state, self.step
+        outcome = self._call(before, step, count)
+        if not outcome.finite and not self._kind.careful:
+            # Somewhere a gradient was not finite, or a parameter became infinite and nothing else did.
+            self._spare = outcome.state
+            self._kind = self._kind._replace(careful=True)
+            outcome = self._call(before, step, count)
+        passes, finite = int(outcome.passes), bool(outcome.finite)
+        made, reason = self._stopped(outcome, passes - (not finite), stop)
+        failure = None if finite or reason else self._failure(outcome.state, step + passes)
+        if made == passes:
+            self._state, self._spare = outcome.state, before
+        else:
+            self._spare = outcome.state
+            self._state = self._call(before, step, made).state if made else before
+        self.step = step + made
+        if failure is not None:
+            raise failure
+        return reason
+
+    def _stopped(self, outcome: Outcome, made: int, stop: Stop | None) -> tuple[int, str | None]:
+        """Return how many steps were made when a stop rule gave a reason, and the reason; else all, and None."""
+        if stop is not None:
+            for row, (objective, norm) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
+                if reason := stop(objective, norm):
+                    return row, reason
+        return made, None
+
+    def _call(self, state: State, step: int, count: int, *, updates: bool = True) -> Outcome:
+        """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            spare = jax.tree.map(lambda array: array.copy(), state)
+        request = Request(np.int64(step), np.int64(count), np.bool_(updates))
+        if self._kind not in self._loops:
+            self._loops[self._kind] = make_loop(
+                self.plan, self._passes, self._rows, self._kind, self._placement.results
+            )
+        with jax.enable_x64(True), np.errstate(all="ignore"):
+            columns = self._rows.of(step + 1 if updates else step, count)
+            outcome = self._loops[self._kind](state, spare, self._inspection.fixed, columns, request)
+            if count == self._rows.limit:
+                # The call has only begun: JAX comes back at once.
+                self._rows.prepare(step + 1 + count)
+            return outcome
+
+    def set_parameters(self, parameters: Sequence[Array]) -> None:
+        """Put the parameters elsewhere; `evaluate` has to follow."""
+        values = [np.asarray(value, self.plan.dtype) for value in parameters]
+        self._state = self._state._replace(targets=self._put(self._passes.targets(values)))
+        self._inspection.forget()
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return what a run goes on from: parameters, the rule's states, the nodes' states, by name."""
+        plan, state = self.plan, self._state
+        arrays = {f"parameters/{name}": value for name, value in self._named(state.targets)}
+        for number, rule_state in enumerate(plan.rule.state):
+            own = [states[number] for states in state.rule]
+            arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
+        slots = [slot for node in plan.states for slot in node.slots]
+        arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
+        return {name: np.array(value) for name, value in arrays.items()}
+
+    def _named(self, targets: Sequence[Array]) -> list[tuple[str | None, Array]]:
+        return list(zip(self.plan.names, self._passes.parameters(targets), strict=False))
+
+    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
+        """Go on from a snapshot, at some step; `evaluate` has to follow."""
+        plan = self.plan
+        names = plan.names[: plan.parameters]
+
+        def of_parameters(prefix: str) -> tuple[Array, ...]:
+            return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
+
+        states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
+        slots = [slot for node in plan.states for slot in node.slots]
+        nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
+        self._state = self._state._replace(
+            targets=self._put(of_parameters("parameters")),
+            rule=self._put(tuple(zip(*states, strict=True)) if states else self._state.rule),
+            nodes=self._put(tuple(nodes)),
+        )
+        self.step = step
+        self._inspection.forget()
+
+    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots on other rows of the data set; nothing is changed by it."""
+        return self._inspection.on_rows(self._state, columns, slots)
+
+    def gradient_norm(self) -> float:
+        """Return the Euclidean norm of the gradient of all parameters."""
+        return math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in self._state.gradients))
+
+    def values(self, slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots; those of parameters and of the objective are the loop's own."""
+        plan, state = self.plan, self._state
+        known: dict[int, Any] = {}
+        if any(slot < plan.parameters for slot in slots):
+            known |= dict(enumerate(self._passes.parameters(state.targets)))
+        if plan.objective is not None and plan.objective >= plan.parameters:
+            known[plan.objective] = state.objective
+        return self._looked_up(slots, known, lambda: self._inspection.values(state, self.step))
+
+    def gradients(self, slots: Sequence[int]) -> list[Array]:
+        """Return the derivatives of the objective by the values of some slots; those of parameters are the loop's."""
+        plan, state = self.plan, self._state
+        if not self._steps:
+            return [np.zeros(plan.shapes[slot], plan.dtype)[()] for slot in slots]
+        known = dict(enumerate(self._passes.parameters(state.gradients)))
+        return self._looked_up(slots, known, lambda: self._inspection.gradients(state, self.step))
+
+    def _looked_up(self, slots: Sequence[int], known: Mapping[int, Any], rest: Any) -> list[Array]:
+        others = rest() if any(slot not in known for slot in slots) else {}
+        # Copies, for memory on the host's own device may be taken by a later outcome.
+        return [np.array(known[slot] if slot in known else others[slot])[()] for slot in slots]
+
+    def _failure(self, state: State, step: int) -> RunError:
+        """Return what is wrong at a state whose pass gave something not finite, as the NumPy engine finds it there."""
+        leaves = self._leaves(state, step)
+        return failure_at(self.plan, leaves)
+
+    def _leaves(self, state: State, step: int) -> list[Array]:
+        """Return the values of the leaves at a state, for the pass of some step."""
+        plan = self.plan
+        leaves = list(plan.leaves)
+        leaves[: plan.parameters] = [np.array(value)[()] for value in self._passes.parameters(state.targets)]
+        if self.feed is not None and plan.feeds:
+            for slot, column in zip(plan.data, self.feed.batch(step), strict=True):
+                leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
+        for noise in plan.noise:
+            leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
+        slots = [slot for node in plan.states for slot in node.slots]
+        for slot, value in zip(slots, state.nodes, strict=True):
+            leaves[slot] = np.array(value)[()]
+        return leaves
+
+    def _put(self, tree: Any) -> Any:
+        with jax.enable_x64(True):
+            return jax.tree.map(self._placement.whole, tree)
+
+    def _first_state(self) -> State:
+        """Return the state before the first pass."""
+        plan = self.plan
+        targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
+        states = plan.rule.state if self._steps else ()
+        nodes = tuple(np.asarray(plan.leaves[slot]) for node in plan.states for slot in node.slots)
+        return State(
+            targets=self._put(targets),
+            rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),
+            nodes=self._put(nodes),
+            following=self._put(tuple(np.array(value) for value in nodes)),
+            gradients=self._put(tuple(np.zeros_like(value) for value in targets)),
+            objective=self._put(np.zeros((), plan.dtype)),
+        )
+
+
+def make_passes(plan: Plan) -> Passes:
+    """Return the passes of a plan, value by value or on one vector."""
+    nodes = len(plan.names) - len(plan.leaves)
+    numbers = not any(plan.shapes) and all(batch.type.is_elementwise for batch in plan.batches)
+    if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
+        return VectorPasses(plan)
+    return NodePasses(plan)
+
+
+def failure_at(plan: Plan, leaves: Sequence[Array]) -> RunError:
+    """Return the failure of a pass at some leaves: a function that raises where NumPy runs it, else `NotFinite`."""
+    program = NodeProgram(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+    try:
+        program.evaluate()
+    except StepFailed as failed:
+        return StepFailed(leaves, failed.error)
+    except NotFinite:
+        pass
+    return NotFinite(leaves)

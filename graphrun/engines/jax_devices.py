@@ -1,0 +1,109 @@
+"""Where JAX's arrays lie, and where compiled programs are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from graphrun.errors import UsageError
+from graphrun.plan import Array
+
+ROWS = "data"
+"""The axis of the mesh along which rows are shared out."""
+
+PLATFORMS = ("cpu", "gpu", "tpu")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where arrays lie: on one device, or shared out among the devices of a mesh.
+
+    Attributes:
+        device: the device, or the sharding that puts an array on every device of the mesh.
+        mesh: the devices that share out rows, or None.
+    """
+
+    device: Any
+    mesh: Mesh | None = None
+
+    @staticmethod
+    def on_device(name: str | None) -> Placement:
+        """Return the placement on one device: ``cpu``, ``gpu``, ``gpu:1``, ..., or None for JAX's choice.
+
+        Raises:
+            UsageError: there is no such device.
+        """
+        return Placement(find_device(name))
+
+    @staticmethod
+    def on_all_devices() -> Placement:
+        """Return the placement on the devices of all processes, which share out the rows of each step."""
+        mesh = Mesh(np.array(jax.devices()), (ROWS,))
+        return Placement(NamedSharding(mesh, PartitionSpec()), mesh)
+
+    @property
+    def results(self) -> Any:
+        """Where `jax.jit` leaves results: where every process has all of them."""
+        return None if self.mesh is None else self.device
+
+    def whole(self, array: Any) -> Array:
+        """Put an array on the device, or on every one."""
+        if self.mesh is None:
+            return jax.device_put(array, self.device)
+        array = np.asarray(array)
+        return jax.make_array_from_callback(array.shape, self.device, lambda place: array[place])
+
+    def rows(self, array: Any, axis: int = 0) -> Array:
+        """Put rows there, shared out among the devices."""
+        if self.mesh is None:
+            return self.whole(array)
+        return self.shared(array.shape, axis, lambda place: array[place])
+
+    def shared(self, shape: tuple[int, ...], axis: int, part: Callable[[Any], Any]) -> Array:
+        """Put an array there by parts along an axis, the rows; each process makes those of its devices.
+
+        Raises:
+            UsageError: the rows cannot be shared out in equal parts.
+        """
+        assert self.mesh is not None  # noqa: S101 (for the type checker: the caller looked)
+        if shape[axis] % self.mesh.size:
+            raise UsageError(
+                f"{shape[axis]} rows cannot be shared out among {self.mesh.size} devices in equal parts: "
+                f"set data.batch_size to a multiple of {self.mesh.size}"
+            )
+        spec = PartitionSpec(*[None] * axis, ROWS)
+        return jax.make_array_from_callback(shape, NamedSharding(self.mesh, spec), part)
+
+
+def find_device(name: str | None) -> jax.Device:
+    """Return a device by name."""
+    if name is None:
+        return jax.devices()[0]
+    platform, colon, number = name.partition(":")
+    if platform not in PLATFORMS or (colon and not number.isdecimal()):
+        raise UsageError(f"device {name!r} is none of {', '.join(PLATFORMS)}, with or without a number as in gpu:0")
+    try:
+        devices = jax.devices(platform)
+    except RuntimeError:
+        there = ", ".join(sorted({device.platform for device in jax.devices()}))
+        raise UsageError(f"JAX finds no {platform} here; there is: {there}") from None
+    if int(number or 0) >= len(devices):
+        raise UsageError(f"device {name!r} is unknown; the last one is {platform}:{len(devices) - 1}")
+    return devices[int(number or 0)]
+
+
+def keep_compiled_programs() -> None:
+    """Have JAX keep compiled programs in the user's cache folder, unless it was told already where to."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    jax.config.update("jax_compilation_cache_dir", str(Path(base) / "graphrun" / "jax"))
+    # By default only what took a second is kept.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -1,0 +1,242 @@
+"""The step loop as one program of XLA's: k steps, each an update and the two passes at the new values.
+
+How many steps, at which step they begin, and whether the first pass comes after an update or without one are
+arguments, so that a run compiles its loop once, and every pass of a run is computed by the same instructions: a
+resumed run and one that was cut into other pieces give the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from graphrun.engines.jax_feed import Rows
+from graphrun.engines.jax_passes import Part, Passes
+from graphrun.plan import Array, Plan
+from graphrun.random import uniform
+
+WATCHED = 1024
+"""So many steps at most are made at once where a stop rule watches: their objectives and norms are kept."""
+
+
+class State(NamedTuple):
+    """What a run goes on from, and the outcome of its last pass.
+
+    Attributes:
+        targets: the parameters, as the update rule takes them.
+        rule: the rule's states of each target.
+        nodes: the nodes' states; `following` what they become with the next update.
+        gradients: the objective's derivatives by the targets.
+        objective: its value.
+    """
+
+    targets: tuple[Array, ...]
+    rule: tuple[tuple[Array, ...], ...]
+    nodes: tuple[Array, ...]
+    following: tuple[Array, ...]
+    gradients: tuple[Array, ...]
+    objective: Array
+
+
+class Outcome(NamedTuple):
+    """What the loop comes back with.
+
+    Attributes:
+        state: that after the last pass, be it finite or not.
+        passes: how many passes were run.
+        finite: whether the last one gave an objective and gradients that are finite; of a loop that is not careful,
+            whether all passes did for sure.
+        watched: the objective and the norm of the gradient after each pass, where they were asked for.
+    """
+
+    state: State
+    passes: Array
+    finite: Array
+    watched: tuple[Array, ...]
+
+
+class Kind(NamedTuple):
+    """What a loop does besides the steps.
+
+    Attributes:
+        careful: it looks at every gradient after every pass, and ends at the first that is not finite. Looking takes
+            up to a third of the time of a small step, so that by default it is done once, at the end: most update
+            rules make of a gradient that is not finite a parameter that never is again.
+        watch: it keeps the objective and the norm of the gradient after each pass, for a stop rule.
+    """
+
+    careful: bool
+    watch: bool
+
+
+class Request(NamedTuple):
+    """What the loop is asked for: numbers, which change without a new compilation.
+
+    Attributes:
+        step: the steps made before.
+        count: how many passes to run.
+        updates: whether a pass comes after an update, or is the first one of all.
+    """
+
+    step: Any
+    count: Any
+    updates: Any
+
+
+def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any = None) -> Callable[..., Outcome]:
+    """Return the compiled loop: (state, spare, fixed, columns, request) -> outcome.
+
+    Args:
+        plan: the plan.
+        passes: its two passes.
+        rows: what picks a step's rows of the data set.
+        kind: what the loop does besides.
+        results: where JAX leaves the outcome, default where the state is.
+
+    `spare` is a state whose memory the outcome may take.
+    """
+    Carried = tuple[Array, State, tuple[Array, ...]]
+
+    def finite(state: State) -> Array:
+        return all_finite(state.objective, *(state.gradients if kind.careful else ()))
+
+    def loop(state: State, spare: State, fixed: Any, columns: Any, request: Request) -> Outcome:
+        del spare
+
+        def body(carried: Carried) -> Carried:
+            number, state, watched = carried
+            step = request.step + number
+            state = updated(plan, passes, state, step, request.updates)
+            step = jnp.where(request.updates, step + 1, step)
+            state = evaluated(plan, passes, state, step, rows.pick(columns, number), fixed)
+            return number + 1, state, noted(state, watched, number)
+
+        def unfinished(carried: Carried) -> Array:
+            number, state, _ = carried
+            return (number < request.count) & ((number == 0) | finite(state))
+
+        watched = (jnp.zeros((WATCHED, 2), plan.dtype),) if kind.watch else ()
+        number, state, watched = jax.lax.while_loop(unfinished, body, (jnp.zeros((), jnp.int64), state, watched))
+        good = finite(state) if kind.careful else all_finite(state.objective, *state.gradients, *state.targets)
+        return Outcome(state, number, good, watched)
+
+    return jax.jit(loop, donate_argnums=1, keep_unused=True, out_shardings=results)
+
+
+def must_be_careful(plan: Plan) -> bool:
+    """Whether a parameter may be finite again after a gradient that was not: by its bounds, by clipping, by the rule.
+
+    A rule is tried with numbers that show it: those of a rule that takes the sign of the gradient do.
+    """
+    update, rule = plan.update, plan.rule
+    if update.clip_norm is not None or update.clip_value is not None or any(plan.bounds):
+        return True
+    bad, good = (math.inf, -math.inf, math.nan), (-2.5, 0.0, 1.0)
+    tried = itertools.chain(itertools.product(good, bad), itertools.product(bad, good + bad))
+    for (value, gradient), state, step in itertools.product(tried, (0.0, 1.0), (1, 100)):
+        steps = (step,) if rule.takes_step else ()
+        states = [np.float64(state)] * len(rule.state)
+        given = rule.function(np, np.float64(value), np.float64(gradient), *steps, *states, **dict(update.settings))
+        if math.isfinite(given[0] if rule.state else given):
+            return True
+    return False
+
+
+def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array) -> State:
+    """Return the state after an update, or as it is where none is wanted."""
+    rule, settings = plan.rule, dict(plan.update.settings)
+    if plan.update.schedule is not None:
+        schedule, given = plan.update.schedule
+        settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
+    steps = (step + 1,) if rule.takes_step else ()
+    targets, states = [], []
+    before = zip(
+        state.targets, clipped(plan, state.gradients), state.rule, passes.bounds(), strict=True
+    )
+    for value, gradient, own, bounds in before:
+        signed = -gradient if plan.maximize else gradient
+        result = rule.function(jnp, value, signed, *steps, *own, **settings)
+        following, *kept = result if rule.state else (result,)
+        if bounds is not None:
+            following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])
+        targets.append(jnp.where(wanted, jnp.asarray(following).astype(plan.dtype), value))
+        states.append(
+            tuple(jnp.where(wanted, jnp.asarray(k).astype(plan.dtype), o) for k, o in zip(kept, own, strict=True))
+        )
+    nodes = tuple(jnp.where(wanted, new, old) for new, old in zip(state.following, state.nodes, strict=True))
+    return state._replace(targets=tuple(targets), rule=tuple(states), nodes=nodes)
+
+
+def evaluated(plan: Plan, passes: Passes, state: State, step: Array, columns: Sequence[Array], fixed: Any) -> State:
+    """Return the state with the outcome of both passes at its values."""
+    given = given_to(plan, step, columns, state.nodes)
+    values = passes.forward(passes.begin(state.targets, given, fixed), Part.LOOP)
+    gradients = passes.backward(values, Part.LOOP)
+    assert plan.objective is not None  # noqa: S101 (for the type checker: a plan without one makes no steps)
+    objective = jnp.asarray(passes.value(values, plan.objective)).astype(plan.dtype)
+    return state._replace(
+        following=tuple(next_states(plan, passes, values)),
+        gradients=passes.target_gradients(gradients),
+        objective=jnp.reshape(objective, ()),
+    )
+
+
+def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[Array]) -> dict[int, Array]:
+    """Return by slot what a step is given: its rows of the data set, its random numbers, the nodes' states."""
+    given = dict(zip(plan.data, columns, strict=True)) if plan.feeds else {}
+    for noise in plan.noise:
+        given[noise.slot] = uniform(jnp, noise.key, step, noise.shape).astype(plan.dtype)
+    slots = [slot for node in plan.states for slot in node.slots]
+    return given | dict(zip(slots, nodes, strict=True))
+
+
+def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
+    """Return the nodes' states after the step of a forward pass."""
+    following: list[Array] = []
+    for node in plan.states:
+        batch = node.batch
+        assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
+        inputs = [passes.value(values, slot) for slot in plan.inputs(batch)[:, 0].tolist()]
+        given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
+        following += [jnp.asarray(value).astype(plan.dtype) for value in given]
+    return following
+
+
+def clipped(plan: Plan, gradients: Sequence[Array]) -> Sequence[Array]:
+    """Return the gradients brought to the largest norm and the largest value that are allowed."""
+    update = plan.update
+    if update.clip_value is not None:
+        limit = update.clip_value
+        gradients = [jnp.minimum(jnp.maximum(gradient, -limit), limit) for gradient in gradients]
+    if update.clip_norm is not None:
+        factor = jnp.minimum(1.0, update.clip_norm / (norm(gradients) + 1e-6)).astype(plan.dtype)
+        gradients = [gradient * factor for gradient in gradients]
+    return gradients
+
+
+def norm(arrays: Sequence[Array]) -> Array:
+    """Return the Euclidean norm of all elements of some arrays, in double precision."""
+    total = jnp.zeros((), np.float64)
+    for array in arrays:
+        total = total + jnp.sum(array * array).astype(np.float64)
+    return jnp.sqrt(total)
+
+
+def noted(state: State, watched: tuple[Array, ...], number: Array) -> tuple[Array, ...]:
+    """Note the objective and the norm of the gradient, where a stop rule watches."""
+    rows = [jnp.stack([state.objective, norm(state.gradients).astype(state.objective.dtype)])[None] for _ in watched]
+    return tuple(jax.lax.dynamic_update_slice(w, row, (number, 0)) for w, row in zip(watched, rows, strict=True))
+
+
+def all_finite(*arrays: Array) -> Array:
+    """Whether every element of some arrays is finite."""
+    finite = jnp.ones((), bool)
+    for array in arrays:
+        finite = finite & jnp.all(jnp.isfinite(array))
+    return finite

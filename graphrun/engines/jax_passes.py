@@ -1,0 +1,283 @@
+"""A plan's forward and backward pass as functions that JAX traces.
+
+They do what the NumPy engine does, in its order. What a gradient of zero is multiplied by is always masked here: in
+XLA's fused loops a mask costs nothing that can be measured, and there is one program for every case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from graphrun.declaration import Function
+from graphrun.engines.jax_devices import Placement
+from graphrun.engines.numpy import broadcast_axes
+from graphrun.errors import UsageError
+from graphrun.plan import Array, Batch, Plan
+
+Values = Any
+"""The values of all slots: a list of arrays, or one vector."""
+
+FORM = "jax"
+"""The name of the forms that node types may have for this engine."""
+
+
+class Part(Enum):
+    """Some nodes of a plan: those of the loop, those that no step changes, all others, all that the objective needs."""
+
+    LOOP = "loop"
+    RESTING = "resting"
+    VARYING = "varying"
+    NEEDED = "needed"
+    ALL = "all"
+
+    def batches(self, plan: Plan) -> Sequence[Batch]:
+        """Return the nodes' batches."""
+        if self is Part.LOOP:
+            return plan.in_loop
+        return [
+            batch
+            for batch in plan.batches
+            if self is Part.ALL
+            or (self is Part.RESTING and not batch.varying)
+            or (self is Part.VARYING and batch.varying)
+            or (self is Part.NEEDED and batch.needed)
+        ]
+
+
+class Passes(Protocol):
+    """The two passes of a plan.
+
+    Parameters come as targets: what the update rule is called for. That is each parameter, or all as one vector.
+    """
+
+    plan: Plan
+
+    def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
+        """Return the parameters' values as targets."""
+
+    def parameters(self, targets: Sequence[Array]) -> list[Array]:
+        """Return the targets as the parameters' values."""
+
+    def bounds(self) -> list[tuple[Array, Array] | None]:
+        """Return the bounds of each target."""
+
+    def fixed(self, placement: Placement) -> Any:
+        """Return, on the device, what never changes: constants, and the nodes that depend on nothing else."""
+
+    def begin(self, targets: Sequence[Array], given: Mapping[int, Array], fixed: Any) -> Values:
+        """Put together the values that a pass starts from: the parameters, what a step is given, what never changes."""
+
+    def forward(self, values: Values, part: Part) -> Values:
+        """Compute the nodes of a part."""
+
+    def backward(self, values: Values, part: Part) -> Any:
+        """Return the objective's derivatives: `LOOP` those by parameters, else those by every value it depends on."""
+
+    def value(self, values: Values, slot: int) -> Array:
+        """Return the value of a slot."""
+
+    def target_gradients(self, gradients: Any) -> tuple[Array, ...]:
+        """Return the gradients of the targets, zeros where nothing reaches one."""
+
+    def each(self, values: Any, slots: Sequence[int]) -> Any:
+        """Return the values, or the gradients, of some slots; zeros for a gradient that nothing reaches."""
+
+
+class NodePasses:
+    """Value by value: for arrays, and for a few numbers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
+        """Return each parameter as a target of its own."""
+        return tuple(parameters)
+
+    def parameters(self, targets: Sequence[Array]) -> list[Array]:
+        """Return the targets, which are the parameters."""
+        return list(targets)
+
+    def bounds(self) -> list[tuple[Array, Array] | None]:
+        """Return the bounds of each parameter."""
+        return list(self.plan.bounds)
+
+    def fixed(self, placement: Placement) -> Any:
+        """Return by slot the constants that are arrays, and the nodes that no step changes."""
+        plan = self.plan
+        changing = {noise.slot for noise in plan.noise} | {slot for node in plan.states for slot in node.slots}
+        changing |= set(plan.data if plan.feeds else ())
+        fixed = {}
+        for slot in range(plan.parameters, len(plan.leaves)):
+            leaf = np.asarray(plan.leaves[slot])
+            if slot not in changing and leaf.ndim:
+                fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
+        slots = [slot for batch in Part.RESTING.batches(plan) for slot in range(batch.start, batch.stop)]
+
+        def rest(fixed: Any) -> Any:
+            values = self.forward(self.begin((), {}, fixed), Part.RESTING)
+            return {slot: jnp.broadcast_to(values[slot], plan.shapes[slot]) for slot in slots}
+
+        return fixed | jax.jit(rest)(fixed) if slots else fixed
+
+    def begin(self, targets: Sequence[Array], given: Mapping[int, Array], fixed: Any) -> Values:
+        """Return the list of values, None for those that are still to be computed."""
+        values: list[Any] = [None] * len(self.plan.names)
+        for slot, leaf in enumerate(self.plan.leaves):
+            # A number is part of the program: XLA makes a product of a square, and a shift of a division by 2.
+            if np.ndim(leaf) == 0:
+                values[slot] = leaf
+        for slot, value in {**fixed, **dict(enumerate(targets)), **given}.items():
+            values[slot] = value
+        return values
+
+    def forward(self, values: Values, part: Part) -> Values:
+        """Compute nodes one by one."""
+        for batch in part.batches(self.plan):
+            function = traced_forward(batch, self.plan.dtype)
+            for slot, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
+                values[slot] = function(*(values[source] for source in inputs))
+        return values
+
+    def backward(self, values: Values, part: Part) -> Any:
+        """Return the gradients by slot, None where nothing reaches a slot."""
+        plan = self.plan
+        wanted = moving(plan) if part is Part.LOOP else [True] * len(plan.names)
+        gradients: list[Array | None] = [None] * len(values)
+        gradients[plan.objective or 0] = jnp.ones((), plan.dtype)
+        for batch in reversed(part.batches(plan)):
+            if batch.type.derivative is None:
+                continue
+            derivative = traced_derivative(batch)
+            for slot, inputs in reversed(list(enumerate(plan.inputs(batch).T.tolist(), batch.start))):
+                gradient = gradients[slot]
+                if gradient is None or not any(wanted[source] for source in inputs):
+                    continue
+                given = derivative(gradient, values[slot], *(values[source] for source in inputs))
+                for source, contribution in zip(inputs, given, strict=True):
+                    if not wanted[source] or contribution is None:
+                        continue
+                    contribution = self._contribution(batch, gradient, contribution, plan.shapes[source])
+                    before = gradients[source]
+                    gradients[source] = contribution if before is None else before + contribution
+        return gradients
+
+    def _contribution(self, batch: Batch, gradient: Array, given: Any, shape: tuple[int, ...]) -> Array:
+        if batch.type.is_elementwise:
+            given = masked_product(gradient, given)
+            axes = broadcast_axes(shape, batch.shape)
+            if axes is not None:
+                given = jnp.reshape(jnp.sum(given, axis=axes), shape)
+        elif callable(given):
+            given = given()
+        return jnp.asarray(given).astype(self.plan.dtype)
+
+    def value(self, values: Values, slot: int) -> Array:
+        """Return the value of a slot."""
+        return values[slot]
+
+    def target_gradients(self, gradients: Any) -> tuple[Array, ...]:
+        """Return the gradients of the parameters."""
+        return tuple(self.each(gradients, range(self.plan.parameters)))
+
+    def each(self, values: Any, slots: Sequence[int]) -> Any:
+        """Return a list of arrays of the slots' shapes."""
+        plan = self.plan
+        zero = np.zeros((), plan.dtype)
+        return [
+            jnp.broadcast_to(jnp.asarray(zero if values[slot] is None else values[slot]), plan.shapes[slot])
+            for slot in slots
+        ]
+
+
+def moving(plan: Plan) -> list[bool]:
+    """Return for each slot whether its value depends on a parameter."""
+    result = [slot < plan.parameters for slot in range(len(plan.leaves))]
+    for batch in plan.batches:
+        result += [batch.moving] * batch.count
+    return result
+
+
+def masked_product(gradient: Array, local_derivative: Any) -> Array:
+    """Multiply, but zero times anything is zero."""
+    if isinstance(local_derivative, int | float) and math.isfinite(local_derivative):
+        return gradient if local_derivative == 1 else gradient * local_derivative
+    return jnp.where(gradient == 0, jnp.zeros((), gradient.dtype), gradient * local_derivative)
+
+
+def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
+    """Return a batch's forward function for JAX; its result has the graph's dtype."""
+    function = _bound(batch, form_of(batch)[0], 0)
+
+    def forward(*inputs: Array) -> Array:
+        with naming(batch):
+            return jnp.asarray(function(*inputs)).astype(dtype)
+
+    return forward
+
+
+def traced_derivative(batch: Batch) -> Callable[..., Any]:
+    """Return a batch's second function for JAX, of (gradient, output, *inputs) for every type."""
+    derivative = form_of(batch)[1]
+    assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
+    elementwise = batch.type.is_elementwise
+    function = _bound(batch, derivative, 1 if elementwise else 2)
+
+    def local_derivatives(gradient: Array, *arguments: Array) -> Any:
+        with naming(batch):
+            given = function(*arguments) if elementwise else function(gradient, *arguments)
+            return tuple(part() if callable(part) and elementwise else part for part in given)
+
+    return local_derivatives
+
+
+def form_of(batch: Batch) -> tuple[Function, Function | None]:
+    """Return the two functions of a batch's type: those of its form for this engine, where it has one."""
+    form = batch.type.forms.get(FORM)
+    return (batch.type.function, batch.type.derivative) if form is None else (form.function, form.derivative)
+
+
+def _bound(batch: Batch, function: Function, before: int) -> Function:
+    """Return a function with JAX's namespace and the settings in place, inputs that select cast to integers."""
+    bound = partial(function, jnp, **dict(batch.settings))
+    positions = {before + position for position in batch.type.index_inputs}
+    if not positions:
+        return bound
+    return lambda *inputs: bound(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
+
+
+def as_index(value: Array) -> Array:
+    """Return whole numbers as integers, what is not whole as one behind the end of every array.
+
+    A compiled program cannot raise. What selects behind the end gives NaN, and the NumPy engine finds the reason.
+    """
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    return jnp.where(value == jnp.floor(value), value, 2.0**31 - 1).astype(jnp.int32)
+
+
+class naming:  # noqa: N801 (used as a function)
+    """Turns what a node type's function raises while it is traced into an error that names the type."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        """Name the type."""
+        if isinstance(error, Exception) and not isinstance(error, UsageError):
+            node_type = self.batch.type
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"the jax engine cannot run the node type {node_type.name} ({node_type.file}): "
+                f"{type(error).__name__}: {reason}\n  --engine numpy runs every type"
+            ) from error

@@ -1,0 +1,126 @@
+"""Compiling source text with Numba, once for each text: the compiled code is kept in the user's cache folder.
+
+The folder is ``$XDG_CACHE_HOME/graphrun`` or ``~/.cache/graphrun``; it may be deleted at any time. The text is a file
+named by a hash of its content and of the versions of what compiles it, and Numba keeps the machine code beside it.
+Runs at the same time do not disturb each other: files are put in place whole, with the same content and time of
+change, by which Numba tells whether its code is still that of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from graphrun.engines.native.functions import NotSupportedError
+from graphrun.engines.native.source import Source, signature
+
+Steps = Callable[..., tuple[int, int]]
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
+"""How Numba compiles. Without fastmath: the operations are those of the text, in its order. Without reference counts:
+nothing is allocated, and calls that count keep numbers out of registers, which costs a third of the lesson's step."""
+
+INSTALL = "pip install 'graphrun[numba]'"
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled code."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "graphrun" / "native"
+
+
+def is_installed() -> bool:
+    """Whether Numba is installed; it is not imported for that."""
+    return importlib.util.find_spec("numba") is not None
+
+
+@cache
+def versions() -> str:
+    """Return what besides the text decides about the machine code: Python's and Numba's versions, the options."""
+    found = [sys.version, repr(OPTIONS)]
+    for package in ("numba", "llvmlite", "numpy"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return "\n".join(found)
+
+
+def file_of(source: Source) -> Path:
+    """Return where the text of a program is kept."""
+    digest = hashlib.blake2b(f"{versions()}\n{source.text}".encode(), digest_size=16).hexdigest()
+    return cache_folder() / f"steps_{digest}.py"
+
+
+def is_compiled(source: Source) -> bool:
+    """Whether a program was compiled before, on this machine."""
+    file = file_of(source)
+    return file.exists() and any((file.parent / "__pycache__").glob(f"{file.stem}.*.nbc"))
+
+
+def compile_steps(source: Source, dtype: str) -> Steps:
+    """Return the compiled function ``steps`` of a program.
+
+    Raises:
+        NotSupportedError: Numba is not installed, or cannot compile the text.
+    """
+    if not is_installed():
+        raise NotSupportedError(f"the engine numba needs Numba: {INSTALL}")
+    import numba
+    from numba.core.errors import NumbaError
+
+    file = _write(source)
+    compiler: Any = partial(numba.njit, signature(dtype), **OPTIONS)
+    kept = file is not None and is_compiled(source)
+    try:
+        try:
+            return _decorated(compiler, source, file)
+        except (EOFError, OSError, pickle.UnpicklingError, ImportError, AttributeError, ValueError):
+            if file is None or not kept:
+                raise
+            # What is in the cache is damaged, by a full disk for instance.
+            for damaged in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+                damaged.unlink(missing_ok=True)
+            return _decorated(compiler, source, file)
+    except NumbaError as error:
+        raise NotSupportedError(f"Numba cannot compile the graph: {error}") from error
+
+
+def _decorated(compiler: Any, source: Source, file: Path | None) -> Steps:
+    steps: Steps = compiler(cache=file is not None)(_load(source, file))
+    return steps
+
+
+def _load(source: Source, file: Path | None) -> Callable[..., Any]:
+    """Return the function of the text, in a module that Numba finds again by its name when it loads its code."""
+    name = f"graphrun_{file_of(source).stem}"
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile(source.text, str(file or "<steps>"), "exec"), vars(module))  # noqa: S102 (made of slots alone)
+    function: Callable[..., Any] = vars(module)["steps"]
+    return function
+
+
+def _write(source: Source) -> Path | None:
+    """Put the text into the cache folder; return None where it cannot be written."""
+    file = file_of(source)
+    if file.exists():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(source.text)
+        os.utime(name, (0, 0))
+        os.replace(name, file)  # noqa: PTH105 (the name is a str)
+    except OSError:
+        return None
+    return file

@@ -1,0 +1,173 @@
+"""The source text of a plan's steps: what the straight-line form and the form by batches have in common.
+
+The function `steps` evaluates at the parameters as they are, then updates and evaluates again, until the steps are
+made, a stop rule is met, or something is not finite. Every number comes from the same code however the steps are cut
+into calls, so a run does not depend on how often it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphrun.engines.native.functions import Tracer
+from graphrun.engines.native.text import NumbaNotation, Writer
+from graphrun.plan import Plan
+
+DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
+"""What `steps` ends with; the last four are the stop rules in the order of `StopRule`."""
+
+ARGUMENTS = {
+    "count": "int64",  # how many steps to make
+    "step": "int64",  # how many were made
+    "step_size": "float64",
+    "values": "{F}[::1]",  # by slot
+    "gradients": "{F}[::1]",  # by slot
+    "states": "{F}[:, ::1]",  # of the update rule: state, parameter
+    "trial": "{F}[::1]",  # the parameters at which something was not finite
+    "kept": "{F}[:, ::1]",  # room for the parameters and the states before a step
+    "bounds": "{F}[:, ::1]",  # lower and upper, parameter
+    "limits": "float64[::1]",  # of the stop rules; NaN for none
+    "memory": "float64[::1]",  # of the stop rules: previous, best, since_best, sign of the objective
+    "batches": "int32[::1]",  # of each batch: the loop that it is for, first slot, slot after the last, place
+    "operands": "int32[::1]",  # node by node; a batch's begin at its place
+}
+
+HEADER = """\
+import math
+
+import numpy as np
+
+from graphrun.engines.native.instructions import floor_divide, read, select, write
+"""
+
+# The Euclidean norm by way of the largest part, for squares overflow and underflow.
+NORM = """\
+largest = 0.0
+for k in range({count}):
+    largest = max(largest, abs(float(gradients[k])))
+norm = 0.0
+if largest > 0.0:
+    for k in range({count}):
+        norm += (float(gradients[k]) / largest) ** 2
+    norm = largest * math.sqrt(norm)
+"""
+
+WATCH = """\
+objective = float({objective})
+change = abs(objective - memory[0])
+memory[0] = objective
+loss = memory[3] * objective
+if loss < memory[1]:
+    memory[1] = loss
+    memory[2] = 0.0
+else:
+    memory[2] += 1.0
+if norm <= limits[0]:
+    code = 2
+elif loss <= limits[1]:
+    code = 3
+elif change <= limits[2]:
+    code = 4
+elif memory[2] >= limits[3]:
+    code = 5
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program to compile.
+
+    Attributes:
+        text: a module that defines the function ``steps``.
+        size: how many operations it has, which is what compiling it takes its time for.
+    """
+
+    text: str
+    size: int
+
+
+class Lines:
+    """The lines of a function, indented."""
+
+    def __init__(self, notation: NumbaNotation, tracer: Tracer) -> None:
+        self.notation = notation
+        self.tracer = tracer
+        self.lines: list[str] = []
+        self.names = 0
+        self.indent = 1
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is written."""
+        return self.tracer.plan
+
+    def add(self, *lines: str) -> None:
+        """Add lines; those of a block are indented by the line itself."""
+        self.lines += ["    " * self.indent + line for line in lines]
+
+    def block(self, text: str, deeper: int = 0) -> None:
+        """Add a text of several lines."""
+        self.add(*("    " * deeper + line for line in text.splitlines()))
+
+    def writer(self) -> Writer:
+        """Return a writer of expressions that adds its lines here."""
+        return Writer(self.notation, self.add, self.new_name)
+
+    def new_name(self) -> str:
+        """Return a name that is not in use."""
+        self.names += 1
+        return f"t{self.names}"
+
+    def module(self) -> str:
+        """Return the module."""
+        head = f"def steps({', '.join(ARGUMENTS)}):"
+        return (
+            "\n".join(
+                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.notation.header(), "", "", head, *self.lines]
+            )
+            + "\n"
+        )
+
+    def step_size(self) -> None:
+        """Write the step size of the step that comes next, by the schedule."""
+        expression = self.tracer.step_size()
+        if expression is not None:
+            (text,) = self.writer().write([expression], {"steps_made": "float(step - 1)"})
+            self.add(f"scheduled = {text}")
+
+    @property
+    def step_size_name(self) -> str:
+        """The name of the step size."""
+        return "step_size" if self.plan.update.schedule is None else "scheduled"
+
+    def clip(self, count: int) -> None:
+        """Write the clipping of `gradients` to the largest value and the largest norm that are allowed."""
+        update, literal = self.plan.update, self.notation.literal
+        if update.clip_value is not None:
+            limit = literal(float(update.clip_value))
+            self.block(f"for k in range({count}):\n    gradients[k] = min(max(gradients[k], -{limit}), {limit})")
+        if update.clip_norm is not None:
+            self.block(NORM.format(count=count))
+            number = "np.float32" if self.notation.single else "float"
+            self.add(f"factor = {number}(min(1.0, {float(update.clip_norm)!r} / (norm + 1e-6)))")
+            self.block(f"for k in range({count}):\n    gradients[k] = gradients[k] * factor")
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
+
+
+def signature(dtype: str) -> str:
+    """Return the signature of ``steps`` for the graph's dtype."""
+    return f"Tuple((int64, int64))({', '.join(ARGUMENTS.values())})".replace("{F}", dtype)
+
+
+def sum_of(terms: Iterable[str]) -> str:
+    """Return a sum whose parts do not wait for each other: by halves, not from left to right."""
+    found = list(terms)
+    while len(found) > 1:
+        pairs = [f"({a} + {b})" for a, b in zip(found[::2], found[1::2], strict=False)]
+        found = pairs + found[2 * len(pairs) :]
+    return found[0] if found else "0.0"

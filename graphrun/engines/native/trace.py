@@ -1,0 +1,327 @@
+"""Tracing: a declared function is called once with symbols for numbers, and what it computes is written down.
+
+`xp` is bound to a namespace that records. Settings are known, so a function's `if` on them is decided and its loops are
+unrolled; what stays is one expression of elementary operations for each number that it returns. That is the function
+itself, ready to be written out in another language, and without the calls that a compiler would take long over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphrun.engines.native.operations import COMPARISONS, FOLD, LOGICAL
+
+FLOAT, WEAK, BOOL = "float", "weak", "bool"
+"""Kinds: a number of the graph's dtype; one of float64 that yields to it, as Python's do in NumPy; a truth value."""
+
+
+class CannotTraceError(TypeError):
+    """A function does with a number what cannot be written down as arithmetic."""
+
+
+def _binary(name: str) -> Callable[[Expression, Any], Expression]:
+    return lambda self, other: self.recorder.make(name, self, other)
+
+
+def _reflected(name: str) -> Callable[[Expression, Any], Expression]:
+    return lambda self, other: self.recorder.make(name, other, self)
+
+
+def _unary(name: str) -> Callable[[Expression], Expression]:
+    return lambda self: self.recorder.make(name, self)
+
+
+class Expression:
+    """A number that is not known yet: an operation on others, an input, or a constant.
+
+    Attributes:
+        operation: a name of `operations`, or ``input`` or ``constant``.
+        arguments: what it is applied to.
+        kind: `FLOAT`, `WEAK` or `BOOL`.
+        value: the number of a constant, the name of an input.
+    """
+
+    __slots__ = ("arguments", "kind", "operation", "recorder", "value")
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+    shape = ()
+    ndim = 0
+    size = 1
+
+    def __init__(
+        self, recorder: Recorder, operation: str, arguments: tuple[Expression, ...], kind: str, value: Any = None
+    ) -> None:
+        self.recorder = recorder
+        self.operation = operation
+        self.arguments = arguments
+        self.kind = kind
+        self.value = value
+
+    def __repr__(self) -> str:
+        if self.operation in {"input", "constant"}:
+            return str(self.value)
+        return f"{self.operation}({', '.join(map(repr, self.arguments))})"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the number."""
+        return np.dtype(bool) if self.kind == BOOL else self.recorder.dtype
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its number is known."""
+        return self.operation == "constant"
+
+    def __bool__(self) -> bool:
+        if self.is_constant:
+            return bool(self.value)
+        raise CannotTraceError("it decides by the value of a number; xp.where works on every engine")
+
+    def _no_number(self, *_: Any) -> Any:
+        raise CannotTraceError("it calls something else than the functions of xp with a number")
+
+    __float__ = __int__ = __index__ = __complex__ = __array__ = __iter__ = __len__ = __getitem__ = _no_number
+
+    def astype(self, dtype: Any, **_: Any) -> Expression:
+        """Return the number as one of another dtype."""
+        return self.recorder.cast(self, dtype)
+
+    __add__, __radd__ = _binary("add"), _reflected("add")
+    __sub__, __rsub__ = _binary("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _binary("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _binary("divide"), _reflected("divide")
+    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _reflected("floor_divide")
+    __mod__, __rmod__ = _binary("remainder"), _reflected("remainder")
+    __pow__, __rpow__ = _binary("pow"), _reflected("pow")
+    __and__, __rand__ = _binary("logical_and"), _reflected("logical_and")
+    __or__, __ror__ = _binary("logical_or"), _reflected("logical_or")
+    __xor__, __rxor__ = _binary("logical_xor"), _reflected("logical_xor")
+    __lt__, __le__ = _binary("less"), _binary("less_equal")
+    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __eq__, __ne__ = _binary("equal"), _binary("not_equal")  # type: ignore[assignment]
+    __neg__, __abs__, __invert__ = _unary("negative"), _unary("abs"), _unary("logical_not")
+
+    def __pos__(self) -> Expression:
+        return self
+
+
+class Recorder:
+    """Makes expressions, each only once, and simpler ones where the number is exactly the same.
+
+    Args:
+        dtype: the graph's dtype.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self._made: dict[Any, Expression] = {}
+
+    def input(self, name: str, kind: str = FLOAT) -> Expression:
+        """Return an unknown number by its name."""
+        return self._once("input", (), kind, name)
+
+    def constant(self, value: Any, kind: str = WEAK) -> Expression:
+        """Return a known number."""
+        if isinstance(value, bool | np.bool_):
+            return self._once("constant", (), BOOL, bool(value))
+        return self._once("constant", (), kind, float(value))
+
+    def lift(self, value: Any) -> Expression:
+        """Take a number of Python's or NumPy's as an expression."""
+        if isinstance(value, Expression):
+            return value
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if isinstance(value, bool | int | float | np.bool_):
+            return self.constant(value)
+        if isinstance(value, np.integer | np.floating):
+            return self.constant(value, FLOAT)
+        raise CannotTraceError(f"it computes with a {type(value).__name__}, which is no number")
+
+    def cast(self, value: Any, dtype: Any = None) -> Expression:
+        """Return a number as one of a dtype: the graph's, or truth values as 0 and 1."""
+        given = self.lift(value)
+        wanted = self.dtype if dtype is None else np.dtype(dtype)
+        if wanted == np.dtype(bool):
+            return given if given.kind == BOOL else self.make("not_equal", given, 0.0)
+        if wanted != self.dtype:
+            raise CannotTraceError(f"it casts a number to {wanted}, and the graph's are {self.dtype}")
+        if given.kind == FLOAT:
+            return given
+        if given.is_constant:
+            return self.constant(float(given.value), FLOAT)
+        return self._once("cast", (given,), FLOAT)
+
+    def make(self, operation: str, *values: Any) -> Expression:
+        """Return the expression of an operation on numbers."""
+        arguments = tuple(self.lift(value) for value in values)
+        if operation in LOGICAL:
+            arguments = tuple(x if x.kind == BOOL else self.make("not_equal", x, 0.0) for x in arguments)
+            kind = BOOL
+        else:
+            compared = arguments[1:] if operation == "where" else arguments
+            kinds = {argument.kind for argument in compared}
+            kind = FLOAT if FLOAT in kinds else BOOL if kinds == {BOOL} and operation == "where" else WEAK
+            arguments = tuple(self._fit(x, kind, operation, k) for k, x in enumerate(arguments))
+            kind = BOOL if operation in COMPARISONS else kind
+        simpler = self._simpler(operation, arguments)
+        return self._once(operation, arguments, kind) if simpler is None else simpler
+
+    def _fit(self, argument: Expression, kind: str, operation: str, position: int) -> Expression:
+        """Bring an argument to the kind that an operation is done in."""
+        if operation == "where" and position == 0:
+            return argument if argument.kind == BOOL else self.make("not_equal", argument, 0.0)
+        if argument.kind == kind:
+            return argument
+        if argument.is_constant:
+            return self.constant(float(argument.value), kind)
+        if kind == FLOAT:
+            return self._once("cast", (argument,), FLOAT)
+        return self._once("number", (argument,), WEAK)
+
+    def _once(self, operation: str, arguments: tuple[Expression, ...], kind: str, value: Any = None) -> Expression:
+        # The text of a number tells 0.0 from -0.0, and one NaN from none.
+        key = operation, tuple(map(id, arguments)), kind, repr(value)
+        if key not in self._made:
+            self._made[key] = Expression(self, operation, arguments, kind, value)
+        return self._made[key]
+
+    def _simpler(self, operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
+        """Return something simpler that gives the same number, to the last bit, if there is one."""
+        if all(argument.is_constant for argument in arguments):
+            return self._fold(operation, arguments)
+        first, second = arguments[0], arguments[-1]
+        if operation == "negative" and first.operation == "negative":
+            return first.arguments[0]
+        if operation == "where":
+            if first.is_constant:
+                return arguments[1] if first.value else second
+            return second if arguments[1] is second else None
+        if operation in {"logical_and", "logical_or"} and (first.is_constant or second.is_constant):
+            known, other = (first, second) if first.is_constant else (second, first)
+            return other if known.value == (operation == "logical_and") else known
+        if operation in {"multiply", "divide"}:
+            return self._simpler_product(operation, first, second)
+        if operation in {"add", "subtract"} and second.operation == "negative":
+            return self.make("subtract" if operation == "add" else "add", first, second.arguments[0])
+        if operation == "pow" and second.is_constant and second.value == 1:
+            return first
+        return None
+
+    def _simpler_product(self, operation: str, first: Expression, second: Expression) -> Expression | None:
+        if operation == "multiply" and first.is_constant and abs(first.value) == 1:
+            first, second = second, first
+        if second.is_constant and abs(second.value) == 1:
+            return first if second.value == 1 else self.make("negative", first)
+        if first.operation == "negative":
+            return self.make("negative", self.make(operation, first.arguments[0], second))
+        if second.operation == "negative":
+            return self.make("negative", self.make(operation, first, second.arguments[0]))
+        return None
+
+    def _fold(self, operation: str, arguments: tuple[Expression, ...]) -> Expression:
+        """Compute an operation on known numbers, as NumPy does."""
+        weak = all(argument.kind != FLOAT for argument in arguments)
+        number = np.float64 if weak else self.dtype.type
+        values = [x.value if x.kind == BOOL else number(x.value) for x in arguments]
+        with np.errstate(all="ignore"):
+            return self.constant(FOLD[operation](*values), WEAK if weak else FLOAT)
+
+
+class Namespace:
+    """The array namespace `xp` that records: the elementwise functions of the array API on expressions."""
+
+    pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
+    float32, float64, finfo = np.float32, np.float64, np.finfo
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FOLD:
+            raise CannotTraceError(f"it calls xp.{name}, which compiled code of numbers has not")
+        return lambda *values, **_: self._recorder.make(name, *values)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Expression:
+        """Choose between two numbers."""
+        return self._recorder.make("where", condition, x, y)
+
+    def square(self, x: Any) -> Expression:
+        """Return x * x."""
+        return self._recorder.make("multiply", x, x)
+
+    def reciprocal(self, x: Any) -> Expression:
+        """Return 1 / x."""
+        return self._recorder.make("divide", 1.0, x)
+
+    def exp2(self, x: Any) -> Expression:
+        """Return the power of 2."""
+        return self._recorder.make("pow", 2.0, x)
+
+    def positive(self, x: Any) -> Expression:
+        """Return x."""
+        return self._recorder.lift(x)
+
+    def isnan(self, x: Any) -> Expression:
+        """Whether x is no number."""
+        return self._recorder.make("not_equal", x, x)
+
+    def isinf(self, x: Any) -> Expression:
+        """Whether x is infinite."""
+        return self.abs(x) == math.inf  # type: ignore[no-any-return]
+
+    def isfinite(self, x: Any) -> Expression:
+        """Whether x is finite."""
+        return self.abs(x) < math.inf  # type: ignore[no-any-return]
+
+    def clip(self, x: Any, min: Any = None, max: Any = None) -> Expression:  # noqa: A002 (the array API's names)
+        """Keep x between two bounds."""
+        bounded = self._recorder.lift(x) if min is None else self.maximum(x, min)
+        return bounded if max is None else self.minimum(bounded, max)
+
+    def astype(self, x: Any, dtype: Any, **_: Any) -> Expression:
+        """Return a number as one of another dtype."""
+        return self._recorder.cast(x, dtype)
+
+    def asarray(self, x: Any, dtype: Any = None, **_: Any) -> Expression:
+        """Take a number as one of a dtype."""
+        return self._recorder.lift(x) if dtype is None else self._recorder.cast(x, dtype)
+
+    def zeros_like(self, x: Any, **_: Any) -> Expression:
+        """Return 0."""
+        return self.full_like(x, 0.0)
+
+    def ones_like(self, x: Any, **_: Any) -> Expression:
+        """Return 1."""
+        return self.full_like(x, 1.0)
+
+    def full_like(self, _x: Any, value: Any, **_: Any) -> Expression:
+        """Return a number."""
+        return self._recorder.cast(value)
+
+
+def trace(recorder: Recorder, function: Callable[..., Any], inputs: Sequence[Any], settings: dict[str, Any]) -> Any:
+    """Call a declared function with symbols.
+
+    Args:
+        recorder: makes the expressions.
+        function: ``(xp, *inputs, *, settings)``.
+        inputs: expressions and numbers.
+        settings: the settings, known.
+
+    Returns:
+        What the function returns, of expressions.
+
+    Raises:
+        CannotTraceError: it cannot be written down as arithmetic.
+    """
+    try:
+        return function(Namespace(recorder), *inputs, **settings)
+    except CannotTraceError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise CannotTraceError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,144 @@
+"""The numba engine: graphs of numbers as native loops, both passes and the update of many steps in one call.
+
+A small graph becomes straight-line code, a large one a loop for each kind of node over the plan's arrays. Both are the
+node types' own functions, traced (`native.trace`), and both give the numbers of the NumPy engine to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphrun.engines import NotFinite, Program, StepFailed, Stop
+from graphrun.engines.native.compiler import Steps, compile_steps
+from graphrun.engines.native.form import Form, form_of
+from graphrun.engines.native.functions import NotSupportedError
+from graphrun.engines.native.source import NOT_FINITE
+from graphrun.engines.numpy import BatchProgram
+from graphrun.errors import UsageError
+from graphrun.plan import Array, Feed, Plan
+from graphrun.stop import RULES, StopRule
+
+
+class NumbaEngine:
+    """Compiles plans of numbers."""
+
+    name = "numba"
+
+    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
+        """Make a plan ready to run.
+
+        Raises:
+            UsageError: the engine cannot run the plan, or Numba is not installed; the text says why.
+        """
+        try:
+            if feed is not None:
+                raise NotSupportedError("it runs graphs of numbers alone, without data sets")
+            return NumbaProgram(plan, form_of(plan))
+        except NotSupportedError as error:
+            raise UsageError(f"engine numba: {error}") from error
+
+
+class NumbaProgram(BatchProgram):
+    """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
+
+    def __init__(self, plan: Plan, form: Form) -> None:
+        super().__init__(plan)
+        states = len(plan.rule.state)
+        dtype = plan.dtype
+        self._gradients = np.zeros_like(self._values)
+        self._rule_states = np.zeros((states, plan.parameters), dtype)
+        self._trial = np.zeros(plan.parameters, dtype)
+        self._kept = np.zeros((states + 1, plan.parameters), dtype)
+        self._limits, self._memory = np.full(len(RULES), np.nan), np.full(4, np.nan)
+        bounds = [bound or (-np.inf, np.inf) for bound in plan.bounds]
+        self._bounds = np.array(bounds, dtype).reshape(plan.parameters, 2).T.copy()
+        self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
+        self._use(form)
+
+    def _use(self, form: Form) -> None:
+        self._form = form
+        self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
+
+    def evaluate(self) -> None:
+        """Run the forward and the backward pass at the parameters as they are."""
+        with np.errstate(all="ignore"):
+            try:
+                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+            except (Exception, SystemExit) as error:
+                raise StepFailed(self._leaves(), error) from error
+        if self._call(0) == NOT_FINITE and not self._finite_when_masked():
+            raise NotFinite(self._leaves())
+
+    def advance(self, count: int, stop: Stop | None = None) -> str | None:
+        """Make `count` steps, fewer if the stop rule gives a reason."""
+        if stop is not None and not isinstance(stop, StopRule):
+            return self._advance_one_by_one(count, stop)
+        last = self.step + count
+        while self.step < last:
+            code = self._call(last - self.step, stop)
+            if code == NOT_FINITE:
+                self._after_not_finite()
+            elif code:
+                return RULES[code - NOT_FINITE - 1]
+        return None
+
+    def _advance_one_by_one(self, count: int, stop: Stop) -> str | None:
+        for _ in range(count):
+            self.advance(1)
+            reason = stop(float(self._values[self.plan.objective]), self.gradient_norm())
+            if reason:
+                return reason
+        return None
+
+    def _call(self, count: int, stop: StopRule | None = None) -> int:
+        """Make some steps; return the code that they ended with."""
+        schedule = self._form.schedule
+        self._memory[:] = np.nan
+        if stop is not None:
+            self._limits[:], self._memory[:] = stop.limits(), (*stop.memory().values(), stop.sign)
+        self.step, code = self._steps(
+            count,
+            self.step,
+            self._step_size,
+            self._values,
+            self._gradients,
+            self._rule_states,
+            self._trial,
+            self._kept,
+            self._bounds,
+            self._limits,
+            self._memory,
+            schedule.batches,
+            schedule.operands,
+        )
+        if stop is not None:
+            stop.remember(dict(zip(stop.memory(), self._memory.tolist(), strict=False)))
+        return code
+
+    def _after_not_finite(self) -> None:
+        """Find out whether a step failed or only its gradients have to be masked, which the form in use does not."""
+        parameters = self._parameters()
+        self._values[: self.plan.parameters] = self._trial
+        leaves = self._leaves()
+        finite = self._finite_when_masked()
+        self._values[: self.plan.parameters] = parameters
+        self._call(0)
+        if not finite:
+            raise NotFinite(leaves)
+
+    def _finite_when_masked(self) -> bool:
+        """Whether all is finite when a gradient of 0 gives 0; if so, the masked form is taken from now on."""
+        with np.errstate(all="ignore"):
+            finite = self._evaluate()
+        if not finite or self._form.masked:
+            return False
+        self._use(form_of(self.plan, masked=True))
+        return self._call(0) != NOT_FINITE
+
+    def _rule_state(self, parameter: int, state: int) -> Array:
+        return self._rule_states[state, parameter]
+
+    def _set_rule_state(self, parameter: int, state: int, value: Any) -> None:
+        self._rule_states[state, parameter] = value

@@ -1,0 +1,325 @@
+"""`graphrun export FILE --to python`: a run as a program of plain Python, the way one would write it by hand.
+
+The functions of the node types are traced (`engines.native.trace`) and written out where they are used, so the text
+needs nothing but Python. It computes with Python's floats, which raise where NumPy's numbers become infinite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import graphrun
+from graphrun.api import Graph
+from graphrun.document import StopEntry
+from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
+from graphrun.engines.native.text import PythonNotation, Writer, inputs_of, size_of
+from graphrun.engines.native.trace import Expression
+from graphrun.errors import UsageError
+from graphrun.plan import Batch
+
+HELPERS = {
+    "logaddexp": """\
+def logaddexp(x, y):
+    return max(x, y) + log1p(exp(-abs(x - y)))
+""",
+    "sign": """\
+def sign(x):
+    return float((x > 0) - (x < 0))
+""",
+}
+NEEDS = {"logaddexp": {"exp", "log1p"}}
+BUILT_IN = {"abs", "float", "max", "min", "round", "print", "range", "sign", "logaddexp", "step", "steps"}
+BUILT_IN |= {"previous", "best", "since_best", "factor"}
+RESERVED = {name for name in dir(math) if not name.startswith("_")} | BUILT_IN
+
+LARGEST_INLINE = 20
+"""A function of more numbers and operations than this is written once, as a function, and called."""
+
+
+def export_python(graph: Graph, steps: int | None = None) -> str:
+    """Return a run of a graph of numbers as a program.
+
+    Args:
+        graph: the graph.
+        steps: how many steps the program makes, default the file's.
+
+    Raises:
+        UsageError: it is no graph of numbers, or has a node type that is not made of arithmetic; the text says which.
+    """
+    try:
+        check_supported(graph.plan("float64"))
+        return _Program(graph, graph.steps if steps is None else steps).text()
+    except NotSupportedError as error:
+        raise UsageError(f"export to python: {error}") from error
+
+
+class _Program:
+    """Writes the program; a value has its name in the file, the derivative of f by x is ``df_dx``."""
+
+    def __init__(self, graph: Graph, steps: int) -> None:
+        self.graph = graph
+        self.plan = graph.plan("float64")
+        self.steps = steps
+        self.tracer = Tracer(self.plan)
+        self.notation = PythonNotation()
+        self.lines: list[str] = []
+        self.temporaries = 0
+        self.functions: dict[Any, tuple[str, list[str]]] = {}
+        self.taken = set(RESERVED)
+        self.names: list[str] = []
+        self.literals: dict[int, float] = {}
+        for slot, name in enumerate(self.plan.names):
+            # A number of the file is written where it is used.
+            if name is None:
+                self.literals[slot] = float(self.plan.leaves[slot])
+            self.names.append(self.new(name) if name is not None else self.notation.number(self.literals[slot])[0])
+        target = self.names[self.plan.objective or 0]
+        self.gradients = [
+            self.new(f"d{target}_d{name}") if given else ""
+            for name, given in zip(self.names, self.plan.names, strict=True)
+        ]
+
+    def text(self) -> str:
+        """Return the program."""
+        plan = self.plan
+        parameters = range(plan.parameters)
+        constants = [s for s in range(plan.parameters, len(plan.leaves)) if plan.names[s] is not None]
+        verb = "maximize" if plan.maximize else "minimize"
+        title = f"{plan.names[plan.objective or 0]} is {verb}d by {plan.rule.name}"
+        self.add("# Parameters: what an update moves.", *(self.assign(k) for k in parameters))
+        if constants:
+            self.add("", "# Constants.", *(self.assign(slot) for slot in constants))
+        self.nodes("Nodes that no step changes.", [b for b in plan.batches if not b.varying and b.needed])
+        self.states()
+        self.settings()
+        self.add("", f"steps = {self.steps}", "for step in range(steps + 1):")
+        self.indented(self.step)
+        self.nodes("Nodes that the objective does not depend on.", [b for b in plan.batches if not b.needed])
+        shown = [plan.objective or 0, *parameters]
+        self.add("", *(f'print("{plan.names[slot]} =", {self.names[slot]})' for slot in shown))
+        return "\n".join([*self.header(title), *self.lines]) + "\n"
+
+    def header(self, title: str) -> Iterator[str]:
+        """Yield the docstring, the imports and the helpers."""
+        file = self.graph.name.replace("\\", "/").rpartition("/")[2]
+        yield f'"""{file} as a program: {title}."""'
+        yield f"# Written by graphrun {graphrun.__version__}: graphrun export {file} --to python"
+        used = set(self.notation.used)
+        for name in list(used):
+            used |= NEEDS.get(name, set())
+        imported = sorted(name for name in used if hasattr(math, name))
+        if imported:
+            yield from ("", f"from math import {', '.join(imported)}")
+        for name, helper in HELPERS.items():
+            if name in used:
+                yield from ("", "", helper.rstrip())
+        for _, lines in self.functions.values():
+            yield from ("", "", *lines)
+        yield from ("", "") if self.functions or used & set(HELPERS) else ("",)
+
+    def step(self) -> None:
+        """Write one step: forward pass, backward pass, update."""
+        plan = self.plan
+        self.add("# Forward pass: each node from its inputs.")
+        self.forward(plan.in_loop)
+        name = plan.names[plan.objective or 0]
+        self.add("", f"# Backward pass: the derivative of {name} by each value, from {name} back to the parameters.")
+        self.backward()
+        self.stop()
+        self.add("", "if step == steps:", "    break", "", "# Update: every parameter at once.")
+        self.update()
+
+    def nodes(self, title: str, batches: Sequence[Batch]) -> None:
+        """Write some nodes under a title."""
+        if batches:
+            self.add("", f"# {title}")
+            self.forward(batches)
+
+    def forward(self, batches: Iterable[Batch]) -> None:
+        """Write the forward functions of some nodes."""
+        for batch in batches:
+            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
+                known = self.known(inputs)
+                functions = self.tracer.functions(batch, known)
+                text = self.expression((batch, "", known), functions.forward, self.inputs(inputs))
+                self.add(f"{self.names[output]} = {text}")
+
+    def backward(self) -> None:
+        """Write what each node gives to its inputs; what an input is given by several uses adds up."""
+        plan = self.plan
+        moving = set(range(plan.parameters)).union(*(range(b.start, b.stop) for b in plan.in_loop))
+        objective = plan.objective or 0
+        given: set[int] = set()
+        self.add(f"{self.gradients[objective]} = 1.0")
+        for batch in reversed(plan.in_loop):
+            inputs_of = plan.inputs(batch).T.tolist()
+            for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
+                if output not in given and output != objective:
+                    continue
+                for position, slot in enumerate(inputs):
+                    text = self.contribution(batch, position, inputs, output) if slot in moving else None
+                    if text is not None:
+                        self.add(f"{self.gradients[slot]} {'+=' if slot in given else '='} {text}")
+                        given.add(slot)
+        for slot in sorted(moving - given - {objective}):
+            self.add(f"{self.gradients[slot]} = 0.0")
+
+    def contribution(self, batch: Batch, position: int, inputs: Sequence[int], output: int) -> str | None:
+        """Return what a node gives to the gradient of one of its inputs."""
+        known = self.known(inputs)
+        partial = self.tracer.functions(batch, known, seed=True).contributions[position]
+        names = self.inputs(inputs) | {"y": self.names[output], "g": self.gradients[output]}
+        if partial is None:
+            return None
+        at_objective = output == self.plan.objective
+        if size_of([partial]) > LARGEST_INLINE or at_objective:
+            suffix = "_derivative" if batch.arity == 1 else f"_derivative_{position + 1}"
+            text = self.expression((batch, suffix, known), partial, names)
+            return text if at_objective else f"{names['g']} * {text}"
+        contribution = self.tracer.functions(batch, known).contributions[position]
+        assert contribution is not None  # noqa: S101 (for the type checker)
+        return self.writer().write([contribution], names)[0]
+
+    def known(self, inputs: Sequence[int]) -> Known:
+        """Return the numbers of the inputs that the file writes where they are used."""
+        return tuple(self.literals.get(slot) for slot in inputs)
+
+    def expression(self, of: tuple[Batch, str, Known], expression: Expression, names: Mapping[str, str]) -> str:
+        """Return an expression of a node's inputs; a large one as a call of a function that is written once."""
+        if size_of([expression]) <= LARGEST_INLINE:
+            return self.writer().write([expression], names)[0]
+        used = sorted(inputs_of([expression]))
+        batch, suffix, known = of
+        key = batch.type, batch.settings, suffix, known
+        if key not in self.functions:
+            declared = {f"x{k}": name for k, name in enumerate(batch.type.inputs)} | {"y": "output"}
+            arguments = {name: declared.get(name, name) for name in used}
+            lines: list[str] = []
+            count = itertools.count(1)
+            writer = Writer(self.notation, lines.append, lambda: f"t{next(count)}")
+            (result,) = writer.write([expression], arguments)
+            name = self.new(batch.type.name + suffix)
+            head = f"def {name}({', '.join(arguments.values())}):"
+            self.functions[key] = name, [head, *(f"    {line}" for line in (*lines, f"return {result}"))]
+        return f"{self.functions[key][0]}({', '.join(names[name] for name in used)})"
+
+    def states(self) -> None:
+        """Write the first states of the update rule: zeros."""
+        states = [
+            self.new(f"{self.names[k]}_{state}") for state in self.plan.rule.state for k in range(self.plan.parameters)
+        ]
+        count = self.plan.parameters
+        self.state_names = [states[i * count : (i + 1) * count] for i in range(len(self.plan.rule.state))]
+        if states:
+            self.add("", f"# What {self.plan.rule.name} keeps of the steps before.", *(f"{s} = 0.0" for s in states))
+
+    def settings(self) -> None:
+        """Write the step size where it is the same in every step."""
+        settings = dict(self.plan.update.settings)
+        self.step_size = self.new("step_size")
+        if self.plan.update.schedule is None and "step_size" in settings:
+            self.add("", f"{self.step_size} = {settings['step_size']!r}")
+        entry = self.graph.document.stop
+        if entry is not None and (entry.change is not None or entry.patience is not None):
+            self.add("previous = best = inf", "since_best = 0")
+            self.notation.used.add("inf")
+
+    def update(self) -> None:
+        """Write the update of every parameter."""
+        plan = self.plan
+        schedule = self.tracer.step_size()
+        if schedule is not None:
+            (text,) = self.writer().write([schedule], {"steps_made": "step"})
+            self.add(f"{self.step_size} = {text}")
+        gradients = self.clipped()
+        rule = self.tracer.update()
+        for k in range(plan.parameters):
+            states = [names[k] for names in self.state_names]
+            names = {"value": self.names[k], "gradient": gradients[k], "step": "(step + 1)"}
+            names |= {"step_size": self.step_size, **dict(zip(plan.rule.state, states, strict=True))}
+            texts = self.writer().write(rule, names)
+            low, high = map(float, plan.bounds[k] or (-math.inf, math.inf))
+            texts[0] = texts[0] if math.isinf(low) else f"max({texts[0]}, {low!r})"
+            texts[0] = texts[0] if math.isinf(high) else f"min({texts[0]}, {high!r})"
+            self.add(f"{', '.join([self.names[k], *states])} = {', '.join(texts)}")
+
+    def clipped(self) -> list[str]:
+        """Write the clipping of the gradient, and return the names of its parts."""
+        update, gradients = self.plan.update, self.gradients[: self.plan.parameters]
+        if update.clip_value is not None:
+            limit = float(update.clip_value)
+            clipped = [self.new(f"{name}_clipped") for name in gradients]
+            self.add(
+                *(f"{new} = min(max({g}, -{limit!r}), {limit!r})" for new, g in zip(clipped, gradients, strict=True))
+            )
+            gradients = clipped
+        if update.clip_norm is not None:
+            self.notation.used.add("hypot")
+            self.add(f"factor = min(1.0, {float(update.clip_norm)!r} / (hypot({', '.join(gradients)}) + 1e-6))")
+            gradients = [f"({name} * factor)" for name in gradients]
+        return gradients
+
+    def stop(self) -> None:
+        """Write the stop rules."""
+        entry = self.graph.document.stop
+        if entry is not None:
+            self.add("", "# Stop rules.", *self.stop_lines(entry))
+
+    def stop_lines(self, entry: StopEntry) -> Iterator[str]:
+        """Yield the lines of the stop rules."""
+        plan = self.plan
+        objective = self.names[plan.objective or 0]
+        if entry.gradient_norm is not None:
+            self.notation.used.add("hypot")
+            norm = f"hypot({', '.join(self.gradients[: plan.parameters])})"
+            yield from (f"if {norm} <= {float(entry.gradient_norm)!r}:", "    break")
+        if entry.value is not None:
+            sign = ">=" if plan.maximize else "<="
+            yield from (f"if {objective} {sign} {float(entry.value)!r}:", "    break")
+        if entry.change is not None:
+            yield from (f"if abs({objective} - previous) <= {float(entry.change)!r}:", "    break")
+            yield f"previous = {objective}"
+        if entry.patience is not None:
+            loss = f"-{objective}" if plan.maximize else objective
+            yield from (f"since_best = 0 if {loss} < best else since_best + 1", f"best = min(best, {loss})")
+            yield from (f"if since_best >= {entry.patience}:", "    break")
+
+    def assign(self, slot: int) -> str:
+        """Return the line that gives a leaf its value."""
+        return f"{self.names[slot]} = {float(self.plan.leaves[slot])!r}"
+
+    def inputs(self, slots: Sequence[int]) -> dict[str, str]:
+        """Return the texts of a node's inputs."""
+        texts = (self.names[slot] for slot in slots)
+        return {f"x{k}": f"({text})" if text.startswith("-") else text for k, text in enumerate(texts)}
+
+    def new(self, name: str) -> str:
+        """Return a name of the file as one of Python's that is not taken."""
+        name = name.replace(".", "_")
+        while name in self.taken or keyword.iskeyword(name):
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def writer(self) -> Writer:
+        """Return a writer of expressions that adds its lines here."""
+        return Writer(self.notation, self.add, self.temporary)
+
+    def temporary(self) -> str:
+        """Return a name for an intermediate number."""
+        self.temporaries += 1
+        return self.new(f"t{self.temporaries}")
+
+    def add(self, *lines: str) -> None:
+        """Add lines."""
+        self.lines += lines
+
+    def indented(self, write: Callable[[], None]) -> None:
+        """Add the lines that a function writes, as those of a block."""
+        before, self.lines = self.lines, []
+        write()
+        self.lines = before + [f"    {line}" if line else "" for line in self.lines]

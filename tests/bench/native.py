@@ -1,0 +1,198 @@
+"""The numba engine beside its peers, each ratio from interleaved rounds of one run; prints a table of medians.
+
+python tests/bench/native.py [nested] [random] [large]
+
+nested: nanoseconds a step of the lesson's long loop. random: nanoseconds a node and step of 100,000 random nodes of
+numbers, half of them sin, tanh and sigmoid, half sums, differences and products, all of which reach the objective.
+large: 10,000 to 1,000,000 nodes, and how the time for one grows with the caches that they outgrow.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from peers import (
+    STEP_SIZE,
+    Node,
+    Steps,
+    casadi_step,
+    nested_in_c,
+    nested_in_casadi,
+    nested_in_python,
+    nested_in_torch,
+)
+
+import graphrun
+from graphrun.engines import get_engine
+from graphrun.plan import Plan
+
+ROUNDS = 11
+TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch": 0.02, "wide": 0.4, "layered": 0.4, "chain": 1.0}
+NESTED = f"""\
+parameters: {{a: 5, b: -3, c: -2}}
+nodes:
+  d: {{type: add, inputs: [a, b]}}
+  f: {{type: multiply, inputs: [d, c]}}
+maximize: f
+update: {{type: sgd, step_size: {STEP_SIZE}}}
+"""
+
+
+def main(chosen: list[str]) -> None:
+    """Run the benchmarks that are asked for, or all."""
+    benchmarks: dict[str, Callable[[Path], None]] = {"nested": nested, "random": random_graphs, "large": large}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in chosen or benchmarks:
+            benchmarks[name](Path(folder))
+
+
+def measure(contestants: Mapping[str, tuple[Steps, int]], scale: int = 1) -> dict[str, list[float]]:
+    """Time contestants in turn, round by round.
+
+    Args:
+        contestants: by name, a function of a number of steps, and that number.
+        scale: what a step is divided by, such as the number of nodes.
+
+    Returns:
+        The nanoseconds of each round.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for steps, count in contestants.values():
+        steps(count)
+    for _ in range(ROUNDS):
+        for name, (steps, count) in contestants.items():
+            start = time.perf_counter()
+            steps(count)
+            times[name].append((time.perf_counter() - start) * 1e9 / count / scale)
+    return times
+
+
+def report(title: str, times: Mapping[str, list[float]], ours: str, targets: Mapping[str, float]) -> None:
+    """Print the medians, and the median ratio of ours to each other's."""
+    print(f"\n{title}")
+    for name, taken in times.items():
+        line = f"  {name:14} {statistics.median(taken):12.2f} ns"
+        if name != ours:
+            ratio = statistics.median(a / b for a, b in zip(times[ours], taken, strict=True))
+            goal = f"  (target {targets[name]:g})" if name in targets else ""
+            line += f"  numba engine / it: {ratio:9.4f}{goal}"
+        print(line)
+
+
+def plan_of(text: str, folder: Path) -> Plan:
+    """Return the plan of a graph file's text."""
+    file = folder / "graph.yaml"
+    file.write_text(text)
+    return graphrun.load(file).plan()
+
+
+def program_of(plan: Plan, engine: str) -> Steps:
+    """Return a plan's steps by an engine."""
+    program = get_engine(engine).compile(plan)
+    program.evaluate()
+    return program.advance
+
+
+def nested(folder: Path) -> None:
+    """The lesson's long loop."""
+    plan = plan_of(NESTED, folder)
+    contestants = {
+        "numba engine": (program_of(plan, "numba"), 5_000_000),
+        "C -O3": (nested_in_c(folder), 5_000_000),
+        "CasADi": (nested_in_casadi(10_000), 100_000),
+        "numpy engine": (program_of(plan, "numpy"), 20_000),
+        "plain Python": (nested_in_python, 200_000),
+        "PyTorch": (nested_in_torch, 300),
+    }
+    report("nested.yaml, a step", measure(contestants), "numba engine", TARGETS)
+
+
+def random_graph(shape: str, count: int) -> tuple[dict[str, float], list[Node]]:
+    """Draw a graph: wide (20 layers), layered (100 nodes a layer) or a chain; its objective is the last node."""
+    drawn = random.Random(0)  # noqa: S311 (a graph, not a secret)
+    parameters = {f"p{k}": round(drawn.uniform(-1, 1), 6) for k in range(max(10, count // 100))}
+    leaves = list(parameters)
+    width = {"wide": count // 20, "layered": 100, "chain": 1}[shape]
+    before, nodes = leaves, []
+    while len(nodes) < count:
+        layer: list[Node] = []
+        order = drawn.sample(before, len(before))
+        for k in range(min(width, count - len(nodes))):
+            inputs = [order[k % len(order)] if width > 1 else before[-1]]
+            kind = drawn.choice(["sin", "tanh", "sigmoid"])
+            if drawn.random() < 0.5:
+                kind = drawn.choice(["add", "subtract", "multiply"])
+                inputs.append(drawn.choice(before if width > 1 and drawn.random() < 0.7 else leaves))
+            layer.append((f"n{len(nodes) + k}", kind, inputs))
+        nodes += layer
+        before = [name for name, _, _ in layer]
+    read = {source for _, _, inputs in nodes for source in inputs}
+    loose = [name for name in (*leaves, *(name for name, _, _ in nodes)) if name not in read]
+    while len(loose) > 1:
+        sums: list[Node] = [
+            (f"s{len(nodes) + k}", "add", pair) for k, pair in enumerate(zip(loose[::2], loose[1::2], strict=False))
+        ]
+        nodes += sums
+        loose = [name for name, _, _ in sums] + (loose[-1:] if len(loose) % 2 else [])
+    return parameters, [*nodes, ("f", "sin", loose)]
+
+
+def text_of(parameters: Mapping[str, float], nodes: list[Node]) -> str:
+    """Return the graph file of a graph."""
+    lines = ["parameters:", *(f"  {name}: {value}" for name, value in parameters.items()), "nodes:"]
+    lines += [f"  {name}: {{type: {kind}, inputs: [{', '.join(inputs)}]}}" for name, kind, inputs in nodes]
+    return "\n".join([*lines, "minimize: f", "update: {type: sgd, step_size: 0.001}"]) + "\n"
+
+
+def random_graphs(folder: Path, count: int = 100_000, steps: int = 50) -> None:
+    """Random graphs beside CasADi, whose loop over the steps is in its virtual machine too."""
+    for shape in ("wide", "layered", "chain"):
+        parameters, nodes = random_graph(shape, count)
+        start = time.perf_counter()
+        step = casadi_step(parameters, nodes, "f", 0.001)
+        built = time.perf_counter() - start
+        loop, first = step.fold(steps), np.array(list(parameters.values()))
+        start = time.perf_counter()
+        plan = plan_of(text_of(parameters, nodes), folder)
+        planned = time.perf_counter() - start
+        start = time.perf_counter()
+        program = get_engine("numba").compile(plan)
+        compiled = time.perf_counter() - start
+        program.evaluate()
+        program.advance(1)
+        difference = np.abs(step(first).full().ravel() - program.values(range(plan.parameters))).max()
+        contestants = {
+            "numba engine": (program.advance, steps),
+            "CasADi SX": (lambda _, loop=loop, first=first: loop(first), steps),
+        }
+        if shape != "chain":
+            contestants["numpy engine"] = (program_of(plan, "numpy"), 2)
+        title = f"{shape}: {len(nodes):,} nodes, {len(plan.in_loop):,} batches, a node and step"
+        report(title, measure(contestants, len(nodes)), "numba engine", {"CasADi SX": TARGETS[shape]})
+        print(f"  agreement {difference:.1e}; CasADi built in {built:.1f} s, file and plan {planned:.1f} s", end="")
+        print(f", arrays and compilation {compiled:.1f} s")
+
+
+def large(folder: Path) -> None:
+    """From 10,000 to 1,000,000 nodes: values, gradients and operands take 24 bytes a node."""
+    for shape in ("wide", "layered", "chain"):
+        print(f"\n{shape}")
+        for count in (10_000, 100_000, 1_000_000):
+            plan = plan_of(text_of(*random_graph(shape, count)), folder)
+            nodes = len(plan.names) - len(plan.leaves)
+            steps = max(1, 3_000_000 // count)
+            taken = measure({"": (program_of(plan, "numba"), steps)}, nodes)[""]
+            # A call evaluates once more, at the point where it begins.
+            each = statistics.median(taken) * steps / (steps + 1)
+            print(f"  {nodes:9,} nodes {nodes * 24 / 1e6:6.1f} MB: {each:6.2f} ns a node and evaluation")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

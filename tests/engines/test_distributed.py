@@ -1,0 +1,179 @@
+"""Runs of several processes on this machine, which share out the rows of each step: real ones, by the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
+pytest.importorskip("graphrun.data")
+
+SECONDS = 120
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Write a network with dropout and batch normalization, and its 48 rows."""
+    drawn = np.random.default_rng(1)
+    np.savez(tmp_path / "rows.npz", x=drawn.normal(size=(48, 4)), label=drawn.integers(0, 3, 48))
+    graph = {
+        "data": {
+            "file": "rows.npz",
+            "columns": {"x": "x", "label": "label"},
+            "batch_size": 8,
+            "shuffle": True,
+            "holdout": 0.25,
+        },
+        "parameters": {
+            "W": {"shape": [4, 3], "init": {"type": "he_normal"}},
+            "scale": [1.0, 1, 1],
+            "shift": [0.0, 0, 0],
+        },
+        "nodes": {
+            "normal": {"type": "batch_norm", "inputs": ["z", "scale", "shift"]},
+            "z": "x @ W",
+            "logits": {"type": "dropout", "inputs": ["normal"], "rate": 0.25},
+            "loss": {"type": "cross_entropy", "inputs": ["logits", "label"]},
+        },
+        "minimize": "loss",
+        "update": {"type": "adam", "step_size": 0.01},
+    }
+    path = tmp_path / "graph.yaml"
+    path.write_text(yaml.safe_dump(graph, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def start(path, count, *arguments):
+    """Start the processes of a run."""
+    coordinator = f"127.0.0.1:{free_port()}"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(path.parent), "JAX_PLATFORMS": "cpu"}
+    common = [sys.executable, "-m", "graphrun", str(path), "--format", "json", "--engine", "jax", *arguments]
+    joined = ["--distributed", "--coordinator", coordinator, "--process-count", str(count)]
+    return [
+        subprocess.Popen(
+            [*common, *joined, "--process-id", str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for number in range(count)
+    ]
+
+
+def finish(processes):
+    """Wait for processes; return the status, stdout and stderr of each."""
+    try:
+        outputs = [process.communicate(timeout=SECONDS) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+def alone(path, *arguments):
+    """Return the result of a run of one process."""
+    command = [sys.executable, "-m", "graphrun", str(path), "--format", "json", "--engine", "jax", *arguments]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(path.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return json.loads(result.stdout)
+
+
+def assert_same(actual, expected):
+    """Compare two results within rounding."""
+    assert (actual["steps"], actual["stopped"]) == (expected["steps"], expected["stopped"])
+    for part in ("parameters", "values", "gradients", "history", "holdout"):
+        assert list(actual[part]) == list(expected[part])
+        for name, value in expected[part].items():
+            np.testing.assert_allclose(actual[part][name], value, rtol=1e-9, atol=1e-12, err_msg=f"{part} {name}")
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_together_do_what_one_does(count, network):
+    """Parameters, values, gradients, history and held-back rows are those of one process; only process 0 prints."""
+    outcomes = finish(start(network, count, "--steps", "30"))
+    assert [status for status, _, _ in outcomes] == [0] * count, outcomes
+    assert [output for _, output, _ in outcomes[1:]] == [""] * (count - 1)
+    assert_same(json.loads(outcomes[0][1]), alone(network, "--steps", "30"))
+
+
+def test_all_rows_are_shared_out_too(network):
+    """Without a batch size each process has its share of the data set."""
+    arguments = ["--steps", "20", "--set", "data.batch_size=null"]
+    arguments = ["--steps", "20", "--set", "data.batch_size=36"]
+    outcomes = finish(start(network, 2, *arguments))
+    assert outcomes[0][0] == 0, outcomes
+    assert_same(json.loads(outcomes[0][1]), alone(network, *arguments))
+
+
+def test_another_number_of_processes_goes_on(network, tmp_path):
+    """A checkpoint of two processes is one file, from which four processes and one go on alike."""
+    file = tmp_path / "half.safetensors"
+    outcomes = finish(start(network, 2, "--steps", "12", "--save", str(file)))
+    assert outcomes[0][0] == 0, outcomes
+    outcomes = finish(start(network, 4, "--steps", "30", "--resume", str(file)))
+    assert outcomes[0][0] == 0, outcomes
+    whole = json.loads(outcomes[0][1])
+    resumed, expected = alone(network, "--steps", "30", "--resume", str(file)), alone(network, "--steps", "30")
+    for name, value in expected["parameters"].items():
+        np.testing.assert_allclose(whole["parameters"][name], value, rtol=1e-9)
+        np.testing.assert_allclose(resumed["parameters"][name], value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_process_ends_the_others(lost, network, tmp_path):
+    """A process that is killed within the run is noticed, and the others end with an error that says so."""
+    file = tmp_path / "going.safetensors"
+    processes = start(network, 2, "--steps", "100000000", "--save", str(file), "--save-every", "50")
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert file.exists()
+        processes[lost].kill()
+        _, errors = processes[1 - lost].communicate(timeout=SECONDS)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert processes[1 - lost].returncode not in (0, None)
+    assert "another process of the run was lost" in errors
+
+
+def test_rows_that_cannot_be_shared_out_are_refused(network):
+    """Every process needs as many rows as the others."""
+    outcomes = finish(start(network, 2, "--steps", "3", "--set", "data.batch_size=7"))
+    assert [status for status, _, _ in outcomes] == [2, 2]
+    assert "set data.batch_size to a multiple of 2" in outcomes[0][2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--coordinator", "127.0.0.1:1"], "go with --distributed"),
+        (["--distributed", "--process-id", "0"], "go together"),
+        (["--distributed", "--coordinator", "a:1", "--process-id", "2", "--process-count", "2"], "is none of 2 processes"),
+        (["--distributed"], "give --coordinator"),
+    ],
+)
+def test_half_a_cluster_is_refused(arguments, message, network):
+    """What is missing is said before anything is tried."""
+    command = [sys.executable, "-m", "graphrun", str(network), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    assert result.returncode == 2
+    assert message in result.stderr

@@ -1,0 +1,501 @@
+"""The JAX engine against the NumPy engine, which is the specification, through the public interface."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import graphrun
+from graphrun import nodes
+from graphrun.errors import UsageError
+
+jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
+
+GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
+
+# Each example compiles two programs.
+FEW = settings(
+    deadline=None,
+    max_examples=12,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep compiled programs where no other test run finds them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a graph given as plain data, and load it."""
+
+    def load(data, **options):
+        path = tmp_path / "graph.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        return graphrun.load(path, **options)
+
+    return load
+
+
+def assert_same(actual, expected, rtol=1e-10):
+    """Compare two results; numbers that cancelled out may differ by rounding of what they were made of."""
+    assert (actual.steps, actual.stopped) == (expected.steps, expected.stopped)
+    for part in ("parameters", "values", "gradients", "history", "holdout"):
+        ours, theirs = getattr(actual, part), getattr(expected, part)
+        assert list(ours) == list(theirs)
+        for name, value in theirs.items():
+            size = float(np.max(np.abs(value), initial=1, where=np.isfinite(value)))
+            np.testing.assert_allclose(ours[name], value, rtol=rtol, atol=rtol * size, err_msg=f"{part} {name}")
+
+
+def assert_engines_agree(graph, rtol=1e-10, **options):
+    """Run a graph with both engines and compare everything."""
+    expected = graph.try_run(engine="numpy", **options)
+    actual = graph.try_run(engine="jax", **options)
+    assert actual.engine == "jax"
+    assert_same(actual, expected, rtol)
+    return actual
+
+
+# --- agreement -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_example_graphs_agree(path):
+    """Every graph that comes with the program runs alike on both engines."""
+    assert_engines_agree(graphrun.load(path))
+
+
+UNARY = ("tanh", "sin", "sigmoid", "softplus", "square", "relu", "abs", "erf", "exp", "atan", "negative")
+BINARY = ("add", "subtract", "multiply", "maximum", "hypot", "less")
+
+
+@st.composite
+def random_graphs(draw, shapes=st.just(()), most=10):
+    """Draw a graph of plain data whose nodes take recent ones, some of them twice."""
+    number = st.floats(-2, 2, allow_nan=False).map(lambda x: round(x, 3))
+
+    def value():
+        shape = draw(shapes)
+        size = math.prod(shape)
+        return np.array(draw(st.lists(number, min_size=size, max_size=size))).reshape(shape).tolist()
+
+    leaves = [f"x{k}" for k in range(draw(st.integers(1, 3)))]
+    names = [*leaves, "k"]
+    made = {}
+    for position in range(draw(st.integers(1, most))):
+        kind = draw(st.sampled_from(UNARY + BINARY))
+        source = st.one_of(st.sampled_from(names[-3:]), st.sampled_from(names))
+        made[f"n{position}"] = {"type": kind, "inputs": [draw(source) for _ in range(1 + (kind in BINARY))]}
+        names.append(f"n{position}")
+    made["bounded"] = {"type": "tanh", "inputs": [names[-1]]}
+    made["total"] = {"type": "sum", "inputs": ["bounded"]}
+    return {
+        "parameters": {name: value() for name in leaves},
+        "constants": {"k": value()},
+        "nodes": made,
+        "minimize": "total",
+        "update": draw(
+            st.sampled_from(
+                [{"type": "sgd", "step_size": 0.01}, {"type": "adam"}, {"type": "momentum", "step_size": 1e-3}]
+            )
+        ),
+    }
+
+
+@FEW
+@given(data=random_graphs(), steps=st.integers(0, 20))
+def test_graphs_of_numbers_agree(data, steps, write):
+    """Values, gradients and history of random graphs of numbers are the NumPy engine's."""
+    assert_engines_agree(write(data), steps=steps)
+
+
+@FEW
+@given(data=random_graphs(st.sampled_from([(), (3,), (2, 3), (2, 1), (1, 3)])), steps=st.integers(0, 20))
+def test_graphs_of_arrays_agree(data, steps, write):
+    """Broadcasting is undone as the NumPy engine does it."""
+    assert_engines_agree(write(data), steps=steps)
+
+
+def large_graph(nodes_per_layer, layers, seed=0):
+    """Make a graph of numbers in layers, each node of two of the layer before and now and then of a parameter."""
+    drawn = np.random.default_rng(seed)
+    parameters = {f"p{k}": float(drawn.uniform(-1, 1)) for k in range(5)}
+    before = list(parameters)
+    made = {}
+    for layer in range(layers):
+        names = [f"n{layer}_{k}" for k in range(nodes_per_layer)]
+        for name in names:
+            if drawn.random() < 0.5:
+                made[name] = {"type": str(drawn.choice(["tanh", "sin"])), "inputs": [str(drawn.choice(before))]}
+            else:
+                inputs = [str(drawn.choice(before)), str(drawn.choice([*before, *parameters]))]
+                made[name] = {"type": str(drawn.choice(["add", "multiply"])), "inputs": inputs}
+        before = names
+    total = before[0]
+    for k, name in enumerate(before[1:]):
+        made[f"total{k}"] = {"type": "add", "inputs": [total, name]}
+        total = f"total{k}"
+    made["f"] = {"type": "tanh", "inputs": [total]}
+    return {"parameters": parameters, "nodes": made, "minimize": "f"}
+
+
+@pytest.mark.parametrize(("width", "layers"), [(20, 5), (40, 2)])
+def test_large_graphs_of_numbers_agree(width, layers, write):
+    """Graphs that are run batch by batch on one vector give what the NumPy engine gives."""
+    assert_engines_agree(write(large_graph(width, layers)), steps=7)
+
+
+def test_a_long_chain_of_numbers_is_compiled_in_time(write):
+    """A graph of a thousand numbers one after the other runs as an interpreter's loop, which compiles in seconds."""
+    chain = {"n0": {"type": "add", "inputs": ["a", "b"]}}
+    for k in range(1, 1500):
+        kind = ("tanh", "sin", "multiply", "add")[k % 4]
+        chain[f"n{k}"] = {"type": kind, "inputs": [f"n{k - 1}", "b"] if k % 4 > 1 else [f"n{k - 1}"]}
+    graph = write({"parameters": {"a": 0.5, "b": 1.1}, "nodes": chain, "minimize": f"n{1499}"})
+    assert_engines_agree(graph, steps=3)
+
+
+# --- what an update may do -------------------------------------------------------------------------------------------
+
+QUADRATIC = {
+    "parameters": {"x": [1.0, -2.0, 3.0], "y": 0.5},
+    "nodes": {"s": "square(x - 0.25)", "z": {"type": "sum", "inputs": ["s"]}, "f": "z + square(y)"},
+    "minimize": "f",
+}
+
+UPDATES = {
+    **{name: {"type": name} for name in ("sgd", "nesterov", "adamw", "rmsprop", "adagrad", "lion")},
+    "momentum": {"type": "momentum", "step_size": 0.01, "dampening": 0.5, "weight_decay": 0.1},
+    "cosine": {"type": "sgd", "step_size": {"type": "cosine", "start": 0.1, "steps": 15, "warm_up": 4}},
+    "step": {"type": "adam", "step_size": {"type": "step", "start": 0.1, "every": 5}},
+    "clip_norm": {"type": "sgd", "step_size": 0.1, "clip_norm": 0.5},
+    "clip_value": {"type": "sgd", "step_size": 0.1, "clip_value": 0.5},
+}
+
+
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_updates_agree(update, direction, write):
+    """Every rule, schedule and way of clipping moves the parameters as in the NumPy engine, also upwards."""
+    data = {**QUADRATIC, "update": update}
+    data[direction] = data.pop("minimize")
+    assert_engines_agree(write(data), steps=20)
+
+
+def test_bounds_agree(write):
+    """Parameters are brought back onto their bounds."""
+    data = {**QUADRATIC, "parameters": {"x": {"value": [1.0, 2.0, 3.0], "lower": 0.5}, "y": {"value": 1, "upper": 2}}}
+    assert_engines_agree(write({**data, "update": {"type": "sgd", "step_size": 0.1}}), steps=20)
+
+
+def test_single_precision(write):
+    """float32 is kept from end to end."""
+    result = assert_engines_agree(write(QUADRATIC), rtol=1e-5, steps=20, dtype="float32")
+    assert result.parameters["x"].dtype == np.float32
+
+
+def test_noise_and_states_agree(write):
+    """Dropout draws the same numbers, batch normalization keeps the same running values."""
+    data = {
+        "parameters": {
+            "W": {"shape": [3, 4], "init": {"type": "he_normal"}},
+            "scale": [1.0, 1, 1, 1],
+            "shift": [0.0] * 4,
+        },
+        "constants": {"x": np.linspace(-1, 1, 18).reshape(6, 3).tolist()},
+        "nodes": {
+            "z": "x @ W",
+            "n": {"type": "batch_norm", "inputs": ["z", "scale", "shift"]},
+            "d": {"type": "dropout", "inputs": ["n"], "rate": 0.25},
+            "f": {"type": "mean", "inputs": ["q"]},
+            "q": "square(d - 1)",
+        },
+        "minimize": "f",
+        "update": {"type": "momentum", "step_size": 0.05},
+        "seed": 3,
+    }
+    assert_engines_agree(write(data), steps=12)
+
+
+# --- the end of a run ------------------------------------------------------------------------------------------------
+
+STOPS = [{"gradient_norm": 1e-3}, {"change": 1e-6}, {"value": 0.1}, {"patience": 3}]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: next(iter(stop)))
+def test_stop_rules_end_the_run_at_the_same_step(stop, write):
+    """A rule is asked after each step, also within a call of the loop."""
+    size = 1.05 if "patience" in stop else 0.05
+    data = {**QUADRATIC, "stop": stop, "update": {"type": "sgd", "step_size": size}, "steps": 400}
+    result = assert_engines_agree(write(data), every=400)
+    assert 0 < result.steps < 400
+
+
+def growing(**more):
+    """Make a graph whose values grow until they are not finite."""
+    return {
+        "parameters": {"x": 1.5},
+        "nodes": {"f": {"type": "multiply", "inputs": ["c", "x"]}, "c": "x * x"},
+        "minimize": "f",
+        "update": {"type": "sgd", "step_size": -0.1, **more},
+        "steps": 500,
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        growing(),
+        {**growing(), "parameters": {"x": {"value": 1.5, "upper": 1e200}}},
+        {**growing(), "update": {"type": "lion", "step_size": -0.1}, "nodes": {"f": "exp(exp(x))"}},
+        {**growing(), "nodes": {"f": "sqrt(2 - x) + x * x"}, "update": {"type": "adam", "step_size": 0.2}, "maximize": "f"},
+    ],
+    ids=["sgd", "bounds", "lion", "domain"],
+)
+@pytest.mark.parametrize("every", [1, 500])
+def test_the_first_step_that_is_not_finite_ends_the_run(data, every, write):
+    """The run ends at the same step with the same words, and keeps the last finite parameters."""
+    data = dict(data)
+    if "maximize" in data:
+        del data["minimize"]
+    result = assert_engines_agree(write(data), every=every)
+    assert result.stopped.startswith("not finite")
+    assert math.isfinite(result.parameters["x"])
+
+
+def test_nothing_leaks_from_the_branch_not_taken(write):
+    """A gradient of zero gives zero, be the local derivative infinite or not a number."""
+    data = {
+        "parameters": {"x": [0.0, 4.0, -1.0]},
+        "nodes": {
+            "c": {"type": "greater", "inputs": ["x", 0]},
+            "r": {"type": "sqrt", "inputs": ["x"]},
+            "w": {"type": "where", "inputs": ["c", "r", "x"]},
+            "f": {"type": "sum", "inputs": ["w"]},
+        },
+        "maximize": "f",
+    }
+    assert_engines_agree(write(data), steps=5)
+
+
+def test_a_parameter_may_become_infinite_where_nothing_else_does(write):
+    """What the objective does not see is no failure: the NumPy engine goes on, and so does this one."""
+    data = {
+        "parameters": {"x": 1e308},
+        "nodes": {"f": {"type": "tanh", "inputs": ["y"]}, "y": {"type": "minimum", "inputs": ["x", 1]}},
+        "minimize": "f",
+        "update": {"type": "sgd", "step_size": 1.0, "weight_decay": -1.0},
+        "steps": 5,
+    }
+    assert_engines_agree(write(data), every=5)
+
+
+# --- one program for a run -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """Count the programs that XLA is given, by the name of the function."""
+    counts = Counter()
+
+    def listen(event, _seconds, **about):
+        if event == "/jax/core/compile/backend_compile_duration":
+            counts[about.get("fun_name", "")] += 1
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield counts
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("stop", [None, {"gradient_norm": 1e-30}], ids=["steps", "stop"])
+def test_a_run_compiles_its_loop_once(stop, write, compilations):
+    """Rows, stretches of any length, stop rules and the last pass are all of one program."""
+    data = {**QUADRATIC, "update": {"type": "adam"}, **({"stop": stop} if stop else {})}
+    write(data).run(engine="jax", steps=3000, every=70)
+    loops = {name: count for name, count in compilations.items() if "loop" in name}
+    assert sum(loops.values()) == 1, compilations
+
+
+def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
+    """Compiled programs are kept in the user's cache folder."""
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(yaml.safe_dump(QUADRATIC), encoding="utf-8")
+    code = (
+        "import graphrun, jax, sys\n"
+        "hits = []\n"
+        "jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))\n"
+        "graphrun.load(sys.argv[1]).run(engine='jax', steps=5)\n"
+        "print(sum(event == '/jax/compilation_cache/cache_hits' for event in hits))\n"
+    )
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", code, str(graph)]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)
+    )
+    assert int(first.stdout) == 0
+    assert int(second.stdout) > 0
+    assert second.stderr == ""
+
+
+def test_stretches_of_any_length_give_the_same_bits(write, tmp_path):
+    """A run that is cut in pieces, saved and resumed is the run in one piece, bit for bit."""
+    data = {**QUADRATIC, "update": {"type": "adam", "step_size": 0.05}}
+    whole = write(data).run(engine="jax", steps=60, every=60)
+    file = tmp_path / "half.safetensors"
+    write(data).run(engine="jax", steps=23, every=1, save=file)
+    resumed = write(data).run(engine="jax", steps=60, every=7, resume=file)
+    for part in ("parameters", "gradients", "values"):
+        for name, value in getattr(whole, part).items():
+            np.testing.assert_array_equal(getattr(resumed, part)[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("engines", [("numpy", "jax"), ("jax", "numpy")])
+def test_a_checkpoint_goes_from_engine_to_engine(engines, write, tmp_path):
+    """What one engine saves, another goes on from."""
+    data = {**QUADRATIC, "update": {"type": "adam", "step_size": 0.05}}
+    whole = write(data).run(engine="numpy", steps=20)
+    file = tmp_path / "half.safetensors"
+    write(data).run(engine=engines[0], steps=9, save=file)
+    resumed = write(data).run(engine=engines[1], steps=20, resume=file)
+    np.testing.assert_allclose(resumed.parameters["x"], whole.parameters["x"], rtol=1e-12)
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Write a data set of 50 rows with a matrix, a column of numbers and one of labels."""
+    drawn = np.random.default_rng(1)
+    np.savez(
+        tmp_path / "rows.npz", x=drawn.normal(size=(50, 4)), y=drawn.normal(size=50), label=drawn.integers(0, 3, 50)
+    )
+    return tmp_path / "rows.npz"
+
+
+def classifier(file, **data):
+    """Make a network that is trained on the rows of a file."""
+    return {
+        "data": {"file": str(file), "columns": {"x": "x", "y": "y", "label": "label"}, **data},
+        "parameters": {
+            "W": {"shape": [4, 3], "init": {"type": "he_normal"}},
+            "table": {"shape": [3, 1], "init": {"type": "he_normal"}},
+        },
+        "nodes": {
+            "logits": "x @ W",
+            "vectors": {"type": "embedding", "inputs": ["table", "label"]},
+            "apart": {"type": "mean", "inputs": ["distance"]},
+            "distance": "square(y - reshape(vectors, shape=[-1]))",
+            "entropy": {"type": "cross_entropy", "inputs": ["logits", "label"]},
+            "loss": "entropy + apart",
+        },
+        "minimize": "loss",
+        "update": {"type": "momentum", "step_size": 0.05},
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"batch_size": 8, "shuffle": True}, {"batch_size": 8}, {}, {"batch_size": 8, "shuffle": True, "holdout": 0.2}],
+    ids=["shuffled", "in order", "all rows", "held back"],
+)
+def test_steps_get_the_rows_of_the_data_set(data, write, classes):
+    """Batches are those of the NumPy engine, over several epochs."""
+    pytest.importorskip("graphrun.data")
+    assert_engines_agree(write(classifier(classes, **data)), steps=30)
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_type_that_cannot_be_traced_is_named_before_the_run(write, tmp_path):
+    """A plugin that calls NumPy itself is refused with its file."""
+    plugin = tmp_path / "plugins" / "plain.py"
+    plugin.parent.mkdir()
+    plugin.write_text(
+        "import numpy, graphrun\n"
+        "@graphrun.elementwise\n"
+        "def plain(xp, x):\n"
+        '    """Hyperbolic tangent by NumPy."""\n'
+        "    return numpy.tanh(x)\n"
+        "@plain.local_derivatives\n"
+        "def _(xp, y, x):\n"
+        "    return (1 - y * y,)\n"
+        "@graphrun.hookimpl\n"
+        "def graphrun_node_types():\n"
+        "    return [plain]\n",
+        encoding="utf-8",
+    )
+    data = {"parameters": {"x": 1.0}, "nodes": {"f": {"type": "plain", "inputs": ["x"]}}, "minimize": "f"}
+    graph = write(data, plugins=[plugin.parent])
+    with pytest.raises(UsageError, match=r"jax engine cannot run the node type plain \(.*plain\.py\)"):
+        graph.run(engine="jax")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("abacus", "is none of cpu, gpu, tpu"), ("cpu:99", "unknown; the last one is"), ("tpu", "JAX finds no tpu")],
+)
+def test_a_device_that_is_not_there_is_refused(device, message, write):
+    """The message says what there is."""
+    with pytest.raises(UsageError, match=message):
+        write(QUADRATIC).run(engine="jax", device=device)
+
+
+def test_a_device_is_for_this_engine_only(write):
+    """Another engine does not take one in silence."""
+    with pytest.raises(UsageError, match="jax engine's"):
+        write(QUADRATIC).run(engine="numpy", device="cpu")
+
+
+def test_a_missing_jax_is_told_with_the_command_that_installs_it(tmp_path):
+    """Without JAX, the engine's name is an error that helps."""
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(yaml.safe_dump(QUADRATIC), encoding="utf-8")
+    code = (
+        "import sys\nsys.modules['jax'] = None\n"
+        "from graphrun.cli import run_command\nsys.exit(run_command([sys.argv[1], '--engine', 'jax']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(graph)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "pip install 'graphrun[jax]'" in result.stderr
+
+
+# --- every type ------------------------------------------------------------------------------------------------------
+
+TYPES = [declared for declared in nodes.graphrun_node_types() if declared.forms]
+
+
+@pytest.mark.parametrize("declared", TYPES, ids=lambda declared: declared.name)
+def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
+    """XLA's own operations give what the plain array form gives, in both functions, on every example."""
+    drawn = np.random.default_rng(0)
+    form = declared.forms["jax"]
+    for example in declared.examples:
+        inputs = [np.asarray(drawn.normal(size=shape)) for shape in example.shapes]
+        given_settings = dict(declared.read_settings(example.settings))
+        expected = declared.function(np, *inputs, **given_settings)
+        gradient = np.asarray(drawn.normal(size=np.shape(expected)))
+        derivatives = declared.derivative(np, gradient, expected, *inputs, **given_settings)
+        with jax.enable_x64(True):
+            arrays = [jax.numpy.asarray(array) for array in (gradient, expected, *inputs)]
+            actual = form.function(jax.numpy, *arrays[2:], **given_settings)
+            found = form.derivative(jax.numpy, *arrays, **given_settings)
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+            for one, other in zip(found, derivatives, strict=True):
+                one, other = (part() if callable(part) else part for part in (one, other))
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

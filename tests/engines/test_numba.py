@@ -1,0 +1,323 @@
+"""The numba engine against the NumPy engine, which is the specification: the same numbers, the same end of a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_graphs import TYPES, graphs
+
+import graphrun
+from graphrun.api import Graph
+from graphrun.engines.native import form
+
+pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
+
+EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
+NESTED = """\
+parameters: {a: 5, b: -3, c: -2}
+nodes:
+  d: {type: add, inputs: [a, b]}
+  f: {type: multiply, inputs: [d, c]}
+maximize: f
+update: {type: sgd, step_size: 0.01}
+"""
+ROSENBROCK = """\
+parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
+nodes:
+  f: (1 - x) ** 2 + 100 * (y - x ** 2) ** 2
+minimize: f
+"""
+
+Load = Callable[[str], Graph]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of the tests' own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Return a function that loads a graph from its text."""
+
+    def load_text(text: str) -> Graph:
+        file = tmp_path / "graph.yaml"
+        file.write_text(text, encoding="utf-8")
+        return graphrun.load(file)
+
+    return load_text
+
+
+@pytest.fixture(params=["straight line", "loops"])
+def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both forms of compiled code, whatever the size of the graph."""
+    if request.param == "loops":
+        monkeypatch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+    return request.param
+
+
+def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, atol: float = 1e-300, **how: Any) -> Any:
+    """Run a graph on both engines and compare everything that a result holds."""
+    numpy, numba = (graph.try_run(steps, engine=engine, **how) for engine in ("numpy", "numba"))
+    assert (numba.steps, numba.stopped) == (numpy.steps, numpy.stopped)
+    close = {"rtol": rtol, "atol": atol, "equal_nan": True}
+    for part in ("parameters", "values", "gradients", "history"):
+        expected = getattr(numpy, part)
+        for name, value in getattr(numba, part).items():
+            np.testing.assert_allclose(value, expected[name], **close, err_msg=f"{part} {name}")
+    assert numba.engine == "numba"
+    return numba
+
+
+# --- the same numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
+    """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
+    graph = graphrun.load(file)
+    plan = graph.plan()
+    if not isinstance(plan.update.rule, graphrun.UpdateRule):
+        pytest.skip("a solver has an engine of its own")
+    if any(plan.shapes) or plan.objective is None:
+        with pytest.raises(graphrun.UsageError, match="engine numba: "):
+            graph.run(engine="numba")
+        return
+    assert_same(graph)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
+def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
+    """Values and gradients of every node agree after some steps, also where a run ends at something not finite."""
+    del data["nodes"]["total"]
+    data["maximize"] = list(data["nodes"])[-1]
+    data["update"] = {"type": "momentum", "step_size": 1e-3}
+    path = tmp_path / "graph.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        if loops:
+            patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+        assert_same(graphrun.load(path), steps, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
+    """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""
+    nodes: dict[str, Any] = {}
+    for name, declared in sorted(TYPES.items()):
+        for number, chosen in enumerate([{}, *(example.settings for example in declared.examples)]):
+            inputs = ["p", "q", "r"][: declared.arity[0]]
+            nodes[f"{name}_{number}"] = {"type": name, "inputs": inputs, **chosen}
+    total = " + ".join(nodes)
+    data = {"parameters": {"p": 0.6, "q": 0.3, "r": 0.9}, "nodes": {**nodes, "f": total}, "minimize": "f"}
+    data["nodes"] |= {"acosh_0": {"type": "acosh", "inputs": [2.5]}}
+    text = yaml.safe_dump({**data, "update": {"type": "sgd", "step_size": 1e-4}}, sort_keys=False)
+    assert_same(load(text), 3, rtol=1e-10 if dtype == "float64" else 1e-4, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "{type: sgd, step_size: 1e-3, weight_decay: 0.1}",
+        "{type: momentum, step_size: 1e-3, dampening: 0.1}",
+        "{type: nesterov, step_size: 1e-4}",
+        "{type: adam}",
+        "{type: adamw, step_size: 0.01}",
+        "{type: rmsprop, centered: true, momentum: 0.5}",
+        "{type: adagrad, step_size_decay: 0.1, initial_accumulator: 0.1}",
+        "{type: lion, step_size: 1e-3, weight_decay: 0.1}",
+        "{type: sgd, step_size: 1e-2, clip_norm: 0.5}",
+        "{type: adam, step_size: 1e-2, clip_value: 0.5}",
+        "{type: adam, step_size: {type: cosine, start: 0.1, steps: 40, warm_up: 5}}",
+        "{type: sgd, step_size: {type: step, start: 0.001, every: 7}}",
+        "{type: sgd, step_size: {type: one_cycle, peak: 0.001, steps: 50}}",
+    ],
+)
+def test_updates_agree(load: Load, shape: str, update: str) -> None:
+    """Every update rule, clipping and schedules, within bounds, after each of 60 steps."""
+    assert_same(load(f"{ROSENBROCK}update: {update}\n"), 60)
+
+
+# --- the same end of a run -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stop",
+    ["{gradient_norm: 1.0}", "{value: 0.5}", "{change: 0.001}", "{patience: 3}", "{patience: 500, change: 1e-5}"],
+)
+def test_stop_rules_agree(load: Load, shape: str, stop: str) -> None:
+    """A run stops at the same step for the same reason."""
+    result = assert_same(load(f"{ROSENBROCK}update: {{type: adam, step_size: 0.3}}\nstop: {stop}\nsteps: 3000\n"))
+    assert result.stopped in {"gradient_norm", "value", "change", "patience"}
+
+
+def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
+    """The run ends at the same step, with the last finite parameters, and the same error names the node."""
+    graph = load("parameters: {x: 1.5}\nnodes: {f: x ** 4}\nminimize: f\nupdate: {type: momentum, step_size: 1}\n")
+    result = assert_same(graph, 50)
+    assert "pow" in str(result.error)
+    assert str(result.error) == str(graph.try_run(50, engine="numpy").error)
+
+
+def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> None:
+    """So the first evaluation fails as the NumPy engine's does."""
+    graph = load("parameters: {x: -1}\nnodes: {f: log(x)}\nminimize: f\n")
+    result = graph.try_run(5, engine="numba")
+    assert str(result.error) == str(graph.try_run(5, engine="numpy").error)
+
+
+def test_a_gradient_of_zero_hides_what_is_behind_it(load: Load, shape: str) -> None:
+    """The branch of a where that is not taken gives 0, be its derivative infinite or not a number."""
+    graph = load(
+        """\
+parameters: {x: 1.0, y: 0.0}
+nodes:
+  positive: x > 0.5
+  root: sqrt(y)
+  f: where(positive, x * x, root)
+minimize: f
+update: {type: sgd, step_size: 0.01}
+""".replace("x > 0.5", "{type: greater, inputs: [x, 0.5]}")
+    )
+    result = assert_same(graph, 20)
+    assert result.gradients["y"] == 0
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_path: Path) -> None:
+    """To the last bit, and a checkpoint of one engine is one of the other."""
+    graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")
+    file = tmp_path / "run.safetensors"
+    whole = graph.run(70, engine="numba")
+    graph.run(30, engine="numba", save=file)
+    resumed = graph.run(70, engine="numba", resume=file)
+    assert resumed.parameters == whole.parameters
+    assert resumed.gradients == whole.gradients
+    other = graph.run(70, engine="numpy", resume=file)
+    np.testing.assert_allclose(other.values["f"], whole.values["f"], rtol=1e-10)
+
+
+def test_rows_do_not_change_a_run(load: Load, shape: str) -> None:
+    """However often a run is looked at, its numbers are the same to the last bit."""
+    graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")
+    assert graph.run(500, engine="numba", every=1).parameters == graph.run(500, engine="numba", every=500).parameters
+
+
+# --- what it cannot run ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("x if x > 0 else 0 * x", "decides by the value of a number"),
+        ("math.exp(x)", "something else than the functions of xp"),
+        ("xp.linalg.norm(x)", "xp.linalg"),
+    ],
+)
+def test_a_plugin_that_cannot_be_compiled_is_named(tmp_path: Path, body: str, reason: str) -> None:
+    """Before the run starts, with the reason; auto runs it with NumPy and says so."""
+    (tmp_path / "odd.py").write_text(
+        f"import math\n\nimport graphrun\n\n\n@graphrun.elementwise\ndef odd(xp, x):\n    return {body}\n\n\n"
+        "@odd.local_derivatives\ndef _(xp, y, x):\n    return (1.0,)\n\n\n"
+        "@graphrun.hookimpl\ndef graphrun_node_types():\n    return [odd]\n"
+    )
+    file = tmp_path / "graph.yaml"
+    file.write_text("parameters: {x: 1.0}\nnodes: {f: odd(x)}\nminimize: f\n")
+    graph = graphrun.load(file, plugins=[tmp_path])
+    with pytest.raises(graphrun.UsageError, match=rf"engine numba: the node type odd \(.*odd.py\) .*{reason}"):
+        graph.run(1, engine="numba")
+    choices = []
+    result = graph.try_run(3_000_000, engine="auto", on_choice=choices.append, interrupted=lambda: True)
+    assert result.engine == "numpy"
+    assert "node type odd" in str(choices[0])
+
+
+# --- auto ------------------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_numpy_for_a_short_run_and_numba_for_a_long_one(load: Load) -> None:
+    """And says what it took and why."""
+    graph = load(NESTED.replace("0.01", "1e-9"))
+    choices: list[Any] = []
+    assert graph.try_run(10, on_choice=choices.append).engine == "numpy"
+    assert graph.try_run(3_000_000, on_choice=choices.append).engine == "numba"
+    assert "short" in choices[0].reason
+    assert "numpy would take" in choices[1].reason
+
+
+def test_a_short_run_does_not_import_numba(tmp_path: Path) -> None:
+    """Nor what reads the source of compiled code."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    script = (
+        "import sys, graphrun; graphrun.load(sys.argv[1]).run(10);"
+        "print([name for name in sys.modules if 'numba' in name or 'llvm' in name or 'native' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# --- the cache -------------------------------------------------------------------------------------------------------
+
+COUNTED = """\
+import sys
+import graphrun
+from numba.core import event
+
+compiled = []
+class Listener(event.Listener):
+    def on_start(self, found): compiled.append(found.data["dispatcher"].py_func.__name__)
+    def on_end(self, found): pass
+
+event.register("numba:compile", Listener())
+result = graphrun.load(sys.argv[1]).run(10, engine="numba")
+print(compiled.count("steps"), result.values["f"])
+"""
+
+
+def start(file: Path, folder: Path) -> subprocess.Popen[str]:
+    """Start a process that runs a graph and prints how often the steps were compiled."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", COUNTED, file], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
+    """Four first starts at once do not disturb each other, the next takes their code; a damaged file is replaced."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    folder = tmp_path / "cache"
+    first = [process.communicate()[0].split() for process in [start(file, folder) for _ in range(4)]]
+    assert {value for _, value in first} == {"-2.9390591943007185"}
+    assert start(file, folder).communicate()[0].split() == ["0", "-2.9390591943007185"]
+    (machine_code,) = (folder / "graphrun" / "native" / "__pycache__").glob("*.nbc")
+    machine_code.write_bytes(machine_code.read_bytes()[:100])
+    assert start(file, folder).communicate()[0].split() == ["1", "-2.9390591943007185"]
+
+
+def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the folder cannot be made, code is compiled and not kept."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert load(NESTED).run(10, engine="numba").values["f"] == pytest.approx(-2.9390591943007185)
+
+
+def test_another_step_size_or_start_compiles_nothing(load: Load, cache: Path) -> None:
+    """What --set and a sweep change is no part of the compiled code."""
+    load(NESTED).run(1, engine="numba")
+    before = sorted(cache.rglob("*.nbc"))
+    load(NESTED.replace("0.01", "0.5").replace("a: 5", "a: 7")).run(1, engine="numba")
+    assert sorted(cache.rglob("*.nbc")) == before

@@ -1,0 +1,143 @@
+"""`graphrun export FILE --to python`: a program that needs nothing of graphrun, and gives the same numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphrun
+from graphrun.cli import run_command
+from graphrun.export import export_python
+
+EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))
+NESTED = """\
+parameters: {a: 5, b: -3, c: -2}
+nodes:
+  d: {type: add, inputs: [a, b]}
+  f: {type: multiply, inputs: [d, c]}
+maximize: f
+update: {type: sgd, step_size: 0.01}
+steps: 10
+"""
+LESSON = f'''\
+"""nested.yaml as a program: f is maximized by sgd."""
+# Written by graphrun {graphrun.__version__}: graphrun export nested.yaml --to python
+
+# Parameters: what an update moves.
+a = 5.0
+b = -3.0
+c = -2.0
+
+step_size = 0.01
+
+steps = 10
+for step in range(steps + 1):
+    # Forward pass: each node from its inputs.
+    d = a + b
+    f = d * c
+
+    # Backward pass: the derivative of f by each value, from f back to the parameters.
+    df_df = 1.0
+    df_dd = c
+    df_dc = d
+    df_da = df_dd
+    df_db = df_dd
+
+    if step == steps:
+        break
+
+    # Update: every parameter at once.
+    a = a + step_size * df_da
+    b = b + step_size * df_db
+    c = c + step_size * df_dc
+
+print("f =", f)
+print("a =", a)
+print("b =", b)
+print("c =", c)
+'''
+# Names that Python's keywords and the program's own names are near to, every rule of a run, a subgraph's inner names.
+EVERYTHING = """\
+parameters: {x: 1.2, exp: {value: 0.5, lower: -1}, steps: 0.3, θ: 0.1}
+constants: {k: 2.5, print: 0.7}
+subgraphs:
+  half:
+    inputs: [v]
+    nodes: {w: v / 2}
+    output: w
+nodes:
+  fixed: k * print
+  h: {type: half, inputs: [x]}
+  g: gelu(h) + logaddexp(exp, steps) * fixed - sign(x)
+  f: (g - 1) ** 2 + hypot(x, steps) + erf(-θ) + where(x, exp, k) + remainder(x, k) + -3 ** 2
+  aside: f + k
+minimize: f
+update: {type: adam, step_size: {type: cosine, start: 0.05, steps: 30}, clip_norm: 2.0, clip_value: 1.5}
+stop: {gradient_norm: 1e-9, change: 1e-12, value: -1000, patience: 40}
+steps: 25
+"""
+
+
+def executed(text: str) -> dict[str, Any]:
+    """Return the names of a program after it was run."""
+    names: dict[str, Any] = {}
+    exec(compile(text, "<exported>", "exec"), names)  # noqa: S102
+    return names
+
+
+def assert_same(graph: graphrun.Graph, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compare an exported program with a run, by names and by what it prints."""
+    result = graph.run()
+    text = export_python(graph)
+    names = executed(text)
+    target = result.objective.name
+    for name, value in {**result.parameters, **result.values}.items():
+        spelled = name.replace(".", "_")
+        spelled = f"{spelled}_" if f"{spelled}_" in names else spelled
+        np.testing.assert_allclose(float(names[spelled]), value, rtol=1e-12, atol=1e-12, err_msg=name)
+    printed = dict(line.split(" = ") for line in capsys.readouterr().out.splitlines())
+    np.testing.assert_allclose(float(printed[target]), result.values[target], rtol=1e-12)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_every_example_of_numbers_gives_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Graphs of arrays are refused by name."""
+    graph = graphrun.load(file)
+    plan = graph.plan()
+    stepped = isinstance(plan.update.rule, graphrun.UpdateRule) and plan.objective is not None
+    if any(plan.shapes) or not stepped:
+        with pytest.raises(graphrun.UsageError, match="export to python: "):
+            export_python(graph)
+    else:
+        assert_same(graph, capsys)
+
+
+def test_everything_that_a_run_may_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Subgraphs, constants, bounds, schedules, clipping, states, stop rules, names that Python has too."""
+    file = tmp_path / "everything.yaml"
+    file.write_text(EVERYTHING, encoding="utf-8")
+    assert_same(graphrun.load(file), capsys)
+
+
+def test_the_lesson_reads_like_the_lesson(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line by line; and the printed program runs in a Python that has nothing else."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    assert run_command(["export", str(file), "--to", "python"]) == 0
+    text = capsys.readouterr().out
+    assert text == LESSON
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == f"f = {graphrun.load(file).run().values['f']}"
+
+
+def test_steps_and_overrides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a run."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    assert run_command(["export", str(file), "--to", "python", "--steps", "1", "--set", "parameters.a=6"]) == 0
+    assert executed(capsys.readouterr().out)["a"] == 5.98
