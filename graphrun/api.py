@@ -293,6 +293,7 @@ class Graph:
             engine = "jax"
         if cluster is not None:
             cluster.join(device)
+        writes = cluster is None or cluster.is_first()
         stop = None if self.document.stop is None else StopRule(self.document.stop, maximize=plan.maximize)
         if stop is not None and checkpoint is not None and checkpoint.watch:
             stop.remember(checkpoint.watch)
@@ -305,7 +306,7 @@ class Graph:
             feed=feed,
             holdout=held_back_rows(feed),
             resume=checkpoint,
-            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save and (not cluster or cluster.is_first()) else None,
+            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save is not None and writes else None,
             save_every=save_every,
             on_row=on_row,
             on_progress=on_progress,

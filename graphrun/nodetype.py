@@ -185,7 +185,8 @@ class NodeType(Declaration):
     def form(self, engine: str) -> Form:
         """Declare a form for one engine: ``@conv2d.form("jax")`` above its forward function, which becomes the form.
 
-        Its decorator `Form.second` takes the other function. Both take what the type's own functions take and give the same up to rounding; those stay the specification.
+        The form's decorator `Form.second` takes the other function. Both take what the type's own functions take and
+        give the same up to rounding; those stay the specification.
         """
         self.forms[engine] = Form(self.function, self.derivative)
         return self.forms[engine]

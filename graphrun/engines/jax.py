@@ -19,7 +19,7 @@ except ModuleNotFoundError as missing:
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
 from graphrun.engines import NotFinite, StepFailed, Stop
-from graphrun.engines.jax_devices import Placement, keep_compiled_programs
+from graphrun.engines.jax_devices import Placement, double_precision, keep_compiled_programs
 from graphrun.engines.jax_feed import make_rows
 from graphrun.engines.jax_inspection import Inspection
 from graphrun.engines.jax_loop import (
@@ -63,7 +63,7 @@ class JaxEngine:
         Raises:
             UsageError: a node type's function cannot be traced by JAX.
         """
-        with jax.enable_x64(True), np.errstate(all="ignore"):
+        with double_precision(), np.errstate(all="ignore"):
             return JaxProgram(plan, feed, self.placement, watch=self.watch)
 
 
@@ -157,7 +157,7 @@ class JaxProgram:
             self._loops[self._kind] = make_loop(
                 self.plan, self._passes, self._rows, self._kind, self._placement.results
             )
-        with jax.enable_x64(True), np.errstate(all="ignore"):
+        with double_precision(), np.errstate(all="ignore"):
             columns = self._rows.of(step + 1 if updates else step, count)
             outcome = self._loops[self._kind](state, spare, self._inspection.fixed, columns, request)
             if count == self._rows.limit:
@@ -256,7 +256,7 @@ class JaxProgram:
         return leaves
 
     def _put(self, tree: Any) -> Any:
-        with jax.enable_x64(True):
+        with double_precision():
             return jax.tree.map(self._placement.whole, tree)
 
     def _first_state(self) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from graphrun.errors import UsageError
+
+try:
+    from jax import enable_x64
+except ImportError:  # before JAX 0.8
+    from jax.experimental import enable_x64
 from graphrun.plan import Array
+
+double_precision = partial(jax.enable_x64, True)
+"""Inside it JAX has 64 bits, as NumPy has, whatever the rest of the process chose; float32 stays where it is asked for."""
 
 ROWS = "data"
 """The axis of the mesh along which rows are shared out."""
@@ -101,7 +110,7 @@ def find_device(name: str | None) -> jax.Device:
 
 def keep_compiled_programs() -> None:
     """Have JAX keep compiled programs in the user's cache folder, unless it was told already where to."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     jax.config.update("jax_compilation_cache_dir", str(Path(base) / "graphrun" / "jax"))

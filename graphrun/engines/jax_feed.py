@@ -23,8 +23,9 @@ BYTES_AT_ONCE = 1 << 26
 class Rows(Protocol):
     """The rows that steps are given."""
 
-    limit: int | None
-    """How many steps one call of the loop can make, where that is limited."""
+    @property
+    def limit(self) -> int | None:
+        """How many steps one call of the loop can make, where that is limited."""
 
     def of(self, first: int, count: int) -> Any:
         """Return what the loop picks the rows of some steps from; its shapes are always the same."""
@@ -129,7 +130,7 @@ class StackedRows:
 class SharedRows:
     """Rows of which each process reads those of its own devices, and sends them there for some steps at once."""
 
-    def __init__(self, feed: Feed, dtypes: Sequence[Any], placement: Placement) -> None:
+    def __init__(self, feed: Any, dtypes: Sequence[Any], placement: Placement) -> None:
         self._feed = feed
         self._dtypes = dtypes
         self._placement = placement
@@ -159,7 +160,7 @@ class SharedRows:
         arrays = getattr(self._feed, "arrays", None)
         if arrays is None:
             return np.asarray(self._feed.batch(step)[number][own])
-        indices = self._feed.indices(step)  # type: ignore[attr-defined] (where there are arrays there are indices)
+        indices = self._feed.indices(step)
         return np.asarray(arrays[number][indices[own]])
 
     def prepare(self, _first: int) -> None:

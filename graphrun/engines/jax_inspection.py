@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from graphrun.engines.jax_devices import Placement
+from graphrun.engines.jax_devices import Placement, double_precision
 from graphrun.engines.jax_feed import Rows, column_dtype
 from graphrun.engines.jax_loop import State, evaluated, given_to
 from graphrun.engines.jax_passes import NodePasses, Part, Passes
@@ -47,7 +47,9 @@ class Inspection:
         if self._plan.objective is not None:
             plan, passes, rows = self._plan, self._passes, self._rows
             jax.eval_shape(
-                lambda state, fixed, columns: evaluated(plan, passes, state, jnp.int64(0), rows.pick(columns, 0), fixed),
+                lambda state, fixed, columns: evaluated(
+                    plan, passes, state, jnp.int64(0), rows.pick(columns, 0), fixed
+                ),
                 state,
                 self.fixed,
                 columns,
@@ -64,7 +66,7 @@ class Inspection:
     def _look(self, name: str, state: State, step: int) -> Any:
         if name not in self._found:
             look = self._values if name == "values" else self._gradients
-            with jax.enable_x64(True), np.errstate(all="ignore"):
+            with double_precision(), np.errstate(all="ignore"):
                 found = look(state.targets, state.nodes, self.fixed, self._rows.of(step, 1), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
             self._found[name] = found if isinstance(found, list) else np.asarray(found)
@@ -97,7 +99,7 @@ class Inspection:
         chosen = tuple(slots)
         if chosen not in self._on_rows:
             self._on_rows[chosen] = self._make_on_rows(chosen)
-        with jax.enable_x64(True), np.errstate(all="ignore"):
+        with double_precision(), np.errstate(all="ignore"):
             given = [
                 self._placement.whole(np.asarray(column, column_dtype(plan, slot)))
                 for slot, column in zip(plan.data, columns, strict=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,10 @@ class Request(NamedTuple):
     updates: Any
 
 
+Carried: TypeAlias = tuple[Array, State, tuple[Array, ...]]
+"""What the loop carries from pass to pass: how many were run, the state, what is watched."""
+
+
 def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any = None) -> Callable[..., Outcome]:
     """Return the compiled loop: (state, spare, fixed, columns, request) -> outcome.
 
@@ -101,7 +105,6 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
 
     `spare` is a state whose memory the outcome may take.
     """
-    Carried = tuple[Array, State, tuple[Array, ...]]
 
     def finite(state: State) -> Array:
         return all_finite(state.objective, *(state.gradients if kind.careful else ()))
@@ -119,9 +122,11 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
 
         def unfinished(carried: Carried) -> Array:
             number, state, _ = carried
-            return (number < request.count) & ((number == 0) | finite(state))
+            return (number < request.count) & finite(state)
 
         watched = (jnp.zeros((WATCHED, 2), plan.dtype),) if kind.watch else ()
+        # Whatever the last pass gave, the first one of this call is run.
+        state = state._replace(objective=jnp.zeros_like(state.objective))
         number, state, watched = jax.lax.while_loop(unfinished, body, (jnp.zeros((), jnp.int64), state, watched))
         good = finite(state) if kind.careful else all_finite(state.objective, *state.gradients, *state.targets)
         return Outcome(state, number, good, watched)
@@ -156,9 +161,7 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
-    before = zip(
-        state.targets, clipped(plan, state.gradients), state.rule, passes.bounds(), strict=True
-    )
+    before = zip(state.targets, clipped(plan, state.gradients), state.rule, passes.bounds(), strict=True)
     for value, gradient, own, bounds in before:
         signed = -gradient if plan.maximize else gradient
         result = rule.function(jnp, value, signed, *steps, *own, **settings)

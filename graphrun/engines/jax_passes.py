@@ -164,9 +164,9 @@ class NodePasses:
                 for source, contribution in zip(inputs, given, strict=True):
                     if not wanted[source] or contribution is None:
                         continue
-                    contribution = self._contribution(batch, gradient, contribution, plan.shapes[source])
+                    whole = self._contribution(batch, gradient, contribution, plan.shapes[source])
                     before = gradients[source]
-                    gradients[source] = contribution if before is None else before + contribution
+                    gradients[source] = whole if before is None else before + whole
         return gradients
 
     def _contribution(self, batch: Batch, gradient: Array, given: Any, shape: tuple[int, ...]) -> Array:

@@ -34,13 +34,13 @@ class Table(NamedTuple):
     Attributes:
         kind: which function each has.
         start: the slot of its first node.
-        count: how many nodes it has, at most the table's width.
+        size: how many nodes it has, at most the table's width.
         inputs: the slots of the inputs: operations x inputs x width; what is too much is the slot behind the last one.
     """
 
     kind: NDArray[np.int32]
     start: NDArray[np.int32]
-    count: NDArray[np.int32]
+    size: NDArray[np.int32]
     inputs: NDArray[np.int32]
 
 
@@ -129,10 +129,10 @@ class VectorPasses:
         places = jnp.arange(self._width)
 
         def operation(number: Array, vector: Array) -> Array:
-            kind, start, count, slots = (at(array, number) for array in table)
+            kind, start, size, slots = (at(array, number) for array in table)
             result = lax.switch(kind, self._forwards, vector.at[slots].get(mode="promise_in_bounds"))
             # What lies behind the last node belongs to others.
-            own = jnp.where(places < count, result, lax.dynamic_slice(vector, (start,), (self._width,)))
+            own = jnp.where(places < size, result, lax.dynamic_slice(vector, (start,), (self._width,)))
             return lax.dynamic_update_slice(vector, own, (start,))
 
         return values._replace(values=lax.fori_loop(0, len(table.kind), operation, values.values))
@@ -145,8 +145,8 @@ class VectorPasses:
         last = len(table.kind) - 1
 
         def operation(number: Array, gradients: Array) -> Array:
-            kind, start, count, slots = (at(array, last - number) for array in table)
-            own = jnp.where(places < count, lax.dynamic_slice(gradients, (start,), (self._width,)), 0)
+            kind, start, size, slots = (at(array, last - number) for array in table)
+            own = jnp.where(places < size, lax.dynamic_slice(gradients, (start,), (self._width,)), 0)
             outputs = lax.dynamic_slice(vector, (start,), (self._width,))
             inputs = vector.at[slots].get(mode="promise_in_bounds")
             given = lax.switch(kind, self._backwards, own, outputs, inputs)

@@ -194,6 +194,11 @@ def convolve_channels_last(xp, x, weight, padding):
     return xp.permute_dims(product, (0, number + 1, *range(1, number + 1)))
 
 
+def swapped(xp, array):
+    """An array with its first two axes in the other order."""
+    return xp.permute_dims(array, (1, 0, *range(2, array.ndim)))
+
+
 def convolve_by_xla(xp, x, weight, bias, number, stride, padding, dilation, groups):
     """The convolution, XLA's own where that is faster."""
     if math.prod(weight.shape[1:]) < FEW_PRODUCTS or not is_plain(stride, dilation, groups, number):
@@ -211,8 +216,8 @@ def through_convolve_by_xla(xp, gradient, x, weight, bias, stride, padding, dila
 
     def in_weight():
         # A convolution of x with the gradient, in which the batch is what is summed over.
-        product = convolve_channels_last(xp, xp.swapaxes(x, 0, 1), xp.swapaxes(gradient, 0, 1), padding)
-        return xp.swapaxes(product, 0, 1)
+        product = convolve_channels_last(xp, swapped(xp, x), swapped(xp, gradient), padding)
+        return swapped(xp, product)
 
     return of_x, in_weight, *of_rest
 
@@ -248,6 +253,7 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
 
 @conv1d.form("jax")
 def conv1d_by_xla(xp, x, weight, bias=None, *, stride, padding, dilation, groups):
+    """Convolution of signals, XLA's own where that is faster."""
     return convolve_by_xla(xp, x, weight, bias, 1, stride, padding, dilation, groups)
 
 
@@ -291,6 +297,7 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
 
 @conv2d.form("jax")
 def conv2d_by_xla(xp, x, weight, bias=None, *, stride, padding, dilation, groups):
+    """Convolution of images, XLA's own where that is faster."""
     return convolve_by_xla(xp, x, weight, bias, 2, stride, padding, dilation, groups)
 
 

@@ -8,6 +8,7 @@ over all steps with `jax.grad`, PyTorch is eager with its own optimizer, NumPy t
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import sys
@@ -57,7 +58,7 @@ class Network:
         if self.convolutional:
             shapes = [(8, 1, 3, 3), (8,), (16, 8, 3, 3), (16,), (784, 10), (10,)]
         else:
-            shapes = [s for n, m in zip(sizes, sizes[1:], strict=False) for s in ((n, m), (m,))]
+            shapes = [s for n, m in itertools.pairwise(sizes) for s in ((n, m), (m,))]
         self.weights = [self._draw(drawn, shape) for shape in shapes]
         file = folder / f"{name}.npz"
         np.savez(file, image=self.images, label=self.labels)
@@ -178,7 +179,9 @@ def torch_eager(network: Network) -> Steps:
     def logits_of(x: Any) -> Any:
         if network.convolutional:
             for k in (0, 2):
-                x = functional.max_pool2d(functional.relu(functional.conv2d(x, weights[k], weights[k + 1], padding=1)), 2)
+                x = functional.max_pool2d(
+                    functional.relu(functional.conv2d(x, weights[k], weights[k + 1], padding=1)), 2
+                )
             return x.flatten(1) @ weights[4] + weights[5]
         for k in range(0, len(weights) - 2, 2):
             x = functional.relu(x @ weights[k] + weights[k + 1])
@@ -221,7 +224,7 @@ def numpy_by_hand(network: Network) -> Steps:
                     gradient = (gradient @ weights[k].T) * (inputs[k // 2] > 0)
                 weights[k] -= step_size * of_weight
                 weights[k + 1] -= step_size * of_bias
-        assert np.isfinite(loss)  # noqa: S101 (as every engine watches)
+        assert np.isfinite(loss)  # as every engine watches
 
     return steps
 

@@ -113,9 +113,8 @@ def test_processes_together_do_what_one_does(count, network):
 
 
 def test_all_rows_are_shared_out_too(network):
-    """Without a batch size each process has its share of the data set."""
-    arguments = ["--steps", "20", "--set", "data.batch_size=null"]
-    arguments = ["--steps", "20", "--set", "data.batch_size=36"]
+    """Where every step is given all rows, each process has its share of them."""
+    arguments = ["--steps", "20", "--set", "data.batch_size=36", "--set", "data.shuffle=false"]
     outcomes = finish(start(network, 2, *arguments))
     assert outcomes[0][0] == 0, outcomes
     assert_same(json.loads(outcomes[0][1]), alone(network, *arguments))
@@ -151,6 +150,8 @@ def test_a_lost_process_ends_the_others(lost, network, tmp_path):
         for process in processes:
             process.kill()
             process.wait()
+            for pipe in (process.stdout, process.stderr):
+                pipe.close()
     assert processes[1 - lost].returncode not in (0, None)
     assert "another process of the run was lost" in errors
 
@@ -167,7 +168,10 @@ def test_rows_that_cannot_be_shared_out_are_refused(network):
     [
         (["--coordinator", "127.0.0.1:1"], "go with --distributed"),
         (["--distributed", "--process-id", "0"], "go together"),
-        (["--distributed", "--coordinator", "a:1", "--process-id", "2", "--process-count", "2"], "is none of 2 processes"),
+        (
+            ["--distributed", "--coordinator", "a:1", "--process-id", "2", "--process-count", "2"],
+            "is none of 2 processes",
+        ),
         (["--distributed"], "give --coordinator"),
     ],
 )

@@ -81,8 +81,11 @@ UNARY = ("tanh", "sin", "sigmoid", "softplus", "square", "relu", "abs", "erf", "
 BINARY = ("add", "subtract", "multiply", "maximum", "hypot", "less")
 
 
+NUMBER = st.just(())
+
+
 @st.composite
-def random_graphs(draw, shapes=st.just(()), most=10):
+def random_graphs(draw, shapes=NUMBER, most=10):
     """Draw a graph of plain data whose nodes take recent ones, some of them twice."""
     number = st.floats(-2, 2, allow_nan=False).map(lambda x: round(x, 3))
 
@@ -260,7 +263,12 @@ def growing(**more):
         growing(),
         {**growing(), "parameters": {"x": {"value": 1.5, "upper": 1e200}}},
         {**growing(), "update": {"type": "lion", "step_size": -0.1}, "nodes": {"f": "exp(exp(x))"}},
-        {**growing(), "nodes": {"f": "sqrt(2 - x) + x * x"}, "update": {"type": "adam", "step_size": 0.2}, "maximize": "f"},
+        {
+            **growing(),
+            "nodes": {"f": "sqrt(2 - x) + x * x"},
+            "update": {"type": "adam", "step_size": 0.2},
+            "maximize": "f",
+        },
     ],
     ids=["sgd", "bounds", "lion", "domain"],
 )
@@ -306,7 +314,7 @@ def test_a_parameter_may_become_infinite_where_nothing_else_does(write):
 
 
 @pytest.fixture
-def compilations(monkeypatch):
+def compilations():
     """Count the programs that XLA is given, by the name of the function."""
     counts = Counter()
 
@@ -315,8 +323,7 @@ def compilations(monkeypatch):
             counts[about.get("fun_name", "")] += 1
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield counts
-    jax.monitoring.unregister_event_duration_listener(listen)
+    return counts
 
 
 @pytest.mark.parametrize("stop", [None, {"gradient_norm": 1e-30}], ids=["steps", "stop"])
@@ -468,9 +475,7 @@ def test_a_missing_jax_is_told_with_the_command_that_installs_it(tmp_path):
         "import sys\nsys.modules['jax'] = None\n"
         "from graphrun.cli import run_command\nsys.exit(run_command([sys.argv[1], '--engine', 'jax']))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(graph)], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code, str(graph)], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "pip install 'graphrun[jax]'" in result.stderr
 
@@ -484,6 +489,8 @@ TYPES = [declared for declared in nodes.graphrun_node_types() if declared.forms]
 def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
     """XLA's own operations give what the plain array form gives, in both functions, on every example."""
     drawn = np.random.default_rng(0)
+    from graphrun.engines.jax_devices import double_precision
+
     form = declared.forms["jax"]
     for example in declared.examples:
         inputs = [np.asarray(drawn.normal(size=shape)) for shape in example.shapes]
@@ -491,11 +498,11 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
         expected = declared.function(np, *inputs, **given_settings)
         gradient = np.asarray(drawn.normal(size=np.shape(expected)))
         derivatives = declared.derivative(np, gradient, expected, *inputs, **given_settings)
-        with jax.enable_x64(True):
+        with double_precision():
             arrays = [jax.numpy.asarray(array) for array in (gradient, expected, *inputs)]
             actual = form.function(jax.numpy, *arrays[2:], **given_settings)
             found = form.derivative(jax.numpy, *arrays, **given_settings)
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
-            for one, other in zip(found, derivatives, strict=True):
-                one, other = (part() if callable(part) else part for part in (one, other))
+            for pair in zip(found, derivatives, strict=True):
+                one, other = (part() if callable(part) else part for part in pair)
                 np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
