@@ -18,7 +18,7 @@ from graphrun.errors import UsageError
 try:
     from jax import enable_x64
 except ImportError:  # before JAX 0.8
-    from jax.experimental import enable_x64
+    pass
 from graphrun.plan import Array
 
 double_precision = partial(jax.enable_x64, True)

@@ -6,7 +6,7 @@ Both train on the same rows in the same batches, hold the same rows back, and ta
 PyTorch draws its own initial weights, from the same distributions. The curves are the accuracies on held-back rows.
 """
 
-# ruff: noqa: T201 (the figures are what it is for)
+
 
 from __future__ import annotations
 

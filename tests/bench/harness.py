@@ -84,4 +84,4 @@ def table(rows: Sequence[Sequence[object]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *padded[1:]]).rstrip())  # noqa: T201 (a benchmark's result)
+        print("  ".join([row[0].ljust(widths[0]), *padded[1:]]).rstrip())

@@ -5,7 +5,7 @@
 Each figure is the least of several rounds: the document alone (text → plain nodes), and the whole (→ schedule).
 """
 
-# ruff: noqa: T201 (the figures are what it is for)
+
 
 from __future__ import annotations
 
