@@ -21,6 +21,7 @@ from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
+from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan
 from graphrun.plugins import Registry
 from graphrun.result import Result
@@ -252,6 +253,7 @@ class Graph:
         device: str | None = None,
         cluster: Cluster | None = None,
         on_row: Row | None = None,
+        inspect: Callable[[Program], None] | None = None,
         on_progress: Callable[[int], None] = lambda _step: None,
         on_choice: Callable[[Choice], None] = lambda _choice: None,
         interrupted: Callable[[], bool] = lambda: False,
@@ -262,6 +264,7 @@ class Graph:
             steps, engine, dtype, seed, record, every, save, save_every, resume, device: as of `run`.
             cluster: the processes that share out the rows of each step among themselves.
             on_row: called with each recorded row: the step, and the values by name.
+            inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
             on_progress: called now and then with the number of steps made.
             on_choice: called with what ``auto`` chose, and why.
             interrupted: asked now and then whether to end.
@@ -309,6 +312,7 @@ class Graph:
             save=partial(write_checkpoint, Path(save), seed, feed, stop) if save is not None and writes else None,
             save_every=save_every,
             on_row=on_row,
+            inspect=inspect,
             on_progress=on_progress,
             interrupted=interrupted,
             smallest=(lambda number: number) if cluster is None else cluster.smallest,
@@ -324,6 +328,32 @@ class Graph:
             with nullcontext() if cluster is None else cluster.watched():
                 return run(plan, make_engine(device, shared=cluster is not None, watch=stop is not None), options)
         return run(plan, self._engine(engine, plan), options)
+
+    def passes(
+        self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
+    ) -> Passes:
+        """Run the graph up to a step, and return the forward and the backward pass there, taken apart.
+
+        Args:
+            step: how many updates to make before; 0 for the values as the file gives them.
+            engine, dtype, seed: as of `run`.
+
+        Raises:
+            UsageError: the run ends before that step; the text says why.
+            NotFiniteError: a value or a derivative was not finite before that step.
+        """
+        taken: list[Passes] = []
+
+        def take(program: Program) -> None:
+            if program.step == step:
+                taken.append(Passes.of(program))
+
+        result = self.try_run(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
+        if taken:
+            return taken[0]
+        if result.error is not None:
+            raise result.error
+        raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.

@@ -42,6 +42,7 @@ class RunOptions:
         save: called with the program to write a checkpoint: every `save_every` steps, and at the end.
         save_every: the stride between checkpoints; None for one at the end only.
         on_row: called with each recorded row.
+        inspect: called with the program at each recorded row, for what looks deeper than the row.
         on_progress: called now and then with the number of steps made.
         interrupted: asked now and then whether to end.
         smallest: gives the smallest of the numbers that several processes bring, which run the same steps together.
@@ -58,6 +59,7 @@ class RunOptions:
     save: Callable[[Program], None] | None = None
     save_every: int | None = None
     on_row: Row | None = None
+    inspect: Callable[[Program], None] | None = None
     on_progress: Callable[[int], None] = lambda _step: None
     interrupted: Callable[[], bool] = lambda: False
     smallest: Callable[[int], int] = lambda number: number
@@ -177,6 +179,8 @@ class _History:
         self._rows.append(row)
         if self._options.on_row is not None:
             self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
+        if self._options.inspect is not None:
+            self._options.inspect(program)
         for slot, value in zip(self._options.record, row, strict=False):
             # NumPy takes ten times as long for a number, and a long run records a thousand rows.
             if not (math.isfinite(value) if isinstance(value, float) else np.isfinite(value).all()):
