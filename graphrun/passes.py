@@ -1,0 +1,164 @@
+"""Both passes of one step, taken apart: every value, every gradient, and what each edge carries back.
+
+Engines add up what a value is given; who explains, draws or reports wants the parts. They are computed here from an
+engine's values and gradients, by the node types' own functions, for the nodes that are asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+
+from graphrun.engines import Program
+from graphrun.engines.numpy import bind, broadcast_axes, mask
+from graphrun.plan import Array, Batch, Plan
+
+
+class Kind(StrEnum):
+    """What a value is."""
+
+    PARAMETER = "parameter"
+    CONSTANT = "constant"
+    LITERAL = "literal"
+    DATA = "data"
+    NOISE = "noise"
+    STATE = "state"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One use of a value by a node; a value that stands twice among a node's inputs has two edges to it.
+
+    Attributes:
+        source: the slot of the value.
+        target: the slot of the node.
+        position: which input of the node it is, from 0.
+        local_derivative: the derivative of the node by this input, element by element, of the node's shape; None for a
+            tensor type, whose function gives the contribution at once, and where there is none to give.
+        contribution: the part of the source's gradient that comes this way, of the source's shape: the node's gradient
+            times the local derivative, summed over the axes along which the source was broadcast; None where the type
+            says that the input has no derivative, or the objective does not depend on the node.
+    """
+
+    source: int
+    target: int
+    position: int
+    local_derivative: Array | None
+    contribution: Array | None
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The forward and the backward pass of one step.
+
+    Attributes:
+        plan: what was computed; slots are its own.
+        step: how many updates were made before.
+        values: the value of each slot.
+        gradients: the derivative of the objective by the value of each slot; 0 where it does not depend on it.
+    """
+
+    plan: Plan
+    step: int
+    values: Sequence[Array]
+    gradients: Sequence[Array]
+
+    @classmethod
+    def of(cls, program: Program) -> Passes:
+        """Take the passes that a program ran last.
+
+        Args:
+            program: the program, of whatever engine; it may go on afterwards.
+        """
+        slots = range(len(program.plan.names))
+        return cls(program.plan, program.step, program.values(slots), program.gradients(slots))
+
+    def kind(self, slot: int) -> Kind:
+        """Return what a value is."""
+        plan = self.plan
+        if slot < plan.parameters:
+            return Kind.PARAMETER
+        if slot >= len(plan.leaves):
+            return Kind.NODE
+        return self._other_leaves.get(slot, Kind.LITERAL if plan.names[slot] is None else Kind.CONSTANT)
+
+    def batch(self, node: int) -> Batch:
+        """Return the batch of a node: its type, its settings."""
+        return self.plan.batches[bisect_right(self._starts, node) - 1]
+
+    def inputs(self, node: int) -> list[int]:
+        """Return the slots of a node's inputs, in order."""
+        batch = self.batch(node)
+        slots: list[int] = self.plan.inputs(batch)[:, node - batch.start].tolist()
+        return slots
+
+    def is_needed(self, node: int) -> bool:
+        """Whether the objective depends on a node."""
+        return self.plan.objective is not None and self.batch(node).needed
+
+    def edges_into(self, node: int) -> tuple[Edge, ...]:
+        """Return the edges that lead to a node, in the order of its inputs."""
+        batch, sources = self.batch(node), self.inputs(node)
+        nothing = tuple(Edge(source, node, position, None, None) for position, source in enumerate(sources))
+        if batch.type.derivative is None or not self.is_needed(node):
+            return nothing
+        gradient, output, inputs = self.gradients[node], self.values[node], [self.values[slot] for slot in sources]
+        with np.errstate(all="ignore"):
+            if batch.type.is_elementwise:
+                given = bind(batch)[1](output, *inputs)
+                return tuple(
+                    edge if derivative is None else self._elementwise(edge, gradient, derivative)
+                    for edge, derivative in zip(nothing, given, strict=True)
+                )
+            given = bind(batch)[1](gradient, output, *inputs)
+            return tuple(
+                Edge(edge.source, node, edge.position, None, part() if callable(part) else part)
+                for edge, part in zip(nothing, given, strict=True)
+            )
+
+    def _elementwise(self, edge: Edge, gradient: Array, derivative: Array) -> Edge:
+        """Multiply by the incoming gradient; 0 of it gives 0, whatever the derivative is, as in the engines."""
+        shape = self.plan.shapes[edge.target]
+        axes = broadcast_axes(self.plan.shapes[edge.source], shape)
+        contribution = mask(gradient, derivative)
+        if axes is not None:
+            whole = np.broadcast_to(contribution, shape)
+            contribution = np.sum(whole, axis=axes).reshape(self.plan.shapes[edge.source])[()]
+        local_derivative = np.broadcast_to(derivative, shape)[()]
+        return Edge(edge.source, edge.target, edge.position, local_derivative, contribution)
+
+    def edges_from(self, slot: int) -> tuple[Edge, ...]:
+        """Return the edges that lead away from a value: one for each use by a node, in the order of the nodes."""
+        return tuple(self.edges_into(node)[position] for node, position in self.uses.get(slot, ()))
+
+    @cached_property
+    def uses(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """The uses of each value: the nodes, and which of their inputs it is."""
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for node, sources in self._inputs_of_nodes():
+            for position, source in enumerate(sources):
+                uses.setdefault(source, []).append((node, position))
+        return uses
+
+    def _inputs_of_nodes(self) -> Iterator[tuple[int, list[int]]]:
+        for batch in self.plan.batches:
+            yield from enumerate(self.plan.inputs(batch).T.tolist(), batch.start)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [batch.start for batch in self.plan.batches]
+
+    @cached_property
+    def _other_leaves(self) -> dict[int, Kind]:
+        plan = self.plan
+        return (
+            dict.fromkeys(plan.data, Kind.DATA)
+            | {noise.slot: Kind.NOISE for noise in plan.noise}
+            | {slot: Kind.STATE for node in plan.states for slot in node.slots}
+        )
