@@ -1,0 +1,96 @@
+"""Commands about what is installed: `nodes`, `plugins`, `new-node`, `schema`, `completion`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from graphrun.commands.options import offering, plugin_folders
+
+
+@click.command()
+@click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
+@plugin_folders
+def nodes(type_name: str | None, folders: Sequence[str]) -> None:
+    """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
+    from graphrun.catalog import describe, listing
+    from graphrun.plugins import Registry
+
+    registry = Registry(folders)
+    lines = listing(registry) if type_name is None else describe(registry, type_name)
+    for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@plugin_folders
+def plugins(folders: Sequence[str]) -> None:
+    """List the plugins: what each adds, from where, how long it took to load, and what failed."""
+    from graphrun.catalog import plugin_listing
+    from graphrun.plugins import Registry
+
+    for line in plugin_listing(Registry(folders)):
+        click.echo(line)
+
+
+@click.command(name="new-node")
+@click.argument("name")
+@click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    help="Where to write. [default: the project's plugin folder, else .]",
+    shell_complete=offering("folders"),
+)
+def new_node(name: str, tensor: bool, folder: str | None) -> None:
+    """Write a plugin with a node type of that NAME, and its test, ready to edit."""
+    from graphrun.scaffold import write_plugin
+
+    for file in write_plugin(name, folder, tensor=tensor):
+        click.echo(file)
+
+
+@click.command()
+@click.argument("files", metavar="[FILE...]", nargs=-1, shell_complete=offering("files"))
+@click.option("--init", is_flag=True, help="Write the schema to .graphrun-schema.json, and the FILEs' first line.")
+@plugin_folders
+def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
+    """Print the JSON Schema of graph files with all node types and update rules, for editors.
+
+    With --init, it is written beside each FILE, or where there is one in a folder above in the same project, and the
+    FILE's first line becomes the comment by which yaml-language-server finds it.
+    """
+    import json
+
+    from graphrun.plugins import Registry
+    from graphrun.schema import graph_file_schema
+
+    if init != bool(files):
+        raise click.UsageError("--init needs a FILE" if init else "write --init to connect a FILE with the schema")
+    registry = Registry(folders)
+    text = json.dumps(graph_file_schema(registry), indent=1, allow_nan=False)
+    for plugin in registry.failures:
+        click.echo(plugin.failure, err=True)
+    if not init:
+        click.echo(text)
+        return
+    from graphrun.modeline import connect
+
+    for line in connect(files, f"{text}\n"):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script by which a shell completes graphrun: commands, options, files, node types.
+
+    In bash and zsh: eval "$(graphrun completion bash)"; in fish: graphrun completion fish | source.
+    """
+    from graphrun.completion import script
+
+    group = click.get_current_context().find_root().command
+    click.echo(script(group, shell))
