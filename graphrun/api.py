@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
+from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan
 from graphrun.plugins import Registry
@@ -200,6 +202,7 @@ class Graph:
         save_every: int | None = None,
         resume: str | Path | None = None,
         device: str | None = None,
+        observers: Sequence[object] = (),
     ) -> Result:
         """Run the graph.
 
@@ -214,6 +217,7 @@ class Graph:
             save_every: how many steps there are between checkpoints.
             resume: a checkpoint to go on from; `steps` counts from the very start.
             device: where the jax engine runs: ``cpu``, ``gpu``, ``tpu``, or one of several as ``gpu:1``.
+            observers: objects that are told of the run's events (`graphrun.observers`).
 
         Raises:
             NotFiniteError: a value or a derivative was not finite; its `result` attribute holds what there is.
@@ -232,6 +236,7 @@ class Graph:
             save_every=save_every,
             resume=resume,
             device=device,
+            observers=observers,
         )
         if result.error is not None:
             result.error.result = result
@@ -252,6 +257,7 @@ class Graph:
         resume: str | Path | None = None,
         device: str | None = None,
         cluster: Cluster | None = None,
+        observers: Sequence[object] = (),
         on_row: Row | None = None,
         inspect: Callable[[Program], None] | None = None,
         on_progress: Callable[[int], None] = lambda _step: None,
@@ -261,7 +267,7 @@ class Graph:
         """Run the graph as `run` does, but return what a failed run has, with its `error`.
 
         Args:
-            steps, engine, dtype, seed, record, every, save, save_every, resume, device: as of `run`.
+            steps, engine, dtype, seed, record, every, save, save_every, resume, device, observers: as of `run`.
             cluster: the processes that share out the rows of each step among themselves.
             on_row: called with each recorded row: the step, and the values by name.
             inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
@@ -290,44 +296,34 @@ class Graph:
                 plan = build_plan(self.structure, plan.dtype, seed, feed)
         if steps and plan.objective is None:
             steps = 0
-        if device is not None or cluster is not None:
-            if engine not in {"auto", "jax"} or isinstance(plan.update.rule, Solver):
-                raise UsageError("device and distributed are the jax engine's, for graphs without a solver")
-            engine = "jax"
-        if cluster is not None:
-            cluster.join(device)
-        writes = cluster is None or cluster.is_first()
         stop = None if self.document.stop is None else StopRule(self.document.stop, maximize=plan.maximize)
         if stop is not None and checkpoint is not None and checkpoint.watch:
             stop.remember(checkpoint.watch)
+        first_step = 0 if checkpoint is None else checkpoint.step
+        where = Where(device, cluster)
+        made = self._engine(engine, plan, feed, where, steps=steps - first_step, stop=stop, on_choice=on_choice)
+        names = self._recorded(plan, record)
+        told = Observers(observers if where.writes else ())
+        told.started(self._description(plan, made, names, steps=steps, first_step=first_step, seed=seed))
         options = RunOptions(
             name=self.name,
             steps=steps,
-            record=self._recorded(plan, record),
+            record=names,
             every=every,
             stop=stop,
             feed=feed,
             holdout=held_back_rows(feed),
             resume=checkpoint,
-            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save is not None and writes else None,
+            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save and where.writes else None,
             save_every=save_every,
-            on_row=on_row,
+            on_row=told.also(on_row),
             inspect=inspect,
             on_progress=on_progress,
             interrupted=interrupted,
             smallest=(lambda number: number) if cluster is None else cluster.smallest,
         )
-        if engine == "auto" and not isinstance(plan.update.rule, Solver):
-            left = steps - (0 if checkpoint is None else checkpoint.step)
-            choice = choose(plan, left, feed)
-            on_choice(choice)
-            engine = choice.engine
-        if engine == "jax" and not isinstance(plan.update.rule, Solver):
-            from graphrun.engines.jax import make_engine
-
-            with nullcontext() if cluster is None else cluster.watched():
-                return run(plan, make_engine(device, shared=cluster is not None, watch=stop is not None), options)
-        return run(plan, self._engine(engine, plan), options)
+        with nullcontext() if cluster is None else cluster.watched():
+            return told.ended(run(plan, made, options))
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
@@ -421,13 +417,61 @@ class Graph:
         source = DataSource(document, self.source.file, training=False)
         return Graph(build_graph(document, self.registry, source.names).evaluation(), source, self.registry)
 
-    def _engine(self, name: str, plan: Plan) -> Engine:
+    def _engine(
+        self,
+        name: str,
+        plan: Plan,
+        feed: DataSet | None,
+        where: Where,
+        *,
+        steps: int,
+        stop: StopRule | None,
+        on_choice: Callable[[Choice], None],
+    ) -> Engine:
         """Return the engine of a run; a solver has one of its own."""
-        if isinstance(plan.update.rule, Solver):
+        is_solver = isinstance(plan.update.rule, Solver)
+        if where.is_asked_for:
+            if name not in {"auto", "jax"} or is_solver:
+                raise UsageError("device and distributed are the jax engine's, for graphs without a solver")
+            name = "jax"
+        if is_solver:
             from graphrun.solvers.engine import SolverEngine
 
             return SolverEngine()
-        return get_engine(name)
+        if name == "auto":
+            choice = choose(plan, steps, feed)
+            on_choice(choice)
+            name = choice.engine
+        if name != "jax":
+            return get_engine(name)
+        from graphrun.engines.jax import make_engine
+
+        if where.cluster is not None:
+            where.cluster.join(where.device)
+        return make_engine(where.device, shared=where.cluster is not None, watch=stop is not None)
+
+    def _description(
+        self, plan: Plan, engine: Engine, names: Sequence[int], *, steps: int, first_step: int, seed: int
+    ) -> RunDescription:
+        """Return what observers are told of a run."""
+        update = plan.update
+        settings: dict[str, Any] = {"type": update.rule.name, **dict(update.settings)}
+        if update.schedule is not None:
+            settings["step_size"] = {"type": update.schedule[0].name, **dict(update.schedule[1])}
+        return RunDescription(
+            graph=self.name,
+            description=self.document.description or "",
+            objective=None if plan.objective is None else plan.names[plan.objective],
+            direction="maximize" if plan.maximize else "minimize",
+            steps=steps,
+            first_step=first_step,
+            engine=engine.name,
+            dtype=plan.dtype.name,
+            seed=seed,
+            update=settings,
+            record=[plan.names[slot] or "" for slot in names],
+            parameters=sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]),
+        )
 
     def _recorded(self, plan: Plan, names: Sequence[str] | None) -> list[int]:
         """Return the slots to record."""
@@ -471,6 +515,24 @@ def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     """Return what a checkpoint keeps of the training part of the data set."""
     prefix = "data/"
     return {name.removeprefix(prefix): a for name, a in checkpoint.arrays.items() if name.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a run computes: a device of the jax engine's, or the processes of a cluster."""
+
+    device: str | None
+    cluster: Cluster | None
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody named a device or a cluster."""
+        return self.device is not None or self.cluster is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes what the run gives: of several, the first one does."""
+        return self.cluster is None or self.cluster.is_first()
 
 
 class Rows:

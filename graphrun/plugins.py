@@ -1,4 +1,4 @@
-"""Finding node types and update rules: built in, in installed distributions, in folders of loose files.
+"""Finding node types, update rules and observers: built in, in installed distributions, in folders of loose files.
 
 A source is opened only when a name is asked for that no earlier source has, so a graph of built-in types imports no
 plugin. The order never decides differently: a name that is taken stays with the first.
@@ -10,7 +10,7 @@ import contextlib
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -28,6 +28,10 @@ from graphrun.nodetype import NodeType
 from graphrun.updaterule import UpdateRule
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
+OBSERVERS = "graphrun_observers"
+
+ObserverType = Callable[[str], object]
+"""Makes an observer of the target that ``--observe NAME=TARGET`` gives."""
 
 
 @dataclass
@@ -39,7 +43,8 @@ class Plugin:
         source: ``built-in``, ``distribution`` or ``folder``.
         location: where it comes from: distribution and version, or folder.
         seconds: how long loading took.
-        declarations: what it added.
+        declarations: the node types and update rules that it added.
+        observers: the names of the observers that it added.
         error: why it failed; None where it did not.
     """
 
@@ -48,6 +53,7 @@ class Plugin:
     location: str = ""
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
+    observers: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -75,6 +81,7 @@ class Registry:
             if not folder.is_dir():
                 raise UsageError(f"--plugins {folder}: there is no such folder")
         self._declared: dict[tuple[type[Declaration], str], tuple[Declaration, Plugin]] = {}
+        self._observers: dict[str, ObserverType] = {}
         self._pending = iter((self._load_distributions, self._load_folders))
         self.plugins: list[Plugin] = []
         self._load_built_in()
@@ -93,6 +100,23 @@ class Registry:
         declared = self._find(UpdateRule, name)
         return declared if isinstance(declared, UpdateRule) else None
 
+    def observer(self, name: str) -> ObserverType:
+        """Return what makes the observers of that name, opening plugins until it is found.
+
+        Raises:
+            UsageError: there is none.
+        """
+        self._load_observers()
+        while name not in self._observers:
+            load = next(self._pending, None)
+            if load is None:
+                hint = did_you_mean(name, self._observers)
+                failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
+                there_are = f"there are: {', '.join(sorted(self._observers))}"
+                raise UsageError(f"observer {name!r} is unknown; {hint or there_are}{failures}")
+            load()
+        return self._observers[name]
+
     def all(self, kind: type[Declaration]) -> dict[str, tuple[Declaration, Plugin]]:
         """Return everything of one kind by name, with the plugin that each comes from."""
         self.load()
@@ -100,6 +124,7 @@ class Registry:
 
     def load(self) -> list[Plugin]:
         """Open every source; return all plugins, those that failed included."""
+        self._load_observers()
         for load in self._pending:
             load()
         return self.plugins
@@ -120,6 +145,12 @@ class Registry:
     def _load_built_in(self) -> None:
         for module in (nodes, updates):
             self._add(Plugin(module.__name__, "built-in", "graphrun"), partial(import_module, module.__name__))
+
+    def _load_observers(self) -> None:
+        """Add the observers that are built in, which only a run that names one imports."""
+        name = "graphrun.observers"
+        if all(plugin.name != name for plugin in self.plugins):
+            self._add(Plugin(name, "built-in", "graphrun"), partial(import_module, name))
 
     def _load_distributions(self) -> None:
         from importlib.metadata import distributions
@@ -162,7 +193,8 @@ class Registry:
                 self._manager.register(module, f"{plugin.location} {plugin.name}")
                 self._check_hooks(module)
                 declared = list(self._declarations(module, check=plugin.source != "built-in"))
-            self._refuse_taken(declared)
+                observers = dict(self._made(module, OBSERVERS))
+            self._refuse_taken(declared, observers)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the program
@@ -173,32 +205,46 @@ class Registry:
             plugin.declarations = [declaration for _, declaration in declared]
             for kind, declaration in declared:
                 self._declared[kind, declaration.name] = declaration, plugin
+            plugin.observers = list(observers)
+            self._observers |= observers
         plugin.seconds = time.perf_counter() - start
 
     def _declarations(self, module: Any, *, check: bool) -> Iterator[tuple[type[Declaration], Declaration]]:
-        # Each plugin's own implementation, for one that raises would end pluggy's call for all of them.
         for hook, kind in HOOKS.items():
-            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-                if implementation.plugin is not module:
-                    continue
-                for declaration in implementation.function():
-                    if not isinstance(declaration, kind):
-                        raise TypeError(f"{hook} returned {declaration!r}, which is no {kind.__name__}")
-                    if check:
-                        declaration.check_declaration()
-                    yield kind, declaration
+            for declaration in self._made(module, hook):
+                if not isinstance(declaration, kind):
+                    raise TypeError(f"{hook} returned {declaration!r}, which is no {kind.__name__}")
+                if check:
+                    declaration.check_declaration()
+                yield kind, declaration
+
+    def _made(self, module: Any, hook: str) -> Any:
+        """Return what a plugin's own implementation of a hook does; pluggy's call of all ends at one that raises."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is module:
+                return implementation.function()
+        return ()
 
     def _check_hooks(self, module: Any) -> None:
         """Refuse a misspelt hook, and a plugin that implements none."""
         implemented = self._manager.get_hookcallers(module) or []
+        known = [*HOOKS, OBSERVERS]
         for caller in implemented:
-            if caller.name not in HOOKS:
-                hint = did_you_mean(caller.name, HOOKS)
-                raise LookupError(f"the hook {caller.name!r} is unknown" + (f"; {hint}" if hint else ""))
+            if caller.name in known:
+                continue
+            if hasattr(hookspecs, caller.name):
+                raise LookupError(f"{caller.name!r} is an event, which a method of an observer implements")
+            hint = did_you_mean(caller.name, known)
+            raise LookupError(f"the hook {caller.name!r} is unknown" + (f"; {hint}" if hint else ""))
         if not implemented:
             raise LookupError("it implements no hook: is @graphrun.hookimpl missing above graphrun_node_types?")
 
-    def _refuse_taken(self, declared: Sequence[tuple[type[Declaration], Declaration]]) -> None:
+    def _refuse_taken(
+        self, declared: Sequence[tuple[type[Declaration], Declaration]], observers: Mapping[str, ObserverType]
+    ) -> None:
+        for name in observers:
+            if name in self._observers:
+                raise ValueError(f"the name {name!r} of an observer is taken")
         seen: set[tuple[type[Declaration], str]] = set()
         for kind, declaration in declared:
             key = kind, declaration.name

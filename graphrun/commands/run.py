@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.errors import GraphrunError, UsageError
 from graphrun.memory import begin_collection
 
 if TYPE_CHECKING:
     from graphrun.distributed import Cluster
     from graphrun.engines.auto import Choice
+    from graphrun.plugins import Registry
 
 INTERRUPTED = 130
 
@@ -57,6 +59,13 @@ INTERRUPTED = 130
 @click.option("--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too.")
 @click.option("--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start.")
 @click.option(
+    "--observe",
+    "observed",
+    multiple=True,
+    metavar="NAME=TARGET",
+    help="Tell an observer: csv=FILE, jsonl=FILE, tensorboard=FOLDER, mlflow=EXPERIMENT, or a plugin's.",
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(["table", "json", "jsonl", "csv"]),
@@ -85,6 +94,7 @@ def run(
     save: str | None,
     save_every: int | None,
     resume: str | None,
+    observed: Sequence[str],
     output_format: str,
     folders: Sequence[str],
     quiet: bool,
@@ -125,6 +135,7 @@ def run(
             resume=resume,
             device=device,
             cluster=cluster,
+            observers=make_observers(graph.registry, observed),
             on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None,
             on_progress=on_progress,
             on_choice=partial(report_choice, quiet=quiet, verbose=verbose),
@@ -159,3 +170,17 @@ def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:
     """Say which engine was chosen and why, when it is another than NumPy's or would better be, or when asked."""
     if verbose or (not quiet and (choice.engine != "numpy" or choice.suggestion)):
         click.echo(str(choice), err=True)
+
+
+def make_observers(registry: Registry, named: Sequence[str]) -> list[object]:
+    """Return the observers that ``--observe`` names."""
+    observers = []
+    for text in named:
+        name, _, target = text.partition("=")
+        try:
+            observers.append(registry.observer(name)(target))
+        except GraphrunError as error:
+            raise UsageError(f"--observe {text}: {error}") from None
+        except Exception as error:
+            raise UsageError(f"--observe {text}: {type(error).__name__}: {error}") from error
+    return observers

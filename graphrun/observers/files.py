@@ -1,0 +1,70 @@
+"""Observers that write the recorded rows to a file as they come."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphrun.errors import UsageError
+from graphrun.hookspecs import hookimpl
+from graphrun.observers import RunDescription
+from graphrun.output import encode, write_row
+
+
+class _File:
+    """A text file that is opened when the run starts, so that a mistake in it costs no run."""
+
+    def __init__(self, target: str) -> None:
+        if not target:
+            raise UsageError("a file is needed, as in --observe csv=run.csv")
+        self.target = target
+
+    @hookimpl
+    def graphrun_started(self, run: RunDescription) -> None:
+        """Open the file; a run that goes on from a checkpoint goes on with its rows, too."""
+        self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")
+
+    @hookimpl
+    def graphrun_finished(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @hookimpl
+    def graphrun_failed(self) -> None:
+        """Close the file; the rows before the failure are in it."""
+        self._file.close()
+
+
+class JsonLinesFile(_File):
+    """Writes a JSON object a row, as ``--format jsonl`` does: ``{"step": 0, "f": -4.0, ...}``."""
+
+    @hookimpl
+    def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write a row at once."""
+        write_row(step, values, self._file)
+
+
+class CsvFile(_File):
+    """Writes a line a row: the step, then every recorded number; an element of an array is headed as ``W[0,1]``."""
+
+    @hookimpl
+    def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write a row at once, before the first one the header."""
+        writer = csv.writer(self._file, lineterminator="\n")
+        if self._file.tell() == 0:
+            writer.writerow(["step", *(name for name, _ in numbers(values))])
+        writer.writerow([step, *(encode(number) for _, number in numbers(values))])
+        self._file.flush()
+
+
+def numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return all numbers of a row with their names, those of an array with their indices."""
+    return [
+        (name + (f"[{','.join(map(str, index))}]" if index else ""), float(np.asarray(value)[index]))
+        for name, value in values.items()
+        for index in np.ndindex(np.shape(value))
+    ]
