@@ -17,7 +17,7 @@ from graphrun.checkpoint import Checkpoint, check_fits, check_writable, fingerpr
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
-from graphrun.engines.auto import Choice, choose
+from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.errors import UsageError
 from graphrun.graph import ComputationalGraph, build_graph
@@ -301,7 +301,16 @@ class Graph:
             stop.remember(checkpoint.watch)
         first_step = 0 if checkpoint is None else checkpoint.step
         where = Where(device, cluster)
-        made = self._engine(engine, plan, feed, where, steps=steps - first_step, stop=stop, on_choice=on_choice)
+        made = self._engine(
+            engine,
+            plan,
+            feed,
+            where,
+            steps=steps - first_step,
+            stop=stop,
+            began=checkpoint.engine if checkpoint else "",
+            on_choice=on_choice,
+        )
         names = self._recorded(plan, record)
         told = Observers(observers if where.writes else ())
         told.started(self._description(plan, made, names, steps=steps, first_step=first_step, seed=seed))
@@ -314,7 +323,7 @@ class Graph:
             feed=feed,
             holdout=held_back_rows(feed),
             resume=checkpoint,
-            save=partial(write_checkpoint, Path(save), seed, feed, stop) if save and where.writes else None,
+            save=partial(write_checkpoint, Path(save), seed, feed, stop, made.name) if save and where.writes else None,
             save_every=save_every,
             on_row=told.also(on_row),
             inspect=inspect,
@@ -426,6 +435,7 @@ class Graph:
         *,
         steps: int,
         stop: StopRule | None,
+        began: str,
         on_choice: Callable[[Choice], None],
     ) -> Engine:
         """Return the engine of a run; a solver has one of its own."""
@@ -439,7 +449,7 @@ class Graph:
 
             return SolverEngine()
         if name == "auto":
-            choice = choose(plan, steps, feed)
+            choice = keep(began, choose(plan, steps, feed))
             on_choice(choice)
             name = choice.engine
         if name != "jax":
@@ -503,12 +513,14 @@ def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArr
     return data.holdout_batches if whole is None else lambda: [whole]
 
 
-def write_checkpoint(path: Path, seed: int, data: DataSet | None, stop: StopRule | None, program: Program) -> None:
+def write_checkpoint(
+    path: Path, seed: int, data: DataSet | None, stop: StopRule | None, engine: str, program: Program
+) -> None:
     """Write a checkpoint of a program."""
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     arrays = {**program.snapshot(), **statistics}
     watch = {} if stop is None else stop.memory()
-    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch), path)
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)
 
 
 def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:

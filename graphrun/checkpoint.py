@@ -37,6 +37,7 @@ class Checkpoint:
         fingerprint: what the checkpoint fits, as `fingerprint` gives it.
         arrays: the program's snapshot, and the statistics of the data set as ``data/...``.
         watch: what the stop rule remembers.
+        engine: which engine computed it, or "" where that is not known.
     """
 
     step: int
@@ -44,6 +45,7 @@ class Checkpoint:
     fingerprint: str
     arrays: dict[str, NDArray[Any]]
     watch: dict[str, float]
+    engine: str = ""
 
 
 def fingerprint(plan: Plan) -> str:
@@ -75,6 +77,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "step": checkpoint.step,
         "seed": checkpoint.seed,
         "fingerprint": checkpoint.fingerprint,
+        "engine": checkpoint.engine,
         "watch": {name: value.hex() for name, value in checkpoint.watch.items()},
     }
     # One entry: safetensors writes several in any order, and equal states should give equal files.
@@ -187,6 +190,7 @@ def _read_record(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: 
         fingerprint=record["fingerprint"],
         arrays=arrays,
         watch={name: float.fromhex(text) for name, text in record["watch"].items()},
+        engine=str(record.get("engine", "")),
     )
 
 

@@ -132,7 +132,7 @@ def test_killed_at_50_moments(folder: Path) -> None:
 
         def arguments(steps: int) -> str:
             resume = f"--resume {checkpoint.name}" if checkpoint.exists() else ""
-            return f"g.yaml --steps {steps} --save {checkpoint.name} --save-every 3 {resume} -q"
+            return f"g.yaml --engine numpy --steps {steps} --save {checkpoint.name} --save-every 3 {resume} -q"
 
         for _ in range(50):
             child = driver.start(arguments(10**9))
@@ -147,8 +147,23 @@ def test_killed_at_50_moments(folder: Path) -> None:
     assert reached == sorted(reached)
     assert len(set(reached)) > 10
     assert load_checkpoint(checkpoint).step == steps
-    graphrun.load("g.yaml").run(steps, save="whole.safetensors")
+    graphrun.load("g.yaml").run(steps, engine="numpy", save="whole.safetensors")
     assert checkpoint.read_bytes() == (folder / "whole.safetensors").read_bytes()
+
+
+def test_auto_goes_on_with_the_engine_that_began(folder: Path) -> None:
+    """Engines differ in the last bit, so a run that goes on keeps its engine, and says which would be faster."""
+    (folder / "n.yaml").write_text("parameters: {x: 3}\nnodes: {f: tanh(x) ** 2}\nminimize: f\n", encoding="utf-8")
+    graph = graphrun.load("n.yaml")
+    assert graph.run(10, save="n.safetensors").engine == "numpy"
+    choices: list[str] = []
+    rest = graph.try_run(
+        10**7, resume="n.safetensors", interrupted=lambda: True, on_choice=lambda choice: choices.append(str(choice))
+    )
+    assert rest.engine == "numpy"
+    assert choices == [
+        "engine numpy: it began this run, and goes on with it bit for bit; --engine numba would be faster"
+    ]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 99, 263])

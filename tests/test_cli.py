@@ -220,7 +220,7 @@ def interrupt_after_start(process: subprocess.Popen[str]) -> None:
 
 def test_ctrl_c_keeps_the_rows_of_json_lines_whole() -> None:
     """Rows that were written before Ctrl-C are followed by the last one, each a whole line."""
-    process = start("endless.yaml", "--format", "jsonl")
+    process = start("endless.yaml", "--format", "jsonl", "-q")
     interrupt_after_start(process)
     status, out, err = finish(process)
     assert (status, err) == (130, "")

@@ -54,7 +54,7 @@ def complete(line: str) -> list[str]:
         ("graphrun check ne", ["file,ne"]),
         ("graphrun schema --init ne", ["file,ne"]),
         ("graphrun nested.yaml --format js", ["plain,json", "plain,jsonl"]),
-        ("graphrun nested.yaml --engine n", ["plain,numpy"]),
+        ("graphrun nested.yaml --engine n", ["plain,numpy", "plain,numba"]),
         ("graphrun nested.yaml --plugins p", ["dir,p"]),
         ("graphrun nested.yaml --ste", ["plain,--steps"]),
         ("graphrun --ste", ["plain,--steps"]),

@@ -74,6 +74,20 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
     return _for_arrays(plan, seconds)
 
 
+def keep(engine: str, choice: Choice) -> Choice:
+    """Return the choice for a run that goes on from a checkpoint: the engine that began it, for its last bits.
+
+    Args:
+        engine: the checkpoint's engine, or "" where that is not known.
+        choice: what would be chosen without it.
+    """
+    library = {"numba": "numba", "jax": "jax", "numpy": "numpy"}.get(engine)
+    if library is None or engine == choice.engine or importlib.util.find_spec(library) is None:
+        return choice
+    faster = "" if choice.engine == "numpy" else f"--engine {choice.engine} would be faster"
+    return Choice(engine, "it began this run, and goes on with it bit for bit", faster)
+
+
 def numpy_seconds(plan: Plan, steps: int) -> float:
     """Estimate how long the NumPy engine would take for some steps of both passes."""
     batches = plan.in_loop

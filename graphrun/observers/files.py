@@ -26,7 +26,7 @@ class _File:
     @hookimpl
     def graphrun_started(self, run: RunDescription) -> None:
         """Open the file; a run that goes on from a checkpoint goes on with its rows, too."""
-        self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")
+        self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed at the end of the run)
 
     @hookimpl
     def graphrun_finished(self) -> None:

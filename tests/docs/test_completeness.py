@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import graphrun
+from graphrun import hookspecs
 from graphrun.check import check_graph
 from graphrun.cli import commands
 from graphrun.completion import SHELLS
@@ -33,7 +34,6 @@ from graphrun.document import subgraphs as definitions
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.graph import CLIPS
-from graphrun.hookspecs import graphrun_node_types, graphrun_update_rules
 from graphrun.initializers import INITIALIZERS
 from graphrun.modeline import SCHEMA_FILE
 from graphrun.nodes import FAMILIES
@@ -210,10 +210,10 @@ def test_public_name_is_described(name: str) -> None:
     assert re.search(rf"\b{name}\b", README + plugins)
 
 
-@pytest.mark.parametrize("hook", [graphrun_node_types, graphrun_update_rules], ids=lambda hook: hook.__name__)
-def test_hook_is_described(hook: object) -> None:
+@pytest.mark.parametrize("hook", [name for name in vars(hookspecs) if name.startswith("graphrun_")])
+def test_hook_is_described(hook: str) -> None:
     """The page on plugins has every hook."""
-    assert hook.__name__ in (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")  # type: ignore[attr-defined]
+    assert re.search(rf"\b{hook}\b", (ROOT / "plugins" / "README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("folder", ["graphs", "plugins"])
