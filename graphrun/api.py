@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,9 +24,10 @@ from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
-from graphrun.plan import Array, Plan, build_plan
+from graphrun.plan import Plan, build_plan
 from graphrun.plugins import Registry
 from graphrun.result import Result
+from graphrun.rows import DataSource, Rows, held_back_rows, statistics_of
 from graphrun.run import Row, RunOptions, run
 from graphrun.solvers import Solver
 from graphrun.stop import StopRule
@@ -67,64 +68,6 @@ def load(
         registry = registry or Registry(plugins)
         structure = build_graph(document, registry, source.names)
         return Graph(structure, source, registry)
-
-
-class DataSource:
-    """The data set of a graph file, opened when it is first needed, once for each seed; empty where there is none.
-
-    Args:
-        document: the graph file.
-        file: a file in place of the one that it names, or None.
-        training: false where rows are only to be predicted, so that batches and held-back rows do not matter.
-    """
-
-    def __init__(self, document: Document, file: str | Path | None = None, *, training: bool = True) -> None:
-        self.file = file
-        self._document = document
-        self._folder = Path(document.source.name).parent
-        self._training = training
-        self._opened: dict[int, DataSet] = {}
-        if file is not None and document.data is None:
-            raise UsageError(f"{document.source.name} has no 'data' section that {file} could take the place of")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the columns, for which the file is opened only when the section names none."""
-        entry = self._document.data
-        if entry is None:
-            return ()
-        if entry.columns is not None:
-            return tuple(entry.columns)
-        from graphrun.data import column_names
-
-        return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
-
-    def open(self, seed: int, statistics: Mapping[str, Array] | None = None) -> DataSet | None:
-        """Return the data set; what is drawn (order, held-back rows) derives from the seed.
-
-        Args:
-            seed: the seed.
-            statistics: what a checkpoint kept of the training part, in place of this file's.
-        """
-        entry = self._document.data
-        if entry is None:
-            return None
-        if not statistics and seed in self._opened:
-            return self._opened[seed]
-        from graphrun.data import open_data
-
-        data = open_data(
-            entry,
-            self._folder,
-            seed,
-            statistics=statistics or None,
-            file=self.file,
-            training=self._training,
-            problems=self._document.problems,
-        )
-        if not statistics:
-            self._opened[seed] = data
-        return data
 
 
 class Graph:
@@ -505,14 +448,6 @@ class Graph:
         return scalars + results[:RECORDED_PARAMETERS]
 
 
-def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArray[Any]]]] | None:
-    """Return what gives the held-back rows of a data set: all at once or, where they are too many, piece by piece."""
-    if data is None or not data.holdout_rows:
-        return None
-    whole = data.holdout()
-    return data.holdout_batches if whole is None else lambda: [whole]
-
-
 def write_checkpoint(
     path: Path, seed: int, data: DataSet | None, stop: StopRule | None, engine: str, program: Program
 ) -> None:
@@ -521,12 +456,6 @@ def write_checkpoint(
     arrays = {**program.snapshot(), **statistics}
     watch = {} if stop is None else stop.memory()
     save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)
-
-
-def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
-    """Return what a checkpoint keeps of the training part of the data set."""
-    prefix = "data/"
-    return {name.removeprefix(prefix): a for name, a in checkpoint.arrays.items() if name.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -545,19 +474,6 @@ class Where:
     def writes(self) -> bool:
         """Whether this process writes what the run gives: of several, the first one does."""
         return self.cluster is None or self.cluster.is_first()
-
-
-class Rows:
-    """Some rows of a data set, which every step is given."""
-
-    feeds = False
-
-    def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
-        self._columns = columns
-
-    def batch(self, _step: int) -> Sequence[NDArray[Any]]:
-        """Return the rows."""
-        return self._columns
 
 
 def _is_whole(number: Any, least: int) -> bool:

@@ -11,12 +11,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphrun.api import DataSource, Graph, load
+from graphrun.api import Graph, load
 from graphrun.cli import run_command
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph import build_graph
 from graphrun.plugins import Registry
+from graphrun.rows import DataSource
 
 REGISTRY = Registry()
 

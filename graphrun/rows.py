@@ -1,0 +1,102 @@
+"""The rows that feed a graph: its data set, opened when it is first needed, or rows that somebody gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from graphrun.checkpoint import Checkpoint
+from graphrun.document import Document
+from graphrun.errors import UsageError
+from graphrun.plan import Array
+
+if TYPE_CHECKING:
+    from graphrun.data import DataSet
+
+
+class DataSource:
+    """The data set of a graph file, opened when it is first needed, once for each seed; empty where there is none.
+
+    Args:
+        document: the graph file.
+        file: a file in place of the one that it names, or None.
+        training: false where rows are only to be predicted, so that batches and held-back rows do not matter.
+    """
+
+    def __init__(self, document: Document, file: str | Path | None = None, *, training: bool = True) -> None:
+        self.file = file
+        self._document = document
+        self._folder = Path(document.source.name).parent
+        self._training = training
+        self._opened: dict[int, DataSet] = {}
+        if file is not None and document.data is None:
+            raise UsageError(f"{document.source.name} has no 'data' section that {file} could take the place of")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, for which the file is opened only when the section names none."""
+        entry = self._document.data
+        if entry is None:
+            return ()
+        if entry.columns is not None:
+            return tuple(entry.columns)
+        from graphrun.data import column_names
+
+        return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
+
+    def open(self, seed: int, statistics: Mapping[str, Array] | None = None) -> DataSet | None:
+        """Return the data set; what is drawn (order, held-back rows) derives from the seed.
+
+        Args:
+            seed: the seed.
+            statistics: what a checkpoint kept of the training part, in place of this file's.
+        """
+        entry = self._document.data
+        if entry is None:
+            return None
+        if not statistics and seed in self._opened:
+            return self._opened[seed]
+        from graphrun.data import open_data
+
+        data = open_data(
+            entry,
+            self._folder,
+            seed,
+            statistics=statistics or None,
+            file=self.file,
+            training=self._training,
+            problems=self._document.problems,
+        )
+        if not statistics:
+            self._opened[seed] = data
+        return data
+
+
+class Rows:
+    """Some rows of a data set, which every step is given."""
+
+    feeds = False
+
+    def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
+        self._columns = columns
+
+    def batch(self, _step: int) -> Sequence[NDArray[Any]]:
+        """Return the rows."""
+        return self._columns
+
+
+def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArray[Any]]]] | None:
+    """Return what gives the held-back rows of a data set: all at once or, where they are too many, piece by piece."""
+    if data is None or not data.holdout_rows:
+        return None
+    whole = data.holdout()
+    return data.holdout_batches if whole is None else lambda: [whole]
+
+
+def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """Return what a checkpoint keeps of the training part of the data set."""
+    prefix = "data/"
+    return {name.removeprefix(prefix): a for name, a in checkpoint.arrays.items() if name.startswith(prefix)}
