@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,20 +25,15 @@ def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
-class StepCount(click.ParamType):
-    """A whole number of steps; `1e6` is one too, as it is in a graph file."""
-
-    name = "integer"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        """Return the number."""
-        try:
-            number = float(value) if not str(value).isdigit() else int(value)
-        except ValueError:
-            number = -1
-        if number < 0 or number != number // 1:
-            self.fail(f"{value!r} is not a whole number of 0 or more.", parameter, context)
-        return int(number)
+def step_count(text: str) -> int:
+    """Read a whole number of steps; `1e6` is one too, as it is in a graph file."""
+    try:
+        number = int(text) if text.isdigit() else float(text)
+    except ValueError:
+        number = -1
+    if number < 0 or number != number // 1:
+        raise click.BadParameter(f"{text!r} is not a whole number of 0 or more.")
+    return int(number)
 
 
 plugin_folders = click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.commands.options import StepCount, data_file, load, offering, overrides, plugin_folders
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
 from graphrun.errors import GraphrunError, UsageError
 from graphrun.memory import begin_collection
 
@@ -27,7 +27,8 @@ INTERRUPTED = 130
 @click.argument("file", shell_complete=offering("files"))
 @click.option(
     "--steps",
-    type=StepCount(),
+    type=step_count,
+    metavar="N",
     help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
 )
 @overrides

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from graphrun.commands.options import StepCount, load, offering, overrides, plugin_folders
+from graphrun.commands.options import load, offering, overrides, plugin_folders, step_count
 
 
 @click.command()
@@ -23,7 +23,7 @@ def show(file: str, overrides: Sequence[str], folders: Sequence[str]) -> None:
 @click.command()
 @click.argument("first", metavar="A", shell_complete=offering("files"))
 @click.argument("second", metavar="B", shell_complete=offering("files"))
-@click.option("--steps", type=StepCount(), help="How many steps to run both. [default: each file's]")
+@click.option("--steps", type=step_count, metavar="N", help="How many steps to run both. [default: each file's]")
 @click.option("--tolerance", type=float, default=1e-9, show_default=True, help="Numbers no further apart are equal.")
 @plugin_folders
 def diff(first: str, second: str, steps: int | None, tolerance: float, folders: Sequence[str]) -> int:
@@ -39,7 +39,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command()
 @click.argument("file", shell_complete=offering("files"))
 @click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
-@click.option("--steps", type=StepCount(), help="How many steps the program makes. [default: the file's]")
+@click.option("--steps", type=step_count, metavar="N", help="How many steps the program makes. [default: the file's]")
 @overrides
 @plugin_folders
 def export(file: str, target: str, steps: int | None, overrides: Sequence[str], folders: Sequence[str]) -> None:
