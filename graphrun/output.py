@@ -129,7 +129,7 @@ def format_value(value: Any) -> str:
     """Show a number with 8 digits, a small array whole, a large one by its shape and range."""
     array = np.asarray(value)
     if array.ndim == 0:
-        return f"{int(array)}" if array.dtype.kind == "i" else f"{float(array):.8g}"
+        return f"{int(array)}" if array.dtype.kind == "i" else f"{float(array) + 0.0:.8g}"  # + 0.0: no -0
     if array.size <= 4:
         return json.dumps(_rounded(array.tolist())).replace('"', "")
     return f"{array.shape} in [{array.min():.4g}, {array.max():.4g}]"
@@ -138,7 +138,7 @@ def format_value(value: Any) -> str:
 def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(item) for item in value]
-    return float(f"{value:.4g}") if math.isfinite(value) else _encode_nested(value)
+    return float(f"{value + 0.0:.4g}") if math.isfinite(value) else _encode_nested(value)
 
 
 def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:

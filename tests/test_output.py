@@ -199,6 +199,16 @@ def test_csv_is_the_recorded_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(text.splitlines()[-1].split(",")[1]) == result.objective.value  # type: ignore[union-attr]
 
 
+def test_a_library_is_nothing_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of subgraphs alone has nothing to show, which is said in place of an empty table."""
+    Path("blocks.yaml").write_text(
+        "subgraphs:\n  half: {inputs: [x], nodes: {y: x / 2}, output: y}\n", encoding="utf-8"
+    )
+    assert run_command(["blocks.yaml"]) == 2
+    message = "graphrun: blocks.yaml is a library of the subgraphs half, for other files to include: nothing to run\n"
+    assert capsys.readouterr() == ("", message)
+
+
 @pytest.mark.parametrize("output_format", ["table", "json", "jsonl", "csv"])
 def test_every_format_takes_an_empty_graph(output_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A graph of constants alone has a row with the step and nothing else."""

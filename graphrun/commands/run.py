@@ -108,6 +108,10 @@ def run(
     if save_every is not None and save is None:
         raise click.UsageError("--save-every goes with --save FILE")
     graph = load(file, folders, overrides, data)
+    document = graph.document
+    if document.subgraphs and not (document.nodes or document.parameters):
+        names = ", ".join(document.subgraphs)
+        raise UsageError(f"{file} is a library of the subgraphs {names}, for other files to include: nothing to run")
     if not distributed and any(word is not None for word in (coordinator, process_id, process_count)):
         raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
     cluster = join_cluster(device, coordinator, process_id, process_count) if distributed else None

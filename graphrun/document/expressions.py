@@ -53,7 +53,7 @@ INSTEAD: dict[type[ast.AST], tuple[str, str | None]] = {
     ast.Eq: ("==", "write equal(x, y)"),
     ast.NotEq: ("!=", "write not_equal(x, y)"),
     ast.IfExp: ("if ... else", "write where(condition, x, y)"),
-    ast.Subscript: ("[...]", "write a node of a type that takes parts"),
+    ast.Subscript: ("[...]", "write take(x, 0) for an element, slice(x, start=0, stop=2) for a part"),
     ast.Lambda: ("lambda", "write a subgraph"),
     ast.NamedExpr: (":=", "give the value a node of its own"),
     ast.Is: ("is", "write equal(x, y)"),

@@ -143,8 +143,12 @@ def _read_node(name: str, node: Any, problems: Problems) -> NodeEntry | None:
         message, suggestion = _why_no_node(node)
         problems.add(path, message, suggestion=suggestion)
         return None
+    if len(node) == 1 and None in node.values() and not nearest(next(iter(node)), KEYS):
+        text = next(iter(node))
+        problems.add(path, "a node is needed here, not a key without a value", suggestion=f"write {text} without {{ }}")
+        return None
     before = len(problems)
-    missing = [key for key in ("type", "inputs") if key not in node]
+    missing = [key for key in KEYS if key not in node]
     for key in missing:
         _add_missing(path, key, node, problems)
     if "type" in node and not isinstance(node["type"], str):
@@ -167,7 +171,7 @@ def _why_no_node(value: Any) -> tuple[str, str | None]:
 
 def _add_missing(path: Path, key: str, node: dict[str, Any], problems: Problems) -> None:
     """Report a key that a node lacks, at the key that was probably meant if there is one."""
-    others = [other for other in node if other not in ("type", "inputs")]
+    others = [other for other in node if other not in KEYS]
     meant = nearest(key, others) or next((other for other in others if other.lower() in SYNONYMS[key]), None)
     if meant is None:
         problems.add(path, f"the node has no {key!r}", key=True, suggestion=_EXAMPLES[key])
@@ -175,6 +179,7 @@ def _add_missing(path: Path, key: str, node: dict[str, Any], problems: Problems)
         problems.add((*path, meant), f"unknown key {quote(meant)}", key=True, suggestion=f"did you mean {key!r}?")
 
 
+KEYS = ("type", "inputs")
 _EXAMPLES = {"type": "write {type: add, inputs: [a, b]}", "inputs": "write inputs: [] for a node without any"}
 
 
