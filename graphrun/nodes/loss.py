@@ -210,7 +210,7 @@ def at_class(xp, scores, labels, axis):
 
 def less_one_at(xp, probabilities, labels, axis):
     """Probabilities less 1 in the labels' class."""
-    return probabilities - xp.where(at_class(xp, probabilities, labels, axis), xp.ones_like(probabilities), 0.0)
+    return probabilities - xp.astype(at_class(xp, probabilities, labels, axis), probabilities.dtype)
 
 
 @tensor(examples=CLASSES)

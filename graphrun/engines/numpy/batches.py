@@ -39,7 +39,7 @@ class BatchProgram(NumpyProgram):
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         operations = []
         for batch in batches:
-            forward, derivative = bind(batch)
+            forward, derivative = bind(batch, self.plan.dtype)
             inputs: Sequence[Any] = list(self.plan.inputs(batch))
             output: Any = slice(batch.start, batch.stop)
             if batch.count == 1:

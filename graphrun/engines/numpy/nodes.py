@@ -34,7 +34,7 @@ class NodeProgram(NumpyProgram):
         moving = self._moving
         operations = []
         for batch in batches:
-            forward, derivative = bind(batch)
+            forward, derivative = bind(batch, plan.dtype)
             if batch.casts:
                 forward = cast(forward, plan.dtype)
             for output, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphrun.declaration import Function
+from graphrun.engines.numpy.namespace import namespace
 from graphrun.plan import Array, Batch
 from graphrun.shapes import Shape, as_index
 
@@ -35,14 +36,14 @@ class Operation(NamedTuple):
     elementwise: bool
 
 
-def bind(batch: Batch) -> tuple[Function, Function]:
+def bind(batch: Batch, dtype: np.dtype[Any]) -> tuple[Function, Function]:
     """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
-    settings = dict(batch.settings)
-    forward = partial(batch.type.function, np, **settings)
+    settings, xp = dict(batch.settings), namespace(dtype)
+    forward = partial(batch.type.function, xp, **settings)
     before = 1 if batch.type.is_elementwise else 2
     derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
     if batch.type.derivative is not None:
-        derivative = partial(batch.type.derivative, np, **settings)
+        derivative = partial(batch.type.derivative, xp, **settings)
     indices = batch.type.index_inputs
     if not indices:
         return forward, derivative

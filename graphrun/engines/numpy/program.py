@@ -12,6 +12,7 @@ import numpy as np
 
 from graphrun.declaration import Function
 from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.errors import RunError, UsageError
 from graphrun.graph import Update
@@ -33,6 +34,7 @@ class NumpyProgram:
         self.plan = plan
         self.feed = feed
         self.step = 0
+        self._xp = namespace(plan.dtype)
         self._targets = self._make_targets()
         rule = plan.update.rule
         names = rule.state if isinstance(rule, UpdateRule) else ()
@@ -235,7 +237,7 @@ class NumpyProgram:
             batch = node.batch
             assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
             inputs = [self._values[slot] for slot in self.plan.inputs(batch)[:, 0].tolist()]
-            given = batch.type.next_state(np, self._values[batch.start], *inputs, **dict(batch.settings))
+            given = batch.type.next_state(self._xp, self._values[batch.start], *inputs, **dict(batch.settings))
             following += [np.asarray(value, dtype=self.plan.dtype)[()] for value in given]
         return following
 
@@ -303,7 +305,7 @@ class NumpyProgram:
 
     @cached_property
     def _constant_rule(self) -> Function:
-        return partial(self.plan.rule.function, np, **dict(self.plan.update.settings))
+        return partial(self.plan.rule.function, self._xp, **dict(self.plan.update.settings))
 
     def _bound_rule(self) -> Function:
         """Return the update rule with its settings in place, the step size that of the step."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.engines import Stop
+from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes
 from graphrun.engines.numpy.program import clip, norm
@@ -80,7 +81,7 @@ def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -
         values: the value of each slot at some parameters.
         feed: the data set, which gives a step its rows.
     """
-    functions: dict[str, Any] = {"xp": np, "isfinite": math.isfinite, "rule": plan.rule.function, "norm": norm}
+    functions: dict[str, Any] = {"xp": namespace(plan.dtype), "isfinite": math.isfinite, "rule": plan.rule.function, "norm": norm}
     functions |= {"minimum": np.minimum, "maximum": np.maximum, "as_index": as_index, "total": np.add.reduce}
     functions |= {"asarray": np.asarray, "dtype": plan.dtype, "number": plan.dtype.type, "square": np.vdot}
     functions |= {"zero": plan.dtype.type(0), "one": plan.dtype.type(1)}
@@ -169,7 +170,8 @@ class _Writer:
         if plan.update.schedule is not None:
             schedule, its_settings = plan.update.schedule
             self.functions["schedule"] = schedule.function
-            call = ", ".join(["xp", "step - 1", *self.settings("schedule", its_settings)])
+            self.functions["numpy"] = np
+            call = ", ".join(["numpy", "step - 1", *self.settings("schedule", its_settings)])
             lines.append(f"step_size = number(schedule({call}))")
             settings = [s for s in settings if not s.startswith("step_size=")] + ["step_size=step_size"]
         gradients = [f"g{k}" if k in self.given else f"v{k} * 0" for k in range(plan.parameters)]
@@ -338,5 +340,5 @@ def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
     with np.errstate(all="ignore"):
-        partials = bind(batch)[1](*arguments)
+        partials = bind(batch, plan.dtype)[1](*arguments)
     return {k for k, partial in enumerate(partials) if partial is None}
