@@ -21,15 +21,16 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
     module = ModuleType("numpy")
     vars(module).update(vars(np))
     vars(module).update({function.__name__.lstrip("_"): function for function in _FUNCTIONS})
-    if dtype != np.float64:
-        number = dtype.type
+    number = dtype.type
 
-        def where(condition: Any, *given: Any) -> Any:
-            if [*map(type, given)] == [float, float]:
-                given = number(given[0]), number(given[1])
-            return np.where(condition, *given)
+    def where(condition: Any, *given: Any) -> Any:
+        if len(given) == 2 and given[0].__class__ is float and given[1].__class__ is float:
+            if given == (1.0, 0.0) and condition.__class__ is ndarray and condition.dtype == bool:
+                return condition.astype(dtype)
+            given = number(given[0]), number(given[1])
+        return np.where(condition, *given)
 
-        vars(module)["where"] = where
+    vars(module)["where"] = where
     return module
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphrun.declaration import Function
 from graphrun.engines.numpy.namespace import namespace
+from graphrun.nodetype import NodeType
 from graphrun.plan import Array, Batch
 from graphrun.shapes import Shape, as_index
 
@@ -36,14 +37,21 @@ class Operation(NamedTuple):
     elementwise: bool
 
 
+def functions(node_type: NodeType) -> tuple[Function, Function | None]:
+    """Return a type's two functions, in the form that it has for NumPy."""
+    form = node_type.forms.get("numpy", node_type)
+    return form.function, form.derivative
+
+
 def bind(batch: Batch, dtype: np.dtype[Any]) -> tuple[Function, Function]:
     """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
     settings, xp = dict(batch.settings), namespace(dtype)
-    forward = partial(batch.type.function, xp, **settings)
+    function, second = functions(batch.type)
+    forward = partial(function, xp, **settings)
     before = 1 if batch.type.is_elementwise else 2
     derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
-    if batch.type.derivative is not None:
-        derivative = partial(batch.type.derivative, xp, **settings)
+    if second is not None:
+        derivative = partial(second, xp, **settings)
     indices = batch.type.index_inputs
     if not indices:
         return forward, derivative

@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
-from graphrun.engines.numpy.operation import bind, broadcast_axes
+from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
 from graphrun.engines.numpy.program import clip, norm
 from graphrun.plan import Batch, Feed, Plan
 from graphrun.random import uniform
@@ -309,7 +309,7 @@ class _Writer:
         """Write a call of one of a type's two functions."""
         key = prefix, batch.type, batch.settings
         name = f"{prefix}{self.calls.setdefault(key, len(self.calls))}"
-        self.functions[name] = batch.type.function if prefix == "f" else batch.type.derivative
+        self.functions[name] = functions(batch.type)[prefix == "d"]
         return f"{name}({', '.join(['xp', *arguments, *self.settings(name, batch.settings)])})"
 
     def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
