@@ -335,6 +335,10 @@ class _Builder:
 
     def _sort(self, nodes: list[Node], names: list[str | None]) -> list[int]:
         first = len(self.leaves)
+        # Where each node stands below its inputs, the file's own order is the answer, and the graph that would say so
+        # is half the time and memory of a large load.
+        if all(not node.inputs or max(node.inputs) < number for number, node in enumerate(nodes, first)):
+            return list(range(first, first + len(nodes)))
         graph = OrderGraph()
         graph.add_nodes_from(range(first, first + len(nodes)))
         graph.add_edges_from(
