@@ -257,7 +257,7 @@ def test_nodes_that_are_ready_keep_the_order_of_the_file(load: Load) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_order_is_networkxs(load: Load, seed: int, shuffled: bool) -> None:
     """A file whose nodes stand below their inputs, and one whose nodes do not, are ordered as NetworkX has it."""
-    drawn = random.Random(seed)
+    drawn = random.Random(seed)  # noqa: S311 (a graph, no secret)
     inputs = {k: drawn.choices(["a", *(f"n{j}" for j in range(k))], k=2) for k in range(12)}
     numbers = drawn.sample(range(12), 12) if shuffled else range(12)
     lines = [f"  n{k}: {{type: add, inputs: [{', '.join(inputs[k])}]}}" for k in numbers]

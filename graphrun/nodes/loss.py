@@ -191,7 +191,8 @@ def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Literal["mea
 
 
 @cross_entropy.vjp
-def _(xp, gradient, y, logits, labels, *, axis, reduction):
+def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
+    """The gradient of the logits: the probabilities, less what the labels say."""
     number = from_front(axis, logits, "logits")
     gradient = each(gradient, logits.size // logits.shape[number], reduction)
     if reduction == "none":
@@ -220,7 +221,7 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
 @cross_entropy_of_rows.second
 def _(xp, gradient, y, logits, labels, *, axis, reduction):
     if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
-        return cross_entropy.derivative(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
+        return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
     exponentials = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
     probabilities = exponentials / xp.sum(exponentials, axis=1, keepdims=True)
     probabilities[xp.arange(len(labels)), labels.astype(int)] -= 1

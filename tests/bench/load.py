@@ -123,7 +123,9 @@ def against_casadi(nodes: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    rows: list[list[object]] = [["nodes", "load us", "plan us", "first step us", "a step us", "peak bytes", "numpy / CasADi", "numba / CasADi"]]
+    rows: list[list[object]] = [
+        ["nodes", "load us", "plan us", "first step us", "a step us", "peak bytes", "numpy / CasADi", "numba / CasADi"]
+    ]
     for size in [int(word) for word in sys.argv[1:]] or SIZES:
         *seconds, peak = measure(size)
         figures = [*(f"{s / size * 1e6:.2f}" for s in seconds), f"{peak / size:.0f}"]

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).parents[2]
 
-OPTIONAL = ("networkx", "safetensors", "rich", "numba", "jax", "scipy", "sympy", "duckdb", "torch", "pandas", "polars", "pytest", "hypothesis")
+OPTIONAL = tuple(
+    "networkx safetensors rich numba jax scipy sympy duckdb torch pandas polars pytest hypothesis".split()  # noqa: SIM905
+)
 """What a plain run must not import, be it installed or not: it would cost everybody its start-up time."""
 
 LATE = (

@@ -15,6 +15,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+_ADD: Any = np.add.reduce
+_MAXIMUM: Any = np.maximum.reduce
+_MINIMUM: Any = np.minimum.reduce
+
+
 @cache
 def namespace(dtype: np.dtype[Any]) -> ModuleType:
     """Return NumPy's namespace for graphs of a dtype."""
@@ -37,19 +42,19 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
 def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
     if more or named or x.__class__ is not ndarray:
         return np.sum(x, axis, *more, keepdims=keepdims, **named)
-    return np.add.reduce(x, axis, None, None, keepdims)
+    return _ADD(x, axis, None, None, keepdims)
 
 
 def _max(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
     if more or named or x.__class__ is not ndarray:
         return np.max(x, axis, *more, keepdims=keepdims, **named)
-    return np.maximum.reduce(x, axis, None, None, keepdims)
+    return _MAXIMUM(x, axis, None, None, keepdims)
 
 
 def _min(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
     if more or named or x.__class__ is not ndarray:
         return np.min(x, axis, *more, keepdims=keepdims, **named)
-    return np.minimum.reduce(x, axis, None, None, keepdims)
+    return _MINIMUM(x, axis, None, None, keepdims)
 
 
 def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
