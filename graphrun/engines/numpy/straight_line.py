@@ -275,26 +275,28 @@ class _Writer:
                     if k in silent:
                         lines.append(f"if p{k} is not None: raise TypeError")
                         continue
-                    lines += self.contribution(batch, output, k, slot)
-                    lines.append(f"h{slot} = h{slot} + c" if slot in self.given else f"h{slot} = c")
+                    before = f"h{slot} + " if slot in self.given else ""
+                    lines.append(f"h{slot} = {before}{self.contribution(batch, output, k, slot)}")
                     self.given.add(slot)
         return lines
 
-    def contribution(self, batch: Batch, output: int, k: int, slot: int) -> list[str]:
-        """Write what a node gives to one of its inputs, as ``c``."""
+    def contribution(self, batch: Batch, output: int, k: int, slot: int) -> str:
+        """Write what a node gives to one of its inputs."""
         shape, dtype = self.plan.shapes[slot], self.plan.dtype
-        cast = [f"c = asarray(c, dtype){'' if shape else '[()]'}"] if dtype != np.float64 else []
-        if not batch.type.is_elementwise:
-            return [f"c = p{k}() if callable(p{k}) else p{k}", *cast]
-        if not batch.shape and dtype == np.float64:
-            return [f"c = p{k}" if output == self.plan.objective else f"c = h{output} * p{k}"]
-        # Nothing is multiplied by 1, the derivative of a sum.
-        lines = [f"c = h{output} if p{k}.__class__ is float and p{k} == 1.0 else h{output} * p{k}"]
-        axes = broadcast_axes(shape, batch.shape)
-        if axes is not None:
-            kept = tuple(size for axis, size in enumerate(batch.shape) if axis not in axes)
-            lines.append(f"c = total(c, {axes})" + ("" if kept == shape else f".reshape({shape})"))
-        return lines + cast
+        if batch.type.is_elementwise and not batch.shape and dtype == np.float64:
+            return f"p{k}" if output == self.plan.objective else f"h{output} * p{k}"
+        if batch.type.is_elementwise:
+            # Nothing is multiplied by 1, the derivative of a sum.
+            given = f"(h{output} if p{k}.__class__ is float and p{k} == 1.0 else h{output} * p{k})"
+            axes = broadcast_axes(shape, batch.shape)
+            if axes is not None:
+                kept = tuple(size for axis, size in enumerate(batch.shape) if axis not in axes)
+                given = f"total({given}, {axes})" + ("" if kept == shape else f".reshape({shape})")
+        else:
+            given = f"(p{k}() if callable(p{k}) else p{k})"
+        if dtype != np.float64:
+            given = f"asarray({given}, dtype)" + ("" if shape else "[()]")
+        return given
 
     def watched(self) -> str:
         """Write a number that is finite only if the objective and all gradients of parameters are."""
