@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.checkpoint import Checkpoint, check_fits, check_writable, fingerprint, load_checkpoint, save_checkpoint
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
@@ -33,6 +32,7 @@ from graphrun.solvers import Solver
 from graphrun.stop import StopRule
 
 if TYPE_CHECKING:
+    from graphrun.checkpoint import Checkpoint
     from graphrun.data import DataSet
     from graphrun.distributed import Cluster
 
@@ -224,9 +224,13 @@ class Graph:
         if not (save_every is None or (save is not None and _is_whole(save_every, 1))):
             raise UsageError("save_every is a whole number of 1 or more, and goes with save")
         if save is not None:
+            from graphrun.checkpoint import check_writable
+
             check_writable(Path(save))
         checkpoint = None
         if resume is not None:
+            from graphrun.checkpoint import check_fits, load_checkpoint
+
             checkpoint = load_checkpoint(resume)
             seed = checkpoint.seed if seed is None else seed
         seed = (self.document.seed or 0) if seed is None else seed
@@ -315,6 +319,8 @@ class Graph:
                 of another graph.
             ShapeError: shapes do not fit.
         """
+        from graphrun.checkpoint import check_fits, load_checkpoint
+
         saved = load_checkpoint(checkpoint)
         if not names:
             raise UsageError("no node is named whose values are to be predicted")
@@ -452,6 +458,8 @@ def write_checkpoint(
     path: Path, seed: int, data: DataSet | None, stop: StopRule | None, engine: str, program: Program
 ) -> None:
     """Write a checkpoint of a program."""
+    from graphrun.checkpoint import Checkpoint, fingerprint, save_checkpoint
+
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     arrays = {**program.snapshot(), **statistics}
     watch = {} if stop is None else stop.memory()

@@ -46,7 +46,7 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
     text = f"{type(error).__name__}: {error}"
     values: list[Any] = [*leaves, *[None] * len(plan.names)]
     for batch in plan.batches:
-        forward, derivative = bind(batch)
+        forward, derivative = bind(batch, plan.dtype)
         for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
             arguments = [values[source] for source in inputs]
             fault = None

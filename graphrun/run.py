@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphrun.checkpoint import Checkpoint
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
 from graphrun.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.plan import Array, Feed, Plan
 from graphrun.result import Objective, Result, plain
+
+if TYPE_CHECKING:
+    from graphrun.checkpoint import Checkpoint
 
 HISTORY_ROWS = 1000
 SECONDS_BETWEEN_LOOKS = 0.1

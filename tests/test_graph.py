@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -250,6 +251,22 @@ def test_nodes_that_are_ready_keep_the_order_of_the_file(load: Load) -> None:
     )
     structure = load(text).structure
     assert [structure.names[number] for number in structure.order] == ["z", "b", "y"]
+
+
+@pytest.mark.parametrize("shuffled", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_is_networkxs(load: Load, seed: int, shuffled: bool) -> None:
+    """A file whose nodes stand below their inputs, and one whose nodes do not, are ordered as NetworkX has it."""
+    drawn = random.Random(seed)  # noqa: S311 (a graph, no secret)
+    inputs = {k: drawn.choices(["a", *(f"n{j}" for j in range(k))], k=2) for k in range(12)}
+    numbers = drawn.sample(range(12), 12) if shuffled else range(12)
+    lines = [f"  n{k}: {{type: add, inputs: [{', '.join(inputs[k])}]}}" for k in numbers]
+    structure = load("\n".join(["parameters: {a: 1}", "nodes:", *lines, "maximize: n11"]) + "\n").structure
+    place = {f"n{k}": position for position, k in enumerate(numbers)}
+    drawing = structure.networkx()
+    drawing.remove_node("a")
+    expected = list(nx.lexicographical_topological_sort(drawing, key=place.__getitem__))
+    assert [structure.names[number] for number in structure.order] == expected
 
 
 def test_an_input_that_stands_twice_gives_twice(load: Load) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
-from graphrun.data.order import Order, pieces
+from graphrun.data.order import Order
 from graphrun.data.split import Split
 from graphrun.data.table import Array
 
@@ -56,11 +56,12 @@ class MemoryDataSet(DataSet):
         """Return the batch of a step."""
         if not self.feeds:
             return [batch_form(array) for array in self.arrays]
-        first, *more = pieces(step, self.batch_size, self.rows)
-        if not more and not self._order.shuffle:
-            return [batch_form(array[first.start : first.stop]) for array in self.arrays]
+        start = step * self.batch_size % self.rows
+        stop = start + self.batch_size
+        if stop <= self.rows and not self._order.shuffle:
+            return [batch_form(array[start:stop]) for array in self.arrays]
         indices = self.indices(step)
-        return [batch_form(array[indices]) for array in self.arrays]
+        return [batch_form(array.take(indices, axis=0)) for array in self.arrays]
 
     def holdout(self) -> list[Array] | None:
         """Return all rows that are held back, None where there are none."""

@@ -47,5 +47,8 @@ class Order:
 
     def indices(self, step: int) -> Array:
         """Return the rows of the batch of a step."""
+        epoch, start = divmod(step * self.batch_size, self.rows)
+        if start + self.batch_size <= self.rows:
+            return self.epoch(epoch)[start : start + self.batch_size]
         parts = [self.epoch(p.epoch)[p.start : p.stop] for p in pieces(step, self.batch_size, self.rows)]
         return np.concatenate(parts)

@@ -52,6 +52,8 @@ def spread(xp, reduced, x, axes):
 
 def undo_broadcast(xp, array, shape):
     """Sum over the axes along which an array of the given shape was repeated; the result has that shape."""
+    if array.shape == shape:
+        return array
     leading = array.ndim - len(shape)
     repeated = (leading + i for i, size in enumerate(shape) if size == 1 and array.shape[leading + i] != 1)
     axes = (*range(leading), *repeated)

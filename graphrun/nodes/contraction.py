@@ -34,6 +34,8 @@ from graphrun.nodetype import Example, tensor
 )
 def matmul(xp, x, y):
     """Matrix product x @ y of vectors, matrices, or stacks of matrices whose leading axes broadcast."""
+    if x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0]:
+        return xp.matmul(x, y)
     check_axes(x, 1)
     check_axes(y, 1, "y")
     check_same_size(x, x.ndim - 1, y, max(y.ndim - 2, 0))
@@ -44,6 +46,8 @@ def matmul(xp, x, y):
 
 @matmul.vjp
 def _(xp, gradient, z, x, y):
+    if x.ndim == y.ndim == 2:
+        return lambda: xp.matmul(gradient, y.T), lambda: xp.matmul(x.T, gradient)
     # A vector takes part as a matrix of one row (left) or of one column (right).
     rows = xp.expand_dims(x, axis=0) if x.ndim == 1 else x
     columns = xp.expand_dims(y, axis=-1) if y.ndim == 1 else y

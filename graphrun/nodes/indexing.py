@@ -133,8 +133,9 @@ def named_classes(xp, labels, size, name="labels"):
         named = (labels >= 0) & (labels < size) & xp.equal(labels, xp.floor(labels))
         return xp.astype(xp.where(named, labels, size), xp.int32)
     numbers = xp.astype(labels, xp.int64)
-    outside = (numbers < 0) | (numbers >= size) | (numbers != labels)
-    if outside.any():
+    # A negative number without its sign is a large one.
+    outside = (numbers.view(xp.uint64) >= size) | (numbers != labels)
+    if xp.count_nonzero(outside):
         found = labels[outside][0]
         raise IndexError(f"{name} holds {found:g}, but there are {count(size, 'class')}, counted from 0")
     return numbers

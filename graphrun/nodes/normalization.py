@@ -22,13 +22,18 @@ ALONG_AN_AXIS = (
 )
 
 
+def at_least_one(xp, total):
+    """A sum of exponentials of which the largest is 1, or all of which are 0, with 1 in place of 0."""
+    return xp.maximum(total, 1.0)
+
+
 def shares(xp, x, axis):
     """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
     if x.shape[axis] == 0:
         return x
     exponentials = xp.exp(x - exponent_shift(xp, x, axis))
     total = xp.sum(exponentials, axis=axis, keepdims=True)
-    return exponentials / xp.where(xp.equal(total, 0), 1.0, total)
+    return exponentials / at_least_one(xp, total)
 
 
 def log_shares(xp, x, axis):
@@ -37,7 +42,7 @@ def log_shares(xp, x, axis):
         return x
     shifted = x - exponent_shift(xp, x, axis)
     total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
-    return shifted - xp.log(xp.where(xp.equal(total, 0), 1.0, total))
+    return shifted - xp.log(at_least_one(xp, total))
 
 
 @tensor(examples=ALONG_AN_AXIS)

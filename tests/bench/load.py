@@ -1,5 +1,8 @@
 """Time and memory of large graphs: microseconds a node to load, to plan and for the first step, and peak bytes a node.
 
+The ratio is that of a file's whole way to its first step, beside the same graph and its gradient built in CasADi by
+Python: medians of rounds in turn, where code that was compiled before is at hand.
+
 python tests/bench/load.py [NODES ...]
 """
 
@@ -16,9 +19,11 @@ from harness import run, table
 SIZES = (10_000, 100_000, 1_000_000)
 LEAVES = 10
 WIDTH = 1000
+LARGEST_IN_CASADI = 100_000
 UNARY = ("tanh", "sin", "sigmoid")
 BINARY = ("add", "subtract", "multiply", "maximum")
-TARGETS = {"load": 60.0, "bytes": 2000.0}
+ROUNDS = 5
+TARGETS = {"load": 30.0, "bytes": 1200.0, "casadi": 1.2}
 
 MEASURED = """
 import resource, sys, time
@@ -83,10 +88,48 @@ def measure(nodes: int) -> list[float]:
         return [*figures[:-1], figures[-1] - empty]
 
 
+AGAINST_CASADI = """
+import statistics, sys, time, yaml
+sys.path.insert(0, sys.argv[2])
+import graphrun
+from graphrun.engines import get_engine
+from peers import casadi_step
+data = yaml.load(open(sys.argv[1], encoding="utf-8"), yaml.CSafeLoader)
+nodes = [(name, node["type"], node["inputs"]) for name, node in data["nodes"].items()]
+ratios = {name: [] for name in sys.argv[4:]}
+for _ in range(int(sys.argv[3])):
+    start = time.perf_counter()
+    casadi_step(data["parameters"], nodes, data["minimize"], 0.01)
+    built = time.perf_counter() - start
+    for name in ratios:
+        start = time.perf_counter()
+        program = get_engine(name).compile(graphrun.load(sys.argv[1]).plan())
+        program.evaluate()
+        program.advance(1)
+        ratios[name].append((time.perf_counter() - start) / built)
+        del program
+for name in ratios:
+    print(statistics.median(ratios[name][1:]))
+"""
+
+
+def against_casadi(nodes: int) -> list[float]:
+    """Return the time from the file to the first step over that of CasADi, for each engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "large.yaml"
+        write_graph(file, nodes)
+        command = [sys.executable, "-c", AGAINST_CASADI, file, Path(__file__).parent, str(ROUNDS + 1), "numpy", "numba"]
+        return [float(word) for word in run(command).split()]
+
+
 if __name__ == "__main__":
-    rows: list[list[object]] = [["nodes", "load us", "plan us", "first step us", "a step us", "peak bytes"]]
+    rows: list[list[object]] = [
+        ["nodes", "load us", "plan us", "first step us", "a step us", "peak bytes", "numpy / CasADi", "numba / CasADi"]
+    ]
     for size in [int(word) for word in sys.argv[1:]] or SIZES:
         *seconds, peak = measure(size)
-        rows.append([f"{size:,}", *(f"{s / size * 1e6:.2f}" for s in seconds), f"{peak / size:.0f}"])
-    rows.append(["target", TARGETS["load"], "", "", "", f"{TARGETS['bytes']:.0f}"])
+        figures = [*(f"{s / size * 1e6:.2f}" for s in seconds), f"{peak / size:.0f}"]
+        ratios = [f"{ratio:.2f}" for ratio in against_casadi(size)] if size <= LARGEST_IN_CASADI else ["", ""]
+        rows.append([f"{size:,}", *figures, *ratios])
+    rows.append(["target", TARGETS["load"], "", "", "", f"{TARGETS['bytes']:.0f}", *[TARGETS["casadi"]] * 2])
     table(rows)

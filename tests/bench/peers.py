@@ -91,6 +91,7 @@ def casadi_step(parameters: Mapping[str, float], nodes: Sequence[Node], objectiv
         "add": lambda x, y: x + y,
         "subtract": lambda x, y: x - y,
         "multiply": lambda x, y: x * y,
+        "maximum": casadi.fmax,
         "sin": casadi.sin,
         "tanh": casadi.tanh,
         "sigmoid": lambda x: 1 / (1 + casadi.exp(-x)),

@@ -1,4 +1,6 @@
-"""How long the lesson takes from the shell, beside importing the four libraries that it cannot do without.
+"""How long the lesson takes from the shell, beside importing the four libraries that graphrun is built on.
+
+The lesson itself does without one of them: only files whose nodes do not stand in order are ordered by NetworkX.
 
 python tests/bench/startup.py [REPEATS]
 """
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from harness import ROOT, installed_wheel, shortest, table
 
-TARGET = 1.7
+TARGET = 1.4
 
 if __name__ == "__main__":
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 30

@@ -1,12 +1,4 @@
-"""The NumPy engine, the specification of what a run computes.
-
-The forward pass computes every node from its inputs. The backward pass goes the other way: it starts with the
-derivative 1 of the objective by itself, and each node gives to each of its inputs its own gradient times the local
-derivative of the node by that input; what a value is given by all its uses adds up (the chain rule).
-
-A gradient of exactly zero gives zero, whatever the local derivative is: the objective does not depend on that value,
-so nothing leaks from the branch of a `where` that is not taken, be it infinite or not a number.
-"""
+"""What all programs of the NumPy engine share: the loop over steps, the updates, the watch for what is not finite."""
 
 from __future__ import annotations
 
@@ -14,69 +6,22 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphrun.declaration import Function
-from graphrun.engines import NotFinite, Program, StepFailed, Stop
-from graphrun.engines.straight_line import Steps, compile_steps
+from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines.numpy.namespace import namespace
+from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.errors import RunError, UsageError
+from graphrun.graph import Update
 from graphrun.plan import Array, Batch, Feed, Plan
 from graphrun.random import uniform
-from graphrun.shapes import Shape, as_index
 from graphrun.updaterule import UpdateRule
 
-# Fewer nodes in a batch than this are faster one by one: gathering their inputs into arrays costs about 1 us for any
-# number of them, one operation on NumPy's numbers a tenth of that.
-NODES_PER_BATCH = 6
-
-# Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
-# for graphs up to so many nodes, when a run has come to so many steps.
-STRAIGHT_LINE_NODES = 500
-STRAIGHT_LINE_STEPS = 100
-
-
-class NumpyEngine:
-    """Runs plans with NumPy: node by node or, where a graph has many equal nodes of numbers, batch by batch."""
-
-    name = "numpy"
-
-    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
-        """Make a plan ready to run."""
-        nodes = len(plan.names) - len(plan.leaves)
-        if feed is not None or plan.noise or plan.states:
-            return NodeProgram(plan, feed)
-        all_scalar = not any(plan.shapes)
-        if all_scalar and nodes >= NODES_PER_BATCH * max(len(plan.batches), 1):
-            return BatchProgram(plan)
-        update = plan.update
-        is_plain = isinstance(update.rule, UpdateRule) and update.schedule is None
-        is_plain = is_plain and update.clip_norm is None and update.clip_value is None and plan.objective is not None
-        if all_scalar and is_plain and nodes <= STRAIGHT_LINE_NODES and plan.dtype == np.float64:
-            return StraightLineProgram(plan)
-        return NodeProgram(plan)
-
-
-class Operation(NamedTuple):
-    """One operation of a pass; slots are an int for a single node, and an array or a slice for a batch.
-
-    Attributes:
-        forward: the forward function of the inputs.
-        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...);
-            NaN where a type declares none, for an input that no parameter reaches.
-        inputs: the slots of the inputs.
-        output: the slot of the output.
-        wanted: the inputs whose gradient is wanted: position, slots, and the axes along which the input was broadcast.
-        elementwise: whether `derivative` gives local derivatives.
-    """
-
-    forward: Function
-    derivative: Function
-    inputs: Sequence[Any]
-    output: Any
-    wanted: Sequence[tuple[int, Any, tuple[int, ...] | None]]
-    elementwise: bool
+if TYPE_CHECKING:
+    from graphrun.engines.numpy.nodes import NodeProgram
 
 
 class NumpyProgram:
@@ -89,6 +34,7 @@ class NumpyProgram:
         self.plan = plan
         self.feed = feed
         self.step = 0
+        self._xp = namespace(plan.dtype)
         self._targets = self._make_targets()
         rule = plan.update.rule
         names = rule.state if isinstance(rule, UpdateRule) else ()
@@ -191,12 +137,13 @@ class NumpyProgram:
 
     @cached_property
     def _evaluation(self) -> NodeProgram:
+        from graphrun.engines.numpy.nodes import NodeProgram
+
         return NodeProgram(self.plan.evaluation(), self.feed)
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        parts = self.gradients(range(self.plan.parameters))
-        return math.hypot(*(part if isinstance(part, float) else np.linalg.norm(np.ravel(part)) for part in parts))
+        return norm(self.gradients(range(self.plan.parameters)))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots."""
@@ -290,7 +237,7 @@ class NumpyProgram:
             batch = node.batch
             assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
             inputs = [self._values[slot] for slot in self.plan.inputs(batch)[:, 0].tolist()]
-            given = batch.type.next_state(np, self._values[batch.start], *inputs, **dict(batch.settings))
+            given = batch.type.next_state(self._xp, self._values[batch.start], *inputs, **dict(batch.settings))
             following += [np.asarray(value, dtype=self.plan.dtype)[()] for value in given]
         return following
 
@@ -336,7 +283,8 @@ class NumpyProgram:
         if self.plan.states:
             self._set_node_states(self._next_node_states())
         if self._clips:
-            gradients = self._clipped(gradients)
+            gradients = clip(self.plan.update, self.gradients(range(self.plan.parameters)), self.plan.dtype)
+            gradients = gradients if isinstance(self._gradients, list) else np.array(gradients)
         step = (self.step + 1,) if self.plan.rule.takes_step else ()
         states = []
         for (target, bounds), state in zip(self._targets, self._states, strict=True):
@@ -357,7 +305,7 @@ class NumpyProgram:
 
     @cached_property
     def _constant_rule(self) -> Function:
-        return partial(self.plan.rule.function, np, **dict(self.plan.update.settings))
+        return partial(self.plan.rule.function, self._xp, **dict(self.plan.update.settings))
 
     def _bound_rule(self) -> Function:
         """Return the update rule with its settings in place, the step size that of the step."""
@@ -370,22 +318,6 @@ class NumpyProgram:
     @cached_property
     def _clips(self) -> bool:
         return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
-
-    def _clipped(self, gradients: Any) -> Any:
-        """Return the parameters' gradients, brought to the largest norm and the largest value that are allowed.
-
-        The norm is that of the whole gradient; the formula is that of PyTorch's ``clip_grad_norm_``.
-        """
-        update = self.plan.update
-        clipped = self.gradients(range(self.plan.parameters))
-        if update.clip_value is not None:
-            limit = self.plan.dtype.type(update.clip_value)
-            clipped = [np.minimum(np.maximum(gradient, -limit), limit) for gradient in clipped]
-        if update.clip_norm is not None:
-            norm = math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in clipped))
-            factor = self.plan.dtype.type(min(1.0, update.clip_norm / (norm + 1e-6)))
-            clipped = [gradient * factor for gradient in clipped]
-        return clipped if isinstance(gradients, list) else np.array(clipped)
 
     def _rule_state(self, parameter: int, state: int) -> Array:
         """Return one state of the update rule for one parameter."""
@@ -407,194 +339,21 @@ class NumpyProgram:
         raise NotImplementedError
 
 
-class NodeProgram(NumpyProgram):
-    """Node by node: values are a list of NumPy numbers and arrays. For small graphs, and for arrays."""
-
-    def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
-        plan = self.plan
-        self._values = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
-        self._gradients = None
-        return list(enumerate(plan.bounds))
-
-    def _rule_state(self, parameter: int, state: int) -> Array:
-        return self._states[parameter][state]
-
-    def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
-        states = list(self._states[parameter])
-        states[state] = np.asarray(value, dtype=self.plan.dtype)[()]
-        self._states[parameter] = tuple(states)
-
-    def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
-        plan, shapes = self.plan, self.plan.shapes
-        moving = self._moving
-        operations = []
-        for batch in batches:
-            forward, derivative = bind(batch)
-            if batch.casts:
-                forward = cast(forward, plan.dtype)
-            for output, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
-                wanted = [
-                    (position, slot, broadcast_axes(shapes[slot], batch.shape) if batch.type.is_elementwise else None)
-                    for position, slot in enumerate(inputs)
-                    if moving[slot] or all_wanted
-                ]
-                operations.append(Operation(forward, derivative, inputs, output, wanted, batch.type.is_elementwise))
-        return operations
-
-    def _backward(self, operations: Sequence[Operation], *, masked: bool) -> list[Array | None]:
-        values, dtype = self._values, self.plan.dtype
-        single = dtype != np.float64
-        gradients: list[Array | None] = [None] * len(values)
-        gradients[self.plan.objective or 0] = dtype.type(1)
-        for _, derivative, inputs, output, wanted, elementwise in reversed(operations):
-            gradient = gradients[output]
-            if gradient is None or not wanted:
-                continue
-            arguments = [values[slot] for slot in inputs]
-            if elementwise:
-                given = derivative(values[output], *arguments)
-            else:
-                given = derivative(gradient, values[output], *arguments)
-            for position, slot, axes in wanted:
-                contribution = given[position]
-                if contribution is None:
-                    continue
-                if elementwise:
-                    contribution = mask(gradient, contribution) if masked else gradient * contribution
-                    if axes is not None:
-                        contribution = np.sum(contribution, axis=axes).reshape(np.shape(values[slot]))[()]
-                elif callable(contribution):
-                    contribution = contribution()
-                if single:
-                    contribution = np.asarray(contribution, dtype)[()]
-                before = gradients[slot]
-                gradients[slot] = contribution if before is None else before + contribution
-        return gradients
+def norm(parts: Sequence[Array]) -> float:
+    """Return the Euclidean norm of a vector that is given in parts."""
+    return math.hypot(*(part if isinstance(part, float) else np.linalg.norm(np.ravel(part)) for part in parts))
 
 
-class StraightLineProgram(NodeProgram):
-    """Node by node, with long stretches of steps as straight-line code. For small graphs of numbers."""
+def clip(update: Update, gradients: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
+    """Return the parameters' gradients, brought to the largest norm and the largest value that are allowed.
 
-    @cached_property
-    def _steps(self) -> Steps:
-        return compile_steps(self.plan, self._values)
-
-    def advance(self, count: int, stop: Stop | None = None) -> str | None:
-        """Make `count` steps; those that need a closer look node by node."""
-        if stop is not None or self.step + count < STRAIGHT_LINE_STEPS:
-            return super().advance(count, stop)
-        last = self.step + count
-        parameters = self.plan.parameters
-        while self.step < last:
-            for k in range(parameters):
-                if self._gradients[k] is None:
-                    self._gradients[k] = np.float64(0)
-            states = [state for states in self._states for state in states]
-            with np.errstate(all="ignore"):
-                made, states = self._steps(last - self.step, self.step, self._values, self._gradients, states)
-            size = len(self.plan.rule.state)
-            self._states = [tuple(states[k * size : (k + 1) * size]) for k in range(parameters)]
-            self.step += made
-            if self.step < last:
-                super().advance(1)
-        return None
-
-
-class BatchProgram(NumpyProgram):
-    """Batch by batch: values are one vector of numbers, and equal nodes are one array operation. For large graphs."""
-
-    def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
-        plan = self.plan
-        self._values = np.zeros(len(plan.names), plan.dtype)
-        self._values[: len(plan.leaves)] = plan.leaves
-        self._gradients = None
-        bounds = None
-        if any(plan.bounds):
-            lower, upper = zip(*[b or (-np.inf, np.inf) for b in plan.bounds], strict=True)
-            bounds = np.array(lower, plan.dtype), np.array(upper, plan.dtype)
-        return [(slice(0, plan.parameters), bounds)]
-
-    def _parameters(self) -> Any:
-        return self._values[: self.plan.parameters].copy()
-
-    def _rule_state(self, parameter: int, state: int) -> Array:
-        return self._states[0][state][parameter]
-
-    def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
-        self._states = [tuple(array.copy() for array in self._states[0])]
-        self._states[0][state][parameter] = value
-
-    def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
-        operations = []
-        for batch in batches:
-            forward, derivative = bind(batch)
-            inputs: Sequence[Any] = list(self.plan.inputs(batch))
-            output: Any = slice(batch.start, batch.stop)
-            if batch.count == 1:
-                inputs, output = [int(slots[0]) for slots in inputs], batch.start
-            wanted = [(position, slots, None) for position, slots in enumerate(inputs)]
-            operations.append(Operation(forward, derivative, inputs, output, wanted, elementwise=True))
-        return operations
-
-    def _backward(self, operations: Sequence[Operation], *, masked: bool) -> Any:
-        values = self._values
-        gradients = np.zeros_like(values)
-        gradients[self.plan.objective] = 1
-        for _, derivative, inputs, output, wanted, _ in reversed(operations):
-            gradient = gradients[output]
-            partials = derivative(values[output], *[values[slots] for slots in inputs])
-            for position, slots, _ in wanted:
-                if partials[position] is None:
-                    continue
-                contribution = mask(gradient, partials[position]) if masked else gradient * partials[position]
-                if isinstance(slots, int):
-                    gradients[slots] += contribution
-                else:
-                    # Unlike `gradients[slots] += ...`, it adds up what a value is given by several nodes of the batch.
-                    np.add.at(gradients, slots, contribution)
-        return gradients
-
-
-def bind(batch: Batch) -> tuple[Function, Function]:
-    """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
-    settings = dict(batch.settings)
-    forward = partial(batch.type.function, np, **settings)
-    before = 1 if batch.type.is_elementwise else 2
-    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
-    if batch.type.derivative is not None:
-        derivative = partial(batch.type.derivative, np, **settings)
-    indices = batch.type.index_inputs
-    if not indices:
-        return forward, derivative
-
-    def with_indices(function: Function, first: int) -> Function:
-        positions = {first + position for position in indices}
-        return lambda *inputs: function(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
-
-    return with_indices(forward, 0), with_indices(derivative, before)
-
-
-def cast(function: Function, dtype: np.dtype[Any]) -> Function:
-    """Return the function with its result cast to a dtype: what a comparison gives becomes 0 or 1."""
-    return lambda *inputs: np.asarray(function(*inputs)).astype(dtype)[()]
-
-
-def mask(gradient: Array, partial_derivative: Array) -> Array:
-    """Multiply, but zero times anything is zero."""
-    return np.where(gradient == 0, 0.0, gradient * partial_derivative)[()]
-
-
-def broadcast_axes(shape: Shape, output: Shape) -> tuple[int, ...] | None:
-    """Return the axes of an output along which an input of some shape was broadcast; None where it was not."""
-    if shape == output:
-        return None
-    added = len(output) - len(shape)
-    return tuple(axis for axis, size in enumerate(output) if axis < added or (shape[axis - added] == 1 != size))
-
-
-def is_finite(value: Array | None) -> bool:
-    """Whether every element is finite; None, a gradient that nothing reaches, is."""
-    if isinstance(value, float | None):
-        return value is None or math.isfinite(value)
-    # The sum of squares takes a fifth of the time of looking at each element, and is finite only if all are.
-    return math.isfinite(np.vdot(value, value)) or bool(np.isfinite(value).all())
+    The norm is that of the whole gradient; the formula is that of PyTorch's ``clip_grad_norm_``.
+    """
+    clipped = list(gradients)
+    if update.clip_value is not None:
+        limit = dtype.type(update.clip_value)
+        clipped = [np.minimum(np.maximum(gradient, -limit), limit) for gradient in clipped]
+    if update.clip_norm is not None:
+        factor = dtype.type(min(1.0, update.clip_norm / (norm(clipped) + 1e-6)))
+        clipped = [gradient * factor for gradient in clipped]
+    return clipped
