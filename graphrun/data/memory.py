@@ -56,10 +56,15 @@ class MemoryDataSet(DataSet):
         """Return the batch of a step."""
         if not self.feeds:
             return [batch_form(array) for array in self.arrays]
-        first, *more = pieces(step, self.batch_size, self.rows)
+        first, *more = pieces(step * self.batch_size, (step + 1) * self.batch_size, self.rows)
         if not more and not self._order.shuffle:
             return [batch_form(array[first.start : first.stop]) for array in self.arrays]
         indices = self.indices(step)
+        return [batch_form(array[indices]) for array in self.arrays]
+
+    def part(self, step: int, start: int, stop: int) -> list[Array]:
+        """Return some rows of the batch of a step; no others are copied."""
+        indices = self.indices(step)[start:stop]
         return [batch_form(array[indices]) for array in self.arrays]
 
     def holdout(self) -> list[Array] | None:

@@ -43,7 +43,7 @@ class Inspection:
         Raises:
             UsageError: a node type's function cannot be traced.
         """
-        columns = self._rows.of(0, 1)
+        columns = self._rows.of(0)
         if self._plan.objective is not None:
             plan, passes, rows = self._plan, self._passes, self._rows
             jax.eval_shape(
@@ -67,7 +67,7 @@ class Inspection:
         if name not in self._found:
             look = self._values if name == "values" else self._gradients
             with double_precision(), np.errstate(all="ignore"):
-                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step, 1), np.int64(step))
+                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
             self._found[name] = found if isinstance(found, list) else np.asarray(found)
         return self._found[name]
@@ -89,7 +89,7 @@ class Inspection:
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""
-        given = given_to(self._plan, step, self._rows.pick(columns, 0), nodes)
+        given = given_to(self._plan, step, self._rows.pick(columns, step), nodes)
         values = self._passes.begin(targets, given, fixed)
         return self._passes.forward(values, Part.VARYING)
 
