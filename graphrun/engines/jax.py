@@ -126,7 +126,7 @@ class JaxProgram:
             self._spare = outcome.state
             self._kind = self._kind._replace(careful=True)
             outcome = self._call(before, step, count)
-        passes, finite = (int(number) for number in jax.device_get((outcome.passes, outcome.finite)))
+        passes, finite = int(outcome.passes), bool(outcome.finite)
         made, reason = self._stopped(outcome, passes - (not finite), stop)
         failure = None if finite or reason else self._failure(outcome.state, step + passes)
         if made == passes:
