@@ -288,9 +288,14 @@ class Graph:
         if steps and plan.objective is None:
             steps = 0
         if device is not None or cluster is not None:
-            if engine not in {"auto", "jax"} or isinstance(plan.update.rule, Solver):
-                raise UsageError("device and distributed are the jax engine's, for graphs without a solver")
+            if engine not in {"auto", "jax"}:
+                raise UsageError(f"device and distributed are the jax engine's, not the {engine} engine's")
             engine = "jax"
+        if isinstance(plan.update.rule, Solver) and engine not in {"auto", "numpy"}:
+            raise UsageError(
+                f"the solver {plan.update.rule.name} works with the numpy engine, not with {engine}: "
+                "take that, or an update rule such as adam"
+            )
         if cluster is not None:
             cluster.join(device)
         writes = cluster is None or cluster.is_first()

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphrun.engines.jax_feed import Rows
-from graphrun.engines.jax_passes import Part, Passes
+from graphrun.engines.jax_passes import Part, Passes, tracing
 from graphrun.plan import Array, Plan
 from graphrun.random import uniform
 
@@ -171,7 +171,10 @@ def must_be_careful(plan: Plan) -> bool:
     for (value, gradient), state, step in itertools.product(tried, (0.0, 1.0), (1, 100)):
         steps = (step,) if rule.takes_step else ()
         states = [np.float64(state)] * len(rule.state)
-        given = rule.function(np, np.float64(value), np.float64(gradient), *steps, *states, **dict(update.settings))
+        try:
+            given = rule.function(np, np.float64(value), np.float64(gradient), *steps, *states, **dict(update.settings))
+        except Exception:
+            return True
         if math.isfinite(given[0] if rule.state else given):
             return True
     return False
@@ -188,7 +191,8 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
     before = zip(state.targets, clipped(plan, state.gradients), state.rule, passes.bounds(), strict=True)
     for value, gradient, own, bounds in before:
         signed = -gradient if plan.maximize else gradient
-        result = rule.function(jnp, value, signed, *steps, *own, **settings)
+        with tracing("update rule", rule):
+            result = rule.function(jnp, value, signed, *steps, *own, **settings)
         following, *kept = result if rule.state else (result,)
         if bounds is not None:
             following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])
@@ -239,8 +243,9 @@ def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
         batch = node.batch
         assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
         inputs = [passes.value(values, slot) for slot in plan.inputs(batch)[:, 0].tolist()]
-        given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
-        following += [jnp.asarray(value).astype(plan.dtype) for value in given]
+        with tracing("node type", batch.type):
+            given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
+            following += [jnp.asarray(value).astype(plan.dtype) for value in given]
     return following
 
 
