@@ -116,7 +116,12 @@ class Cluster:
 
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
+        except GraphrunError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            # Where a result is only waited for, JAX raises the same words as a plain error.
+            if not isinstance(error, jax.errors.JaxRuntimeError) and "Gloo" not in str(error):
+                raise
             reason = str(error).strip().partition("\n")[0]
             raise ProcessLostError(f"another process of the run was lost: {reason}") from error
 
