@@ -32,7 +32,6 @@ from graphrun.solvers import Solver
 from graphrun.stop import StopRule
 
 if TYPE_CHECKING:
-    from graphrun.checkpoint import Checkpoint
     from graphrun.data import DataSet
     from graphrun.distributed import Cluster
 
@@ -390,9 +389,14 @@ class Graph:
         """Return the engine of a run; a solver has one of its own."""
         is_solver = isinstance(plan.update.rule, Solver)
         if where.is_asked_for:
-            if name not in {"auto", "jax"} or is_solver:
-                raise UsageError("device and distributed are the jax engine's, for graphs without a solver")
+            if name not in {"auto", "jax"}:
+                raise UsageError(f"device and distributed are the jax engine's, not the {name} engine's")
             name = "jax"
+        if is_solver and name not in {"auto", "numpy"}:
+            raise UsageError(
+                f"the solver {plan.update.rule.name} works with the numpy engine, not with {name}: "
+                "take that, or an update rule such as adam"
+            )
         if is_solver:
             from graphrun.solvers.engine import SolverEngine
 

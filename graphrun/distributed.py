@@ -14,12 +14,18 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from graphrun.errors import GraphrunError, RunError, UsageError
+from graphrun.rendezvous import meet
 
 HEARTBEAT_SECONDS = 20
 """A process that was not heard of for so long is lost. Mostly the others notice at once, by a broken connection."""
 
 JOINING_SECONDS = 120
 """So long the processes wait for each other at the start."""
+
+
+def say(line: str) -> None:
+    """Say something on stderr."""
+    print(f"graphrun: {line}", file=sys.stderr, flush=True)  # noqa: T201 (a process may end right after it)
 
 
 class ProcessLostError(RunError):
@@ -45,6 +51,10 @@ class Cluster:
         given = [value is not None for value in (self.coordinator, self.process_id, self.process_count)]
         if any(given) and not all(given):
             raise UsageError("coordinator, process-id and process-count go together: give all three, or none")
+        if self.coordinator is not None:
+            host, _, port = self.coordinator.rpartition(":")
+            if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+                raise UsageError(f"coordinator {self.coordinator!r} is no HOST:PORT, as in 10.0.0.1:8476")
         if self.process_id is not None and self.process_count is not None and self.process_id >= self.process_count:
             raise UsageError(f"process-id {self.process_id} is none of {self.process_count} processes, from 0 on")
 
@@ -64,6 +74,9 @@ class Cluster:
         if platform is not None:
             jax.config.update("jax_platforms", {"gpu": "cuda,rocm"}.get(platform, platform))
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        if self.coordinator is not None and self.process_id is not None and self.process_count is not None:
+            host, _, port = self.coordinator.rpartition(":")
+            meet(host.strip("[]"), int(port), self.process_id, self.process_count, JOINING_SECONDS, note=say)
         try:
             jax.distributed.initialize(
                 self.coordinator,
@@ -103,7 +116,12 @@ class Cluster:
 
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
+        except GraphrunError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            # Where a result is only waited for, JAX raises the same words as a plain error.
+            if not isinstance(error, jax.errors.JaxRuntimeError) and "Gloo" not in str(error):
+                raise
             reason = str(error).strip().partition("\n")[0]
             raise ProcessLostError(f"another process of the run was lost: {reason}") from error
 
@@ -120,5 +138,5 @@ class Cluster:
         if error is None:
             jax.distributed.shutdown()
             return
-        print(f"graphrun: {error or type(error).__name__}", file=sys.stderr, flush=True)  # noqa: T201 (nobody else will)
+        say(str(error) or type(error).__name__)
         os._exit(error.exit_status if isinstance(error, GraphrunError) else 1)

@@ -111,12 +111,12 @@ class Passes:
         gradient, output, inputs = self.gradients[node], self.values[node], [self.values[slot] for slot in sources]
         with np.errstate(all="ignore"):
             if batch.type.is_elementwise:
-                given = bind(batch)[1](output, *inputs)
+                given = bind(batch, self.plan.dtype)[1](output, *inputs)
                 return tuple(
                     edge if derivative is None else self._elementwise(edge, gradient, derivative)
                     for edge, derivative in zip(nothing, given, strict=True)
                 )
-            given = bind(batch)[1](gradient, output, *inputs)
+            given = bind(batch, self.plan.dtype)[1](gradient, output, *inputs)
             return tuple(
                 Edge(edge.source, node, edge.position, None, part() if callable(part) else part)
                 for edge, part in zip(nothing, given, strict=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from graphrun.checkpoint import Checkpoint
 from graphrun.document import Document
 from graphrun.errors import UsageError
 from graphrun.plan import Array
 
 if TYPE_CHECKING:
+    from graphrun.checkpoint import Checkpoint
     from graphrun.data import DataSet
 
 

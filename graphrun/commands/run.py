@@ -114,6 +114,8 @@ def run(
         raise UsageError(f"{file} is a library of the subgraphs {names}, for other files to include: nothing to run")
     if not distributed and any(word is not None for word in (coordinator, process_id, process_count)):
         raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
+    if distributed and engine not in {"auto", "jax"}:
+        raise click.UsageError(f"--distributed is the jax engine's, not the {engine} engine's")
     cluster = join_cluster(device, coordinator, process_id, process_count) if distributed else None
     first = cluster is None or cluster.is_first()
     for note in () if quiet or not first else graph.notes(seed):
@@ -161,12 +163,12 @@ def join_cluster(device: str | None, coordinator: str | None, process_id: int | 
     """Meet the other processes of a run."""
     from graphrun.distributed import Cluster
 
+    cluster = Cluster(coordinator, process_id, count)
     # Gloo says on stdout whom it is connected to; what this program says goes another way.
     encoding = sys.stdout.encoding
     sys.stdout.flush()
     sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    cluster = Cluster(coordinator, process_id, count)
     cluster.join(device)
     return cluster
 

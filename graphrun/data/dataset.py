@@ -59,6 +59,10 @@ class DataSet(ABC):
         """Return the batch of a step, one array for each name, in their order; do not write into it."""
 
     @abstractmethod
+    def part(self, step: int, start: int, stop: int) -> list[Array]:
+        """Return some rows of the batch of a step, from one position up to but not including another."""
+
+    @abstractmethod
     def holdout(self) -> list[Array] | None:
         """Return all rows that are held back, in the order of the file.
 

@@ -63,6 +63,11 @@ class MemoryDataSet(DataSet):
         indices = self.indices(step)
         return [batch_form(array.take(indices, axis=0)) for array in self.arrays]
 
+    def part(self, step: int, start: int, stop: int) -> list[Array]:
+        """Return some rows of the batch of a step; no others are copied."""
+        indices = self.indices(step)[start:stop]
+        return [batch_form(array[indices]) for array in self.arrays]
+
     def holdout(self) -> list[Array] | None:
         """Return all rows that are held back, None where there are none."""
         return [batch_form(array) for array in self._held_arrays] if self.holdout_rows else None

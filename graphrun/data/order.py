@@ -13,21 +13,20 @@ from graphrun.initializers import generator
 
 
 class Piece(NamedTuple):
-    """The part of a batch that lies in one epoch: positions from `start` up to but not including `stop`."""
+    """The part of a stretch that lies in one epoch: positions from `start` up to but not including `stop`."""
 
     epoch: int
     start: int
     stop: int
 
 
-def pieces(step: int, batch_size: int, rows: int) -> Iterator[Piece]:
-    """Yield the parts of the batch of a step: positions [step * batch_size, (step + 1) * batch_size) of the stream."""
-    position, end = step * batch_size, (step + 1) * batch_size
-    while position < end:
-        epoch, start = divmod(position, rows)
-        stop = min(rows, start + end - position)
-        yield Piece(epoch, start, stop)
-        position += stop - start
+def pieces(start: int, stop: int, rows: int) -> Iterator[Piece]:
+    """Yield the parts of a stretch of the stream, which has epochs of so many rows."""
+    while start < stop:
+        epoch, first = divmod(start, rows)
+        last = min(rows, first + stop - start)
+        yield Piece(epoch, first, last)
+        start += last - first
 
 
 class Order:
@@ -47,8 +46,9 @@ class Order:
 
     def indices(self, step: int) -> Array:
         """Return the rows of the batch of a step."""
-        epoch, start = divmod(step * self.batch_size, self.rows)
-        if start + self.batch_size <= self.rows:
-            return self.epoch(epoch)[start : start + self.batch_size]
-        parts = [self.epoch(p.epoch)[p.start : p.stop] for p in pieces(step, self.batch_size, self.rows)]
+        start = step * self.batch_size
+        epoch, first = divmod(start, self.rows)
+        if first + self.batch_size <= self.rows:
+            return self.epoch(epoch)[first : first + self.batch_size]
+        parts = [self.epoch(p.epoch)[p.start : p.stop] for p in pieces(start, start + self.batch_size, self.rows)]
         return np.concatenate(parts)

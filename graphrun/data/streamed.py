@@ -215,23 +215,26 @@ class StreamedDataSet(DataSet):
 
     def batch(self, step: int) -> list[Array]:
         """Return the batch of a step."""
-        if self._last is not None and self._last[0] == step:
-            return self._last[1]
+        if self._last is None or self._last[0] != step:
+            self._last = step, self.part(step, 0, self.batch_size)
+        return self._last[1]
+
+    def part(self, step: int, start: int, stop: int) -> list[Array]:
+        """Return some rows of the batch of a step; only the windows that they are in are read."""
         parts: list[list[Array]] = []
-        for piece in pieces(step, self.batch_size, self.rows):
+        first = step * self.batch_size
+        for piece in pieces(first + start, first + stop, self.rows):
             windows = self._windows(piece.epoch)
             number = bisect_right(windows, piece.start, key=lambda window: window.start) - 1
             position = piece.start
             while position < piece.stop:
                 window = windows[number]
-                stop = min(piece.stop, window.stop)
-                rows = slice(position - window.start, stop - window.start)
+                end = min(piece.stop, window.stop)
+                rows = slice(position - window.start, end - window.start)
                 # Copies, so that a window can go as soon as the next one is wanted.
                 parts.append([value[rows].copy() for value in self._window(window)])
-                position, number = stop, number + 1
-        batch = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
-        self._last = step, batch
-        return batch
+                position, number = end, number + 1
+        return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 
     def holdout(self) -> list[Array] | None:
         """Return all rows that are held back, None where there are none or too many."""

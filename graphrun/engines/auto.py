@@ -9,12 +9,9 @@ from __future__ import annotations
 import importlib.util
 import math
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-import numpy as np
 
 from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES
+from graphrun.errors import UsageError
 from graphrun.plan import Batch, Feed, Plan
 
 # What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
@@ -71,7 +68,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
         return Choice("numpy", f"a run of about {shown(seconds)} is short")
     if feed is None and not any(plan.shapes):
         return _for_numbers(plan, seconds)
-    return _for_arrays(plan, seconds)
+    return _for_arrays(plan, feed, seconds)
 
 
 def keep(engine: str, choice: Choice) -> Choice:
@@ -139,43 +136,24 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     return Choice("numba", f"numpy would take about {shown(seconds)}, {how}")
 
 
-def _for_arrays(plan: Plan, seconds: float) -> Choice:
+def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
     """Choose between the engines of arrays, for a run that NumPy takes long over."""
     if seconds < 2 * SECONDS_TO_START_JAX:
         return Choice("numpy", f"a run of about {shown(seconds)}, and XLA compiles for some")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of about {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
-    refusal = _refusal_of_jax(plan)
+    refusal = _refusal_of_jax(plan, feed)
     if refusal is not None:
         return Choice("numpy", f"jax would be faster, but {refusal}")
     return Choice("jax", f"numpy would take about {shown(seconds)} for its arrays")
 
 
-def _refusal_of_jax(plan: Plan) -> str | None:
-    """Say which node type JAX cannot trace, by tracing each once: its functions may call what is NumPy's alone."""
-    import jax
-    import jax.numpy as jnp
+def _refusal_of_jax(plan: Plan, feed: Feed | None) -> str | None:
+    """Say what JAX cannot trace, a node type or the update rule: its functions may call what is NumPy's alone."""
+    from graphrun.engines.jax import JaxEngine
 
-    def outcome(batch: Batch, *inputs: Any) -> list[Any]:
-        settings = dict(batch.settings)
-        output = batch.type.function(jnp, *inputs, **settings)
-        if batch.type.derivative is None:
-            return [output]
-        gradient = () if batch.type.is_elementwise else (output,)
-        given = batch.type.derivative(jnp, *gradient, output, *inputs, **settings)
-        return [output, *(part() if callable(part) else part for part in given)]
-
-    tried = set()
-    for batch in plan.in_loop:
-        shapes = tuple(plan.shapes[slot] for slot in plan.inputs(batch)[:, 0].tolist())
-        if (key := (batch.type, batch.settings, shapes)) in tried:
-            continue
-        tried.add(key)
-        dtypes = (np.int32 if k in batch.type.index_inputs else plan.dtype for k in range(len(shapes)))
-        structure: Any = jax.ShapeDtypeStruct
-        try:
-            with jax.enable_x64(True), np.errstate(all="ignore"):
-                jax.eval_shape(partial(outcome, batch), *map(structure, shapes, dtypes))
-        except Exception as error:
-            return f"the node type {batch.type.name} ({batch.type.file}) raises {type(error).__name__} under it"
+    try:
+        JaxEngine().compile(plan, feed)
+    except UsageError as error:
+        return str(error).partition("\n")[0]
     return None

@@ -108,9 +108,9 @@ class JaxProgram:
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps, fewer if the stop rule gives a reason."""
         self._kind = self._kind._replace(watch=self._kind.watch or stop is not None)
-        limits = [limit for limit in (self._rows.limit, WATCHED if self._kind.watch else None) if limit is not None]
         while count > 0:
-            asked = min([count, *limits])
+            limits = (count, self._rows.room(self.step + 1), WATCHED if self._kind.watch else None)
+            asked = min(limit for limit in limits if limit is not None)
             if reason := self._advance(asked, stop):
                 return reason
             count -= asked
@@ -158,11 +158,10 @@ class JaxProgram:
                 self.plan, self._passes, self._rows, self._kind, self._placement.results
             )
         with double_precision(), np.errstate(all="ignore"):
-            columns = self._rows.of(step + 1 if updates else step, count)
+            columns = self._rows.of(step + 1 if updates else step)
             outcome = self._loops[self._kind](state, spare, self._inspection.fixed, columns, request)
-            if count == self._rows.limit:
-                # The call has only begun: JAX comes back at once.
-                self._rows.prepare(step + 1 + count)
+            # The call has only begun: JAX comes back at once.
+            self._rows.prepare(step + 1 + count if updates else step + 1)
             return outcome
 
     def set_parameters(self, parameters: Sequence[Array]) -> None:

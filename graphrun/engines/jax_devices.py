@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from graphrun.errors import UsageError
-
-try:
-    from jax import enable_x64
-except ImportError:  # before JAX 0.8
-    pass
 from graphrun.plan import Array
 
 double_precision = partial(jax.enable_x64, True)
-"""Inside it JAX has 64 bits, as NumPy has, whatever the rest of the process chose; float32 stays where it is asked for."""
+"""Inside it JAX has 64 bits, as NumPy has, whatever the rest of the process chose; float32 stays where asked for."""
 
 ROWS = "data"
 """The axis of the mesh along which rows are shared out."""
@@ -69,26 +64,48 @@ class Placement:
         array = np.asarray(array)
         return jax.make_array_from_callback(array.shape, self.device, lambda place: array[place])
 
-    def rows(self, array: Any, axis: int = 0) -> Array:
+    def rows(self, array: Any) -> Array:
         """Put rows there, shared out among the devices."""
         if self.mesh is None:
             return self.whole(array)
-        return self.shared(array.shape, axis, lambda place: array[place])
+        array = np.asarray(array)
+        self.check_rows(len(array))
+        return jax.make_array_from_callback(array.shape, self._sharing(0), lambda place: array[place])
 
-    def shared(self, shape: tuple[int, ...], axis: int, part: Callable[[Any], Any]) -> Array:
-        """Put an array there by parts along an axis, the rows; each process makes those of its devices.
+    def parts(self, rows: int) -> list[tuple[int, int]]:
+        """Return where the rows of this process's devices begin and end, of all the rows of a step.
 
         Raises:
             UsageError: the rows cannot be shared out in equal parts.
         """
-        assert self.mesh is not None  # noqa: S101 (for the type checker: the caller looked)
-        if shape[axis] % self.mesh.size:
+        if self.mesh is None:
+            return [(0, rows)]
+        self.check_rows(rows)
+        places = self._sharing(0).addressable_devices_indices_map((rows,)).values()
+        return sorted({place[0].indices(rows)[:2] for place in places if place is not None})
+
+    def stacked(self, shape: tuple[int, ...], parts: Mapping[int, Any]) -> Array:
+        """Put steps x rows there, shared out along the rows, this process's parts by where they begin."""
+        if self.mesh is None:
+            return jax.device_put(parts[0], self.device)
+
+        def part(place: Any) -> Any:
+            return parts[place[1].start or 0]
+
+        return jax.make_array_from_callback(shape, self._sharing(1), part)
+
+    def check_rows(self, rows: int) -> None:
+        """Refuse rows that cannot be shared out in equal parts."""
+        if self.mesh is not None and rows % self.mesh.size:
             raise UsageError(
-                f"{shape[axis]} rows cannot be shared out among {self.mesh.size} devices in equal parts: "
+                f"{rows} rows cannot be shared out among {self.mesh.size} devices in equal parts: "
                 f"set data.batch_size to a multiple of {self.mesh.size}"
             )
-        spec = PartitionSpec(*[None] * axis, ROWS)
-        return jax.make_array_from_callback(shape, NamedSharding(self.mesh, spec), part)
+
+    def _sharing(self, axis: int) -> NamedSharding:
+        """Return how an array is shared out along an axis."""
+        assert self.mesh is not None  # noqa: S101 (for the type checker: the caller looked)
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, ROWS))
 
 
 def find_device(name: str | None) -> jax.Device:

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrun.engines.jax_devices import Placement, double_precision
 from graphrun.engines.jax_feed import Rows, column_dtype
-from graphrun.engines.jax_loop import State, evaluated, given_to
+from graphrun.engines.jax_loop import State, given_to, next_states, updated
 from graphrun.engines.jax_passes import NodePasses, Part, Passes
 from graphrun.plan import Array, Plan
 
@@ -38,22 +38,23 @@ class Inspection:
         self._found.clear()
 
     def check(self, state: State) -> None:
-        """Trace the passes once, without running or compiling them.
+        """Trace every function that the run may need once, without compiling any.
 
         Raises:
-            UsageError: a node type's function cannot be traced.
+            UsageError: a function of a node type or of the update rule cannot be traced.
         """
-        columns = self._rows.of(0, 1)
-        if self._plan.objective is not None:
-            plan, passes, rows = self._plan, self._passes, self._rows
-            jax.eval_shape(
-                lambda state, fixed, columns: evaluated(
-                    plan, passes, state, jnp.int64(0), rows.pick(columns, 0), fixed
-                ),
-                state,
-                self.fixed,
-                columns,
-            )
+        plan, passes = self._plan, self._passes
+
+        def everything(state: State, fixed: Any, columns: Any) -> None:
+            step = jnp.int64(0)
+            if plan.objective is not None:
+                state = updated(plan, passes, state, step, jnp.ones((), bool))
+            values = self._forward(state.targets, state.nodes, fixed, columns, step)
+            if plan.objective is not None:
+                next_states(plan, passes, values)
+                passes.backward(values, Part.NEEDED)
+
+        jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
     def values(self, state: State, step: int) -> Any:
         """Return the values by slot, those that the loop leaves out included."""
@@ -67,7 +68,7 @@ class Inspection:
         if name not in self._found:
             look = self._values if name == "values" else self._gradients
             with double_precision(), np.errstate(all="ignore"):
-                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step, 1), np.int64(step))
+                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
             self._found[name] = found if isinstance(found, list) else np.asarray(found)
         return self._found[name]
@@ -89,7 +90,7 @@ class Inspection:
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""
-        given = given_to(self._plan, step, self._rows.pick(columns, 0), nodes)
+        given = given_to(self._plan, step, self._rows.pick(columns, step), nodes)
         values = self._passes.begin(targets, given, fixed)
         return self._passes.forward(values, Part.VARYING)
 

@@ -7,7 +7,8 @@ XLA's fused loops a mask costs nothing that can be measured, and there is one pr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from graphrun.declaration import Function
+from graphrun.declaration import Declaration, Function
 from graphrun.engines.jax_devices import Placement
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.errors import UsageError
@@ -176,7 +177,8 @@ class NodePasses:
             if axes is not None:
                 given = jnp.reshape(jnp.sum(given, axis=axes), shape)
         elif callable(given):
-            given = given()
+            with tracing("node type", batch.type):
+                given = given()
         return jnp.asarray(given).astype(self.plan.dtype)
 
     def value(self, values: Values, slot: int) -> Array:
@@ -217,7 +219,7 @@ def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
     function = _bound(batch, form_of(batch)[0], 0)
 
     def forward(*inputs: Array) -> Array:
-        with naming(batch):
+        with tracing("node type", batch.type):
             return jnp.asarray(function(*inputs)).astype(dtype)
 
     return forward
@@ -231,7 +233,7 @@ def traced_derivative(batch: Batch) -> Callable[..., Any]:
     function = _bound(batch, derivative, 1 if elementwise else 2)
 
     def local_derivatives(gradient: Array, *arguments: Array) -> Any:
-        with naming(batch):
+        with tracing("node type", batch.type):
             given = function(*arguments) if elementwise else function(gradient, *arguments)
             return tuple(part() if callable(part) and elementwise else part for part in given)
 
@@ -263,21 +265,26 @@ def as_index(value: Array) -> Array:
     return jnp.where(value == jnp.floor(value), value, 2.0**31 - 1).astype(jnp.int32)
 
 
-class naming:  # noqa: N801 (used as a function)
-    """Turns what a node type's function raises while it is traced into an error that names the type."""
+@contextmanager
+def tracing(kind: str, declaration: Declaration) -> Iterator[None]:
+    """Turn what a declared function raises while JAX traces it into an error that names it.
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
+    Raises:
+        UsageError: the function cannot be traced.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UsageError(
+            f"the jax engine cannot run the {kind} {declaration.name} ({declaration.file}): {reason_of(error)}\n"
+            "  --engine numpy runs every one"
+        ) from error
 
-    def __enter__(self) -> None:
-        """Do nothing."""
 
-    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
-        """Name the type."""
-        if isinstance(error, Exception) and not isinstance(error, UsageError):
-            node_type = self.batch.type
-            reason = str(error).strip().partition("\n")[0]
-            raise UsageError(
-                f"the jax engine cannot run the node type {node_type.name} ({node_type.file}): "
-                f"{type(error).__name__}: {reason}\n  --engine numpy runs every type"
-            ) from error
+def reason_of(error: Exception) -> str:
+    """Say what is wrong with a function that raised an error while it was traced."""
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return "it calls NumPy itself, not xp, which is the engine's array namespace"
+    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerIntegerConversionError):
+        return "it looks at a value, which is not known yet when XLA compiles; xp.where chooses without looking"
+    return f"it raises {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

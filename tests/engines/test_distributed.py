@@ -13,10 +13,19 @@ import numpy as np
 import pytest
 import yaml
 
+import graphrun
+from graphrun.cli import run_command
+
 pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 pytest.importorskip("graphrun.data")
 
 SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep compiled programs where no other test run finds them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture
@@ -58,15 +67,32 @@ def free_port():
         return found.getsockname()[1]
 
 
-def start(path, count, *arguments):
-    """Start the processes of a run."""
+COUNTING = """
+import sys
+from graphrun.cli import run_command
+from graphrun.data.memory import MemoryDataSet
+rows = []
+part = MemoryDataSet.part
+def counted(self, step, start, stop):
+    rows.append((start, stop))
+    return part(self, step, start, stop)
+MemoryDataSet.part = counted
+status = run_command(sys.argv[1:])
+print("rows", *sorted(set(rows)), file=sys.stderr)
+sys.exit(status)
+"""
+"""The command line, which says at the end which rows of its batches it took from the data set."""
+
+
+def start(path, count, *arguments, program=("-m", "graphrun")):
+    """Start the processes of a run; in the arguments, `{}` stands for the number of each."""
     coordinator = f"127.0.0.1:{free_port()}"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(path.parent), "JAX_PLATFORMS": "cpu"}
-    common = [sys.executable, "-m", "graphrun", str(path), "--format", "json", "--engine", "jax", *arguments]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     joined = ["--distributed", "--coordinator", coordinator, "--process-count", str(count)]
+    command = [sys.executable, *program, str(path), "--format", "json", "--engine", "jax", *arguments, *joined]
     return [
         subprocess.Popen(
-            [*common, *joined, "--process-id", str(number)],
+            [*(word.replace("{}", str(number)) for word in command), "--process-id", str(number)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -86,52 +112,53 @@ def finish(processes):
     return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
-def alone(path, *arguments):
+def alone(path, steps, *overrides):
     """Return the result of a run of one process."""
-    command = [sys.executable, "-m", "graphrun", str(path), "--format", "json", "--engine", "jax", *arguments]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(path.parent)}
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return json.loads(result.stdout)
+    return graphrun.load(path, overrides=overrides).run(steps, engine="jax")
 
 
 def assert_same(actual, expected):
-    """Compare two results within rounding."""
-    assert (actual["steps"], actual["stopped"]) == (expected["steps"], expected["stopped"])
+    """Compare what a run printed with a result, within rounding."""
+    assert (actual["steps"], actual["stopped"]) == (expected.steps, expected.stopped)
     for part in ("parameters", "values", "gradients", "history", "holdout"):
-        assert list(actual[part]) == list(expected[part])
-        for name, value in expected[part].items():
+        assert list(actual[part]) == list(getattr(expected, part))
+        for name, value in getattr(expected, part).items():
             np.testing.assert_allclose(actual[part][name], value, rtol=1e-9, atol=1e-12, err_msg=f"{part} {name}")
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_processes_together_do_what_one_does(count, network):
-    """Parameters, values, gradients, history and held-back rows are those of one process; only process 0 prints."""
-    outcomes = finish(start(network, count, "--steps", "30"))
-    assert [status for status, _, _ in outcomes] == [0] * count, outcomes
-    assert [output for _, output, _ in outcomes[1:]] == [""] * (count - 1)
-    assert_same(json.loads(outcomes[0][1]), alone(network, "--steps", "30"))
+def test_processes_together_do_what_one_does(network):
+    """Parameters, values, gradients, history and held-back rows are those of one process; only process 0 prints.
+
+    Of the rows of a step, each process takes its own from the data set, and no others.
+    """
+    outcomes = finish(start(network, 2, "--steps", "30", program=("-c", COUNTING)))
+    assert [status for status, _, _ in outcomes] == [0, 0], outcomes
+    assert [error for _, _, error in outcomes] == ["rows (0, 4)\n", "rows (4, 8)\n"]
+    assert outcomes[1][1] == ""
+    assert_same(json.loads(outcomes[0][1]), alone(network, 30))
 
 
 def test_all_rows_are_shared_out_too(network):
     """Where every step is given all rows, each process has its share of them."""
-    arguments = ["--steps", "20", "--set", "data.batch_size=36", "--set", "data.shuffle=false"]
-    outcomes = finish(start(network, 2, *arguments))
+    overrides = ["data.batch_size=36", "data.shuffle=false"]
+    outcomes = finish(start(network, 2, "--steps", "20", *(word for o in overrides for word in ("--set", o))))
     assert outcomes[0][0] == 0, outcomes
-    assert_same(json.loads(outcomes[0][1]), alone(network, *arguments))
+    assert_same(json.loads(outcomes[0][1]), alone(network, 20, *overrides))
 
 
 def test_another_number_of_processes_goes_on(network, tmp_path):
-    """A checkpoint of two processes is one file, from which four processes and one go on alike."""
-    file = tmp_path / "half.safetensors"
-    outcomes = finish(start(network, 2, "--steps", "12", "--save", str(file)))
-    assert outcomes[0][0] == 0, outcomes
-    outcomes = finish(start(network, 4, "--steps", "30", "--resume", str(file)))
+    """A checkpoint of four processes is one file, from which two and one go on alike; only process 0 writes."""
+    outcomes = finish(start(network, 4, "--steps", "12", "--save", str(tmp_path / "half{}.safetensors")))
+    assert [status for status, _, _ in outcomes] == [0] * 4, outcomes
+    assert [file.name for file in tmp_path.glob("*.safetensors")] == ["half0.safetensors"]
+    file = tmp_path / "half0.safetensors"
+    outcomes = finish(start(network, 2, "--steps", "30", "--resume", str(file)))
     assert outcomes[0][0] == 0, outcomes
     whole = json.loads(outcomes[0][1])
-    resumed, expected = alone(network, "--steps", "30", "--resume", str(file)), alone(network, "--steps", "30")
-    for name, value in expected["parameters"].items():
+    resumed = graphrun.load(network).run(30, engine="jax", resume=file)
+    for name, value in alone(network, 30).parameters.items():
         np.testing.assert_allclose(whole["parameters"][name], value, rtol=1e-9)
-        np.testing.assert_allclose(resumed["parameters"][name], value, rtol=1e-9)
+        np.testing.assert_allclose(resumed.parameters[name], value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -172,12 +199,22 @@ def test_rows_that_cannot_be_shared_out_are_refused(network):
             ["--distributed", "--coordinator", "a:1", "--process-id", "2", "--process-count", "2"],
             "is none of 2 processes",
         ),
-        (["--distributed"], "give --coordinator"),
+        (["--distributed", "--coordinator", "here", "--process-id", "0", "--process-count", "2"], "is no HOST:PORT"),
+        (
+            ["--distributed", "--coordinator", "a:1", "--process-id", "0", "--process-count", "2", "--engine", "numba"],
+            "not the numba engine's",
+        ),
     ],
 )
-def test_half_a_cluster_is_refused(arguments, message, network):
-    """What is missing is said before anything is tried."""
-    command = [sys.executable, "-m", "graphrun", str(network), *arguments]
+def test_a_cluster_that_makes_no_sense_is_refused(arguments, message, network, capsys):
+    """What is wrong is said before anything is tried."""
+    assert run_command([str(network), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_cluster_that_is_not_there_is_refused(network):
+    """Outside of a cluster's environment, the options that describe one are named."""
+    command = [sys.executable, "-m", "graphrun", str(network), "--distributed"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert result.returncode == 2
-    assert message in result.stderr
+    assert "give --coordinator" in result.stderr

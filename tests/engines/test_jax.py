@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -16,9 +17,14 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun import nodes
+from graphrun.engines.auto import choose
 from graphrun.errors import UsageError
+from graphrun.solvers import Solver
 
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
+
+from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
+from graphrun.engines.jax_loop import Kind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
 
@@ -74,7 +80,11 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
-    assert_engines_agree(graphrun.load(path))
+    graph = graphrun.load(path)
+    if isinstance(graph.structure.update.rule, Solver):
+        # A solver has an engine of its own; this engine runs the same graph by another rule.
+        graph = graphrun.load(path, overrides=["update={type: momentum, step_size: 1e-9}"])
+    assert_engines_agree(graph, steps=min(graph.steps, 30))
 
 
 UNARY = ("tanh", "sin", "sigmoid", "softplus", "square", "relu", "abs", "erf", "exp", "atan", "negative")
@@ -368,6 +378,43 @@ def test_stretches_of_any_length_give_the_same_bits(write, tmp_path):
             np.testing.assert_array_equal(getattr(resumed, part)[name], value, err_msg=name)
 
 
+FEW_NUMBERS = {
+    "parameters": {"a": 0.3, "b": -1.7},
+    "nodes": {"c": "a * b", "f": "c * c + b"},
+    "minimize": "f",
+    "update": {"type": "momentum", "step_size": 1, "dampening": 0.9},
+}
+
+
+@pytest.mark.parametrize("pieces", [(1, 1, 1, 1, 1, 1, 1, 30), (3, 5, 7, 11, 11), (4, 33)])
+def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
+    """Of a few numbers several passes are one round of the loop; where the pieces of a run end changes nothing."""
+    plan = write({**FEW_NUMBERS, "update": {"type": "momentum", "step_size": 0.01}}).plan()
+    assert passes_in_a_round(plan, Kind(careful=False, watch=False)) > 1
+    whole, cut = (JaxEngine().compile(plan) for _ in range(2))
+    for program in (whole, cut):
+        program.evaluate()
+    whole.advance(sum(pieces))
+    for count in pieces:
+        cut.advance(count)
+    slots = range(len(plan.names))
+    assert (cut.values(slots), cut.gradients(slots)) == (whole.values(slots), whole.gradients(slots))
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_a_pass_within_a_round_that_is_not_finite_ends_the_run(step, write):
+    """An objective that is infinite after one step alone, and finite again after the next, is not passed over."""
+    data = {
+        "parameters": {"x": 0.0},
+        "nodes": {"there": {"type": "equal", "inputs": ["x", step]}, "f": "x + there * 1e308 * 10"},
+        "maximize": "f",
+        "update": {"type": "sgd", "step_size": 1.0},
+    }
+    result = assert_engines_agree(write(data), steps=20, every=20)
+    assert result.steps == step - 1
+    assert result.stopped.startswith("not finite")
+
+
 @pytest.mark.parametrize("engines", [("numpy", "jax"), ("jax", "numpy")])
 def test_a_checkpoint_goes_from_engine_to_engine(engines, write, tmp_path):
     """What one engine saves, another goes on from."""
@@ -427,28 +474,81 @@ def test_steps_get_the_rows_of_the_data_set(data, write, classes):
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_a_type_that_cannot_be_traced_is_named_before_the_run(write, tmp_path):
-    """A plugin that calls NumPy itself is refused with its file."""
-    plugin = tmp_path / "plugins" / "plain.py"
-    plugin.parent.mkdir()
-    plugin.write_text(
-        "import numpy, graphrun\n"
-        "@graphrun.elementwise\n"
-        "def plain(xp, x):\n"
-        '    """Hyperbolic tangent by NumPy."""\n'
-        "    return numpy.tanh(x)\n"
-        "@plain.local_derivatives\n"
-        "def _(xp, y, x):\n"
-        "    return (1 - y * y,)\n"
-        "@graphrun.hookimpl\n"
-        "def graphrun_node_types():\n"
-        "    return [plain]\n",
-        encoding="utf-8",
-    )
-    data = {"parameters": {"x": 1.0}, "nodes": {"f": {"type": "plain", "inputs": ["x"]}}, "minimize": "f"}
-    graph = write(data, plugins=[plugin.parent])
-    with pytest.raises(UsageError, match=r"jax engine cannot run the node type plain \(.*plain\.py\)"):
+UNTRACEABLE = """
+import numpy
+import graphrun
+
+@graphrun.elementwise
+def plain(xp, x):
+    "Hyperbolic tangent by NumPy."
+    return numpy.tanh(x)
+
+@plain.local_derivatives
+def _(xp, y, x):
+    return (1 - y * y,)
+
+@graphrun.elementwise
+def branching(xp, x):
+    "Looks at the values."
+    return x if xp.all(x > 0) else -x
+
+@branching.local_derivatives
+def _(xp, y, x):
+    return (xp.sign(x),)
+
+@graphrun.tensor
+def lazy(xp, x):
+    "Looks at the gradient, when it is asked for."
+    return xp.sum(x)
+
+@lazy.vjp
+def _(xp, gradient, y, x):
+    return (lambda: gradient * xp.ones_like(x) if gradient else xp.zeros_like(x),)
+
+@graphrun.update_rule
+def hesitant(xp, value, gradient, *, step_size: float = 0.1):
+    "Looks at the gradient."
+    return value - step_size * gradient if abs(gradient) > 1e-3 else value
+
+@graphrun.hookimpl
+def graphrun_node_types():
+    return [plain, branching, lazy]
+
+@graphrun.hookimpl
+def graphrun_update_rules():
+    return [hesitant]
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "update", "message"),
+    [
+        ({"f": "plain(x)"}, "sgd", r"node type plain \(.*ours\.py\): it calls NumPy itself"),
+        ({"f": "branching(x)"}, "sgd", r"node type branching \(.*ours\.py\): it looks at a value"),
+        ({"f": "lazy(x)"}, "sgd", r"node type lazy \(.*ours\.py\): it looks at a value"),
+        ({"f": "x * x", "aside": "plain(x)"}, "sgd", "node type plain"),
+        ({"f": "x * x"}, "hesitant", r"update rule hesitant \(.*ours\.py\): it looks at a value"),
+    ],
+    ids=["numpy", "branch", "lazy", "aside", "rule"],
+)
+def test_what_cannot_be_traced_is_named_before_the_run(nodes, update, message, write, tmp_path):
+    """A plugin's function that JAX cannot trace is refused with its file and the reason, and runs on NumPy."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "ours.py").write_text(UNTRACEABLE, encoding="utf-8")
+    data = {"parameters": {"x": 1.0}, "nodes": nodes, "minimize": "f", "update": {"type": update}}
+    graph = write(data, plugins=[folder])
+    assert graph.run(engine="numpy").steps == 1
+    with pytest.raises(UsageError, match=message):
         graph.run(engine="jax")
+
+
+def test_a_solver_is_not_taken_for_this_engine():
+    """A solver evaluates with NumPy, and says so where another engine is asked for."""
+    graph = graphrun.load(GRAPHS[0].parent / "logistic.yaml")
+    for options in ({"engine": "jax"}, {"engine": "numba"}, {"device": "cpu"}):
+        with pytest.raises(UsageError, match="the solver lbfgs works with the numpy engine"):
+            graph.run(**options)
 
 
 @pytest.mark.parametrize(
@@ -480,6 +580,55 @@ def test_a_missing_jax_is_told_with_the_command_that_installs_it(tmp_path):
     assert "pip install 'graphrun[jax]'" in result.stderr
 
 
+# --- auto ------------------------------------------------------------------------------------------------------------
+
+
+def chosen(graph, steps):
+    """Return what ``auto`` chooses for a run of so many steps."""
+    return choose(graph.plan(), steps, graph.source.open(0))
+
+
+def test_auto_stays_with_numpy_for_a_short_training(write, classes):
+    """A few seconds of NumPy are over before XLA has compiled."""
+    choice = chosen(write(classifier(classes, batch_size=8, shuffle=True)), 1000)
+    assert str(choice).startswith("engine numpy: a run of about 0.")
+
+
+def test_auto_takes_jax_for_a_long_training(write, classes):
+    """In one line it says which engine it took, and why."""
+    choice = chosen(write(classifier(classes, batch_size=8, shuffle=True)), 10**7)
+    assert choice.engine == "jax"
+    assert re.fullmatch(r"engine jax: numpy would take about \d+ s for its arrays", str(choice))
+
+
+def test_auto_runs_what_it_chose(write, classes):
+    """The run is the chosen engine's."""
+    graph = write(classifier(classes, batch_size=8))
+    lines = []
+    result = graph.try_run(10**7, on_choice=lambda choice: lines.append(str(choice)), interrupted=lambda: True)
+    assert (result.engine, result.stopped) == ("jax", "interrupted")
+    assert [line.partition(":")[0] for line in lines] == ["engine jax"]
+
+
+def test_auto_suggests_what_would_help(write, classes, monkeypatch):
+    """Without JAX, the command that installs it is named where it would pay, and only there."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    graph = write(classifier(classes, batch_size=8))
+    assert str(chosen(graph, 10**7)).endswith("XLA would take a part of it: pip install 'graphrun[jax]'")
+    assert chosen(graph, 100).suggestion == ""
+
+
+def test_auto_says_what_jax_cannot_run(write, tmp_path):
+    """A plugin that calls NumPy itself is run by NumPy, and named."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "ours.py").write_text(UNTRACEABLE, encoding="utf-8")
+    data = {"parameters": {"x": [1.0, 2.0]}, "nodes": {"f": "sum(plain(x))"}, "minimize": "f"}
+    choice = chosen(write(data, plugins=[folder]), 10**8)
+    assert choice.engine == "numpy"
+    assert "jax would be faster, but the jax engine cannot run the node type plain" in str(choice)
+
+
 # --- every type ------------------------------------------------------------------------------------------------------
 
 TYPES = [declared for declared in nodes.graphrun_node_types() if "jax" in declared.forms]
@@ -500,8 +649,14 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
         derivatives = declared.derivative(np, gradient, expected, *inputs, **given_settings)
         with double_precision():
             arrays = [jax.numpy.asarray(array) for array in (gradient, expected, *inputs)]
-            actual = form.function(jax.numpy, *arrays[2:], **given_settings)
-            found = form.derivative(jax.numpy, *arrays, **given_settings)
+
+            def both(gradient, output, *inputs, given_settings=given_settings):
+                parts = form.derivative(jax.numpy, gradient, output, *inputs, **given_settings)
+                return form.function(jax.numpy, *inputs, **given_settings), [
+                    part() if callable(part) else part for part in parts
+                ]
+
+            actual, found = jax.jit(both)(*arrays)
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
             for pair in zip(found, derivatives, strict=True):
                 one, other = (part() if callable(part) else part for part in pair)
