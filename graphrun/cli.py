@@ -320,13 +320,25 @@ def predict(
 
 @commands.command()
 @click.argument("file", shell_complete=offering("files"))
+@click.option("--plan", is_flag=True, help="Print the schedule: slots, batches, passes, memory.")
+@click.option("--format", "output_format", type=click.Choice(["table", "json"]), help="How to print the plan.")
 @overrides
 @plugin_folders
-def show(file: str, overrides: Sequence[str], folders: Sequence[str]) -> None:
+def show(file: str, plan: bool, output_format: str | None, overrides: Sequence[str], folders: Sequence[str]) -> None:
     """Print a graph as it will run: expanded, with every override in place, as a graph file again."""
+    if output_format is not None and not plan:
+        raise click.UsageError("--format goes with --plan: a graph is printed as a graph file")
+    graph = load(file, folders, overrides)
+    if plan:
+        from graphrun.plan_listing import write_plan
+
+        with redirect_stdout(sys.stderr):
+            made = graph.plan()
+        write_plan(made, graph.name, output_format or "table", sys.stdout)
+        return
     from graphrun.document.dump import dump_document
 
-    click.echo(dump_document(load(file, folders, overrides).document), nl=False)
+    click.echo(dump_document(graph.document), nl=False)
 
 
 @commands.command()
