@@ -251,8 +251,8 @@ def _room(shown: Sequence[tuple[int, Batch]]) -> int:
         (len(str(generation)), len(_slots(batch.start, batch.stop - 1)), len(_shape(batch.shape)), len(part_of(batch)))
         for generation, batch in shown
     ]
-    widths = map(max, zip((3, 5, 5, 4), *others, strict=True))
-    return max(WIDTH - sum(widths) - 8, 24)
+    taken: int = sum(max(column) for column in zip((3, 5, 5, 4), *others, strict=True))
+    return max(WIDTH - 8 - taken, 24)
 
 
 def _call(plan: Plan, batch: Batch) -> str:

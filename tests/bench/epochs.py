@@ -6,6 +6,8 @@ Both train on the same rows in the same batches, hold the same rows back, and ta
 PyTorch draws its own initial weights, from the same distributions. The curves are the accuracies on held-back rows.
 """
 
+
+
 from __future__ import annotations
 
 import sys

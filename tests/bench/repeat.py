@@ -5,6 +5,8 @@
 Each figure is the least of several rounds: the document alone (text → plain nodes), and the whole (→ schedule).
 """
 
+
+
 from __future__ import annotations
 
 import sys

@@ -248,6 +248,19 @@ def inputs_of(roots: Sequence[Expression]) -> set[str]:
     return {expression.value for expression in seen.values() if expression.operation == "input"}
 
 
+def operations_in(roots: Sequence[Expression]) -> int:
+    """Return how many operations on numbers that are not known expressions take; what is used twice is done once."""
+    seen: set[int] = set()
+    pending, count = list(roots), 0
+    while pending:
+        expression = pending.pop()
+        if id(expression) not in seen:
+            seen.add(id(expression))
+            count += bool(expression.arguments)
+            pending += expression.arguments
+    return count
+
+
 def size_of(roots: Sequence[Expression]) -> int:
     """Return how many operations there are."""
     return sum(1 for _ in count_uses(roots))
