@@ -115,6 +115,8 @@ class _Program:
         file = self.graph.name.replace("\\", "/").rpartition("/")[2]
         yield f'"""{file} as a program: {title}."""'
         yield f"# Written by graphrun {graphrun.__version__}: graphrun export {file} --to python"
+        if self.graph.document.dtype == "float32":
+            yield "# Python's numbers are of double precision; those of the graph file are float32."
         used = set(self.notation.used)
         for name in list(used):
             used |= NEEDS.get(name, set())
@@ -231,8 +233,11 @@ class _Program:
         if self.plan.update.schedule is None and "step_size" in settings:
             self.add("", f"{self.step_size} = {settings['step_size']!r}")
         entry = self.graph.document.stop
-        if entry is not None and (entry.change is not None or entry.patience is not None):
-            self.add("previous = best = inf", "since_best = 0")
+        if entry is not None and entry.change is not None:
+            self.add("previous = inf")
+            self.notation.used.add("inf")
+        if entry is not None and entry.patience is not None:
+            self.add("best = inf", "since_best = 0")
             self.notation.used.add("inf")
 
     def update(self) -> None:

@@ -311,7 +311,7 @@ def measure_parts(plan: Plan, program: Program) -> tuple[str, list[Part]]:
         forward, backward = time_operations(program)
         how = NODE_BY_NODE if isinstance(program, StraightLineProgram) else ONE_BY_ONE
         return how, [_timed(*each) for each in zip(parts, forward + backward, backward, strict=True)]
-    return NOT_DIVIDED, list(_parts(plan, whole=False))
+    return NOT_DIVIDED, list(_parts(plan, whole=True))
 
 
 def _timed(part: Part, seconds: float, backward: float | None) -> Part:

@@ -203,6 +203,17 @@ def test_states_and_what_is_aside(tmp_path: Path) -> None:
     assert export_python(graphrun.load(file), 3).endswith(ADAM)
 
 
+def test_no_complex_numbers(tmp_path: Path) -> None:
+    """Python's ** makes one of a negative number to a power that is not whole; the program raises instead."""
+    file = tmp_path / "graph.yaml"
+    file.write_text('parameters: {x: -1.5, y: 0.5}\nnodes: {f: "x ** 3 + 2 ** y", aside: x ** y}\nminimize: f\n')
+    text = export_python(graphrun.load(file), 0)
+    assert "x ** 3" in text
+    assert "2 ** y" in text
+    with pytest.raises(ValueError, match="math domain error"):
+        executed(text)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -133,7 +133,7 @@ class PythonNotation:
             return Form("{0} // {1}", OPERATORS["divide"].binding, OPERATORS["divide"].arguments)
         if operation in {"cast", "number"}:
             return call("float", 1) if arguments[0].kind == BOOL else Form("{0}", CHOICE, (CHOICE,))
-        if operation in OPERATORS:
+        if operation in OPERATORS and (operation != "pow" or _stays_real(*arguments)):
             return OPERATORS[operation]
         name = self.FUNCTIONS.get(operation, operation)
         self.used.add(name)
@@ -148,12 +148,24 @@ class PythonNotation:
 
     def number(self, value: float) -> tuple[str, int]:
         """Return the text of a number, and how tightly it binds."""
+        if abs(value) == math.pi:
+            self.used.add("pi")
+            return ("pi", ATOM) if value > 0 else ("-pi", SIGN)
         if math.isfinite(value):
-            short = f"{value:g}" if value == float(f"{value:g}") else repr(value)
+            # -0 would be a whole number, which has no sign.
+            short = (
+                f"{value:g}" if value == float(f"{value:g}") and (value or math.copysign(1, value) > 0) else repr(value)
+            )
             return short, SIGN if short.startswith("-") else ATOM
         name = "nan" if math.isnan(value) else "inf"
         self.used.add(name)
         return (f"-{name}", SIGN) if value < 0 else (name, ATOM)
+
+
+def _stays_real(base: Expression, exponent: Expression) -> bool:
+    """Whether Python's ** gives no complex number, as it does of a negative base and an exponent that is not whole."""
+    whole = exponent.is_constant and float(exponent.value).is_integer()
+    return whole or (base.is_constant and base.value >= 0)
 
 
 def number_text(value: float) -> str:
