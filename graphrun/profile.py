@@ -6,24 +6,25 @@ What a call takes besides its steps is left out by the difference to a call of o
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, overload
 
 import numpy as np
 
 from graphrun.api import Graph
 from graphrun.diagnosis import diagnose, diagnose_failure
-from graphrun.engines import NotFinite, Program, StepFailed, get_engine
+from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import NumpyProgram, Operation, StraightLineProgram
 from graphrun.errors import NotFiniteError, PluginError, UsageError
 from graphrun.machine import Machine, measure_machine
-from graphrun.plan import Plan
+from graphrun.plan import Feed, Plan
 from graphrun.updaterule import UpdateRule
 from graphrun.work import Work, work_of_batches, work_of_update
 
@@ -83,7 +84,7 @@ class Profile:
         form: see `engine`.
         dtype: the dtype.
         seconds_of_plan: what scheduling the loaded graph took.
-        seconds_of_compilation: what making the plan ready took, up to the first step; `compiled` says of what.
+        seconds_of_compilation: what making the plan ready took, up to the first step; `compiled` says what that was.
         compiled: see `seconds_of_compilation`.
         steps: how many steps a round made.
         rounds: how many rounds there were.
@@ -166,15 +167,8 @@ def profile_graph(
             "--set 'update={type: sgd}' profiles the same passes"
         )
     feed = graph.source.open((graph.document.seed or 0) if seed is None else seed)
-    if engine == "auto":
-        choice = choose(plan, graph.steps if steps is None else steps, feed)
-        on_choice(choice)
-        engine = choice.engine
-    made = get_engine(engine)
-    if engine == "numba" and importlib.util.find_spec("numba"):
-        import numba  # noqa: F401 (so that its import is not taken for compilation)
-    compiled_before = engine == "numba" and _is_compiled(plan)
-    start, started = time.perf_counter(), False
+    made, compiled, start = _choose(plan, graph.steps if steps is None else steps, feed, engine, on_choice)
+    started = False
     program = made.compile(plan, feed)
     try:
         program.evaluate()
@@ -195,16 +189,12 @@ def profile_graph(
     touched = 2 * sum(int(np.prod(shape)) for shape in plan.shapes) * plan.dtype.itemsize
     return Profile(
         graph=graph.name,
-        engine=engine,
+        engine=made.name,
         form=form_of(program),
         dtype=plan.dtype.name,
         seconds_of_plan=seconds_of_plan,
         seconds_of_compilation=max(seconds_of_first - 2 * seconds, 0.0),
-        compiled={
-            "numpy": "no code is compiled",
-            "numba": "from the cache" if compiled_before else "compiled anew, and kept",
-            "jax": "traced and compiled by XLA, or from JAX's cache",
-        }[engine],
+        compiled=compiled,
         steps=count,
         rounds=rounds,
         seconds=seconds,
@@ -216,6 +206,32 @@ def profile_graph(
         machine=measure_machine(touched, plan.dtype),
         xla=getattr(program, "cost", dict)(),
     )
+
+
+def _choose(
+    plan: Plan, steps: int, feed: Feed | None, name: str, on_choice: Callable[[Choice], None]
+) -> tuple[Engine, str, float]:
+    """Return the engine, how its code is made, and when that began."""
+    before = name in {"auto", "numba"} and _is_compiled(plan)
+    compiled = {
+        "numpy": "no code is compiled",
+        "numba": "from the cache" if before else "compiled anew, and kept",
+        "jax": "traced and compiled by XLA, or from JAX's cache",
+    }
+    if name == "auto":
+        start = time.perf_counter()
+        choice = choose(plan, steps, feed)
+        on_choice(choice)
+        if choice.engine == "numba":
+            # It was compiled to choose it.
+            return get_engine("numba"), f"{compiled['numba']}, with importing Numba", start
+        name = choice.engine
+    if name == "numba":
+        with suppress(Exception):
+            # So that it is not taken for compilation; where it fails, the engine says so.
+            import_module("numba")
+    engine = get_engine(name)
+    return engine, compiled[engine.name], time.perf_counter()
 
 
 # --- a step ----------------------------------------------------------------------------------------------------------

@@ -171,6 +171,14 @@ def test_auto_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.out)["engine"] == "numpy"
 
 
+def test_auto_compiles_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which is told, for it takes the time of importing too."""
+    pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
+    profile = profiled(capsys, "nested.yaml", "--steps", "3000000")
+    assert profile["engine"] == "numba"
+    assert profile["compiled"] == "compiled anew, and kept, with importing Numba"
+
+
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
