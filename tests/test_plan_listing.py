@@ -149,6 +149,19 @@ def test_a_batch_of_arrays_is_complete_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(gradients[1], result.gradients["b"])
 
 
+def test_a_plan_cannot_be_changed(tmp_path: Path) -> None:
+    """Neither its fields nor its arrays: engines and runs share it."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    plan = graphrun.load(file).plan()
+    with pytest.raises(AttributeError):
+        plan.objective = 0  # type: ignore[misc]
+    with pytest.raises(ValueError, match="read-only"):
+        plan.operands[0] = 1
+    with pytest.raises(TypeError):
+        plan.batches[0] = plan.batches[1]  # type: ignore[index]
+
+
 # --- the listing -----------------------------------------------------------------------------------------------------
 
 
