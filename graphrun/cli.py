@@ -17,6 +17,7 @@ import graphrun
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
 from graphrun.commands.predict import predict
+from graphrun.commands.profile import profile
 from graphrun.commands.run import INTERRUPTED, run
 from graphrun.commands.show import diff, export, show
 from graphrun.errors import GraphrunError
@@ -114,6 +115,7 @@ for command in (
     predict,
     show,
     diff,
+    profile,
     export,
     check,
     nodes,

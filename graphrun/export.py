@@ -98,16 +98,25 @@ class _Program:
         self.settings()
         self.add("", f"steps = {self.steps}", "for step in range(steps + 1):")
         self.indented(self.step)
-        self.nodes("Nodes that the objective does not depend on.", [b for b in plan.batches if not b.needed])
-        shown = [plan.objective or 0, *parameters]
-        self.add("", *(f'print("{plan.names[slot]} =", {self.names[slot]})' for slot in shown))
+        self.add("")
+        self.show([plan.objective or 0, *parameters])
+        # After what the run is for: these may be the logarithm of a negative number, where Python raises.
+        aside = [b for b in plan.batches if not b.needed]
+        self.nodes("Nodes that the objective does not depend on.", aside)
+        self.show([slot for batch in aside for slot in range(batch.start, batch.stop)])
         return "\n".join([*self.header(title), *self.lines]) + "\n"
+
+    def show(self, slots: Iterable[int]) -> None:
+        """Write what prints some values."""
+        self.add(*(f'print("{self.plan.names[slot]} =", {self.names[slot]})' for slot in slots))
 
     def header(self, title: str) -> Iterator[str]:
         """Yield the docstring, the imports and the helpers."""
         file = self.graph.name.replace("\\", "/").rpartition("/")[2]
         yield f'"""{file} as a program: {title}."""'
         yield f"# Written by graphrun {graphrun.__version__}: graphrun export {file} --to python"
+        if self.graph.document.dtype == "float32":
+            yield "# Python's numbers are of double precision; those of the graph file are float32."
         used = set(self.notation.used)
         for name in list(used):
             used |= NEEDS.get(name, set())
@@ -224,8 +233,11 @@ class _Program:
         if self.plan.update.schedule is None and "step_size" in settings:
             self.add("", f"{self.step_size} = {settings['step_size']!r}")
         entry = self.graph.document.stop
-        if entry is not None and (entry.change is not None or entry.patience is not None):
-            self.add("previous = best = inf", "since_best = 0")
+        if entry is not None and entry.change is not None:
+            self.add("previous = inf")
+            self.notation.used.add("inf")
+        if entry is not None and entry.patience is not None:
+            self.add("best = inf", "since_best = 0")
             self.notation.used.add("inf")
 
     def update(self) -> None:
@@ -241,11 +253,34 @@ class _Program:
             states = [names[k] for names in self.state_names]
             names = {"value": self.names[k], "gradient": gradients[k], "step": "(step + 1)"}
             names |= {"step_size": self.step_size, **dict(zip(plan.rule.state, states, strict=True))}
-            texts = self.writer().write(rule, names)
+            known = self.new_states(rule, names, states)
+            targets, expressions = [self.names[k], *states], rule
+            if known is not None:
+                targets, expressions = targets[:1], rule[:1]
+            texts = self.writer().write(expressions, names, known or {})
             low, high = map(float, plan.bounds[k] or (-math.inf, math.inf))
             texts[0] = texts[0] if math.isinf(low) else f"max({texts[0]}, {low!r})"
             texts[0] = texts[0] if math.isinf(high) else f"min({texts[0]}, {high!r})"
-            self.add(f"{', '.join([self.names[k], *states])} = {', '.join(texts)}")
+            self.add(f"{', '.join(targets)} = {', '.join(texts)}")
+
+    def new_states(
+        self, rule: Sequence[Expression], names: Mapping[str, str], states: Sequence[str]
+    ) -> dict[Expression, str] | None:
+        """Write the states one after the other, if nothing that comes later needs what one was before.
+
+        Returns:
+            The names of the new states; None where all have to change at once.
+        """
+        known: dict[Expression, str] = {}
+        for position, name in enumerate(self.plan.rule.state, 1):
+            known[rule[position]] = states[position - 1]
+            if name in inputs_of([rule[0], *rule[position + 1 :]], known):
+                return None
+        known = {}
+        for expression, state in zip(rule[1:], states, strict=True):
+            self.add(f"{state} = {self.writer().write([expression], names, known)[0]}")
+            known[expression] = state
+        return known
 
     def clipped(self) -> list[str]:
         """Write the clipping of the gradient, and return the names of its parts."""

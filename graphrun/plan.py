@@ -154,7 +154,7 @@ class Plan:
             training = batch.type.takes_training
             settings = tuple((name, False if name == training else value) for name, value in batch.settings)
             batches.append(replace(batch, settings=settings))
-        return replace(self, batches=batches)
+        return replace(self, batches=tuple(batches))
 
     def inputs(self, batch: Batch) -> NDArray[np.int32]:
         """Return the slots of a batch's inputs, shape (arity, count)."""
@@ -232,8 +232,8 @@ def build_plan(
         parameters=len(graph.parameters),
         leaves=leaves,
         bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
-        batches=batches,
-        operands=np.array(operands, dtype=np.int32),
+        batches=tuple(batches),
+        operands=_fixed(operands),
         objective=None if graph.objective is None else slots[graph.objective],
         maximize=graph.maximize,
         update=graph.update,
@@ -242,6 +242,13 @@ def build_plan(
         noise=tuple(_noise(graph, shapes, slots, seed)),
         states=tuple(_states(graph, slots, batches)),
     )
+
+
+def _fixed(slots: list[int]) -> NDArray[np.int32]:
+    """Return slots as an array that nobody can write to."""
+    array = np.array(slots, dtype=np.int32)
+    array.flags.writeable = False
+    return array
 
 
 def _values(graph: ComputationalGraph, seed: int) -> list[Any]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from random_graphs import TYPES, graphs
 
 import graphrun
 from graphrun.cli import run_command
@@ -117,6 +123,44 @@ def test_every_example_of_numbers_gives_the_same(file: Path, capsys: pytest.Capt
         assert_same(graph, capsys)
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=graphs(), steps=st.integers(0, 10), rule=st.sampled_from(["sgd", "adam", "momentum", "rmsprop", "lion"]))
+def test_random_graphs_give_the_same(data: dict[str, Any], steps: int, rule: str, tmp_path: Path) -> None:
+    """Where Python raises, NumPy has a number that is not finite, or a branch that is not taken has."""
+    del data["nodes"]["total"]
+    data |= {"maximize": list(data["nodes"])[-1], "update": {"type": rule, "step_size": 1e-3}}
+    file = tmp_path / "graph.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    graph = graphrun.load(file)
+    result = graph.try_run(steps, record=[*data["parameters"], *data["nodes"]], every=1)
+    assume(result.error is None)
+    text = export_python(graph, steps)
+    with redirect_stdout(StringIO()):
+        try:
+            names = executed(text)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            assert any(raises_in_numpy(data, result.history, row) for row in range(steps + 1))
+            return
+    for name, value in {**result.parameters, **result.values}.items():
+        np.testing.assert_allclose(float(names[name]), value, rtol=1e-9, atol=1e-9, equal_nan=True, err_msg=name)
+
+
+def raises_in_numpy(data: dict[str, Any], history: Any, row: int) -> bool:
+    """Whether something overflows, is divided by zero or has no value when NumPy runs the nodes of a recorded row."""
+    known = {**{name: np.float64(value) for name, value in data["constants"].items()}}
+    known |= {name: column[row] for name, column in history.items()}
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        for name, node in data["nodes"].items():
+            declared = TYPES[node["type"]]
+            inputs = [known[x] if isinstance(x, str) else np.float64(x) for x in node["inputs"]]
+            try:
+                declared.function(np, *inputs)
+                declared.derivative(np, np.float64(known[name]), *inputs)
+            except FloatingPointError:
+                return True
+    return False
+
+
 def test_everything_that_a_run_may_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Subgraphs, constants, bounds, schedules, clipping, states, stop rules, names that Python has too."""
     file = tmp_path / "everything.yaml"
@@ -133,6 +177,69 @@ def test_the_lesson_reads_like_the_lesson(tmp_path: Path, capsys: pytest.Capture
     assert text == LESSON
     done = subprocess.run([sys.executable, "-I", "-S", "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == f"f = {graphrun.load(file).run().values['f']}"
+
+
+ADAM = """\
+    # Update: every parameter at once.
+    x_mean = 0.9 * x_mean + 0.09999999999999998 * df_dx
+    x_square = 0.999 * x_square + 0.0010000000000000009 * df_dx * df_dx
+    x = x - step_size * (x_mean / (1 - 0.9 ** (step + 1))) / (sqrt(x_square / (1 - 0.999 ** (step + 1))) + 1e-08)
+
+print("f =", f)
+print("x =", x)
+
+# Nodes that the objective does not depend on.
+aside = log(x)
+print("aside =", aside)
+"""
+
+
+def test_states_and_what_is_aside(tmp_path: Path) -> None:
+    """A rule's states change one after the other, by name; what the objective does not need comes last."""
+    file = tmp_path / "graph.yaml"
+    file.write_text(
+        "parameters: {x: 2}\nnodes: {f: x ** 2, aside: log(x)}\nminimize: f\nupdate: {type: adam, step_size: 0.1}\n"
+    )
+    assert export_python(graphrun.load(file), 3).endswith(ADAM)
+
+
+def test_no_complex_numbers(tmp_path: Path) -> None:
+    """Python's ** makes one of a negative number to a power that is not whole; the program raises instead."""
+    file = tmp_path / "graph.yaml"
+    file.write_text('parameters: {x: -1.5, y: 0.5}\nnodes: {f: "x ** 3 + 2 ** y", aside: x ** y}\nminimize: f\n')
+    text = export_python(graphrun.load(file), 0)
+    assert "x ** 3" in text
+    assert "2 ** y" in text
+    with pytest.raises(ValueError, match="math domain error"):
+        executed(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["lesson.yaml", "--to", "fortran"], 2, "'fortran'"),
+        (["leson.yaml", "--to", "python"], 2, "did you mean 'lesson.yaml'"),
+        (["arrays.yaml", "--to", "python"], 2, "export to python: it runs graphs of numbers, and x has the shape (2,)"),
+        (["lesson.yaml", "--to", "python", "--set", "parameters.q=1"], 2, "q"),
+    ],
+    ids=["language", "file", "arrays", "override"],
+)
+def test_mistakes(
+    arguments: list[str],
+    status: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are told on stderr, and nothing is printed."""
+    monkeypatch.chdir(tmp_path)
+    Path("lesson.yaml").write_text(NESTED)
+    Path("arrays.yaml").write_text("parameters: {x: [1, 2]}\nnodes: {f: sum(x * x)}\nminimize: f\n")
+    assert run_command(["export", *arguments]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
 
 
 def test_steps_and_overrides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

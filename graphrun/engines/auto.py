@@ -43,7 +43,7 @@ class Choice:
     Attributes:
         engine: the name.
         reason: why, in a few words.
-        suggestion: what would make the run faster, or "".
+        suggestion: what would make the run faster, or why something that would cannot, or "".
     """
 
     engine: str
@@ -116,7 +116,7 @@ def shown(seconds: float) -> str:
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
-    from graphrun.engines.native.compiler import is_compiled
+    from graphrun.engines.native.compiler import compile_steps, is_compiled
     from graphrun.engines.native.form import form_of
     from graphrun.engines.native.functions import NotSupportedError
 
@@ -125,7 +125,7 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     try:
         source = form_of(plan).source
     except NotSupportedError as error:
-        return Choice("numpy", f"numba would be faster, but {error}")
+        return Choice("numpy", f"a run of about {shown(seconds)}", f"numba would be faster, but {error}")
     cost = SECONDS_TO_LOAD
     how = "compiled before"
     if not is_compiled(source):
@@ -133,6 +133,10 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
         how = f"compiling takes about {cost:.1f} s"
     if seconds < 2 * cost:
         return Choice("numpy", f"a run of about {shown(seconds)}, and {how}")
+    try:
+        compile_steps(source, plan.dtype.name)
+    except NotSupportedError as error:
+        return Choice("numpy", f"a run of about {shown(seconds)}", f"numba would be faster, but {error}")
     return Choice("numba", f"numpy would take about {shown(seconds)}, {how}")
 
 

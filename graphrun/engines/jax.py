@@ -164,6 +164,17 @@ class JaxProgram:
             self._rows.prepare(step + 1 + count if updates else step + 1)
             return outcome
 
+    def cost(self) -> dict[str, float]:
+        """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""
+        with double_precision(), np.errstate(all="ignore"):
+            self._call(self._state, self.step, 1)
+            request = Request(np.int64(self.step), np.int64(1), np.bool_(True))
+            given = self._state, self._state, self._inspection.fixed, self._rows.of(self.step + 1), request
+            loop: Any = self._loops[self._kind]
+            found = loop.lower(*given).compile().cost_analysis()
+        # The loop's body is counted once, whatever the number of steps.
+        return {name: float(found[name]) for name in ("flops", "bytes accessed") if found and name in found}
+
     def set_parameters(self, parameters: Sequence[Array]) -> None:
         """Put the parameters elsewhere; `evaluate` has to follow."""
         values = [np.asarray(value, self.plan.dtype) for value in parameters]

@@ -6,6 +6,8 @@ node types' own functions, traced (`native.trace`), and both give the numbers of
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,17 @@ from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.native.compiler import Steps, compile_steps
 from graphrun.engines.native.form import Form, form_of
 from graphrun.engines.native.functions import NotSupportedError
+from graphrun.engines.native.loops import Schedule, loops
 from graphrun.engines.native.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
 from graphrun.errors import UsageError
 from graphrun.plan import Array, Feed, Plan
 from graphrun.stop import RULES, StopRule
+
+MEASURED_NODES = 50_000
+"""So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""
+
+ROUNDS = 7
 
 
 class NumbaEngine:
@@ -94,13 +102,17 @@ class NumbaProgram(BatchProgram):
 
     def _call(self, count: int, stop: StopRule | None = None) -> int:
         """Make some steps; return the code that they ended with."""
-        schedule = self._form.schedule
         self._memory[:] = np.nan
         if stop is not None:
             self._limits[:], self._memory[:] = stop.limits(), (*stop.memory().values(), stop.sign)
-        self.step, code = self._steps(
-            count,
-            self.step,
+        self.step, code = self._steps(count, self.step, *self._arguments(self._form.schedule))
+        if stop is not None:
+            stop.remember(dict(zip(stop.memory(), self._memory.tolist(), strict=False)))
+        return code
+
+    def _arguments(self, schedule: Schedule) -> tuple[Any, ...]:
+        """Return what `steps` takes after the number of steps and the step, in the order of `source.ARGUMENTS`."""
+        return (
             self._step_size,
             self._values,
             self._gradients,
@@ -113,9 +125,6 @@ class NumbaProgram(BatchProgram):
             schedule.batches,
             schedule.operands,
         )
-        if stop is not None:
-            stop.remember(dict(zip(stop.memory(), self._memory.tolist(), strict=False)))
-        return code
 
     def _after_not_finite(self) -> None:
         """Find out whether a step failed or only its gradients have to be masked, which the form in use does not."""
@@ -136,6 +145,42 @@ class NumbaProgram(BatchProgram):
             return False
         self._use(form_of(self.plan, masked=True))
         return self._call(0) != NOT_FINITE
+
+    def seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
+        """Return how long both passes of some of the loop's batches take, in loops that do them many times over.
+
+        The code is that of the loops, also where the program is straight-line code, which cannot be divided. What more
+        the repetitions take than the passes alone is what the batches take; the program's state is as it was.
+
+        Args:
+            groups: the numbers of the batches in `Plan.in_loop`, whose times are taken together.
+        """
+        source, schedule = loops(self.plan)
+        steps = compile_steps(source, self.plan.dtype.name)
+        rows = schedule.batches.reshape(-1, 4)
+        # The first batches are the last of the backward pass: by then every gradient is there, and none is skipped.
+        # Times are taken in turns, for the speed of a machine changes.
+        repeated = []
+        for group in groups:
+            nodes = sum(self.plan.in_loop[number].count for number in group)
+            count = max(1, MEASURED_NODES // nodes)
+            repeated.append((count, np.concatenate([np.tile(rows[list(group)], (count, 1)), rows]).ravel()))
+        taken = np.zeros((ROUNDS + 1, len(groups) + 1))
+        for each in taken:
+            for number, batches in enumerate((schedule.batches, *(batches for _, batches in repeated))):
+                arguments = self._arguments(Schedule(batches, schedule.operands))
+                start = time.perf_counter()
+                steps(0, self.step, *arguments)
+                each[number] = time.perf_counter() - start
+        self._call(0)
+        # The first round reads the code and the numbers.
+        more = np.median(taken[1:, 1:] - taken[1:, :1], axis=0)
+        return [max(float(seconds), 0.0) / count for seconds, (count, _) in zip(more, repeated, strict=True)]
+
+    @property
+    def is_straight_line(self) -> bool:
+        """Whether the steps are straight-line code, not loops."""
+        return not len(self._form.schedule.batches)
 
     def _rule_state(self, parameter: int, state: int) -> Array:
         return self._rule_states[state, parameter]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,11 +19,13 @@ from random_graphs import TYPES, graphs
 
 import graphrun
 from graphrun.api import Graph
+from graphrun.cli import run_command
 from graphrun.engines.native import form
 
 pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}
 nodes:
@@ -113,6 +116,38 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         if loops:
             patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
         assert_same(graphrun.load(path), steps, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(
+    data=graphs(),
+    step_size=st.sampled_from([1e-3, 1.0, 1e3, 1e200]),
+    rule=st.sampled_from(["sgd", "adam", "rmsprop"]),
+    stop=st.sampled_from([None, {"gradient_norm": 0.5}, {"change": 1e-3}, {"patience": 2}, {"value": 0.1}]),
+    loops=st.booleans(),
+)
+def test_random_runs_end_alike(
+    data: dict[str, Any], step_size: float, rule: str, stop: Any, loops: bool, tmp_path: Path
+) -> None:
+    """At the same step for the same reason, in the same words; a run that is resumed goes on to the same end."""
+    del data["nodes"]["total"]
+    data |= {"minimize": list(data["nodes"])[-1], "update": {"type": rule, "step_size": step_size}}
+    data |= {"stop": stop} if stop else {}
+    del data["maximize"]
+    path, half = tmp_path / "graph.yaml", tmp_path / "half.safetensors"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    graph = graphrun.load(path)
+    with pytest.MonkeyPatch.context() as patch:
+        if loops:
+            patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+        # Few steps: large ones magnify the last digit, in which functions may differ.
+        whole = assert_same(graph, 4, rtol=1e-6, atol=1e-9)
+        assert str(whole.error) == str(graph.try_run(4, engine="numpy").error)
+        if whole.error is None and whole.stopped == "steps":
+            graph.run(2, engine="numba", save=half)
+            resumed = graph.run(4, engine="numba", resume=half)
+            assert resumed.parameters == whole.parameters
+            assert resumed.gradients == whole.gradients
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -246,6 +281,74 @@ def test_a_plugin_that_cannot_be_compiled_is_named(tmp_path: Path, body: str, re
     assert "node type odd" in str(choices[0])
 
 
+ODD = """\
+import graphrun
+
+@graphrun.elementwise
+def odd(xp, x):
+    return x if x > 0 else 0 * x
+
+@odd.local_derivatives
+def _(xp, y, x):
+    return (1.0,)
+
+@graphrun.update_rule
+def halves(xp, value, gradient, *, step_size: float = 0.01):
+    return value - step_size * gradient if value > 0 else value
+
+@graphrun.hookimpl
+def graphrun_node_types():
+    return [odd]
+
+@graphrun.hookimpl
+def graphrun_update_rules():
+    return [halves]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("parameters: {x: 1.0}\nnodes: {f: odd(x)}\nminimize: f\n", "the node type odd"),
+        ("parameters: {x: 1.0}\nnodes: {f: x * x}\nminimize: f\nupdate: {type: halves}\n", "the update rule halves"),
+    ],
+    ids=["node type", "update rule"],
+)
+def test_the_command_line_names_what_cannot_be_compiled(
+    text: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--engine numba` ends with 2 before anything is printed; auto takes NumPy and says so in one line on stderr."""
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(ODD)
+    Path("graph.yaml").write_text(text + "steps: 5_000_000\nstop: {gradient_norm: 1e9}\n".replace("_", "", 2))
+    assert run_command(["graph.yaml", "--plugins", ".", "--engine", "numba"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"graphrun: engine numba: {named} (")
+    assert run_command(["graph.yaml", "--plugins", "."]) == 0
+    captured = capsys.readouterr()
+    assert re.match(rf"engine numpy: a run of about \d+ s; numba would be faster, but {named} \(", captured.err)
+    assert captured.err.count("\n") == 1
+    assert "stopped: gradient_norm" in captured.out
+
+
+def test_a_numba_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
+    """As that of another NumPy: `--engine numba` ends with 2 and no traceback, auto takes NumPy and says why."""
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text('raise ImportError("Numba needs NumPy 1.0 or less")\n')
+    file = tmp_path / "graph.yaml"
+    file.write_text(NESTED + "steps: 5000000\nstop: {gradient_norm: 1e9}\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    reason = "Numba cannot be imported: ImportError: Numba needs NumPy 1.0 or less\n"
+    for engine, status, said in (
+        ("numba", 2, f"graphrun: engine numba: {reason}"),
+        ("auto", 0, f"engine numpy: a run of about 15 s; numba would be faster, but {reason}"),
+    ):
+        command = [sys.executable, "-m", "graphrun", file, "--engine", engine]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (status, said)
+
+
 # --- auto ------------------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +388,7 @@ class Listener(event.Listener):
 
 event.register("numba:compile", Listener())
 result = graphrun.load(sys.argv[1]).run(10, engine="numba")
-print(compiled.count("steps"), result.values["f"])
+print(len(compiled), result.values["f"])
 """
 
 
@@ -296,16 +399,39 @@ def start(file: Path, folder: Path) -> subprocess.Popen[str]:
 
 
 def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
-    """Four first starts at once do not disturb each other, the next takes their code; a damaged file is replaced."""
+    """Four first starts at once do not disturb each other, and the next takes their code; nothing else is left."""
     file = tmp_path / "nested.yaml"
     file.write_text(NESTED)
     folder = tmp_path / "cache"
     first = [process.communicate()[0].split() for process in [start(file, folder) for _ in range(4)]]
     assert {value for _, value in first} == {"-2.9390591943007185"}
+    before = kept(folder)
+    assert sorted(path.suffix for path in before) == [".nbc", ".nbi", ".py"]
     assert start(file, folder).communicate()[0].split() == ["0", "-2.9390591943007185"]
-    (machine_code,) = (folder / "graphrun" / "native" / "__pycache__").glob("*.nbc")
-    machine_code.write_bytes(machine_code.read_bytes()[:100])
-    assert start(file, folder).communicate()[0].split() == ["1", "-2.9390591943007185"]
+    assert kept(folder) == before
+
+
+def kept(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    """Return what is in a cache folder: the content of each file, and when it was changed."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.mark.parametrize("suffix", [".nbc", ".nbi"])
+@pytest.mark.parametrize("left", [0, 100])
+def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path, suffix: str, left: int) -> None:
+    """Those that a full disk left half written, or empty."""
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    folder = tmp_path / "cache"
+    start(file, folder).communicate()
+    (damaged,) = folder.rglob(f"*{suffix}")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:left])
+    compiled, value = start(file, folder).communicate()[0].split()
+    assert (int(compiled) > 0, value) == (True, "-2.9390591943007185")
+    assert len(damaged.read_bytes()) == len(whole)
+    assert start(file, folder).communicate()[0].split()[0] == "0"
 
 
 def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

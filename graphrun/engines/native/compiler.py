@@ -1,9 +1,9 @@
 """Compiling source text with Numba, once for each text: the compiled code is kept in the user's cache folder.
 
 The folder is ``$XDG_CACHE_HOME/graphrun`` or ``~/.cache/graphrun``; it may be deleted at any time. The text is a file
-named by a hash of its content and of the versions of what compiles it, and Numba keeps the machine code beside it.
-Runs at the same time do not disturb each other: files are put in place whole, with the same content and time of
-change, by which Numba tells whether its code is still that of the file.
+named by a hash of its content and of what else decides about the machine code, which Numba keeps beside it. Runs at the
+same time do not disturb each other: files are put in place whole, with the same content and time of change, by which
+Numba tells whether its code is still that of the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -47,8 +47,8 @@ def is_installed() -> bool:
 
 @cache
 def versions() -> str:
-    """Return what besides the text decides about the machine code: Python's and Numba's versions, the options."""
-    found = [sys.version, repr(OPTIONS)]
+    """Return what besides the text decides about the machine code: versions, options, what the text calls."""
+    found = [sys.version, repr(OPTIONS), Path(__file__).with_name("instructions.py").read_text(encoding="utf-8")]
     for package in ("numba", "llvmlite", "numpy"):
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
@@ -67,20 +67,34 @@ def is_compiled(source: Source) -> bool:
     return file.exists() and any((file.parent / "__pycache__").glob(f"{file.stem}.*.nbc"))
 
 
+def _machine_code(file: Path) -> list[Path]:
+    """Return what Numba keeps beside a text."""
+    return list((file.parent / "__pycache__").glob(f"{file.stem}.*"))
+
+
 def compile_steps(source: Source, dtype: str) -> Steps:
-    """Return the compiled function ``steps`` of a program.
+    """Return the compiled function ``steps`` of a program, the same for the same text.
 
     Raises:
         NotSupportedError: Numba is not installed, or cannot compile the text.
     """
+    return _compiled(source, dtype, cache_folder())
+
+
+@lru_cache(maxsize=16)
+def _compiled(source: Source, dtype: str, _folder: Path) -> Steps:
     if not is_installed():
         raise NotSupportedError(f"the engine numba needs Numba: {INSTALL}")
-    import numba
-    from numba.core.errors import NumbaError
+    try:
+        import numba
+        from numba.core.errors import NumbaError
+    except Exception as error:
+        # Numba refuses a NumPy that is newer than itself, and says so by an exception while it is imported.
+        raise NotSupportedError(f"Numba cannot be imported: {type(error).__name__}: {error}") from error
 
     file = _write(source)
     compiler: Any = partial(numba.njit, signature(dtype), **OPTIONS)
-    kept = file is not None and is_compiled(source)
+    kept = file is not None and bool(_machine_code(file))
     try:
         try:
             return _decorated(compiler, source, file)
@@ -88,7 +102,7 @@ def compile_steps(source: Source, dtype: str) -> Steps:
             if file is None or not kept:
                 raise
             # What is in the cache is damaged, by a full disk for instance.
-            for damaged in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+            for damaged in _machine_code(file):
                 damaged.unlink(missing_ok=True)
             return _decorated(compiler, source, file)
     except NumbaError as error:

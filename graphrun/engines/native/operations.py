@@ -6,6 +6,7 @@ operators: an argument that binds less tightly is put in parentheses.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,9 +59,11 @@ UNARY = [
     "sign",
     "abs",
 ]
+BEYOND_NUMPY = {"erf": math.erf, "erfc": math.erfc}
 BINARY = ["atan2", "hypot", "copysign", "logaddexp", "maximum", "minimum"]
 
 FOLD: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in (*UNARY, *BINARY, *COMPARISONS, *LOGICAL)}
+FOLD |= BEYOND_NUMPY
 FOLD |= {
     "add": np.add,
     "subtract": np.subtract,

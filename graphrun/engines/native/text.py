@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from graphrun.engines.native.operations import ATOM, CHOICE, NOT, OPERATORS, POWER, SIGN, UNARY, Form, call
+from graphrun.engines.native.operations import (
+    ATOM,
+    BEYOND_NUMPY,
+    CHOICE,
+    NOT,
+    OPERATORS,
+    POWER,
+    SIGN,
+    UNARY,
+    Form,
+    call,
+)
 from graphrun.engines.native.trace import BOOL, FLOAT, Expression
 
 SMALL_POWERS = (2, 3, 4)
@@ -35,7 +47,7 @@ class NumbaNotation:
     """
 
     # Numba's math.floor and its like give integers, and its % and // differ from NumPy's at infinities.
-    FUNCTIONS = {name: f"math.{name}" for name in UNARY} | {
+    FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY)} | {
         "abs": "abs",
         "round": "np.rint",
         "sign": "np.sign",
@@ -121,7 +133,7 @@ class PythonNotation:
             return Form("{0} // {1}", OPERATORS["divide"].binding, OPERATORS["divide"].arguments)
         if operation in {"cast", "number"}:
             return call("float", 1) if arguments[0].kind == BOOL else Form("{0}", CHOICE, (CHOICE,))
-        if operation in OPERATORS:
+        if operation in OPERATORS and (operation != "pow" or _stays_real(*arguments)):
             return OPERATORS[operation]
         name = self.FUNCTIONS.get(operation, operation)
         self.used.add(name)
@@ -136,12 +148,24 @@ class PythonNotation:
 
     def number(self, value: float) -> tuple[str, int]:
         """Return the text of a number, and how tightly it binds."""
+        if abs(value) == math.pi:
+            self.used.add("pi")
+            return ("pi", ATOM) if value > 0 else ("-pi", SIGN)
         if math.isfinite(value):
-            short = f"{value:g}" if value == float(f"{value:g}") else repr(value)
+            # -0 would be a whole number, which has no sign.
+            short = (
+                f"{value:g}" if value == float(f"{value:g}") and (value or math.copysign(1, value) > 0) else repr(value)
+            )
             return short, SIGN if short.startswith("-") else ATOM
         name = "nan" if math.isnan(value) else "inf"
         self.used.add(name)
         return (f"-{name}", SIGN) if value < 0 else (name, ATOM)
+
+
+def _stays_real(base: Expression, exponent: Expression) -> bool:
+    """Whether Python's ** gives no complex number, as it does of a negative base and an exponent that is not whole."""
+    whole = exponent.is_constant and float(exponent.value).is_integer()
+    return whole or (base.is_constant and base.value >= 0)
 
 
 def number_text(value: float) -> str:
@@ -167,21 +191,26 @@ class Writer:
         self.add = add
         self.name = name
 
-    def write(self, roots: Sequence[Expression], names: Mapping[str, str]) -> list[str]:
+    def write(
+        self,
+        roots: Sequence[Expression],
+        names: Mapping[str, str],
+        known: Mapping[Expression, str] = MappingProxyType({}),
+    ) -> list[str]:
         """Write expressions, and return the text of each.
 
         Args:
             roots: the expressions.
             names: the texts of the inputs, which bind as tightly as names do.
+            known: the names of expressions that were written before.
         """
-        return [text for text, _ in self.write_bound(roots, names)]
-
-    def write_bound(self, roots: Sequence[Expression], names: Mapping[str, str]) -> list[tuple[str, int]]:
-        """Write expressions, and return the text of each and how tightly it binds."""
-        uses = count_uses(roots)
+        uses = count_uses(roots, known)
         written: dict[int, tuple[str, int]] = {}
         depths: dict[int, int] = {}
-        for expression in _inputs_first(roots):
+        for expression in _inputs_first(roots, known):
+            if expression in known:
+                written[id(expression)], depths[id(expression)] = (known[expression], ATOM), 1
+                continue
             if expression.operation == "input":
                 found = names[expression.value], ATOM
             elif expression.is_constant:
@@ -196,7 +225,7 @@ class Writer:
                     found = name, ATOM
                 depth = 1
             written[id(expression)], depths[id(expression)] = found, depth
-        return [written[id(root)] for root in roots]
+        return [written[id(root)][0] for root in roots]
 
     def _operation(self, expression: Expression, parts: Sequence[tuple[str, int]]) -> tuple[str, int]:
         """Return an operation on what is written already."""
@@ -207,8 +236,8 @@ class Writer:
         return form.template.format(*texts), form.binding
 
 
-def _inputs_first(roots: Sequence[Expression]) -> list[Expression]:
-    """Return expressions with all that they are made of, each after its arguments."""
+def _inputs_first(roots: Sequence[Expression], known: Container[Expression]) -> list[Expression]:
+    """Return expressions with all that they are made of, each after its arguments; nothing of what is known."""
     order: list[Expression] = []
     done: set[int] = set()
     pending = [(root, False) for root in reversed(roots)]
@@ -219,33 +248,47 @@ def _inputs_first(roots: Sequence[Expression]) -> list[Expression]:
         elif id(expression) not in done:
             done.add(id(expression))
             pending.append((expression, True))
-            pending += [(argument, False) for argument in reversed(expression.arguments)]
+            if expression not in known:
+                pending += [(argument, False) for argument in reversed(expression.arguments)]
     return order
 
 
-def count_uses(roots: Sequence[Expression]) -> dict[int, int]:
-    """Return how often each expression is used by others and as a root."""
+def count_uses(roots: Sequence[Expression], known: Container[Expression] = ()) -> dict[int, int]:
+    """Return how often each expression is used by others and as a root, what is known counting as an input."""
     uses: dict[int, int] = {}
     pending = list(roots)
     while pending:
         expression = pending.pop()
         key = id(expression)
         uses[key] = uses.get(key, 0) + 1
-        if uses[key] == 1:
+        if uses[key] == 1 and expression not in known:
             pending += expression.arguments
     return uses
 
 
-def inputs_of(roots: Sequence[Expression]) -> set[str]:
-    """Return the names of the inputs that expressions use."""
+def inputs_of(roots: Sequence[Expression], known: Container[Expression] = ()) -> set[str]:
+    """Return the names of the inputs that expressions use, but for what is known."""
     seen: dict[int, Expression] = {}
     pending = list(roots)
     while pending:
         expression = pending.pop()
-        if id(expression) not in seen:
+        if id(expression) not in seen and expression not in known:
             seen[id(expression)] = expression
             pending += expression.arguments
     return {expression.value for expression in seen.values() if expression.operation == "input"}
+
+
+def operations_in(roots: Sequence[Expression]) -> int:
+    """Return how many operations on numbers that are not known expressions take; what is used twice is done once."""
+    seen: set[int] = set()
+    pending, count = list(roots), 0
+    while pending:
+        expression = pending.pop()
+        if id(expression) not in seen:
+            seen.add(id(expression))
+            count += bool(expression.arguments)
+            pending += expression.arguments
+    return count
 
 
 def size_of(roots: Sequence[Expression]) -> int:

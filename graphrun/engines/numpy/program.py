@@ -188,6 +188,13 @@ class NumpyProgram:
         """The operations of the loop, in order."""
         return self._in_loop
 
+    def pass_through(self, operations: Sequence[Operation]) -> None:
+        """Run both passes over the operations of the loop, for one who looks at each as it is taken from them."""
+        with np.errstate(all="ignore"), self._failing_as_a_step():
+            self._begin_step()
+            self._forward(operations)
+            self._gradients = self._backward(operations, masked=False)
+
     @property
     def raw_gradients(self) -> Any:
         """The gradients of the last backward pass by slot; None where nothing reaches a slot."""

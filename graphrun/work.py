@@ -1,0 +1,111 @@
+"""What a step costs by the shapes of a plan: the bytes that its operations read and write, and their arithmetic.
+
+Both are those of the operations one by one, as the plan has them. An engine that fuses operations or keeps numbers in
+registers moves less. The arithmetic of elementwise functions is counted in what they are written with, where `exp` is
+one operation as `+` is; that of contractions and convolutions in multiplications and additions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from graphrun.engines.native.functions import NotSupportedError, Tracer
+from graphrun.engines.native.text import operations_in
+from graphrun.nodes.contraction import read_subscripts
+from graphrun.plan import Batch, Plan
+from graphrun.shapes import Shape
+from graphrun.updaterule import UpdateRule
+
+
+@dataclass(frozen=True)
+class Work:
+    """What some operations read and write, in bytes, and how many operations on numbers they do."""
+
+    bytes: int = 0
+    operations: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.bytes + other.bytes, self.operations + other.operations)
+
+    def __mul__(self, count: int) -> Work:
+        return Work(self.bytes * count, self.operations * count)
+
+
+def work_of_batches(plan: Plan) -> Iterator[Work]:
+    """Yield the work of one node of each batch of the loop, in both passes."""
+    tracer = Tracer(plan)
+    moving = np.zeros(len(plan.names), bool)
+    moving[: plan.parameters] = True
+    for batch in plan.in_loop:
+        moving[batch.start : batch.stop] = batch.moving
+        slots = plan.inputs(batch)[:, 0].tolist()
+        shapes = [plan.shapes[slot] for slot in slots]
+        wanted = [bool(moving[slot]) for slot in slots]
+        forward, backward = _operations(tracer, batch, shapes, wanted)
+        sizes = [math.prod(shape) for shape in shapes]
+        size = math.prod(batch.shape)
+        elements = sum(sizes) + size
+        if any(wanted):
+            # The backward pass reads the gradient, the output and the inputs, and adds to the inputs' gradients.
+            elements += 2 * size + sum(sizes) + 2 * sum(s for s, given in zip(sizes, wanted, strict=True) if given)
+        places = 2 * batch.arity * plan.operands.itemsize if batch.count > 1 else 0
+        yield Work(elements * plan.dtype.itemsize + places, forward + (backward if any(wanted) else 0))
+
+
+def work_of_update(plan: Plan) -> Work:
+    """Return the work of the update of all parameters."""
+    rule = plan.update.rule
+    elements = sum(math.prod(plan.shapes[slot]) for slot in range(plan.parameters))
+    if not isinstance(rule, UpdateRule):
+        return Work()
+    try:
+        operations = operations_in(Tracer(plan).update())
+    except NotSupportedError:
+        operations = 1
+    return Work((3 + 2 * len(rule.state)) * elements * plan.dtype.itemsize, operations * elements)
+
+
+def _operations(tracer: Tracer, batch: Batch, shapes: Sequence[Shape], wanted: Sequence[bool]) -> tuple[int, int]:
+    """Return the operations of a node's forward and of its backward pass."""
+    size = math.prod(batch.shape)
+    if not batch.type.is_elementwise:
+        forward = contraction(batch, shapes)
+        if forward is None:
+            forward = max(size, *(math.prod(shape) for shape in shapes)) if shapes else size
+        # The gradient of a convolution's bias is a sum, and nothing beside the others.
+        return forward, forward * sum(wanted[:2] if batch.type.name.startswith("conv") else wanted)
+    try:
+        functions = tracer.functions(batch, tuple(repeat(None, batch.arity)))
+    except NotSupportedError:
+        return size, 2 * size * sum(wanted)
+    given = [part for part, use in zip(functions.contributions, wanted, strict=True) if use and part is not None]
+    return operations_in([functions.forward]) * size, (operations_in(given) + len(given)) * size
+
+
+def contraction(batch: Batch, shapes: Sequence[Shape]) -> int | None:
+    """Return the multiplications and additions of a node that is made of them; None where it is none."""
+    name, size = batch.type.name, math.prod(batch.shape)
+    sizes = [math.prod(shape) for shape in shapes]
+    if name == "matmul":
+        return 2 * size * shapes[0][-1]
+    if name == "tensordot":
+        # What is summed over stands in both inputs, everything else in one of them and in the output.
+        return 2 * round(math.sqrt(size * sizes[0] * sizes[1]))
+    if name == "einsum":
+        arrays = [np.broadcast_to(0.0, shape) for shape in shapes]
+        read: Any = read_subscripts
+        sizes_of_letters: dict[str, int] = read(dict(batch.settings)["subscripts"], arrays)[2]
+        return len(shapes) * math.prod(sizes_of_letters.values())
+    if name.startswith("conv_transpose"):
+        return 2 * sizes[0] * math.prod(shapes[1][1:])
+    if name.startswith("conv"):
+        return 2 * size * math.prod(shapes[1][1:])
+    if name == "scaled_dot_product_attention":
+        return 2 * (sizes[0] + size) * shapes[1][-2]
+    return None
