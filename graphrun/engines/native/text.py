@@ -181,7 +181,7 @@ class Writer:
         uses = count_uses(roots)
         written: dict[int, tuple[str, int]] = {}
         depths: dict[int, int] = {}
-        for expression in _inputs_first(roots):
+        for expression in inputs_first(roots):
             if expression.operation == "input":
                 found = names[expression.value], ATOM
             elif expression.is_constant:
@@ -207,7 +207,7 @@ class Writer:
         return form.template.format(*texts), form.binding
 
 
-def _inputs_first(roots: Sequence[Expression]) -> list[Expression]:
+def inputs_first(roots: Sequence[Expression]) -> list[Expression]:
     """Return expressions with all that they are made of, each after its arguments."""
     order: list[Expression] = []
     done: set[int] = set()
