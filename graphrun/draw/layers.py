@@ -161,8 +161,8 @@ def _turned(count: int, links: Sequence[Link]) -> list[bool]:
         way = [(start, iter(targets[start]))]
         while way:
             item, rest = way[-1]
-            number = next(rest, None)
-            if number is None:
+            number = next(rest, -1)
+            if number < 0:
                 state[item] = 2
                 way.pop()
                 continue
@@ -186,7 +186,7 @@ def _ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]]) -> list[int]:
     waiting = inputs[:]
     order = [k for k in range(count) if not inputs[k]]
     rank = [0] * count
-    for item in order:
+    for item in order:  # which grows on the way
         for target in targets[item]:
             rank[target] = max(rank[target], rank[item] + 1)
             waiting[target] -= 1
@@ -350,7 +350,8 @@ def _separate(wanted: Sequence[float], weights: Sequence[float], distances: Sequ
 
 def _stack(layers: _Layers, gaps: Gaps) -> tuple[list[float], list[float]]:
     """Return where each layer starts and stops; layers of nothing but ends of links at a border take no room."""
-    starts, stops = [], []
+    starts: list[float] = []
+    stops: list[float] = []
     at = 0.0
     previous_is_border = True
     for row in layers.rows:

@@ -20,6 +20,8 @@ FRAME_TITLE = 18.0
 WIDEST_TO_THE_RIGHT = 1000.0
 """A graph is drawn from left to right, as it is read, as long as that is no wider; else from top to bottom."""
 
+MOST_TO_THE_RIGHT = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -65,13 +67,19 @@ def lay_out(drawing: Drawing, direction: str = "auto") -> Layout:
         direction: ``right``, ``down``, or ``auto``: to the right as long as that is not too wide.
     """
     if direction == "auto":
-        layout = lay_out(drawing, "right")
-        return layout if layout.width <= WIDEST_TO_THE_RIGHT else lay_out(drawing, "down")
+        direction = direction_of(drawing)
     layout = _Placing(drawing, {}, to_the_right=direction == "right").layout()
     if not drawing.frames:
         return layout
     # Now it is known where lines come from that cross a border, and in which order they cross it best.
     return _Placing(drawing, layout.boxes, to_the_right=direction == "right").layout()
+
+
+def direction_of(drawing: Drawing) -> str:
+    """Return ``right`` for a drawing that is not too wide when it is read from left to right, else ``down``."""
+    if len(drawing.boxes) > MOST_TO_THE_RIGHT:
+        return "down"
+    return "right" if _Placing(drawing, {}, to_the_right=True).layout().width <= WIDEST_TO_THE_RIGHT else "down"
 
 
 @dataclass
