@@ -21,8 +21,8 @@ SECTIONS = {
 
 NARROWEST = 40
 GAP = 2
-SHARES = (0.35, 1.0, 0.4, 0.25)
-"""How much of a line each column may take at the most; the formulas get what the others leave."""
+SHARES = (0.3, 0.2, 0.3, 0.2)
+"""How much of a line each column may take before the others have what they need."""
 
 
 class _Row(NamedTuple):
@@ -116,7 +116,8 @@ def _widths(rows: Sequence[_Row], columns: int) -> list[int]:
     widest = [max(cells(row[k]) for row in rows if not (k == 0 and row.is_title)) for k in range(4)]
     room = columns - GAP * (sum(map(bool, widest)) - 1)
     widths = [min(width, int(room * share)) for width, share in zip(widest, SHARES, strict=True)]
-    widths[1] = min(widths[1], room - sum(widths) + widths[1])
+    for k in (0, 2, 3, 1):
+        widths[k] = min(widest[k], widths[k] + room - sum(widths))
     return widths
 
 

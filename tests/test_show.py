@@ -123,6 +123,24 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
+def test_a_plugin_that_raises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table shows what the file has, and a note says why there are no values; for a step that is an error."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "broken.py").write_text(
+        "import graphrun\n\n@graphrun.elementwise\ndef broken(xp, x):\n    raise ValueError('no')\n\n"
+        "@broken.local_derivatives\ndef _(xp, y, x):\n    return (1,)\n\n"
+        "@graphrun.hookimpl\ndef graphrun_node_types():\n    return [broken]\n"
+    )
+    file = tmp_path / "g.yaml"
+    file.write_text("parameters: {x: 5}\nnodes: {f: broken(x)}\nmaximize: f\n")
+    arguments = ["show", str(file), "--format", "table", "--plugins", str(tmp_path / "p")]
+    assert run_command(arguments) == 0
+    out, err = capsys.readouterr()
+    assert "= broken(x)" in out
+    assert "ValueError: no" in err
+    assert run_command([*arguments, "--step", "0"]) == 1
+
+
 def test_wide_letters() -> None:
     """Columns are those of the terminal, on which some letters are two wide; what steers a terminal is shown."""
     boxes = (Box("重み", "重み", Shape.PARAMETER, value="1"), Box("a\x1b[31m", "a\x1b[31m", Shape.PARAMETER, value="2"))

@@ -106,6 +106,18 @@ def test_the_lesson_reads_from_left_to_right(example) -> None:
         assert source.x + source.width < target.x
 
 
+@pytest.mark.parametrize("direction", ["right", "down"])
+def test_lines_have_no_corners(example, direction: str) -> None:
+    """Each piece of a line begins and ends in the direction of the graph, at the borders of frames too."""
+    drawing = draw_graph(graphrun.load(example).structure)
+    across = 1 if direction == "right" else 0
+    for route in lay_out(drawing, direction).routes:
+        for k in range(0, len(route.points) - 1, 3):
+            start, after, before, end = (point[across] for point in route.points[k : k + 4])
+            assert start == pytest.approx(after, abs=CLOSE)
+            assert before == pytest.approx(end, abs=CLOSE)
+
+
 def test_lines_do_not_cross_without_need() -> None:
     """A tree is drawn without crossings, its leaves in the order of the inputs."""
     names = ["a", "b", "c", "d", "e", "f", "g"]

@@ -26,6 +26,16 @@ from graphrun.summary import number
 SVG = "{http://www.w3.org/2000/svg}"
 NESTED = Path(__file__).parents[2] / "graphs" / "nested.yaml"
 
+NOISY = """
+parameters: {w: [1, 2, 3], one: [1]}
+constants: {k: [[1], [2], [3]]}
+nodes:
+  d: {type: dropout, inputs: [w], rate: 0.5}
+  n: {type: batch_norm, inputs: [k, one, one]}
+  f: {type: vecdot, inputs: [d, w]}
+maximize: f
+"""
+
 LABEL = r'"[^"]*"'
 SHAPES = "|".join(
     rf"{left}{LABEL}{right}"
@@ -159,14 +169,28 @@ def test_kinds_have_shapes_and_colours_of_their_own(tmp_path: Path) -> None:
     assert len(set(colours.FILLS.values())) == len(Shape)
     assert len(set(colours.STROKES.values())) == len(Shape)
     file = tmp_path / "g.yaml"
-    file.write_text("parameters: {a: 1}\nconstants: {k: 2}\nnodes: {n: a * k, f: sin(n)}\nmaximize: f\n")
-    drawing = draw_graph(graphrun.load(file).structure)
+    file.write_text(NOISY)
+    graph = graphrun.load(file)
+    drawing = draw_graph(graph.structure, graph.passes(1))
     assert {box.name: box.shape for box in drawing.boxes} == {
-        "a": Shape.PARAMETER,
+        "w": Shape.PARAMETER,
+        "one": Shape.PARAMETER,
         "k": Shape.CONSTANT,
+        "d": Shape.NODE,
+        "d.noise": Shape.NOISE,
         "n": Shape.NODE,
+        "n.running_mean": Shape.STATE,
+        "n.running_variance": Shape.STATE,
         "f": Shape.NODE,
     }
+    assert_all_there(drawing)
+    outlines = {
+        name: sorted(element.tag for element in group.find(f"{SVG}g") or ())
+        for name, group in groups(to_svg(drawing, lay_out(drawing))).items()
+    }
+    assert outlines["w"] == outlines["d"] == [f"{SVG}rect"]
+    assert outlines["f"] == [f"{SVG}rect"] * 2
+    assert outlines["k"] == outlines["d.noise"] == outlines["n.running_mean"] == [f"{SVG}polygon"]
 
 
 def contrast(first: str, second: str) -> float:
