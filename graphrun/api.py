@@ -18,7 +18,7 @@ from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
-from graphrun.errors import UsageError
+from graphrun.errors import RunError, UsageError
 from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
 from graphrun.observers import Observers, RunDescription
@@ -34,6 +34,7 @@ from graphrun.stop import StopRule
 if TYPE_CHECKING:
     from graphrun.data import DataSet
     from graphrun.distributed import Cluster
+    from graphrun.draw import Drawing
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -278,7 +279,8 @@ class Graph:
             smallest=(lambda number: number) if cluster is None else cluster.smallest,
         )
         with nullcontext() if cluster is None else cluster.watched():
-            return told.ended(run(plan, made, options))
+            result = run(plan, made, options)
+        return told.ended(replace(result, drawn=partial(draw_result, self.structure, plan)))
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
@@ -305,6 +307,27 @@ class Graph:
         if result.error is not None:
             raise result.error
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+
+    def _drawing(self) -> Drawing:
+        """Return the drawing that a notebook shows: with the values before any update, where there are such."""
+        from graphrun.draw import draw_graph
+
+        try:
+            passes = self.passes()
+        except RunError:
+            passes = None
+        return draw_graph(self.structure, passes)
+
+    def _repr_html_(self) -> str:
+        from graphrun.notebook import drawing_html
+
+        return drawing_html(self._drawing())
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        from graphrun.notebook import drawing_html, svg
+
+        drawing = self._drawing()
+        return {"text/plain": repr(self), "text/html": drawing_html(drawing), "image/svg+xml": svg(drawing)}
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
@@ -456,6 +479,24 @@ class Graph:
         read = {int(slot) for slot in plan.operands}
         results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
         return scalars + results[:RECORDED_PARAMETERS]
+
+
+def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
+    """Make the drawing of a graph with the values and gradients of a result."""
+    from graphrun.draw import draw_graph
+
+    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
+    gradients: list[Array] = [None] * len(plan.names)
+    for name, slot in plan.slots.items():
+        value = result.values.get(name, result.parameters.get(name, values[slot]))
+        # NumPy's numbers, not Python's, which raise where those give an infinity.
+        values[slot] = np.asarray(value)[()]
+        gradients[slot] = result.gradients.get(name)
+    # What each step is given anew is not kept.
+    given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]
+    for slot in (*given, *(plan.data if plan.feeds else ())):
+        values[slot] = None
+    return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 
 
 def write_checkpoint(

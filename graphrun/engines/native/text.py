@@ -207,7 +207,7 @@ class Writer:
         uses = count_uses(roots, known)
         written: dict[int, tuple[str, int]] = {}
         depths: dict[int, int] = {}
-        for expression in _inputs_first(roots, known):
+        for expression in inputs_first(roots, known):
             if expression in known:
                 written[id(expression)], depths[id(expression)] = (known[expression], ATOM), 1
                 continue
@@ -236,7 +236,7 @@ class Writer:
         return form.template.format(*texts), form.binding
 
 
-def _inputs_first(roots: Sequence[Expression], known: Container[Expression]) -> list[Expression]:
+def inputs_first(roots: Sequence[Expression], known: Container[Expression] = ()) -> list[Expression]:
     """Return expressions with all that they are made of, each after its arguments; nothing of what is known."""
     order: list[Expression] = []
     done: set[int] = set()

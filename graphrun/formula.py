@@ -1,0 +1,283 @@
+"""Formulas as text: what a declaration's functions compute, in the names of a graph.
+
+The functions are called once with symbols, so the formulas are the declaration itself, and need nothing of its author.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from graphrun.declaration import Settings
+from graphrun.engines.native.operations import (
+    ATOM,
+    CHOICE,
+    COMPARISON,
+    NOT,
+    OPERATORS,
+    PRODUCT,
+    SIGN,
+    Form,
+    call,
+)
+from graphrun.engines.native.text import inputs_first
+from graphrun.engines.native.trace import BOOL, CannotTraceError, Expression, Recorder, trace
+from graphrun.nodetype import NodeType
+from graphrun.summary import number
+
+MOST_OPERATIONS = 32
+"""A formula of more operations and operands explains nothing; the type is named instead."""
+
+LARGEST_DENOMINATOR = 12
+"""Numbers are shown as fractions, like 1/6, up to this denominator."""
+
+Bound = tuple[str, int]
+"""A text, and how tightly it binds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formulas:
+    """What a node computes, as text.
+
+    Attributes:
+        forward: the value, of the inputs.
+        local_derivatives: for each input the derivative of the node by it, of the inputs and the node itself; None
+            where there is none to write: for a tensor type, for an input without a derivative, for what would take
+            more than a line.
+    """
+
+    forward: str
+    local_derivatives: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """An elementwise declaration's functions, traced; the inputs are ``x0``, ``x1``, ..., the output ``y``."""
+
+    forward: Expression | None
+    local_derivatives: tuple[Expression | None, ...]
+
+
+class Notation(Protocol):
+    """How operations, numbers, calls and powers are written."""
+
+    def form(self, expression: Expression) -> Form:
+        """Return how an operation is written."""
+
+    def number(self, value: float) -> Bound:
+        """Return the text of a number."""
+
+    def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
+        """Return the text of a node type's call."""
+
+
+class TextNotation:
+    """Plain text, close to the expressions of graph files."""
+
+    WORDS: ClassVar = {
+        "logical_and": Form("{0} and {1}", CHOICE, (NOT, NOT)),
+        "logical_or": Form("{0} or {1}", CHOICE, (NOT, NOT)),
+        "logical_xor": Form("{0} xor {1}", CHOICE, (NOT, NOT)),
+        "logical_not": Form("not {0}", NOT, (COMPARISON,)),
+        "remainder": Form("{0} % {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+        "floor_divide": Form("{0} // {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+        "matmul": Form("{0} @ {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+    }
+
+    def form(self, expression: Expression) -> Form:
+        """Return how an operation is written."""
+        operation = expression.operation
+        if operation in {"cast", "number"}:
+            return Form("{0}", CHOICE, (CHOICE,))
+        return self.WORDS.get(operation) or OPERATORS.get(operation) or call(operation, len(expression.arguments))
+
+    def number(self, value: float) -> Bound:
+        """Return the text of a number: six digits, or a fraction where it is one."""
+        text = number(value)
+        if float(text) != value and math.isfinite(value):
+            fraction = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+            if fraction.numerator / fraction.denominator == value:
+                return str(fraction), SIGN if value < 0 else PRODUCT
+        return text, SIGN if text.startswith("-") else ATOM
+
+    def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
+        """Return the text of a node type's call."""
+        if name in self.WORDS and len(arguments) == 2 and not settings:
+            return fill(self.WORDS[name], arguments)
+        words = [text for text, _ in arguments] + [f"{key}={_setting(value)}" for key, value in settings.items()]
+        return f"{name}({', '.join(words)})", ATOM
+
+
+TEXT = TextNotation()
+
+
+def formulas_of(
+    declared: NodeType, settings: Settings, inputs: Sequence[str], output: str, notation: Notation = TEXT
+) -> Formulas:
+    """Return what a node computes, as text.
+
+    Args:
+        declared: the node's type.
+        settings: its settings, all of them.
+        inputs: the texts of its inputs: names, and numbers for literals.
+        output: the text of the node itself.
+        notation: how the text is written.
+    """
+    literals = tuple(_literal(text) for text in inputs)
+    names = {f"x{k}": _operand(text) for k, text in enumerate(inputs)} | {"y": (output, ATOM)}
+    found = traced(declared, settings, literals)
+    forward = None if found.forward is None else write(found.forward, names, notation)
+    if forward is None:
+        given = [names[f"x{k}"] for k in range(len(inputs) - len(declared.engine_inputs))]
+        forward = notation.call(declared.name, given, _own_settings(declared, settings))
+    return Formulas(
+        forward[0],
+        tuple(
+            None if expression is None else (write(expression, names, notation) or (None,))[0]
+            for expression in found.local_derivatives
+        ),
+    )
+
+
+@lru_cache(maxsize=1024)
+def traced(declared: NodeType, settings: Settings, literals: tuple[float | None, ...]) -> Traced:
+    """Trace a type's functions.
+
+    Args:
+        declared: the type.
+        settings: the settings.
+        literals: for each input its number where it is a literal, else None. The local derivatives are computed with
+            the numbers, so that the derivative of ``x ** 2`` is ``2 * x``; the forward function is shown as it stands.
+    """
+    nothing = Traced(None, (None,) * len(literals))
+    if not declared.is_elementwise:
+        return nothing
+    recorder = Recorder(np.dtype(np.float64))
+    symbols = [recorder.input(f"x{k}") for k in range(len(literals))]
+    known = [
+        symbol if literal is None else recorder.constant(literal, "float")
+        for symbol, literal in zip(symbols, literals, strict=True)
+    ]
+    try:
+        forward = recorder.lift(trace(recorder, declared.function, symbols, dict(settings)))
+    except CannotTraceError:
+        forward = None
+    if declared.derivative is None:
+        return Traced(forward, nothing.local_derivatives)
+    try:
+        given = trace(recorder, declared.derivative, [recorder.input("y"), *known], dict(settings))
+        derivatives = tuple(None if part is None else recorder.lift(part) for part in given)
+    except (CannotTraceError, TypeError):
+        return Traced(forward, nothing.local_derivatives)
+    return Traced(forward, derivatives if len(derivatives) == len(literals) else nothing.local_derivatives)
+
+
+def write(
+    root: Expression, names: Mapping[str, Bound], notation: Notation, known: Mapping[int, Bound] | None = None
+) -> Bound | None:
+    """Write an expression out; None where it would be too long to read.
+
+    Args:
+        root: the expression.
+        names: the texts of the inputs.
+        notation: how operations are written.
+        known: the texts of expressions within it that have a name of their own, by their identities.
+    """
+    known = known or {}
+    written: dict[int, Bound] = {}
+    sizes: dict[int, int] = {}
+    for expression in inputs_first([root]):
+        key = id(expression)
+        if expression is not root and key in known:
+            written[key], sizes[key] = known[key], 1
+            continue
+        # What is used twice is written twice.
+        sizes[key] = 1 + sum(sizes[id(argument)] for argument in expression.arguments)
+        if sizes[key] > MOST_OPERATIONS:
+            return None
+        written[key] = _write_one(expression, names, notation, written)
+    return written[id(root)]
+
+
+def _write_one(
+    expression: Expression, names: Mapping[str, Bound], notation: Notation, written: Mapping[int, Bound]
+) -> Bound:
+    if expression.operation == "input":
+        return names[expression.value]
+    if expression.is_constant:
+        return (str(expression.value).lower(), ATOM) if expression.kind == BOOL else notation.number(expression.value)
+    if expression.operation == "multiply":
+        return _write_product(expression, notation, written)
+    if expression.operation == "negative" and written[id(expression.arguments[0])][1] == PRODUCT:
+        return "-" + written[id(expression.arguments[0])][0], PRODUCT
+    return fill(notation.form(expression), [written[id(argument)] for argument in expression.arguments])
+
+
+def _write_product(product: Expression, notation: Notation, written: Mapping[int, Bound]) -> Bound:
+    """Write a product; factors that follow each other and are the same are a power, as in ``3 * x ** 2``."""
+    factors = list(_factors(product))
+    result: Bound | None = None
+    while factors:
+        factor = factors.pop(0)
+        text, count = written[id(factor)], 1
+        while factors and factors[0] is factor:
+            factors.pop(0)
+            count += 1
+        if count > 1:
+            power = Expression(factor.recorder, "pow", (factor, factor), factor.kind)
+            text = fill(notation.form(power), [text, (str(count), ATOM)])
+        result = text if result is None else fill(notation.form(product), [result, text])
+    assert result is not None  # noqa: S101 (for the type checker: a product has factors)
+    return result
+
+
+def _factors(product: Expression) -> Iterator[Expression]:
+    """Yield the factors of a product of products, as long as they stand to the left."""
+    rest = []
+    while product.operation == "multiply":
+        rest.append(product.arguments[1])
+        product = product.arguments[0]
+    yield product
+    yield from reversed(rest)
+
+
+def fill(form: Form, parts: Sequence[Bound]) -> Bound:
+    """Put texts into a form, in parentheses where they bind less tightly than it needs."""
+    if form.template == "{0}":
+        return parts[0]
+    texts = [f"({t})" if b < need else t for (t, b), need in zip(parts, form.arguments, strict=True)]
+    return form.template.format(*texts), form.binding
+
+
+def _literal(text: str) -> float | None:
+    """Return the number that an input's text is; names, `inf` among them, begin with a letter."""
+    return float(text) if re.match(r"[-+]?[.0-9]", text) else None
+
+
+def _operand(text: str) -> Bound:
+    return text, SIGN if text.startswith("-") else ATOM
+
+
+def _own_settings(declared: NodeType, settings: Settings) -> dict[str, Any]:
+    """Return the settings that a reader needs: those that are not as by default."""
+    usual = dict(declared.default_settings or ())
+    known = {parameter.name for parameter in declared.keyword}
+    return {name: value for name, value in settings if name in known and not (name in usual and usual[name] == value)}
+
+
+def _setting(value: Any) -> str:
+    """Write a setting as an expression of a graph file has it."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_setting, value))}]"
+    if isinstance(value, str):
+        return repr(value)
+    if value is None or isinstance(value, bool):
+        return str(value).lower() if value is not None else "null"
+    return number(value) if isinstance(value, float) else str(value)

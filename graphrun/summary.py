@@ -1,0 +1,67 @@
+"""Values as a reader sees them: numbers in six digits, arrays by shape, range and norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHOWN_ELEMENTS = 4
+"""Arrays of more elements are summarized."""
+
+
+def number(value: Any) -> str:
+    """Show a number with six significant digits; minus zero is 0, and no exponent has zeros in front or a plus."""
+    x = float(value)
+    if not math.isfinite(x):
+        return "NaN" if math.isnan(x) else "inf" if x > 0 else "-inf"
+    digits, _, exponent = f"{x or 0.0:.6g}".partition("e")
+    return f"{digits}e{int(exponent)}" if exponent else digits
+
+
+def describe(value: Any) -> str:
+    """Show a value on one line: a number, a small array whole, any other by its shape, range and norm."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return number(array)
+    if 0 < array.size <= SHOWN_ELEMENTS:
+        return _nested(array.tolist())
+    return f"{shape_text(array.shape)}: {_content(array)}"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Name a shape: ``vector of 3``, ``matrix 2x3``, ``array 4x2x3``."""
+    if len(shape) == 1:
+        return f"vector of {shape[0]}"
+    return f"{'matrix' if len(shape) == 2 else 'array'} {'x'.join(map(str, shape))}"
+
+
+def norm(value: Any) -> float:
+    """Return the root of the sum of all squares, without overflow on the way; of a number its absolute value."""
+    array = np.abs(np.asarray(value, dtype=np.float64))
+    largest = float(array.max(initial=0.0))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(np.sum(np.square(array / largest))))
+
+
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, list) else number(value)
+
+
+def _content(array: NDArray[Any]) -> str:
+    if not array.size:
+        return "empty"
+    finite = array[np.isfinite(array)]
+    if finite.size < array.size:
+        unknown = f"{array.size - finite.size} of {array.size} not finite"
+        return f"{unknown}, the others {_range(finite)}" if finite.size else unknown
+    # The norm of labels and positions says nothing.
+    return _range(array) if array.dtype.kind in "iu" else f"{_range(array)}, norm {number(norm(array))}"
+
+
+def _range(array: NDArray[Any]) -> str:
+    least, most = number(array.min()), number(array.max())
+    return f"all {least}" if least == most else f"{least} to {most}"
