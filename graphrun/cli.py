@@ -17,6 +17,7 @@ import graphrun
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
 from graphrun.commands.predict import predict
+from graphrun.commands.report import report
 from graphrun.commands.run import INTERRUPTED, run
 from graphrun.commands.show import diff, export, show
 from graphrun.errors import GraphrunError
@@ -112,6 +113,7 @@ def commands() -> None:
 for command in (
     run,
     predict,
+    report,
     show,
     diff,
     export,
