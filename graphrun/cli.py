@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 import graphrun
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
+from graphrun.commands.draw import draw
 from graphrun.commands.predict import predict
 from graphrun.commands.report import report
 from graphrun.commands.run import INTERRUPTED, run
@@ -115,6 +116,7 @@ for command in (
     predict,
     report,
     show,
+    draw,
     diff,
     export,
     check,

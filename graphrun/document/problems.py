@@ -82,6 +82,11 @@ class Problems:
         """Whether the view is that of a node that an expression made."""
         return self._expression is not None
 
+    @property
+    def expression(self) -> str:
+        """The text of the expression that made a node; empty where none did."""
+        return "" if self._expression is None else self._expression.text
+
     def used(self, use: Use | None) -> Problems:
         """Return a view whose problems are told with the use of a subgraph that led to them."""
         if use is None:

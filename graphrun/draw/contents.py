@@ -1,26 +1,29 @@
-"""A graph → a drawing: what each box and each line says, with the values and gradients of a step where they are known."""
+"""A graph → a drawing: what each box and each line says, with the values and gradients of a step where there is one."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from graphrun.declaration import Noise
-from graphrun.draw.drawing import Box, Drawing, Line, Shape
+from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.folding import Folding, Share, fold, relative
 from graphrun.draw.text import visible
 from graphrun.formula import formulas_of
 from graphrun.graph import ComputationalGraph
 from graphrun.passes import Edge, Passes
-from graphrun.summary import describe, norm, number
+from graphrun.summary import describe, number
 
 MOST_LABELLED = 60
 """In a drawing of more lines, none has a label: who points at one reads it."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def draw_graph(graph: ComputationalGraph, passes: Passes | None = None, depth: int | None = None) -> Drawing:
@@ -77,7 +80,22 @@ class _Contents:
         )
         name = PurePath(graph.document.source.name).name
         title = name if self.passes is None else f"{name}, step {self.passes.step}"
-        return Drawing(title, self._description(), boxes, tuple(self._lines()), folding.frames, folding.note)
+        frames = tuple(replace(frame, title=self._frame_title(frame)) for frame in folding.frames)
+        return Drawing(title, self._description(), boxes, tuple(self._lines()), frames, folding.note)
+
+    def _frame_title(self, frame: Frame) -> str:
+        """Return what a frame is: an expression in full, or an instance with the name of its subgraph."""
+        entry = self.graph.document.nodes.get(frame.name)
+        uses: list[str] = []
+        use = None if entry is None else entry.use
+        while use is not None:
+            uses.append(use.subgraph)
+            use = use.outer
+        if len(uses) == 1 and frame.outer is None:
+            return f"{frame.title}: {uses[0]}"
+        if entry is not None and entry.origin is not None and entry.origin.expression and not uses:
+            return f"{frame.title} = {entry.origin.expression}"
+        return frame.title
 
     def _description(self) -> str:
         graph = self.graph
@@ -248,7 +266,7 @@ def _told(edge: Edge | None, source: str, target: str) -> Iterator[str]:
 def _factor(edge: Edge | None) -> str:
     """Return the local derivative as the factor that it is in the backward pass; empty for an array."""
     derivative = None if edge is None else edge.local_derivative
-    return f"× {number(derivative)}" if derivative is not None and np.ndim(derivative) == 0 else ""
+    return f"{TIMES} {number(derivative)}" if derivative is not None and np.ndim(derivative) == 0 else ""
 
 
 def _count(many: int, word: str) -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
 
 Point = tuple[float, float]
 
 SWEEPS = 12
 SETTLING = 16
-ASIDE = 0.2
+ASIDE = 0.02
 """How much a leaf that is used once weighs: it stands aside, so that the way of the values is straight."""
 
 SPREAD = 22.0
@@ -29,11 +31,19 @@ PORT_GAP = 14.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something to place: its sizes; `pin` is -1 for what belongs at the very beginning, 1 at the very end, else 0."""
+    """Something to place.
+
+    Attributes:
+        along, across: its sizes.
+        pin: -1 for what belongs at the very beginning, 1 at the very end, else 0.
+        outside: of a line's end at a border, where the line goes on outside, in whatever unit; lines that are in this
+            order do not cross there.
+    """
 
     along: float
     across: float
     pin: int = 0
+    outside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,24 @@ class Arrangement:
     curves: list[list[Point]]
 
 
+class _End(NamedTuple):
+    """One end of a link between neighbouring layers, as seen from the other end.
+
+    Attributes:
+        item: what is there.
+        shift: how much further across it is than this end where the link is straight.
+        weight: how much that matters.
+        own: where the link is at this end, of the item's size: -0.5 to 0.5.
+        other: where it is at that end.
+    """
+
+    item: int
+    shift: float
+    weight: float
+    own: float
+    other: float
+
+
 @dataclass
 class _Layers:
     """The layers on the way: items first, then a place for each layer that a link passes."""
@@ -72,8 +100,8 @@ class _Layers:
     items: list[Item]
     rank: list[int]
     rows: list[list[int]] = field(default_factory=list)
-    above: list[list[tuple[int, float, float]]] = field(default_factory=list)
-    below: list[list[tuple[int, float, float]]] = field(default_factory=list)
+    above: list[list[_End]] = field(default_factory=list)
+    below: list[list[_End]] = field(default_factory=list)
 
 
 def arrange(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> Arrangement:
@@ -133,8 +161,8 @@ def _turned(count: int, links: Sequence[Link]) -> list[bool]:
         way = [(start, iter(targets[start]))]
         while way:
             item, rest = way[-1]
-            number = next(rest, None)
-            if number is None:
+            number = next(rest, -1)
+            if number < 0:
                 state[item] = 2
                 way.pop()
                 continue
@@ -158,7 +186,7 @@ def _ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]]) -> list[int]:
     waiting = inputs[:]
     order = [k for k in range(count) if not inputs[k]]
     rank = [0] * count
-    for item in order:
+    for item in order:  # which grows on the way
         for target in targets[item]:
             rank[target] = max(rank[target], rank[item] + 1)
             waiting[target] -= 1
@@ -200,8 +228,12 @@ def _chain(
             weight = 1.0 if len(chain) == 2 else 2.0 if k in {0, len(chain) - 2} else 8.0
             if lone[chain[0]]:
                 weight *= ASIDE
-            layers.below[upper].append((lower, -shift, weight))
-            layers.above[lower].append((upper, shift, weight))
+            at = [
+                offset / layers.items[item].across if offset else 0.0
+                for item, offset in ((upper, offsets[k]), (lower, offsets[k + 1]))
+            ]
+            layers.below[upper].append(_End(lower, -shift, weight, *at))
+            layers.above[lower].append(_End(upper, shift, weight, *reversed(at)))
     layers.rows = [[] for _ in range(max(layers.rank) + 1)]
     for item, rank in enumerate(layers.rank):
         layers.rows[rank].append(item)
@@ -209,7 +241,7 @@ def _chain(
 
 
 def _order(layers: _Layers) -> None:
-    """Order each layer by the mean place of its neighbours, back and forth; the order with the fewest crossings stays."""
+    """Order each layer by its neighbours' mean places, back and forth; the order with the fewest crossings stays."""
     best, fewest = [row[:] for row in layers.rows], _crossings(layers)
     for sweep in range(SWEEPS):
         if not fewest:
@@ -219,7 +251,11 @@ def _order(layers: _Layers) -> None:
         for row in layers.rows if down else reversed(layers.rows):
             near = layers.above if down else layers.below
             own = {item: float(k) for k, item in enumerate(row)}
-            mean = {k: sum(position[n] for n, _, _ in near[k]) / len(near[k]) if near[k] else own[k] for k in row}
+            mean = {
+                k: sum(position[end.item] + end.other for end in near[k]) / len(near[k]) if near[k] else own[k]
+                for k in row
+            }
+            _keep_outside(layers.items, row, mean, -1 if down else 1)
             row.sort(key=lambda item: (mean[item], own[item]))
             position.update((item, float(k)) for k, item in enumerate(row))
         crossings = _crossings(layers)
@@ -228,17 +264,36 @@ def _order(layers: _Layers) -> None:
     layers.rows = best
 
 
+def _keep_outside(items: Sequence[Item], row: Sequence[int], mean: dict[int, float], pin: int) -> None:
+    """Give the ends of lines at a border each other's places, so that they are in the order of the outside."""
+    ports = [item for item in row if items[item].pin == pin]
+    means = sorted(mean[item] for item in ports)
+    mean.update(zip(sorted(ports, key=lambda item: items[item].outside), means, strict=True))
+
+
 def _crossings(layers: _Layers) -> int:
+    """Count the crossings between layers, and those at the borders."""
     total = 0
-    for row in layers.rows[:-1]:
-        following = layers.rows[layers.rank[row[0]] + 1]
-        position = {item: k for k, item in enumerate(following)}
-        seen: list[int] = []
-        for item in row:
-            reached = sorted(position[lower] for lower, _, _ in layers.below[item])
-            total += sum(len(seen) - bisect_right(seen, k) for k in reached)
-            for k in reached:
-                insort(seen, k)
+    for rank, row in enumerate(layers.rows):
+        for pin in (-1, 1):
+            total += _inversions(layers.items[item].outside for item in row if layers.items[item].pin == pin)
+        if rank + 1 < len(layers.rows):
+            position = {item: k for k, item in enumerate(layers.rows[rank + 1])}
+            links = sorted(
+                (k + end.own, position[end.item] + end.other)
+                for k, item in enumerate(row)
+                for end in layers.below[item]
+            )
+            total += _inversions(place for _, place in links)
+    return total
+
+
+def _inversions(numbers: Iterable[float]) -> int:
+    seen: list[float] = []
+    total = 0
+    for value in numbers:
+        total += len(seen) - bisect_right(seen, value)
+        insort(seen, value)
     return total
 
 
@@ -250,21 +305,19 @@ def _place(layers: _Layers, gaps: Gaps) -> list[float]:
         for item, place in zip(row, distance, strict=True):
             places[item] = place - distance[-1] / 2
     for sweep in range(SETTLING):
-        both = sweep >= SETTLING // 2
-        order = range(len(layers.rows)) if sweep % 2 == 0 else range(len(layers.rows) - 1, -1, -1)
+        both, down = sweep >= SETTLING // 2, sweep % 2 == 0
+        order = range(len(layers.rows)) if down else range(len(layers.rows) - 1, -1, -1)
         for rank in order:
             row = layers.rows[rank]
             wanted, weights = [], []
             for item in row:
-                near = (
-                    layers.above[item] + layers.below[item]
-                    if both
-                    else (layers.above[item] if sweep % 2 == 0 else layers.below[item])
-                )
-                weight = sum(w for _, _, w in near)
-                mean = sum((places[other] + shift) * w for other, shift, w in near) / weight if weight else places[item]
+                near = layers.above[item] if both or down else []
+                near = near + layers.below[item] if both or not down else near
+                weight = sum(end.weight for end in near)
+                mean = sum((places[end.item] + end.shift) * end.weight for end in near)
+                mean = mean / weight if weight else places[item]
                 wanted.append(mean)
-                weights.append(weight or 0.05)
+                weights.append(weight or ASIDE)
             for item, place in zip(row, _separate(wanted, weights, distances[rank]), strict=True):
                 places[item] = place
     least = min(places[k] - layers.items[k].across / 2 for k in range(len(places)))
@@ -274,9 +327,10 @@ def _place(layers: _Layers, gaps: Gaps) -> list[float]:
 def _distances(layers: _Layers, row: Sequence[int], gaps: Gaps) -> list[float]:
     """Return how far each item of a layer is from the first one, at the least."""
     result = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         a, b = layers.items[left].across, layers.items[right].across
-        gap = gaps.passing if not (a and b) else gaps.across
+        is_border = layers.items[left].pin and layers.items[right].pin
+        gap = gaps.across if a and b else SPREAD if is_border else gaps.passing
         result.append(result[-1] + a / 2 + gap + b / 2)
     return result
 
@@ -296,7 +350,8 @@ def _separate(wanted: Sequence[float], weights: Sequence[float], distances: Sequ
 
 def _stack(layers: _Layers, gaps: Gaps) -> tuple[list[float], list[float]]:
     """Return where each layer starts and stops; layers of nothing but ends of links at a border take no room."""
-    starts, stops = [], []
+    starts: list[float] = []
+    stops: list[float] = []
     at = 0.0
     previous_is_border = True
     for row in layers.rows:
@@ -317,21 +372,22 @@ def _spread(
     chains: Sequence[Sequence[int]],
     turned: Sequence[bool],
 ) -> list[tuple[float, float]]:
-    """Return where each link leaves the upper item and meets the lower one, from the middle: next to each other."""
+    """Return where each link leaves the upper item and meets the lower one, from the middle.
+
+    Links leave an item in one place, for they carry one value, and arrive next to each other.
+    """
     result = [[0.0, 0.0] for _ in chains]
-    ends: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    arriving: dict[tuple[int, int], list[tuple[float, int]]] = {}
     for number, (chain, link, turn) in enumerate(zip(chains, links, turned, strict=True)):
-        fixed = (link.source_offset, link.target_offset)
-        for side, (item, other) in enumerate(((chain[0], chain[1]), (chain[-1], chain[-2]))):
-            offset = fixed[1 - side if turn else side]
-            if offset is None:
-                ends.setdefault((item, side), []).append((places[other], number))
-            else:
-                result[number][side] = offset
-    for (item, side), found in ends.items():
+        upper, lower = (1, 0) if turn else (0, 1)
+        result[number][upper] = link.source_offset or 0.0
+        result[number][lower] = link.target_offset or 0.0
+        if link.target_offset is None:
+            ends = chain[::-1] if turn else chain
+            arriving.setdefault((ends[-1], lower), []).append((places[ends[-2]], number))
+    for (item, side), found in arriving.items():
         found.sort()
-        room = max(layers.items[item].across - 24.0, 0.0)
-        step = min(SPREAD, room / len(found))
+        step = min(SPREAD, max(layers.items[item].across - 24.0, 0.0) / len(found))
         for k, (_, number) in enumerate(found):
             result[number][side] = (k - (len(found) - 1) / 2) * step
     return [(leave, reach) for leave, reach in result]

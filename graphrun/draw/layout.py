@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphrun.draw.drawing import Drawing
+from graphrun.draw.drawing import Drawing, Line
 from graphrun.draw.layers import PORT_GAP, Arrangement, Gaps, Item, Link, Point, arrange, straight
 from graphrun.draw.rows import SMALL, frame_title, label_width, measure
 from graphrun.draw.text import width
@@ -19,6 +19,8 @@ FRAME_PADDING = 12.0
 FRAME_TITLE = 18.0
 WIDEST_TO_THE_RIGHT = 1000.0
 """A graph is drawn from left to right, as it is read, as long as that is no wider; else from top to bottom."""
+
+MOST_TO_THE_RIGHT = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,20 @@ def lay_out(drawing: Drawing, direction: str = "auto") -> Layout:
         drawing: what is to be placed.
         direction: ``right``, ``down``, or ``auto``: to the right as long as that is not too wide.
     """
-    if direction != "auto":
-        return _Placing(drawing, to_the_right=direction == "right").layout()
-    layout = _Placing(drawing, to_the_right=True).layout()
-    return layout if layout.width <= WIDEST_TO_THE_RIGHT else _Placing(drawing, to_the_right=False).layout()
+    if direction == "auto":
+        direction = direction_of(drawing)
+    layout = _Placing(drawing, {}, to_the_right=direction == "right").layout()
+    if not drawing.frames:
+        return layout
+    # Now it is known where lines come from that cross a border, and in which order they cross it best.
+    return _Placing(drawing, layout.boxes, to_the_right=direction == "right").layout()
+
+
+def direction_of(drawing: Drawing) -> str:
+    """Return ``right`` for a drawing that is not too wide when it is read from left to right, else ``down``."""
+    if len(drawing.boxes) > MOST_TO_THE_RIGHT:
+        return "down"
+    return "right" if _Placing(drawing, {}, to_the_right=True).layout().width <= WIDEST_TO_THE_RIGHT else "down"
 
 
 @dataclass
@@ -83,11 +95,12 @@ class _Inside:
 
 
 class _Placing:
-    def __init__(self, drawing: Drawing, *, to_the_right: bool) -> None:
+    def __init__(self, drawing: Drawing, before: Mapping[str, Place], *, to_the_right: bool) -> None:
         self.drawing = drawing
+        self.before = before
         self.to_the_right = to_the_right
         label = max(map(label_width, drawing.lines), default=0.0)
-        along = max(46.0, label + 24) if to_the_right else (48.0 if label else 36.0)
+        along = max(46.0, label + 40) if to_the_right else (48.0 if label else 36.0)
         self.gaps = Gaps(along, 16.0 if to_the_right else 22.0)
         self.insides: dict[str | None, _Inside] = {None: _Inside()}
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
@@ -136,21 +149,29 @@ class _Placing:
 
     def _arrange(self, name: str | None) -> None:
         inside = self.insides[name]
-        for number, (sources, targets) in enumerate(self.ways):
+        crossing: dict[tuple[str, int], int] = {}
+        for number, (line, (sources, targets)) in enumerate(zip(self.drawing.lines, self.ways, strict=True)):
             source, target = dict(sources).get(name), dict(targets).get(name)
             if source and target:
                 # The innermost frame around both has the line; a frame around that has no part in it.
                 if source != target:
                     self._link(inside, number, source, target)
-            elif source:
-                inside.ports[number] = len(inside.items)
-                inside.items.append(Item(0.0, 0.0, 1))
-                self._link(inside, number, source, inside.ports[number])
-            elif target:
-                inside.ports[number] = len(inside.items)
-                inside.items.append(Item(0.0, 0.0, -1))
-                self._link(inside, number, inside.ports[number], target)
+            elif source or target:
+                # A value crosses a border once, however many uses it has on the other side.
+                pin = 1 if source else -1
+                if (line.source, pin) not in crossing:
+                    crossing[line.source, pin] = len(inside.items)
+                    inside.items.append(Item(0.0, 0.0, pin, self._outside(line, pin)))
+                port = inside.ports[number] = crossing[line.source, pin]
+                self._link(inside, number, source or port, target or port)
         inside.arrangement = arrange(inside.items, inside.links, self.gaps)
+
+    def _outside(self, line: Line, pin: int) -> float:
+        """Return how far across the other end of a line is; not known before everything was placed once."""
+        place = self.before.get(line.target if pin > 0 else line.source)
+        if place is None:
+            return 0.0
+        return place.y + place.height / 2 if self.to_the_right else place.x + place.width / 2
 
     def _link(self, inside: _Inside, number: int, source: str | int, target: str | int) -> None:
         ends, offsets = [], []

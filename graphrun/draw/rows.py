@@ -80,4 +80,4 @@ def label_width(line: Line) -> float:
 
 def frame_title(frame: Frame) -> str:
     """Return the title of a frame as it is shown."""
-    return shorten(visible(frame.title), LONGEST_TITLE)
+    return shorten(visible(frame.title), LONGEST_ROW)

@@ -30,9 +30,10 @@ def to_svg(drawing: Drawing, layout: Layout) -> str:
         layout: where it goes.
     """
     wide, high = _number(layout.width), _number(layout.height)
+    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
+    font = f'font-family={quoteattr(FAMILY)} font-size="{_number(FONT)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="graphrun" viewBox="0 0 {wide} {high}" width="{wide}" '
-        f'height="{high}" role="img" font-family={quoteattr(FAMILY)} font-size="{_number(FONT)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graphrun" {size} role="img" {font}>',
         f"<title>{escape(drawing.title)}</title>",
         f"<desc>{escape(drawing.description)}</desc>",
         f'<rect class="background" width="{wide}" height="{high}" fill="{colours.BACKGROUND}"/>',

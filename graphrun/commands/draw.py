@@ -1,0 +1,68 @@
+"""The command `draw`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+
+
+@click.command()
+@click.argument("file", shell_complete=offering("files"))
+@click.option(
+    "-o", "--output", "target", metavar="FILE", help="Where to write: .svg, .png, .pdf, .dot or .mmd; - is stdout."
+)
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(["svg", "dot", "mmd", "png", "pdf"]),
+    help="The format. [default: that of the FILE's suffix, else dot]",
+)
+@click.option("--step", type=click.IntRange(min=0), metavar="K", help="Show the values and gradients after K updates.")
+@click.option(
+    "--depth", type=click.IntRange(min=0), metavar="N", help="Open so many levels of subgraphs and expressions."
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["auto", "right", "down"]),
+    default="auto",
+    show_default=True,
+    help="Where values flow.",
+)
+@data_file
+@click.option("--seed", type=click.IntRange(min=0), help="What every random draw derives from.")
+@overrides
+@plugin_folders
+def draw(
+    file: str,
+    target: str | None,
+    picture_format: str | None,
+    step: int | None,
+    depth: int | None,
+    direction: str,
+    data: str | None,
+    seed: int | None,
+    overrides: Sequence[str],
+    folders: Sequence[str],
+) -> None:
+    """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
+    from graphrun.draw import draw_graph
+    from graphrun.draw.formats import PICTURES, format_of, save, write
+
+    to_stdout = target in {None, "-"}
+    if picture_format is None:
+        picture_format = "dot" if target is None or target == "-" else format_of(target)
+    if to_stdout and picture_format in PICTURES:
+        raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
+    graph = load(file, folders, overrides, data)
+    drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=seed), depth)
+    content = write(drawing, picture_format, direction)
+    if drawing.note:
+        click.echo(drawing.note, err=True)
+    if to_stdout:
+        click.echo(content, nl=False)
+    else:
+        save(content, Path(target or ""))
