@@ -138,12 +138,16 @@ class Recording:
                 program.step,
                 [parts(value) for value in passes.values],
                 [] if plan.objective is None else [parts(gradient) for gradient in passes.gradients],
-                [None if edge.local_derivative is None else parts(edge.local_derivative) for edge in edges],
-                [None if edge.contribution is None else parts(edge.contribution) for edge in edges],
+                [self._shown(edge, edge.local_derivative) for edge in edges],
+                [self._shown(edge, edge.contribution) for edge in edges],
             )
         )
         if plan.objective is not None:
             self._before = program.step, [np.array(value) for value in passes.values[: plan.parameters]]
+
+    def _shown(self, edge: Edge, value: Array | None) -> Parts | None:
+        """Return what stands for a value on an edge; nobody wants the derivative by a number that is written down."""
+        return None if value is None or self.plan.names[edge.source] is None else parts(value)
 
     def _numbers_of_a_row(self) -> int:
         """Return about how many numbers a row has: those that are the same as others are not counted."""

@@ -78,6 +78,9 @@
     return `${shape.join("×")}: ${least === most ? `all ${least}` : `${least} to ${most}`}, norm ${norm}`;
   }
 
+  // The same in a sentence.
+  const told = (numbers, shape) => describe(numbers, shape, shape.length ? 4 : 6);
+
   // The same in a box or on an edge, where there is little room.
   function brief(numbers, shape = [], digits = 5) {
     if (shape.length === 0) return format(numbers[0], digits);
@@ -184,9 +187,14 @@
     filled(template, (k) => isolated(nameOf(k < 0 ? node : values[node].inputs[k])));
 
   function inNumbers(template, node, row) {
+    const isTerm = /^\{\d+\} [-+*/] /.test(template);
+    let isFirst = true;
     return filled(template, (k) => {
       const value = k < 0 ? node : values[node].inputs[k];
-      return inParentheses(describe(valueAt(value, row)));
+      const text = describe(valueAt(value, row));
+      const stands = isTerm && isFirst;
+      isFirst = false;
+      return stands ? text : inParentheses(text);
     });
   }
 
@@ -209,7 +217,7 @@
       const numbers = inNumbers(formula, node, row);
       if (/[^\d.e−()]/.test(numbers.join(""))) line.push(...numbers, " = ");
     }
-    return math(line, asValue(describe(valueAt(node, row), shapeOf(node))));
+    return math(line, asValue(told(valueAt(node, row), shapeOf(node))));
   }
 
   function localLine(edge, row) {
@@ -218,7 +226,7 @@
     const local = localAt(edge, row);
     const line = [derivative(target, source)];
     if (template && /[{a-z]/.test(template)) line.push(" = ", inNames(template, target));
-    if (local) line.push(" = ", asGradient(describe(local, shapeOf(target))));
+    if (local) line.push(" = ", asGradient(told(local, shapeOf(target))));
     return template || local ? math(line) : null;
   }
 
@@ -240,7 +248,7 @@
       const template = values[target].derivatives?.[edges[edge][2]];
       if (template && /[{a-z]/.test(template)) line.push(inNames(template, target), " = ");
     }
-    line.push(asGradient(describe(result, shapeOf(source))));
+    line.push(asGradient(told(result, shapeOf(source))));
     return math(line);
   }
 
@@ -252,7 +260,7 @@
       if (value === objective.value) terms.unshift("1");
       line.push(terms.join(" + "), " = ");
     }
-    return math(line, asGradient(describe(gradientAt(value, row), shapeOf(value))));
+    return math(line, asGradient(told(gradientAt(value, row), shapeOf(value))));
   }
 
   function updateLine(parameter, row) {
@@ -271,9 +279,9 @@
     } else {
       line.push(isolated(nameOf(parameter)), " + Δ");
       if (shape.length === 0) line.push(" = ", format(before[0]), " + ", inParentheses(format(move[0])));
-      else line.push(`, Δ by ${rule}: `, describe(move, shape));
+      else line.push(`, Δ by ${rule}: `, told(move, shape));
     }
-    if (after) line.push(shape.length === 0 ? " = " : "; ", asValue(describe(after, shape)));
+    if (after) line.push(shape.length === 0 ? " = " : "; ", asValue(told(after, shape)));
     return math(line);
   }
 
@@ -285,7 +293,7 @@
       const count = seedMoment < 0 ? moments.length - 1 : seedMoment - 1;
       if (place === 0) {
         const leaves = order.filter((value) => !isNode(value) && values[value].kind !== "literal");
-        const lines = leaves.map((value) => math(isolated(nameOf(value)), " = ", asValue(describe(valueAt(value, row), shapeOf(value)))));
+        const lines = leaves.map((value) => math(isolated(nameOf(value)), " = ", asValue(told(valueAt(value, row), shapeOf(value)))));
         return { title: "The leaves have their values", lines: shapeOf(leaves[0] ?? 0).length ? lines : joined(lines, leaves.length) };
       }
       return { title: `Forward pass, ${place} of ${count}`, lines: moment.nodes.map((node) => forwardLine(node, row)) };
@@ -296,7 +304,7 @@
       return { title: "The backward pass begins at the objective", lines: [line] };
     }
     if (moment.phase === BACKWARD) {
-      const lines = moment.edges.flatMap((edge) => [contributionLine(edge, row)]);
+      const lines = moment.edges.filter((edge) => values[edges[edge][0]].kind !== "literal").map((edge) => contributionLine(edge, row));
       for (const value of completedIn(place)) {
         if (edgesFrom[value].filter(carries).length > 1) lines.push(sumLine(value, row));
       }
@@ -357,8 +365,10 @@
         draw("rect", { x, y, width: w, height: h, rx: 8 }),
         draw("text", { x: x + 10, y: y + 11 }, scene.frames[k])));
     });
+    const labels = apart(plan.routes.map((route) => route.label), plan.labels === "product" ? 100 : 54);
     const lines = scene.lines.map((line, k) => {
-      const { points, label } = plan.routes[k];
+      const { points } = plan.routes[k];
+      const label = labels[k];
       const text = draw("text", { x: label[0], y: label[1] });
       const paper = draw("rect", { y: label[1] - 9, height: 18, rx: 4, width: 0 });
       const group = draw("g", { class: "line" }, draw("path", { d: pathOf(points) }), draw("path", { class: "head", d: headOf(points) }));
@@ -369,8 +379,20 @@
     boxes.forEach((box) => svg.append(box.group));
     lines.forEach((line) => svg.append(draw("g", { class: "line" }, line.paper, line.text)));
     host.replaceChildren(svg);
-    drawn = { name, svg, lines, boxes, width, height };
+    drawn = { name, svg, lines, boxes, width, height, labels: plan.labels };
     fit();
+  }
+
+  // Labels that would lie on each other are moved down.
+  function apart(labels, width) {
+    const placed = [];
+    if (labels.length > 100) return labels;
+    for (const [x, y] of labels) {
+      let top = y;
+      while (placed.some(([otherX, otherY]) => Math.abs(otherX - x) < width && Math.abs(otherY - top) < 17)) top += 3;
+      placed.push([x, top]);
+    }
+    return placed;
   }
 
   function buildBox(box, index, [x, y, w, h]) {
@@ -389,6 +411,7 @@
     const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}`, tabindex: -1, role: "button" },
       rect(4, { class: "ring" }), rect(0, { class: "shape" }), ...texts);
     group.setAttribute("data-name", box.name);
+    group.setAttribute("aria-label", box.name);
     group.addEventListener("click", () => select(face));
     group.addEventListener("focus", () => select(face));
     group.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") point(face); });
@@ -420,7 +443,7 @@
     if (updates) values.forEach((_, value) => { if (isParameter(value)) active.add(value); });
     const completed = moment.phase === BACKWARD ? new Set(completedIn(place)) : new Set();
     const phase = moment.phase === UPDATE ? FORWARD : moment.phase;
-    const near = shown();
+    const near = shown(), isFew = drawn.boxes.length <= 100;
     for (const { group, box, face, value, gradient } of drawn.boxes) {
       const computed = isComputed(face), derived = isDerived(face);
       const isActive = box.values.some((v) => active.has(v));
@@ -430,7 +453,9 @@
         const after = valueAfter(face, row);
         const move = moveAt(face, row);
         put(gradient, after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
+        gradient.setAttribute("class", "value-text");
       } else {
+        gradient.setAttribute("class", "gradient-text");
         put(gradient, derived && hasFace(box) && (isNode(face) || isParameter(face)) ? `grad ${brief(gradientAt(face, row), shapeOf(face))}` : "");
       }
       group.classList.toggle("waiting", !computed);
@@ -439,10 +464,10 @@
       group.classList.toggle("selected", box.values.includes(near));
       group.setAttribute("tabindex", box.values.includes(state.selected) ? 0 : -1);
       group.setAttribute("aria-pressed", box.values.includes(state.selected));
-      group.setAttribute("aria-label", spoken(box, face));
+      if (isFew || box.values.includes(state.selected)) group.setAttribute("aria-label", spoken(box, face));
     }
     const live = new Set(moment.edges);
-    const labelled = scene.labels !== "none";
+    const labelled = drawn.labels !== "none";
     for (const { group, text, paper, middle, edges: own } of drawn.lines) {
       const isLive = own.some((edge) => live.has(edge));
       const isNear = own.some((edge) => edges[edge][0] === near || edges[edge][1] === near);
@@ -467,7 +492,7 @@
     const [source, target] = edges[edge];
     const local = localAt(edge, row);
     const result = brief(contributionAt(edge, row), shapeOf(source), 4);
-    if (!local || shapeOf(target).length || scene.labels !== "product") return result;
+    if (!local || shapeOf(target).length || drawn.labels !== "product") return result;
     return `${format(gradientAt(target, row)[0], 4)} · ${inParentheses(format(local[0], 4))} = ${result}`;
   }
 
@@ -479,13 +504,13 @@
     return parts.join(", ");
   }
 
-  function fit() {
+  // The whole drawing where it can be read like that, else as wide as there is room for.
+  function fit(isWhole = false) {
     const host = byId("drawing");
-    const room = Math.min(window.innerHeight * 0.62, 640) - 4;
-    const whole = Math.min((host.clientWidth - 2) / drawn.width, room / drawn.height);
     const inWidth = (host.clientWidth - 2) / drawn.width;
-    zoomTo(Math.min(1.25, Math.max(whole, Math.min(inWidth, 0.62), 0.5)));
-    state.fitted = true;
+    const whole = Math.min(inWidth, (Math.min(window.innerHeight * 0.62, 640) - 4) / drawn.height);
+    zoomTo(Math.min(1.25, isWhole || whole > 0.75 ? whole : Math.max(0.62, Math.min(inWidth, 0.95))));
+    state.fitted = !isWhole;
   }
 
   function zoomTo(zoom) {
@@ -513,6 +538,7 @@
   // Details -------------------------------------------------------------------------------------------------------
 
   let detailPlots = [];
+  let plotted = { value: null, host: null };
 
   function valueButton(value) {
     const button = make("button", { type: "button", class: "link" }, isolated(nameOf(value)));
@@ -552,13 +578,16 @@
     if (uses.length) content.push(make("h3", {}, uses.length === 1 ? "Used once" : `Used ${uses.length} times`), usesTable(value, row));
     const box = scene.boxes[boxOf.get(value)];
     if (box?.group) content.push(make("h3", {}, `Folded in the box ${box.rows[0][0]}`), membersList(box));
-    detailPlots.forEach((plot) => plot.destroy());
-    detailPlots = [];
-    const plots = make("div", { class: "plots" });
-    content.push(plots);
-    body.replaceChildren(...content);
+    const isNew = value !== plotted.value;
+    if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
+    body.replaceChildren(...content, plotted.host);
     if (hasFocus) body.querySelector("button")?.focus({ preventScroll: true });
-    if (rows.count > 1 && state.timer === null) plotDetails(value, plots);
+    if (isNew && rows.count > 1) {
+      detailPlots.forEach((plot) => plot.destroy());
+      detailPlots = [];
+      plotDetails(value, plotted.host);
+    }
+    detailPlots.forEach(moveNow);
   }
 
   function membersList(box) {
@@ -582,26 +611,28 @@
 
   const scrolled = (content) => make("div", { class: "scroll" }, content);
 
+  // For each input a row, and under it the local derivative, which may be long.
   function inputsTable(node, row) {
-    const body = edgesInto[node].slice(0, 60).map((edge) => {
+    const result = table(["", "value", ...(isTraining ? ["is given"] : [])], []);
+    const body = result.querySelector("tbody");
+    for (const edge of edgesInto[node].slice(0, 60)) {
       const [source] = edges[edge];
       const shape = shapeOf(source);
       const known = edgeMoment[edge] <= state.moment;
-      const local = localLine(edge, row);
-      return [
-        valueButton(source),
-        asValue(isComputed(source) ? brief(valueAt(source, row), shape, 6) : "…"),
-        ...(isTraining ? [known ? local ?? "by the whole" : "…", known && carries(edge) ? asGradient(brief(contributionAt(edge, row), shape, 6)) : carries(edge) ? "…" : "none"] : []),
-      ];
-    });
-    return scrolled(table(["", "value", ...(isTraining ? ["local derivative", "is given"] : [])], body));
+      const given = carries(edge) ? (known ? asGradient(brief(contributionAt(edge, row), shape, 6)) : "…") : "–";
+      const value = isComputed(source) ? asValue(brief(valueAt(source, row), shape, 6)) : "…";
+      body.append(make("tr", {}, ...[valueButton(source), value, ...(isTraining ? [given] : [])].map((cell) => make("td", {}, cell))));
+      const local = known && carries(edge) ? localLine(edge, row) : null;
+      if (local) body.append(make("tr", { class: "derivation" }, make("td", { colspan: 3 }, local)));
+    }
+    return scrolled(result);
   }
 
   function usesTable(value, row) {
     const body = edgesFrom[value].slice(0, 60).map((edge) => {
       const [, target] = edges[edge];
       const known = edgeMoment[edge] <= state.moment;
-      return [valueButton(target), ...(isTraining ? [carries(edge) ? (known ? asGradient(brief(contributionAt(edge, row), shapeOf(value), 6)) : "…") : "none"] : [])];
+      return [valueButton(target), ...(isTraining ? [carries(edge) ? (known ? asGradient(brief(contributionAt(edge, row), shapeOf(value), 6)) : "…") : "–"] : [])];
     });
     return scrolled(table(["by", ...(isTraining ? ["gives back"] : [])], body));
   }
@@ -617,7 +648,7 @@
       width: Math.max(host.clientWidth, 120),
       height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { drag: { x: false, y: false, setScale: false }, sync: { key: "steps", setSeries: false }, points: { size: 6 }, y: false },
       scales: { x: { time: false } },
       axes: [
@@ -627,7 +658,7 @@
       series: [{}, ...columns.map((_, k) => ({
         stroke: () => colour(SERIES[k % 4]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
       }))],
-      hooks: { setCursor: [(u) => onStep(u.cursor.idx)] },
+      hooks: { setCursor: [(u) => onStep(u.cursor.idx)], draw: [(u) => u.now && moveNow(u)] },
     };
     const finite = columns.map((column) => column.map((x) => (Number.isFinite(x) ? x : null)));
     const u = new uPlot(options, [xs, ...finite], host);
@@ -784,9 +815,9 @@
     const near = shown();
     for (const { tr, value, cells, kind } of tableRows) {
       const shape = shapeOf(value);
-      const show = kind === "parameter" || !shape.length ? brief : describe;
-      put(cells[0], show(valueAt(value, row), shape, 6));
-      if (cells[1]) put(cells[1], hasGradient(value) ? show(gradientAt(value, row), shape, 6) : "");
+      const showIt = (numbers) => (kind === "parameter" ? brief(numbers, shape, 6) : told(numbers, shape));
+      put(cells[0], showIt(valueAt(value, row)));
+      if (cells[1]) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
       if (cells[2]) put(cells[2], rows.moves && nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
       tr.classList.toggle("selected", value === near);
     }
@@ -1009,7 +1040,7 @@
     parts.push([run.steps === 1 ? "1 step" : `${run.steps} steps`]);
     if (isTraining) parts.push([`stopped: ${run.stopped}`]);
     parts.push([`${run.engine}, ${run.dtype}`]);
-    if (rows.count > 1 && run.every > 1) parts.push([`every ${run.every}th step is shown`]);
+    if (rows.count > 1 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
     run.overrides.forEach((text) => parts.push(["with ", isolated(text)]));
     byId("summary").replaceChildren(...parts.flatMap((part, k) => (k ? [" · ", ...part] : part)));
     if (run.error) {
@@ -1064,7 +1095,7 @@
     byId("pace").addEventListener("change", stop);
     byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
     byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
-    byId("fit").addEventListener("click", fit);
+    byId("fit").addEventListener("click", () => fit(true));
     byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
     byId("filter-label").hidden = values.length <= 20;
     byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphrun.draw import Box, Drawing, Layout, Shape, draw_graph, lay_out
+from graphrun.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.draw.folding import MOST_BOXES
 from graphrun.draw.rows import Part, frame_title, rows
 from graphrun.graph import ComputationalGraph
@@ -19,10 +19,13 @@ from graphrun.report.recording import Use
 MOST_SINGLE_BOXES = 600
 """A page can be moved and enlarged, so it gives boxes of their own to more values than a picture does."""
 
-MOST_PRODUCTS = 14
+MOST_PRODUCTS = {"right": 14, "down": 4}
 """In a drawing of more lines, none says what is multiplied by what, only what comes of it."""
 
 MOST_LABELS = 40
+"""In a drawing of more lines than this, only those say it that the passes are at."""
+
+WIDEST = 1250
 
 WIDEST_VALUE = "-0.00000"
 WIDEST_GRADIENT = "-0.0000"
@@ -38,7 +41,7 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
         uses: every use of a value by a node.
         depth: how many frames within each other are opened; all that fit by default.
     """
-    drawing = _with_room_for_numbers(_draw(graph, depth), isinstance(plan.objective, int))
+    drawing = _draw(graph, depth)
     box_of = {name: box.name for box in drawing.boxes for name in box.names}
     between: dict[tuple[str, str], list[int]] = {}
     single: dict[tuple[str, str, int], int] = {}
@@ -48,7 +51,6 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
             continue
         between.setdefault((box_of[source], box_of[target]), []).append(number)
         single[source, target, use.position] = number
-    places = {box.name: place for place, box in enumerate(drawing.boxes)}
     return {
         "boxes": [_box(box, plan) for box in drawing.boxes],
         "lines": [
@@ -58,10 +60,9 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
             for line in drawing.lines
         ],
         "frames": [frame_title(frame) for frame in drawing.frames],
-        "labels": _labels(drawing),
         "note": drawing.note,
-        "wide": _layout(drawing, lay_out(drawing), places),
-        "tall": _layout(drawing, lay_out(drawing, "down"), places),
+        "wide": _across(drawing, plan) or _layout(drawing, plan, "down"),
+        "tall": _layout(drawing, plan, "down"),
     }
 
 
@@ -73,24 +74,52 @@ def _draw(graph: ComputationalGraph, depth: int | None) -> Drawing:
     return draw_graph(graph, depth=depth)
 
 
-def _with_room_for_numbers(drawing: Drawing, has_gradients: bool) -> Drawing:
+def _across(drawing: Drawing, plan: Plan) -> dict[str, Any] | None:
+    """Return the layout from left to right, None where it is too wide for a screen."""
+    layout = _layout(drawing, plan, "right")
+    return layout if layout["size"][0] <= WIDEST else None
+
+
+def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
+    """Return an arrangement in whole pixels, in the order of the drawing."""
+    labels = _labels(len(drawing.lines), direction) if plan.objective is not None else "none"
+    drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
+    layout = lay_out(drawing, direction)
+    return {
+        "size": [round(layout.width), round(layout.height)],
+        "labels": labels,
+        "boxes": [_rectangle(layout.boxes[box.name]) for box in drawing.boxes],
+        "frames": [_rectangle(layout.frames[frame.name]) for frame in drawing.frames],
+        "routes": [
+            {
+                "points": [round(coordinate) for point in route.points for coordinate in point],
+                "label": [round(coordinate) for coordinate in route.label],
+            }
+            for route in layout.routes
+        ],
+    }
+
+
+def _labels(count: int, direction: str) -> str:
+    """Return what lines say; from top to bottom, labels stand side by side and have less room."""
+    if count <= MOST_PRODUCTS[direction]:
+        return "product"
+    return "contribution" if count <= MOST_LABELS else "none"
+
+
+def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:
     """Put in place of each number the widest one that is likely, so that boxes fit all steps."""
-    label = {"product": WIDEST_PRODUCT, "contribution": WIDEST_GRADIENT, "none": ""}[_labels(drawing)]
+    widest = {"product": WIDEST_PRODUCT, "contribution": WIDEST_GRADIENT, "none": ""}[labels]
+    moved = (Shape.PARAMETER, Shape.NODE, Shape.GROUP) if has_gradients else ()
     boxes = tuple(
-        replace(
-            box,
-            value=WIDEST_VALUE,
-            gradient=WIDEST_GRADIENT if has_gradients and box.shape in (Shape.PARAMETER, Shape.NODE, Shape.GROUP) else "",
-        )
+        replace(box, value=WIDEST_VALUE, gradient=WIDEST_GRADIENT if box.shape in moved else "")
         for box in drawing.boxes
     )
-    lines = tuple(replace(line, label=label if has_gradients else "") for line in drawing.lines)
-    return replace(drawing, boxes=boxes, lines=lines)
+    return replace(drawing, boxes=boxes, lines=tuple(replace(line, label=widest) for line in drawing.lines))
 
 
-def _labels(drawing: Drawing) -> str:
-    count = len(drawing.lines)
-    return "product" if count <= MOST_PRODUCTS else "contribution" if count <= MOST_LABELS else "none"
+def _rectangle(place: Place) -> list[int]:
+    return [round(place.x), round(place.y), round(place.width), round(place.height)]
 
 
 def _box(box: Box, plan: Plan) -> dict[str, Any]:
@@ -105,21 +134,3 @@ def _box(box: Box, plan: Plan) -> dict[str, Any]:
         if box.name in plan.slots:
             entry["face"] = plan.slots[box.name]
     return entry
-
-
-def _layout(drawing: Drawing, layout: Layout, places: dict[str, int]) -> dict[str, Any]:
-    """Return an arrangement in whole pixels, in the order of the drawing."""
-    boxes = [layout.boxes[name] for name in places]
-    frames = [layout.frames[frame.name] for frame in drawing.frames]
-    return {
-        "size": [round(layout.width), round(layout.height)],
-        "boxes": [[round(p.x), round(p.y), round(p.width), round(p.height)] for p in boxes],
-        "frames": [[round(p.x), round(p.y), round(p.width), round(p.height)] for p in frames],
-        "routes": [
-            {
-                "points": [round(coordinate) for point in route.points for coordinate in point],
-                "label": [round(route.label[0]), round(route.label[1])],
-            }
-            for route in layout.routes
-        ],
-    }
