@@ -25,8 +25,13 @@
     return element;
   }
 
+  const lastTexts = new WeakMap();
+
+  // Asking an element for its text takes longer than remembering it.
   function put(element, text) {
-    if (element.textContent !== text) element.textContent = text;
+    if (lastTexts.get(element) === text) return;
+    lastTexts.set(element, text);
+    element.textContent = text;
   }
 
   function setFlag(element, name, on) {
@@ -476,9 +481,8 @@
       group.classList.toggle("near", isNear);
       const isShown = place >= seedMoment && (labelled || isLive || isNear) && moment.phase !== FORWARD;
       const label = isShown ? edgeLabel(own, place, row) : "";
-      if (text.textContent === label) continue;
       put(text, label);
-      const width = label ? text.getComputedTextLength() + 8 : 0;
+      const width = label ? 6.6 * label.length + 8 : 0;
       paper.setAttribute("x", middle - width / 2);
       paper.setAttribute("width", width);
     }
@@ -643,7 +647,7 @@
   const SERIES = ["accent", "gradient", "faint", "edge"];
   const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 
-  function plot(host, xs, columns, height, onStep) {
+  function plot(host, xs, columns, height, onStep, tones = SERIES) {
     const options = {
       width: Math.max(host.clientWidth, 120),
       height,
@@ -656,7 +660,7 @@
         { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
       ],
       series: [{}, ...columns.map((_, k) => ({
-        stroke: () => colour(SERIES[k % 4]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
+        stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
       }))],
       hooks: { setCursor: [(u) => onStep(u.cursor.idx)], draw: [(u) => u.now && moveNow(u)] },
     };
@@ -756,8 +760,7 @@
       const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
       const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
       host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-      const u = plot(place, xs, single.map((column) => columnOf(column, rows.count)), 96, () => {});
-      if (tone === "gradient" && single.length === 1) { u.series[1].stroke = () => colour("gradient"); u.redraw(); }
+      const u = plot(place, xs, single.map((column) => columnOf(column, rows.count)), 104, () => {}, single.length === 1 ? [tone] : SERIES);
       listen(u, xs);
       moveNow(u);
       detailPlots.push(u);
