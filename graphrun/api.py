@@ -18,7 +18,7 @@ from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
-from graphrun.errors import UsageError
+from graphrun.errors import RunError, UsageError
 from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
 from graphrun.passes import Passes
@@ -32,6 +32,7 @@ from graphrun.stop import StopRule
 if TYPE_CHECKING:
     from graphrun.data import DataSet
     from graphrun.distributed import Cluster
+    from graphrun.draw import Drawing
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -326,8 +327,10 @@ class Graph:
             from graphrun.engines.jax import make_engine
 
             with nullcontext() if cluster is None else cluster.watched():
-                return run(plan, make_engine(device, shared=cluster is not None, watch=stop is not None), options)
-        return run(plan, self._engine(engine, plan), options)
+                result = run(plan, make_engine(device, shared=cluster is not None, watch=stop is not None), options)
+        else:
+            result = run(plan, self._engine(engine, plan), options)
+        return replace(result, drawn=partial(draw_result, self.structure, plan))
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
@@ -354,6 +357,27 @@ class Graph:
         if result.error is not None:
             raise result.error
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+
+    def _drawing(self) -> Drawing:
+        """Return the drawing that a notebook shows: with the values before any update, where there are such."""
+        from graphrun.draw import draw_graph
+
+        try:
+            passes = self.passes()
+        except RunError:
+            passes = None
+        return draw_graph(self.structure, passes)
+
+    def _repr_html_(self) -> str:
+        from graphrun.notebook import drawing_html
+
+        return drawing_html(self._drawing())
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        from graphrun.notebook import drawing_html, svg
+
+        drawing = self._drawing()
+        return {"text/plain": repr(self), "text/html": drawing_html(drawing), "image/svg+xml": svg(drawing)}
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
@@ -449,6 +473,22 @@ class Graph:
         read = {int(slot) for slot in plan.operands}
         results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
         return scalars + results[:RECORDED_PARAMETERS]
+
+
+def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
+    """Make the drawing of a graph with the values and gradients of a result."""
+    from graphrun.draw import draw_graph
+
+    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
+    gradients: list[Array] = [None] * len(plan.names)
+    for name, slot in plan.slots.items():
+        values[slot] = result.values.get(name, result.parameters.get(name, values[slot]))
+        gradients[slot] = result.gradients.get(name)
+    # What each step is given anew is not kept.
+    given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]
+    for slot in (*given, *(plan.data if plan.feeds else ())):
+        values[slot] = None
+    return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 
 
 def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArray[Any]]]] | None:

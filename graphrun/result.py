@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.errors import RunError
+from graphrun.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+    from graphrun.draw import Drawing
+
+INSTALL = "pip install 'graphrun[notebook]'"
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Result:
         history: ``step`` and each recorded name, by column; row 0 is before any update.
         holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
+        drawn: makes the drawing of the graph with these values and gradients; None for a result that was pickled.
     """
 
     graph: str
@@ -52,6 +62,70 @@ class Result:
     history: dict[str, NDArray[Any]]
     holdout: dict[str, Any] = field(default_factory=dict)
     error: RunError | None = None
+    drawn: Callable[[Result], Drawing] | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, *names: str) -> Axes:
+        """Plot recorded numbers by the step, and return Matplotlib's axes.
+
+        Args:
+            names: what to plot; default the objective, or every recorded number where there is none.
+
+        Raises:
+            UsageError: a name was not recorded or is no number, or Matplotlib is not installed.
+        """
+        try:
+            from matplotlib import pyplot
+        except ImportError:
+            raise UsageError(f"plot() needs Matplotlib: {INSTALL}") from None
+        numbers = [name for name, column in self.history.items() if column.ndim == 1 and name != "step"]
+        if not names:
+            known = self.objective is not None and self.objective.name in numbers
+            names = (self.objective.name,) if known and self.objective is not None else tuple(numbers)
+        for name in names:
+            if name not in numbers:
+                raise UsageError(f"{name!r} is no number that was recorded; there are: {', '.join(numbers)}")
+        axes = pyplot.subplots()[1]
+        for name in names:
+            axes.plot(self.history["step"], self.history[name], label=name)
+        axes.set_xlabel("step")
+        axes.set_title(self.graph)
+        axes.legend()
+        return axes
+
+    def to_pandas(self) -> DataFrame:
+        """Return the history as a DataFrame: a row for each recorded step, a column for each element of an array.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame, Index
+        except ImportError:
+            raise UsageError(f"to_pandas() needs pandas: {INSTALL}") from None
+        columns = {
+            name + (f"[{','.join(map(str, index))}]" if index else ""): column[(slice(None), *index)]
+            for name, column in self.history.items()
+            if name != "step"
+            for index in np.ndindex(column.shape[1:])
+        }
+        return DataFrame(columns, index=Index(self.history["step"], name="step"))
+
+    def _repr_html_(self) -> str:
+        from graphrun.notebook import result_html
+
+        return result_html(self, None if self.drawn is None else self.drawn(self))
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        from graphrun.notebook import result_html, summary, svg
+
+        drawing = None if self.drawn is None else self.drawn(self)
+        picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}
+        text = f"<Result of {self.graph}: {summary(self)}>"
+        return {"text/plain": text, "text/html": result_html(self, drawing), **picture}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What draws it holds the plan, and with it the functions of plugins, which cannot be pickled.
+        return self.__dict__ | {"drawn": None}
 
 
 def plain(value: Any) -> Any:

@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.commands.options import load, offering, overrides, plugin_folders
+from graphrun.errors import RunError
+
+if TYPE_CHECKING:
+    from graphrun.api import Graph
 
 
 @click.command()
 @click.argument("file", shell_complete=offering("files"))
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "yaml"]),
+    help="table: values and gradients; yaml: a graph file. [default: table on a terminal, else yaml]",
+)
+@click.option("--step", type=click.IntRange(min=0), metavar="K", help="In the table, the values after K updates.")
+@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="In the table, so many levels of subgraphs.")
 @overrides
 @plugin_folders
-def show(file: str, overrides: Sequence[str], folders: Sequence[str]) -> None:
-    """Print a graph as it will run: expanded, with every override in place, as a graph file again."""
+def show(
+    file: str,
+    output_format: str | None,
+    step: int | None,
+    depth: int | None,
+    overrides: Sequence[str],
+    folders: Sequence[str],
+) -> None:
+    """Show a graph as it will run: as a table, or expanded and with every override in place as a graph file again."""
+    graph = load(file, folders, overrides)
+    if output_format is None:
+        asked = step is not None or depth is not None or sys.stdout.isatty()
+        output_format = "table" if asked else "yaml"
+    if output_format == "table":
+        show_table(graph, step, depth)
+        return
+    if step is not None or depth is not None:
+        raise click.UsageError("--step and --depth are for --format table")
     from graphrun.document.dump import dump_document
 
-    click.echo(dump_document(load(file, folders, overrides).document), nl=False)
+    click.echo(dump_document(graph.document), nl=False)
+
+
+def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
+    """Print a graph as a table; without values where it has none before any update, with a note that says why."""
+    from graphrun.draw import draw_graph
+    from graphrun.tree import table
+
+    passes = None
+    try:
+        passes = graph.passes(step or 0)
+    except RunError as error:
+        if step is not None:
+            raise
+        click.echo(f"graphrun: {error}", err=True)
+    drawing = draw_graph(graph.structure, passes, depth)
+    for line in table(drawing, shutil.get_terminal_size().columns):
+        click.echo(line)
 
 
 @click.command()

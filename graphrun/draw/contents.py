@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
+import networkx as nx
 import numpy as np
 
 from graphrun.declaration import Noise
@@ -22,6 +23,9 @@ from graphrun.summary import describe, number
 
 MOST_LABELLED = 60
 """In a drawing of more lines, none has a label: who points at one reads it."""
+
+Uses = list[tuple[int, int, int]]
+"""Uses of values: the number of the value, the number of the node, and which of its inputs it is."""
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -85,17 +89,23 @@ class _Contents:
 
     def _frame_title(self, frame: Frame) -> str:
         """Return what a frame is: an expression in full, or an instance with the name of its subgraph."""
-        entry = self.graph.document.nodes.get(frame.name)
-        uses: list[str] = []
-        use = None if entry is None else entry.use
-        while use is not None:
-            uses.append(use.subgraph)
+        subgraph, expression = self._origin(frame.name) if frame.outer is None else ("", "")
+        if subgraph:
+            return f"{frame.title}: {subgraph}"
+        return f"{frame.title} = {expression}" if expression else frame.title
+
+    def _origin(self, name: str) -> tuple[str, str]:
+        """Return the subgraph or the expression that stands under a name in the file; both may be empty."""
+        entry = self.graph.document.nodes.get(name)
+        if entry is None:
+            return "", ""
+        if entry.use is None:
+            return "", "" if entry.origin is None else entry.origin.expression
+        # Of a name without a dot the outermost use is meant: those inside made its value.
+        use = entry.use
+        while use.outer is not None:
             use = use.outer
-        if len(uses) == 1 and frame.outer is None:
-            return f"{frame.title}: {uses[0]}"
-        if entry is not None and entry.origin is not None and entry.origin.expression and not uses:
-            return f"{frame.title} = {entry.origin.expression}"
-        return frame.title
+        return use.subgraph if "." not in name else "", ""
 
     def _description(self) -> str:
         graph = self.graph
@@ -157,27 +167,29 @@ class _Contents:
     def _group(self, share: Share, values: Sequence[int]) -> Box:
         """Return the box of a folded frame, which shows the frame's own value, or of values that share one."""
         names = tuple(self.graph.names[value] or "" for value in values)
+        leaves = Counter(self._shape(value) for value in values if value < self.first)
         kinds = Counter(self.graph.nodes[v - self.first].type.name for v in values if v >= self.first)
-        leaves = Counter(str(self._shape(value)) for value in values if value < self.first)
         parts = [_count(many, kind) for kind, many in leaves.items()]
-        parts += [f"{many} {kind}" if many > 1 else kind for kind, many in kinds.most_common(3)]
-        more = sum(kinds.values()) - sum(many for _, many in kinds.most_common(3))
-        own = values[names.index(share.name)] if share.name in names else None
+        content = ", ".join(parts + ([_count(kinds.total(), "node")] if kinds else []))
+        # The last of several copies has the name of all of them.
+        outer = share.name.rpartition(".")[0]
+        own = next((values[names.index(name)] for name in (share.name, outer) if name in names), None)
         now, gradient = (None, None) if own is None else self._now(own)
-        content = ", ".join(parts) + (f", {more} more" if more else "")
-        detail = [f"{share.name}: {_count(len(values), 'value')}", content]
+        subgraph, expression = self._origin(share.name)
+        types = ", ".join(f"{many} {kind}" for kind, many in kinds.most_common())
+        detail = [f"{share.name}: {content}", types]
         if now is not None:
             detail.append(f"value: {describe(now)}")
         if gradient is not None:
             detail.append(f"gradient: {describe(gradient)}")
         return Box(
             name=share.name,
-            title=share.title,
+            title=f"{share.title}: {subgraph}" if subgraph else share.title,
             shape=Shape.GROUP,
-            formula=content,
+            formula=f"= {expression}" if expression else content,
             value="" if now is None else short(now),
             gradient="" if gradient is None else short_gradient(gradient),
-            detail="\n".join(map(visible, detail)),
+            detail="\n".join(visible(line) for line in detail if line),
             frame=self.folding.frame_of[share.name],
             is_objective=self.graph.objective in values,
             names=names,
@@ -224,14 +236,16 @@ class _Contents:
         return self.passes.values[slot], gradient
 
     def _lines(self) -> Iterator[Line]:
-        graph, box_of = self.graph, self.folding.box_of
-        found: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+        graph, folding, box_of = self.graph, self.folding, self.folding.box_of
+        found: dict[tuple[str, str], Uses] = {}
         for value, node in enumerate(graph.nodes, self.first):
             target = box_of[graph.names[value] or ""]
             for position, source in enumerate(node.inputs):
                 name = graph.names[source]
                 if name is not None and box_of[name] != target:
                     found.setdefault((box_of[name], target), []).append((source, value, position))
+        if folding.is_summary:
+            found = _without_shortcuts(found)
         is_labelled = sum(map(len, found.values())) <= MOST_LABELLED
         for (source_box, target_box), uses in found.items():
             if source_box in self.folding.shares or target_box in self.folding.shares:
@@ -254,6 +268,12 @@ class _Contents:
         if any(self.passes.values[source] is None for source in self.passes.inputs(slot)):
             return ()
         return self.passes.edges_into(slot)
+
+
+def _without_shortcuts(found: Mapping[tuple[str, str], Uses]) -> dict[tuple[str, str], Uses]:
+    """Leave out the lines between boxes that are also connected by way of others."""
+    kept = nx.transitive_reduction(nx.DiGraph(list(found))).edges
+    return {ends: uses for ends, uses in found.items() if ends in kept}
 
 
 def _told(edge: Edge | None, source: str, target: str) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Folding:
         frame_of: the innermost frame around each box.
         frames: outer ones before inner ones.
         note: what is folded, and how to see it; empty where nothing is.
+        is_summary: whether generations of nodes share boxes.
     """
 
     box_of: Mapping[str, str]
@@ -48,6 +49,7 @@ class Folding:
     frame_of: Mapping[str, str | None]
     frames: tuple[Frame, ...]
     note: str
+    is_summary: bool = False
 
 
 def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
@@ -150,7 +152,7 @@ def _bands(graph: ComputationalGraph) -> Folding:
     used: dict[int, int] = {}
     for number in graph.order:
         for source in graph.nodes[number - first].inputs:
-            used.setdefault(source, band_of[generation[number]])
+            used[source] = min(used.get(source, BANDS), band_of[generation[number]])
     box_of: dict[str, str] = {}
     shares: dict[str, Share] = {}
     for number, name in enumerate(graph.names):
@@ -167,5 +169,8 @@ def _bands(graph: ComputationalGraph) -> Folding:
             span = spans.get(used.get(number, 0), [0])
         box = box_of[name] = f"{title} {span[0]}"
         shares[box] = Share(box, title)
-    note = f"{len(box_of)} values share {len(shares)} boxes; --depth 0 or more gives each its own"
-    return Folding(box_of, shares, dict.fromkeys(box_of.values()), (), note)
+    note = (
+        f"{len(box_of)} values share {len(shares)} boxes, and lines that skip a box are left out; "
+        "--depth gives each value its own"
+    )
+    return Folding(box_of, shares, dict.fromkeys(box_of.values()), (), note, is_summary=True)

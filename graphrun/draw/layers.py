@@ -235,9 +235,21 @@ def _chain(
             layers.below[upper].append(_End(lower, -shift, weight, *at))
             layers.above[lower].append(_End(upper, shift, weight, *reversed(at)))
     layers.rows = [[] for _ in range(max(layers.rank) + 1)]
-    for item, rank in enumerate(layers.rank):
-        layers.rows[rank].append(item)
+    for item in _from_the_ends(layers):
+        layers.rows[layers.rank[item]].append(item)
     return chains
+
+
+def _from_the_ends(layers: _Layers) -> list[int]:
+    """Return the items in the order in which they are met from those that nobody uses: inputs are in their order."""
+    met: dict[int, None] = {}
+    pending = [item for item, below in enumerate(layers.below) if not below][::-1]
+    while pending:
+        item = pending.pop()
+        if item not in met:
+            met[item] = None
+            pending += [end.item for end in reversed(layers.above[item])]
+    return list(met)
 
 
 def _order(layers: _Layers) -> None:

@@ -16,7 +16,7 @@ from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.layers import Point
 from graphrun.draw.layout import Layout, Place, Route
 from graphrun.draw.rows import FONT, ROW, SMALL, Part, frame_title, label_width, rows
-from graphrun.draw.text import visible
+from graphrun.draw.text import visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 ARROW = 8.0
@@ -39,6 +39,7 @@ def to_svg(drawing: Drawing, layout: Layout) -> str:
         f'<rect class="background" width="{wide}" height="{high}" fill="{colours.BACKGROUND}"/>',
         *(_frame(frame, layout.frames[frame.name]) for frame in drawing.frames),
         *(_line(line, route) for line, route in zip(drawing.lines, layout.routes, strict=True)),
+        *(_frame_label(frame, layout.frames[frame.name]) for frame in drawing.frames),
         *(_box(box, layout.boxes[box.name]) for box in drawing.boxes),
         # Labels come last, so that no line runs through one.
         *(_label(line, route.label) for line, route in zip(drawing.lines, layout.routes, strict=True) if line.label),
@@ -59,12 +60,21 @@ def _number(value: float) -> str:
 
 def _frame(frame: Frame, place: Place) -> str:
     return (
-        f'<g class="frame" data-name="{escape(frame.name)}">'
+        f'<g class="frame" data-name="{escape(frame.name)}"><title>{escape(frame.title)}</title>'
         f'<rect x="{_number(place.x)}" y="{_number(place.y)}" width="{_number(place.width)}" '
         f'height="{_number(place.height)}" rx="6" fill="{colours.FRAME_FILL}" stroke="{colours.FRAME}" '
-        f'stroke-dasharray="4 3"/>'
+        f'stroke-dasharray="4 3"/></g>'
+    )
+
+
+def _frame_label(frame: Frame, place: Place) -> str:
+    title = frame_title(frame)
+    wide = width(title, SMALL, bold=True)
+    return (
+        f'<g class="frame-label" data-name="{escape(frame.name)}"><rect x="{_number(place.x + 5)}" '
+        f'y="{_number(place.y + 3)}" width="{_number(wide + 4)}" height="15" fill="{colours.FRAME_FILL}"/>'
         f'<text x="{_number(place.x + 8)}" y="{_number(place.y + 14)}" font-size="{_number(SMALL)}" '
-        f'font-weight="bold" fill="{colours.FAINT}">{escape(frame_title(frame))}</text></g>'
+        f'font-weight="bold" fill="{colours.FAINT}">{escape(title)}</text></g>'
     )
 
 
