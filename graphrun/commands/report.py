@@ -12,6 +12,7 @@ import click
 
 from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
 from graphrun.commands.run import INTERRUPTED, report_choice
+from graphrun.errors import RunError, UsageError
 
 
 @click.command()
@@ -37,7 +38,7 @@ from graphrun.commands.run import INTERRUPTED, report_choice
 )
 @click.option("--record", metavar="NAMES", help="Names to chart at each step, separated by commas.")
 @click.option("--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,001 rows or fewer]")
-@click.option("--depth", type=click.IntRange(min=0), help="How many frames within each other to open. [default: what fits]")
+@click.option("--depth", type=click.IntRange(min=0), help="How many frames to open. [default: what fits]")
 @data_file
 @plugin_folders
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
@@ -57,9 +58,13 @@ def report(
     quiet: bool,
 ) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
+    from graphrun.checkpoint import write_atomically
     from graphrun.report import make_report
     from graphrun.terminal import Interruption, progress
 
+    page = Path(target)
+    if not page.parent.is_dir():
+        raise UsageError(f"-o {target}: there is no folder {page.parent}")
     graph = load(file, folders, overrides, data)
     for note in () if quiet else graph.notes(seed):
         click.echo(note, err=True)
@@ -82,7 +87,10 @@ def report(
             on_choice=partial(report_choice, quiet=quiet, verbose=False),
             interrupted=interrupted,
         )
-    Path(target).write_text(html, encoding="utf-8")
+    try:
+        write_atomically(page, html.encode())
+    except OSError as error:
+        raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
     if result.error is not None:
         click.echo(f"{file}: {result.error}", err=True)
         return 1

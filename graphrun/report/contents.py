@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
-
 from graphrun.api import Graph
 from graphrun.declaration import Declaration
 from graphrun.document.excerpt import printable
@@ -83,7 +82,11 @@ def _update(plan: Plan) -> Data:
     if update.schedule is not None:
         schedule, given = update.schedule
         settings["step_size"] = _call(schedule, given)
-    settings = {name: value for name, value in settings.items() if name == "step_size" or not _is_default(update.rule, name, value)}
+    settings = {
+        name: value
+        for name, value in settings.items()
+        if name == "step_size" or not _is_default(update.rule, name, value)
+    }
     extra = {"clip_norm": update.clip_norm, "clip_value": update.clip_value}
     settings |= {name: value for name, value in extra.items() if value is not None}
     # The one rule that is a formula of what the page shows.
@@ -220,6 +223,8 @@ def _history(result: Result, plan: Plan, columns: Columns) -> Data:
 
 def _file(graph: Graph) -> Data:
     lines = graph.document.source.lines
+    if not lines[-1]:
+        lines = lines[:-1]
     return {
         "name": printable(graph.name),
         "lines": [printable(line) for line in lines[:MOST_LINES]],

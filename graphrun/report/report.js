@@ -5,7 +5,7 @@
   const { values, edges, waves, rows, history, scene, run, objective } = data;
   const isTraining = objective !== null;
   const FORWARD = "forward", BACKWARD = "backward", UPDATE = "update";
-  const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13;
+  const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, WIDEST = 1250;
 
   // Elements ------------------------------------------------------------------------------------------------------
 
@@ -244,9 +244,7 @@
     const isSum = edgesFrom[source].filter(carries).length > 1 || source === top;
     const line = [isSum ? [isolated(nameOf(source)), " is given "] : [derivative(top, source), " = "]];
     const isScalar = local && shapeOf(source).length === 0 && shapeOf(target).length === 0;
-    if (target === top) line.push(derivative(target, source));
-    else line.push(derivative(top, target), " · ", derivative(target, source));
-    line.push(" = ");
+    if (target !== top) line.push(derivative(top, target), " · ", derivative(target, source), " = ");
     if (isScalar && target !== top) {
       line.push(asGradient(format(upstream[0])), " · ", inParentheses(format(local[0])), " = ");
     } else if (isScalar) {
@@ -360,7 +358,8 @@
 
   function buildDrawing() {
     const host = byId("drawing");
-    const name = host.clientWidth < 620 ? "tall" : "wide";
+    const isRight = scene.right && host.clientWidth >= 620 && scene.right.size[0] <= WIDEST;
+    const name = isRight ? "right" : "down";
     if (drawn?.name === name) return;
     const plan = scene[name];
     const [width, height] = plan.size;

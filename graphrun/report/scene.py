@@ -1,6 +1,6 @@
 """The drawing of a report: what has a box, and where boxes and lines are. The page itself draws them.
 
-There are two layouts: one for screens, one from top to bottom for telephones.
+There are two layouts: from left to right, and from top to bottom for what is too wide, and for telephones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ MOST_PRODUCTS = {"right": 14, "down": 4}
 MOST_LABELS = 40
 """In a drawing of more lines than this, only those say it that the passes are at."""
 
-WIDEST = 1250
+MOST_TO_THE_RIGHT = 40
+"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
 
 WIDEST_VALUE = "-0.00000"
 WIDEST_GRADIENT = "-0.0000"
@@ -61,8 +62,8 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
         ],
         "frames": [frame_title(frame) for frame in drawing.frames],
         "note": drawing.note,
-        "wide": _across(drawing, plan) or _layout(drawing, plan, "down"),
-        "tall": _layout(drawing, plan, "down"),
+        "down": _layout(drawing, plan, "down"),
+        "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
     }
 
 
@@ -72,12 +73,6 @@ def _draw(graph: ComputationalGraph, depth: int | None) -> Drawing:
         if MOST_BOXES < len(outermost.boxes) <= MOST_SINGLE_BOXES:
             return outermost
     return draw_graph(graph, depth=depth)
-
-
-def _across(drawing: Drawing, plan: Plan) -> dict[str, Any] | None:
-    """Return the layout from left to right, None where it is too wide for a screen."""
-    layout = _layout(drawing, plan, "right")
-    return layout if layout["size"][0] <= WIDEST else None
 
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
