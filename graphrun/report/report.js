@@ -44,7 +44,7 @@
 
   // Numbers -------------------------------------------------------------------------------------------------------
 
-  const minus = (text) => text.replace(/-/g, "−");
+  const minus = (text) => text.replace(/-(?!>)/g, "−");
   const typeset = (text) => minus(text).replace(/ \* /g, " · ");
 
   function format(x, digits = 6) {
@@ -334,7 +334,12 @@
     return [math(lines.flatMap((line, k) => (k ? [", ", line] : [line])))];
   }
 
+  let toldMoment = "";
+
   function showStory() {
+    const now = `${state.row} ${state.moment}`;
+    if (now === toldMoment) return;
+    toldMoment = now;
     const { title, lines } = story(state.moment, state.row);
     const place = byId("story");
     place.setAttribute("data-phase", moments[state.moment].phase);
