@@ -482,7 +482,9 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
     values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
     gradients: list[Array] = [None] * len(plan.names)
     for name, slot in plan.slots.items():
-        values[slot] = result.values.get(name, result.parameters.get(name, values[slot]))
+        value = result.values.get(name, result.parameters.get(name, values[slot]))
+        # NumPy's numbers, not Python's, which raise where those give an infinity.
+        values[slot] = np.asarray(value)[()]
         gradients[slot] = result.gradients.get(name)
     # What each step is given anew is not kept.
     given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]

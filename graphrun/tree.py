@@ -21,7 +21,7 @@ SECTIONS = {
 
 NARROWEST = 40
 GAP = 2
-SHARES = (0.4, 1.0, 0.42, 0.25)
+SHARES = (0.35, 1.0, 0.4, 0.25)
 """How much of a line each column may take at the most; the formulas get what the others leave."""
 
 
@@ -114,9 +114,9 @@ def _indented(title: str, depth: int) -> str:
 def _widths(rows: Sequence[_Row], columns: int) -> list[int]:
     """Return the widths of the columns; those that hold nothing have none."""
     widest = [max(cells(row[k]) for row in rows if not (k == 0 and row.is_title)) for k in range(4)]
-    widths = [min(width, int(columns * share)) for width, share in zip(widest, SHARES, strict=True)]
-    left = columns - sum(width + GAP for k, width in enumerate(widths) if width and k != 1)
-    widths[1] = max(min(widths[1], left), 0)
+    room = columns - GAP * (sum(map(bool, widest)) - 1)
+    widths = [min(width, int(room * share)) for width, share in zip(widest, SHARES, strict=True)]
+    widths[1] = min(widths[1], room - sum(widths) + widths[1])
     return widths
 
 

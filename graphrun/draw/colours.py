@@ -24,7 +24,7 @@ FILLS = {
     Shape.NOISE: "#f9ebf3",
     Shape.STATE: "#fdfbd8",
     Shape.NODE: "#ffffff",
-    Shape.GROUP: "#f2f2f2",
+    Shape.GROUP: "#e8eaf0",
 }
 
 OBJECTIVE = "#009e73"

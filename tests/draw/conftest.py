@@ -1,0 +1,30 @@
+"""What the tests of drawings share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphrun.draw import Box, Drawing, Frame, Line, Shape
+
+GRAPHS = sorted(Path(__file__).parents[2].joinpath("graphs").glob("*.yaml"))
+
+HOSTILE = '</title><script>alert("1")</script> \' ]]> --> & \\N \u202e\u2066 \x1b[31m |"` %%{init} end\n}'
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests that ask for it each graph of the repository."""
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize("example", GRAPHS, ids=[file.stem for file in GRAPHS])
+
+
+@pytest.fixture
+def hostile() -> Drawing:
+    """Return a drawing whose every text tries to get out of where it stands."""
+    boxes = tuple(
+        Box(HOSTILE.replace("\n", shape), HOSTILE, shape, HOSTILE, HOSTILE, HOSTILE, HOSTILE, frame=HOSTILE)
+        for shape in Shape
+    )
+    lines = (Line(boxes[0].name, boxes[1].name, 0, HOSTILE, HOSTILE),)
+    return Drawing(HOSTILE, HOSTILE, boxes, lines, (Frame(HOSTILE, HOSTILE, None),), HOSTILE)

@@ -1,0 +1,123 @@
+"""Layouts: nothing lies on anything else, lines run from box to box, frames hold what is theirs."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphrun
+from graphrun.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
+
+CLOSE = 0.01
+
+
+@st.composite
+def drawings(draw) -> Drawing:
+    """Draw boxes in frames within frames, and lines between any of them, cycles included."""
+    frames: list[Frame] = []
+    for k in range(draw(st.integers(0, 4))):
+        outer = draw(st.sampled_from([None, *[frame.name for frame in frames]]))
+        frames.append(Frame(f"f{k}", f"f{k}" * draw(st.integers(1, 12)), outer))
+    boxes = []
+    places = st.sampled_from([None, *[frame.name for frame in frames]])
+    for k in range(draw(st.integers(1, 14))):
+        shape = draw(st.sampled_from(list(Shape)))
+        boxes.append(Box(f"b{k}", "b" * draw(st.integers(1, 30)), shape, value="1", frame=draw(places)))
+    pairs = st.tuples(st.sampled_from(boxes), st.sampled_from(boxes)).filter(lambda pair: pair[0] != pair[1])
+    chosen = draw(st.lists(pairs, max_size=20)) if len(boxes) > 1 else []
+    lines = tuple(Line(a.name, b.name, k, draw(st.sampled_from(["", "1.234"]))) for k, (a, b) in enumerate(chosen))
+    return Drawing("title", "description", tuple(boxes), lines, tuple(frames))
+
+
+def overlap(a: Place, b: Place) -> bool:
+    """Whether two places share more than a border."""
+    apart = a.x + a.width <= b.x + CLOSE or b.x + b.width <= a.x + CLOSE
+    return not (apart or a.y + a.height <= b.y + CLOSE or b.y + b.height <= a.y + CLOSE)
+
+
+def holds(outer: Place, inner: Place) -> bool:
+    """Whether a place is within another."""
+    return (
+        outer.x <= inner.x + CLOSE
+        and outer.y <= inner.y + CLOSE
+        and inner.x + inner.width <= outer.x + outer.width + CLOSE
+        and inner.y + inner.height <= outer.y + outer.height + CLOSE
+    )
+
+
+def on_border(place: Place, point: tuple[float, float]) -> bool:
+    """Whether a point is on the border of a place."""
+    x, y = point
+    within = holds(place, Place(x, y, 0, 0))
+    at_side = min(abs(x - place.x), abs(x - place.x - place.width)) < CLOSE
+    return within and (at_side or min(abs(y - place.y), abs(y - place.y - place.height)) < CLOSE)
+
+
+def assert_in_order(drawing: Drawing, layout: Layout) -> None:
+    """Assert what holds for every layout."""
+    whole = Place(0, 0, layout.width, layout.height)
+    outer = {frame.name: frame.outer for frame in drawing.frames}
+
+    def around(frame: str | None) -> set[str]:
+        return set() if frame is None else {frame, *around(outer[frame])}
+
+    for box in drawing.boxes:
+        assert holds(whole, layout.boxes[box.name])
+        for frame in drawing.frames:
+            if frame.name in around(box.frame):
+                assert holds(layout.frames[frame.name], layout.boxes[box.name])
+            else:
+                assert not overlap(layout.frames[frame.name], layout.boxes[box.name])
+    for a, b in itertools.combinations(layout.boxes.values(), 2):
+        assert not overlap(a, b)
+    for a, b in itertools.combinations(drawing.frames, 2):
+        if a.name not in around(b.name) and b.name not in around(a.name):
+            assert not overlap(layout.frames[a.name], layout.frames[b.name])
+    for line, route in zip(drawing.lines, layout.routes, strict=True):
+        assert len(route.points) % 3 == 1
+        assert on_border(layout.boxes[line.source], route.points[0])
+        assert on_border(layout.boxes[line.target], route.points[-1])
+
+
+@settings(deadline=None, max_examples=200)
+@given(drawing=drawings(), direction=st.sampled_from(["right", "down"]))
+def test_random_drawings(drawing: Drawing, direction: str) -> None:
+    """Boxes and frames keep apart, and lines run from border to border, whatever there is to place."""
+    assert_in_order(drawing, lay_out(drawing, direction))
+
+
+@pytest.mark.parametrize("direction", ["auto", "right", "down"])
+def test_examples(example, direction: str) -> None:
+    """Every graph of the repository, with the values of its first step."""
+    graph = graphrun.load(example)
+    drawing = draw_graph(graph.structure, graph.passes())
+    assert_in_order(drawing, lay_out(drawing, direction))
+
+
+def test_the_lesson_reads_from_left_to_right(example) -> None:
+    """Inputs stand before what uses them: every line goes on in one direction, for no example has a cycle."""
+    drawing = draw_graph(graphrun.load(example).structure)
+    layout = lay_out(drawing, "right")
+    for line in drawing.lines:
+        source, target = layout.boxes[line.source], layout.boxes[line.target]
+        assert source.x + source.width < target.x
+
+
+def test_lines_do_not_cross_without_need() -> None:
+    """A tree is drawn without crossings, its leaves in the order of the inputs."""
+    names = ["a", "b", "c", "d", "e", "f", "g"]
+    boxes = tuple(Box(name, name, Shape.NODE) for name in names)
+    ends = [("a", "e"), ("d", "f"), ("b", "e"), ("c", "f"), ("e", "g"), ("f", "g")]
+    layout = lay_out(Drawing("", "", boxes, tuple(Line(a, b, k) for k, (a, b) in enumerate(ends)), ()), "down")
+    assert layout.boxes["a"].x < layout.boxes["b"].x < layout.boxes["d"].x < layout.boxes["c"].x
+
+
+def test_two_uses_are_two_lines() -> None:
+    """A value that a node uses twice has two lines to it, which arrive in two places."""
+    boxes = (Box("a", "a", Shape.PARAMETER), Box("f", "f = a * a", Shape.NODE))
+    layout = lay_out(Drawing("", "", boxes, (Line("a", "f", 0), Line("a", "f", 1)), ()))
+    first, second = (route.points[-1] for route in layout.routes)
+    assert first != second

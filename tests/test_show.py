@@ -1,0 +1,133 @@
+"""`graphrun show` on a terminal: a table with values and gradients, by sections, folded as a tree."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphrun
+from graphrun.cli import run_command
+from graphrun.draw import Box, Drawing, Shape, draw_graph
+from graphrun.summary import number
+from graphrun.tree import cells, cut, table
+
+GRAPHS = Path(__file__).parent.parent / "graphs"
+NESTED = str(GRAPHS / "nested.yaml")
+FILES = sorted(GRAPHS.glob("*.yaml"))
+
+LESSON = """\
+f = (a + b) * c. A computational graph of 3 parameters and 2 nodes. f is
+maximized: -4 at step 0.
+
+parameters           value  gradient
+  a                      5        -2
+  b                     -3        -2
+  c                     -2         2
+
+nodes
+  d         = a + b      2        -2
+  f         = d * c     -4         1
+"""
+
+
+def test_the_lesson(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole lesson in a table."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command(["show", NESTED, "--format", "table"]) == 0
+    assert capsys.readouterr() == (LESSON, "")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_no_line_is_too_wide(file: Path, columns: int) -> None:
+    """Every example, at every width; each value is there, and each number of a wide table in full."""
+    graph = graphrun.load(file)
+    passes = graph.passes()
+    drawing = draw_graph(graph.structure, passes)
+    lines = list(table(drawing, columns))
+    assert max(map(cells, lines)) <= columns
+    assert lines == [line.rstrip() for line in lines]
+    if columns == 200:
+        words = " ".join(lines).split()
+        for box in drawing.boxes:
+            assert box.title in words
+        for name, slot in passes.plan.slots.items():
+            if not passes.plan.shapes[slot]:
+                assert number(passes.values[slot]) in words, name
+
+
+def test_a_step_and_a_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    """The values are those of the step, and what is folded is one row with the value of the whole."""
+    assert run_command(["show", str(GRAPHS / "network.yaml"), "--step", "0", "--depth", "0"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["loss:", "squared_error", "3", "nodes", "0.5", "1"] in rows
+    assert run_command(["show", NESTED, "--step", "1"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["f", "=", "d", "*", "c", "-3.8808", "1"] in rows
+
+
+def test_instances_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is inside an instance stands below its name."""
+    assert run_command(["show", str(GRAPHS / "network.yaml"), "--format", "table"]) == 0
+    out = capsys.readouterr().out
+    assert "\nparameters  " in out
+    assert "\n  hidden: dense\n    z\n      W  " in out
+
+
+def test_a_terminal_gets_the_table() -> None:
+    """On a terminal the table is the default, as wide as the terminal; elsewhere the graph file is."""
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    pid = os.fork()
+    if not pid:  # pragma: no cover (another process)
+        os.dup2(child, 1)
+        os.execv(sys.executable, [sys.executable, "-m", "graphrun", "show", NESTED])  # noqa: S606
+    os.close(child)
+    text = b""
+    while True:
+        try:
+            part = os.read(parent, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        text += part
+    os.waitpid(pid, 0)
+    os.close(parent)
+    assert "parameters           value  gradient" in text.decode()
+
+
+def test_a_file_gets_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where stdout is no terminal it is data: the graph file; so it is when asked for."""
+    assert run_command(["show", NESTED]) == 0
+    plain = capsys.readouterr().out
+    assert plain.startswith("graphrun: 1\n")
+    assert run_command(["show", NESTED, "--format", "yaml"]) == 0
+    assert capsys.readouterr().out == plain
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A step of a graph file makes no sense; a graph without finite values has a table all the same, with a note."""
+    assert run_command(["show", NESTED, "--format", "yaml", "--step", "1"]) == 2
+    assert "--step and --depth are for --format table" in capsys.readouterr().err
+    file = tmp_path / "g.yaml"
+    file.write_text("parameters: {x: 0}\nnodes: {f: log(x)}\nmaximize: f\n")
+    assert run_command(["show", str(file), "--format", "table"]) == 0
+    out = capsys.readouterr().out
+    assert "= log(x)" in out
+    assert "-inf" in out
+    assert run_command(["show", str(file), "--format", "table", "--step", "3"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_wide_letters() -> None:
+    """Columns are those of the terminal, on which some letters are two wide; what steers a terminal is shown."""
+    boxes = (Box("重み", "重み", Shape.PARAMETER, value="1"), Box("a\x1b[31m", "a\x1b[31m", Shape.PARAMETER, value="2"))
+    lines = list(table(Drawing("", "d", boxes, (), ()), 60))
+    assert len({cells(line) for line in lines[2:]}) == 1
+    assert "\x1b" not in "".join(lines)
+    assert cut("重重重", 5) == "重重…"
+    assert cells("e\u0301") == 1
