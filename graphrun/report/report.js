@@ -5,7 +5,7 @@
   const { values, edges, waves, rows, history, scene, run, objective } = data;
   const isTraining = objective !== null;
   const FORWARD = "forward", BACKWARD = "backward", UPDATE = "update";
-  const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, WIDEST = 1250;
+  const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, SMALLEST = 0.7;
 
   // Elements ------------------------------------------------------------------------------------------------------
 
@@ -62,6 +62,7 @@
     return minus(text);
   }
 
+  const whole = (n) => n.toLocaleString("en-US");
   const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
   function nested(numbers, shape, digits) {
@@ -363,7 +364,7 @@
 
   function buildDrawing() {
     const host = byId("drawing");
-    const isRight = scene.right && host.clientWidth >= 620 && scene.right.size[0] <= WIDEST;
+    const isRight = scene.right && scene.right.size[0] * SMALLEST <= host.clientWidth;
     const name = isRight ? "right" : "down";
     if (drawn?.name === name) return;
     const plan = scene[name];
@@ -651,17 +652,20 @@
   const SERIES = ["accent", "gradient", "faint", "edge"];
   const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 
-  function plot(host, xs, columns, height, onStep, tones = SERIES) {
+  const isPowerOfTen = (x) => Math.abs(Math.log10(x) - Math.round(Math.log10(x))) < 1e-9;
+  const powersOfTen = (_, splits) => splits.map((x) => (isPowerOfTen(x) ? x : null));
+
+  function plot(host, xs, columns, height, onStep, { tones = SERIES, isLog = false } = {}) {
     const options = {
       width: Math.max(host.clientWidth, 120),
       height,
       legend: { show: false },
       padding: [8, 18, 0, 0],
       cursor: { drag: { x: false, y: false, setScale: false }, sync: { key: "steps", setSeries: false }, points: { size: 6 }, y: false },
-      scales: { x: { time: false } },
+      scales: { x: { time: false }, y: isLog ? { distr: 3 } : {} },
       axes: [
         { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false }, size: 26, font: "11px system-ui", incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8, 1e9] },
-        { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
+        { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1, ...(isLog ? { filter: powersOfTen } : {}) }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
       ],
       series: [{}, ...columns.map((_, k) => ({
         stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
@@ -714,6 +718,24 @@
     });
   }
 
+  const areAllPositive = (columns) => columns.every((column) => column.every((x) => !Number.isFinite(x) || x > 0));
+
+  function rebuildCharts() {
+    const count = charts.length;
+    charts.splice(0).forEach((chart) => chart.u.destroy());
+    byId("charts-body").replaceChildren();
+    buildCharts(count);
+  }
+
+  // A chart is narrower when the next one stands beside it.
+  function fitCharts() {
+    const widths = charts.map((chart) => Math.max(chart.host.clientWidth, 120));
+    charts.forEach((chart, k) => {
+      if (chart.u.width !== widths[k]) chart.u.setSize({ width: widths[k], height: chart.height });
+      moveNow(chart.u);
+    });
+  }
+
   function buildCharts(count) {
     const groups = groupedSeries();
     const xs = columnOf(history.step, history.count);
@@ -729,12 +751,13 @@
       const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
       const first = columns[0] ?? [], last = xs.length - 1;
       host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
-      chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index));
+      chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: byId("log").checked && areAllPositive(columns) });
       listen(chart.u, xs);
       charts.push(chart);
       moveNow(chart.u);
       showReadout(chart, null);
     });
+    fitCharts();
     const left = groups.length - charts.length;
     byId("more-charts").hidden = left <= 0;
     put(byId("more-charts"), `Show ${Math.min(left, 12)} of ${left} more charts`);
@@ -744,7 +767,7 @@
     const at = index ?? indexOfStep(chart.xs, stepAt(state.row));
     const spans = chart.lines.map((line, k) =>
       make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
-    chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${chart.xs[at]}`));
+    chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
   }
 
   // The last one that is not after a step.
@@ -764,7 +787,7 @@
       const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
       const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
       host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-      const u = plot(place, xs, single.map((column) => columnOf(column, rows.count)), 104, () => {}, single.length === 1 ? [tone] : SERIES);
+      const u = plot(place, xs, single.map((column) => columnOf(column, rows.count)), 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES });
       listen(u, xs);
       moveNow(u);
       detailPlots.push(u);
@@ -886,7 +909,7 @@
     const step = byId("step"), place = byId("moment");
     step.value = row;
     const top = objective?.value;
-    const text = `${stepAt(row)} of ${run.steps}`;
+    const text = `${whole(stepAt(row))} of ${whole(run.steps)}`;
     put(byId("step-text"), text);
     step.setAttribute("aria-valuetext", isTraining ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
     place.value = moment;
@@ -1044,7 +1067,7 @@
       parts.push([objective.maximize ? "maximize " : "minimize ", isolated(nameOf(objective.value))]);
       parts.push([[run.update.rule, ...run.update.settings].join(", ")]);
     }
-    parts.push([run.steps === 1 ? "1 step" : `${run.steps} steps`]);
+    parts.push([run.steps === 1 ? "1 step" : `${whole(run.steps)} steps`]);
     if (isTraining) parts.push([`stopped: ${run.stopped}`]);
     parts.push([`${run.engine}, ${run.dtype}`]);
     if (rows.count > 1 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
@@ -1103,6 +1126,7 @@
     byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
     byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
     byId("fit").addEventListener("click", () => fit(true));
+    byId("log").addEventListener("change", rebuildCharts);
     byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
     byId("filter-label").hidden = values.length <= 20;
     byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });
@@ -1121,8 +1145,7 @@
     new ResizeObserver(() => {
       buildDrawing();
       if (state.fitted) fit();
-      charts.forEach((chart) => chart.u.setSize({ width: Math.max(chart.host.clientWidth, 120), height: chart.height }));
-      charts.forEach((chart) => moveNow(chart.u));
+      fitCharts();
       showDrawing();
     }).observe(byId("stage"));
   }

@@ -253,6 +253,18 @@ def test_charts_and_steps_move_each_other(report: Report, open_page: Open) -> No
     assert left == pytest.approx(0.3 * width, abs=2)
 
 
+def test_logarithmic_charts(report: Report, open_page: Open) -> None:
+    """The charts can be drawn anew on a logarithmic scale, and go on working."""
+    page = open_page(report(GRAPHS / "rosenbrock.yaml", "--steps", "20"))
+    count = page.locator(".chart").count()
+    page.locator("#log").check()
+    assert page.locator(".chart").count() == count
+    area = page.locator('.chart[data-name="f"] .u-over').bounding_box()
+    page.mouse.click(area["x"] + 0.5 * area["width"], area["y"] + 20)
+    settle(page)
+    assert page.locator("#step-text").text_content() == "10 of 20"
+
+
 def test_lines_of_the_file_and_boxes_point_at_each_other(report: Report, open_page: Open) -> None:
     """A press on a line shows the node that it declares; a node's line is marked."""
     page = open_page(report(NESTED))
