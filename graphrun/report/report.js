@@ -393,14 +393,20 @@
     fit();
   }
 
-  // Labels that would lie on each other are moved down.
+  // Of two labels that would lie on each other one moves up and one down; more of them move on down.
   function apart(labels, width) {
-    const placed = [];
     if (labels.length > 100) return labels;
+    const placed = [];
     for (const [x, y] of labels) {
-      let top = y;
-      while (placed.some(([otherX, otherY]) => Math.abs(otherX - x) < width && Math.abs(otherY - top) < 17)) top += 3;
-      placed.push([x, top]);
+      const isNear = ([otherX, otherY]) => Math.abs(otherX - x) < width && Math.abs(otherY - here[1]) < 17;
+      const here = [x, y];
+      const first = placed.find(isNear);
+      if (first && !placed.some((other) => other !== first && isNear(other))) {
+        first[1] -= 8.5;
+        here[1] = first[1] + 17;
+      }
+      while (placed.some(isNear)) here[1] += 3;
+      placed.push(here);
     }
     return placed;
   }
@@ -459,7 +465,7 @@
       const isActive = box.values.some((v) => active.has(v));
       const isReached = box.values.some((v) => completed.has(v));
       put(value, computed && hasFace(box) ? brief(valueAt(face, row), shapeOf(face)) : "");
-      if (updates && isParameter(face)) {
+      if (updates && isParameter(face) && hasFace(box)) {
         const after = valueAfter(face, row);
         const move = moveAt(face, row);
         put(gradient, after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
