@@ -17,6 +17,9 @@ TEXTS = ("svg", "dot", "mmd")
 PICTURES = ("png", "pdf")
 FORMATS = (*TEXTS, *PICTURES)
 
+MOST_PLACED = 2000
+"""A picture of more boxes takes minutes to place, and nobody could look at it."""
+
 
 def format_of(target: str) -> str:
     """Return the format that a file's name asks for.
@@ -42,8 +45,11 @@ def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str
         direction: ``right``, ``down`` or ``auto``.
 
     Raises:
-        UsageError: the format needs what is not installed.
+        UsageError: the format needs what is not installed, or there is too much for a picture.
     """
+    if picture_format not in {"dot", "mmd"} and len(drawing.boxes) > MOST_PLACED:
+        many = f"{len(drawing.boxes):,} boxes are too many for a picture, which has {MOST_PLACED:,} at the most"
+        raise UsageError(f"{many}; without --depth they are folded, and dot and mmd have all of them")
     direction = direction_of(drawing) if direction == "auto" else direction
     if picture_format == "svg":
         return to_svg(drawing, lay_out(drawing, direction))

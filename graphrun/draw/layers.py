@@ -22,7 +22,7 @@ SETTLING = 16
 ASIDE = 0.02
 """How much a leaf that is used once weighs: it stands aside, so that the way of the values is straight."""
 
-SPREAD = 22.0
+SPREAD = 26.0
 """The largest distance between the ends of links at one border of a box."""
 
 PORT_GAP = 14.0
@@ -399,7 +399,7 @@ def _spread(
             arriving.setdefault((ends[-1], lower), []).append((places[ends[-2]], number))
     for (item, side), found in arriving.items():
         found.sort()
-        step = min(SPREAD, max(layers.items[item].across - 24.0, 0.0) / len(found))
+        step = min(SPREAD, max(layers.items[item].across - 24.0, 0.0) / max(len(found) - 1, 1))
         for k, (_, number) in enumerate(found):
             result[number][side] = (k - (len(found) - 1) / 2) * step
     return [(leave, reach) for leave, reach in result]

@@ -100,7 +100,7 @@ class _Placing:
         self.before = before
         self.to_the_right = to_the_right
         label = max(map(label_width, drawing.lines), default=0.0)
-        along = max(46.0, label + 40) if to_the_right else (48.0 if label else 36.0)
+        along = max(46.0, label + 40) if to_the_right else (54.0 if label else 36.0)
         self.gaps = Gaps(along, 16.0 if to_the_right else 22.0)
         self.insides: dict[str | None, _Inside] = {None: _Inside()}
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
@@ -109,6 +109,9 @@ class _Placing:
         self.frames: dict[str, Place] = {}
         frame_of = {box.name: box.frame for box in drawing.boxes}
         self.ways = [(self._way(line.source, frame_of), self._way(line.target, frame_of)) for line in drawing.lines]
+        self.parallel: dict[tuple[str, str], list[int]] = {}
+        for number, line in enumerate(drawing.lines):
+            self.parallel.setdefault((line.source, line.target), []).append(number)
         self.pieces: list[dict[str | None, list[Point]]] = [{} for _ in drawing.lines]
 
     def layout(self) -> Layout:
@@ -246,7 +249,19 @@ class _Placing:
                 continue
             points = points + straight(points[-1], piece[0]) + piece[1:] if points else piece[:]
             bends += [piece[k : k + 4] for k in range(0, len(piece) - 1, 3) if self._is_bend(piece[k : k + 4])]
-        return Route(tuple(points), _middle(bends[-1] if bends else points[:4]))
+        return Route(tuple(points), _at(bends[-1] if bends else points[:4], self._label_place(number)))
+
+    def _label_place(self, number: int) -> float:
+        """Return how far along its last bend a line has its label: beyond the middle, where lines are further apart.
+
+        Two lines between the same boxes that run downwards are next to each other, so their labels are one below the
+        other.
+        """
+        line = self.drawing.lines[number]
+        same = self.parallel[line.source, line.target]
+        if self.to_the_right or len(same) == 1:
+            return 0.62
+        return 0.35 + 0.45 * same.index(number) / (len(same) - 1)
 
     def _is_bend(self, curve: list[Point]) -> bool:
         """Whether a piece of a line goes from one layer to the next one, where there is room for a label."""
@@ -254,6 +269,8 @@ class _Placing:
         return curve[1][axis] == curve[2][axis] and abs(curve[3][axis] - curve[0][axis]) > PORT_GAP
 
 
-def _middle(curve: list[Point]) -> Point:
-    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = curve
-    return (x0 + 3 * x1 + 3 * x2 + x3) / 8, (y0 + 3 * y1 + 3 * y2 + y3) / 8
+def _at(curve: list[Point], t: float) -> Point:
+    """Return the point of a cubic curve at a parameter between 0 and 1."""
+    weights = (1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3
+    x, y = (sum(w * point[axis] for w, point in zip(weights, curve, strict=True)) for axis in (0, 1))
+    return x, y
