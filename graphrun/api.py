@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.memory import paused_collection
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
-from graphrun.plan import Plan, build_plan
+from graphrun.plan import Array, Plan, build_plan
 from graphrun.plugins import Registry
 from graphrun.result import Result
 from graphrun.rows import DataSource, Rows, held_back_rows, statistics_of

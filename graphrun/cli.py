@@ -19,6 +19,7 @@ from graphrun.commands.check import check
 from graphrun.commands.draw import draw
 from graphrun.commands.predict import predict
 from graphrun.commands.profile import profile
+from graphrun.commands.report import report
 from graphrun.commands.run import INTERRUPTED, run
 from graphrun.commands.show import diff, export, show
 from graphrun.errors import GraphrunError
@@ -114,6 +115,7 @@ def commands() -> None:
 for command in (
     run,
     predict,
+    report,
     show,
     draw,
     diff,

@@ -1,0 +1,76 @@
+"""A browser that has no network, and reports opened in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphrun.cli import run_command
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return what writes the report of a graph file, once for the same arguments."""
+    written: dict[tuple[str, ...], Path] = {}
+
+    def write(file: Path, *arguments: str, status: int = 0) -> Path:
+        key = str(file), *arguments
+        if key not in written:
+            target = tmp_path_factory.mktemp("report") / "report.html"
+            assert run_command(["report", str(file), "-q", "-o", str(target), *arguments]) == status
+            written[key] = target
+        return written[key]
+
+    return write
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Return what opens a page; at the end nothing may have been asked for, and nothing may have gone wrong."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_page(file: Path, width: int = 1280, height: int = 900, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+
+        def refuse(route: Any) -> None:
+            if route.request.url == file.as_uri():
+                route.continue_()
+            else:
+                troubles.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", refuse)
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
