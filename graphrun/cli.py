@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 import graphrun
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
+from graphrun.commands.explain import explain
 from graphrun.commands.predict import predict
 from graphrun.commands.run import INTERRUPTED, run
 from graphrun.commands.show import diff, export, show
@@ -112,6 +113,7 @@ def commands() -> None:
 for command in (
     run,
     predict,
+    explain,
     show,
     diff,
     export,

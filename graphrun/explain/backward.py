@@ -28,13 +28,13 @@ def backward(board: Board) -> Iterator[Block]:
     yield Heading(["Backward pass: what comes in times the local derivative"])
     seed = Row(board.derivative(objective), result=board.gradient(objective), note=["the pass begins here"])
     groups = [Group([seed])]
-    left = Counter(board.uses)
+    shown: Counter[int] = Counter()
     for node in reversed(board.order):
         rows = []
         for edge in board.edges_into(node) if board.passes.is_needed(node) else ():
             rows.append(edge_row(board, edge))
-            left[edge.source] -= 1
-            if not left[edge.source] and board.uses[edge.source] > 1:
+            shown[edge.source] += 1
+            if shown[edge.source] == len(board.parts(edge.source)) > 1:
                 rows.append(sum_row(board, edge.source))
         if rows:
             groups.append(Group(rows, board.equation(node)))
@@ -44,7 +44,7 @@ def backward(board: Board) -> Iterator[Block]:
 
 def edge_row(board: Board, edge: Edge) -> Row:
     """Return the line of an edge: the derivative coming in times the local one is what the source is given."""
-    one_of_many = board.uses[edge.source] > 1
+    one_of_many = len(board.parts(edge.source)) > 1
     left, result = board.derivative(edge.source), value_text(board.notation, edge.contribution)
     formula, numbers = _chain(board, edge), _chain_in_numbers(board, edge)
     return Row(
@@ -89,12 +89,11 @@ def _chain_in_numbers(board: Board, edge: Edge) -> str:
 
 def sum_row(board: Board, slot: int) -> Row:
     """Return the line that adds up what a value is given by all its uses."""
-    parts = [edge.contribution for edge in board.passes.edges_from(slot) if edge.contribution is not None]
-    uses = f"{board.uses[slot]} uses"
+    parts = [edge.contribution for edge in board.parts(slot)]
     numbers = ""
     if is_number(board.passes.gradients[slot]) and len(parts) <= SHOWN_TERMS:
         numbers = board.total([board.bound(part) for part in reversed(parts)])
-    note = intuition(board, slot) or ["the sum over its ", uses]
+    note = intuition(board, slot) or [f"the sum over its {len(parts)} uses"]
     return Row(board.derivative(slot), "", numbers, board.gradient(slot), note)
 
 

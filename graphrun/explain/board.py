@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -151,19 +150,17 @@ class Board:
             return self.passes.kind(slot) in {Kind.NODE, Kind.CONSTANT}
         return self._moves(slot)
 
-    def edges_into(self, node: int) -> list[Edge]:
+    @lru_cache(maxsize=None)  # noqa: B019 (a board lives as long as one page is made)
+    def edges_into(self, node: int) -> Sequence[Edge]:
         """Return the edges of the backward pass that lead from a node to what it is computed from."""
-        return [
-            edge
-            for edge in self.passes.edges_into(node)
-            if edge.contribution is not None and self.is_followed(edge.source)
-        ]
+        edges = self.passes.edges_into(node)
+        return [edge for edge in edges if edge.contribution is not None and self.is_followed(edge.source)]
 
-    @cached_property
-    def uses(self) -> Counter[int]:
-        """How many parts the gradient of each value has."""
-        nodes = (node for node in self.order if self.passes.is_needed(node))
-        return Counter(edge.source for node in nodes for edge in self.edges_into(node))
+    @lru_cache(maxsize=None)  # noqa: B019
+    def parts(self, slot: int) -> Sequence[Edge]:
+        """Return the edges that the gradient of a value adds up, in the order of the nodes that use it."""
+        uses = self.passes.uses.get(slot, ())
+        return [edge for node in dict(uses) for edge in self.edges_into(node) if edge.source == slot]
 
     def operand(self, text: str) -> Bound:
         """Return a text that binds as tightly as a name does."""

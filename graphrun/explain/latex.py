@@ -165,8 +165,7 @@ def _equations(equations: Equations) -> Iterator[str]:
     for position, (title, row) in enumerate(rows):
         if title:
             yield rf"\intertext{{${title}$}}"
-        ends = position == len(rows) - 1 or (position + 1 < len(rows) and rows[position + 1][0])
-        yield _row(row) + ("" if ends else r" \\")
+        yield _row(row) + (r" \\" if position < len(rows) - 1 else "")
     yield r"\end{align*}}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from graphrun.explain.page import Block, Heading, Math, Page, Paragraph, Prose
 from graphrun.explain.tables import cells
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~&<>@:])")
+SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
 
 
 def render(page: Page) -> str:
@@ -34,5 +34,11 @@ def _row(row: Sequence[str]) -> str:
 
 
 def _prose(prose: Prose) -> str:
-    # A pipe would end a cell of a table, even within code.
-    return "".join(f"`{p}`".replace("|", "\\|") if isinstance(p, Math) else SPECIAL.sub(r"\\\1", p) for p in prose)
+    return "".join(_code(piece) if isinstance(piece, Math) else SPECIAL.sub(r"\\\1", piece) for piece in prose)
+
+
+def _code(text: str) -> str:
+    """Return a text as code, within more backticks than it has; a pipe would end a cell of a table all the same."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")

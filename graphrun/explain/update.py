@@ -246,3 +246,17 @@ def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
     cells = [update.gradients[slot], *(after[name] for name in used), board.passes.values[slot], update.change(slot)]
     new = board.step.after.values[slot]  # type: ignore[union-attr]
     return [Math(board.name(slot)), *(Math(board.bound(norm(cell))[0]) for cell in [*cells, new])]
+
+
+def update_of(board: Board, slot: int) -> Iterator[Block]:
+    """Yield what the update makes of one parameter."""
+    if board.step.after is None:
+        return
+    update = UpdateStep(board)
+    rule = board.plan.update.rule
+    yield Heading(["Update by ", *_rule(update)])
+    if not isinstance(rule, Solver) and rule.state:
+        yield from _formula(update)
+        yield from _with_memory(update, [slot])
+    else:
+        yield Equations([Group([_row(update, slot)])], ("parameter", "", "in numbers", "new value"))
