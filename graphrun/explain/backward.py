@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number, value_text
@@ -52,9 +54,17 @@ def edge_row(board: Board, edge: Edge) -> Row:
         "" if formula in {left, result} else formula,
         "" if numbers in {formula, result} else numbers,
         result,
-        () if one_of_many else intuition(board, edge.source),
+        _stopped(board, edge) or (() if one_of_many else intuition(board, edge.source)),
         gets=one_of_many,
     )
+
+
+def _stopped(board: Board, edge: Edge) -> Prose:
+    """Say why an infinite local derivative passes nothing on."""
+    local = edge.local_derivative
+    if local is None or not is_number(local) or np.isfinite(local) or board.passes.gradients[edge.target] != 0:
+        return ()
+    return ["where 0 comes in, 0 goes out"]
 
 
 def _chain(board: Board, edge: Edge) -> str:

@@ -23,6 +23,9 @@ KINDS = {
 
 def forward(board: Board) -> Iterator[Block]:
     """Yield the forward pass."""
+    if not board.plan.names:
+        yield Paragraph(["There are no values: it is there for other files to include."])
+        return
     yield Heading(["Forward pass: each value from those before it"])
     yield from leaves(board, range(len(board.plan.leaves)))
     if board.order:

@@ -16,7 +16,7 @@ from graphrun.explain.outcome import outcome
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Table, printable
 from graphrun.explain.update import update
 
-MOST_NODES = 60
+MOST_NODES = 40
 """A graph of more nodes is summed up."""
 
 MOST_TYPES = 8

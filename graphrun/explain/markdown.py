@@ -34,7 +34,12 @@ def _row(row: Sequence[str]) -> str:
 
 
 def _prose(prose: Prose) -> str:
-    return "".join(_code(piece) if isinstance(piece, Math) else SPECIAL.sub(r"\\\1", piece) for piece in prose)
+    return "".join(_code(piece) if isinstance(piece, Math) else _escaped(piece) for piece in prose)
+
+
+def _escaped(text: str) -> str:
+    """Return a text with nothing in it that Markdown would read as markup, or GitHub as mathematics."""
+    return SPECIAL.sub(r"\\\1", text).replace("$", "&#36;")
 
 
 def _code(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
@@ -77,7 +78,10 @@ def _gradient(board: Board, slot: int) -> Iterator[Block]:
     elif parts:
         yield Heading(["Where its derivative comes from"])
         shown = _largest(parts)
-        groups = [Group([edge_row(board, edge)], board.equation(edge.target)) for edge in shown]
+        groups = [
+            Group([edge_row(board, edge) for edge in edges], board.equation(target))
+            for target, edges in groupby(shown, key=lambda edge: edge.target)
+        ]
         if len(parts) > 1:
             groups.append(Group([sum_row(board, slot)]))
         yield Equations(groups, COLUMNS)

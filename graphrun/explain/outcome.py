@@ -34,13 +34,13 @@ def outcome(board: Board) -> Iterator[Block]:
     after, objective = board.step.after, board.objective
     if after is None or objective is None or not board.plan.parameters:
         return
-    yield Heading(["After the update"])
     nodes = board.order if len(board.order) <= SHOWN_NODES else [slot for slot in board.order if slot == objective]
     rows = []
     for node in nodes:
         numbers, result = board.forward_in_numbers(node, after), board.value(node, after)
         rows.append(Row(board.name(node), "", "" if numbers == result else numbers, result))
     if rows:
+        yield Heading(["After the update"])
         yield Equations([Group(rows)])
     yield from _why(board, after)
 
@@ -52,28 +52,33 @@ def _why(board: Board, after: Passes) -> Iterator[Block]:
     parts = [float(np.sum(board.passes.gradients[slot] * change)) for slot, change in enumerate(changes)]
     promised, actual = sum(parts), float(after.values[objective] - board.passes.values[objective])
     if plan.feeds or plan.noise or plan.states:
-        yield Heading(["What ", goal, " would do"])
         what = "rows" if plan.feeds else "random numbers" if plan.noise else "running statistics"
-        yield Paragraph([f"Each step has other {what}, so ", goal, " before and after cannot be compared. With the same"])
-        yield Paragraph([*_promise(board, changes, parts), "."])
+        yield Heading(["What the update does to ", goal])
+        before = f"Each step has other {what}, so the values before and after cannot be compared. With the same {what}: "
+        yield Paragraph([before, *_promise(board, changes, parts), "."])
         return
     if not any(np.any(change) for change in changes):
         yield Heading(["Why ", goal, " stays"])
         flat = not any(np.any(board.passes.gradients[slot]) for slot in range(plan.parameters))
-        yield Paragraph(["Every derivative is 0: ", goal, " is flat here." if flat else "No parameter moved."])
+        held = "No parameter moves: the bounds hold those that have a derivative."
+        yield Paragraph(["Every derivative is 0: ", goal, " is flat here."] if flat else [held])
         return
     verb = "rose" if actual > 0 else "fell" if actual < 0 else "stayed"
     wrong = actual < 0 if plan.maximize else actual > 0
     wanted = f", though it is to be {'maximized' if plan.maximize else 'minimized'}" if wrong else ""
     yield Heading(["Why ", goal, f" {verb}", *([" by ", Math(board.bound(abs(actual))[0])] if actual else []), wanted])
-    yield Paragraph([*_promise(board, changes, parts), ". ", *_direction(board, parts), *_rest(board, promised, actual)])
+    promise = _promise(board, changes, parts)
+    promise = [promise[0].capitalize(), *promise[1:]]
+    yield Paragraph([*promise, ". ", *_direction(board, parts), *_rest(board, promised, actual)])
 
 
 def _promise(board: Board, changes: Sequence[Any], parts: Sequence[float]) -> Prose:
     """Say what the derivatives promise: each parameter's derivative times its change."""
     numbers = [slot for slot, change in enumerate(changes) if is_number(change)]
     total = Math(board.bound(sum(parts))[0])
-    prose: Prose = ["A parameter adds its derivative times its change"]
+    prose: Prose = ["a parameter adds its derivative times its change"]
+    if len(parts) == 1 and not numbers:
+        return [*prose, ", summed over the elements: ", total]
     if numbers:
         shown = max(numbers, key=lambda slot: abs(float(number(parts[slot]))))
         product = board.product(board.bound(board.passes.gradients[shown]), board.bound(changes[shown]))
@@ -107,6 +112,8 @@ def _rest(board: Board, promised: float, actual: float) -> Prose:
     rest = actual - promised
     if abs(rest) <= EXACT * max(abs(promised), abs(actual)):
         return ["What happened is that, for the derivatives stay the same on the way."]
+    if not actual:
+        return ["That is less than the last digit of ", Math(board.notation.name(board.goal)), " can show."]
     if abs(rest) <= SMALL * abs(promised):
         return ["What happened differs by ", Math(board.bound(rest)[0]), ": so short a step follows the slope."]
     if abs(rest) <= CURVED * abs(promised):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from graphrun.explain.lesson import title
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
 from graphrun.passes import Kind
-from graphrun.summary import norm, number
+from graphrun.summary import ARRAY_DIGITS, norm, number
 
 MOST_LEAVES = 20
 MOST_GENERATIONS = 16
@@ -43,7 +42,7 @@ def _ranking(board: Board) -> Iterator[Block]:
     if not ranked:
         yield Paragraph(["It is 0 for every leaf."])
         return
-    yield Paragraph(["How much ", goal, " feels a change of a leaf in proportion to the leaf; of arrays, the norm."])
+    yield Paragraph(["If a leaf grows by 1 %, ", goal, " changes by about 1 % of gradient * value; of arrays the norm is shown."])
     rows = [
         [
             Math(board.name(slot)),
@@ -73,13 +72,14 @@ def _weight(board: Board, slot: int) -> float:
 
 
 def _size(board: Board, value: object) -> str:
-    return Math(value_text(board.notation, value)) if is_number(value) else f"norm {number(norm(value))}"
+    return Math(value_text(board.notation, value)) if is_number(value) else f"norm {number(norm(value), ARRAY_DIGITS)}"
 
 
 def _without(board: Board, slots: Sequence[int]) -> Iterator[Block]:
     """Name the leaves whose product is 0: those without a gradient, and those that are 0."""
-    dead = [slot for slot in slots if not np.any(board.passes.gradients[slot])]
-    zero = [slot for slot in slots if slot not in set(dead)]
+    moved = [slot for slot in slots if board.is_followed(slot)]
+    dead = [slot for slot in moved if not np.any(board.passes.gradients[slot])]
+    zero = [slot for slot in moved if np.any(board.passes.gradients[slot])]
     for words, found in (("No gradient reaches ", dead), ("The value is 0, though not the gradient, of ", zero)):
         if found:
             yield Paragraph([words, *_names(board, found), "."])
@@ -96,44 +96,58 @@ def _names(board: Board, slots: Sequence[int], most: int = 8) -> Prose:
 def _flow(board: Board) -> Iterator[Block]:
     """Yield what becomes of the gradient on its way from the objective to the leaves."""
     yield Heading(["The gradient on its way, from the objective to the leaves"])
-    passes, depth = board.passes, depths(board.passes)
-    squares: dict[int, float] = {}
-    counts: dict[int, int] = {}
-    for slot in range(len(board.plan.names)):
-        if board.is_followed(slot) and (slot < len(board.plan.leaves) or passes.is_needed(slot)):
-            squares[depth[slot]] = math.hypot(squares.get(depth[slot], 0.0), norm(passes.gradients[slot]))
-            counts[depth[slot]] = counts.get(depth[slot], 0) + 1
-    generations = sorted(squares, reverse=True)
-    if len(generations) < 2:
-        yield Paragraph(["There is no way: the objective is a leaf, or depends on none that moves."])
+    depth = depths(board.passes)
+    nodes = [slot for slot in board.order if board.is_followed(slot) and board.passes.is_needed(slot)]
+    by_generation: dict[int, list[int]] = {}
+    for slot in nodes:
+        by_generation.setdefault(depth[slot], []).append(slot)
+    if not by_generation:
+        yield Paragraph(["There is no way: the objective depends on no parameter through a node."])
         return
-    ratios = {
-        after: squares[after] / squares[before] if squares[before] else math.nan
-        for before, after in pairwise(generations)
-    }
+    generations = sorted(by_generation, reverse=True)
+    norms = [_norm_of(board, by_generation[generation]) for generation in generations]
+    leaves = _leaves_by_generation(board, depth)
     places = {round(k) for k in np.linspace(0, len(generations) - 1, min(len(generations), MOST_GENERATIONS))}
     rows = [
-        [f"{generation:,}", f"{counts[generation]:,}", number(squares[generation]), _ratio(ratios.get(generation))]
+        [
+            f"{generation:,}",
+            f"{len(by_generation[generation]):,}",
+            number(norms[place]),
+            number(norms[place] / norms[place - 1]) if place and norms[place - 1] else "",
+            number(_norm_of(board, leaves[generation])) if generation in leaves else "",
+        ]
         for place, generation in enumerate(generations)
         if place in places
     ]
-    yield Table(["generation", "values", "norm of gradient", "times the one above"], rows)
+    yield Table(["generation", "nodes", "norm of gradient", "times the one above", "of parameters used"], rows)
     if len(places) < len(generations):
         yield Paragraph([f"{len(places)} of {len(generations):,} generations are shown."])
-    yield Paragraph(_verdict(squares, generations))
+    yield Paragraph(_verdict(norms))
     yield from _extremes(board)
 
 
-def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None or math.isnan(ratio) else number(ratio)
+def _norm_of(board: Board, slots: Sequence[int]) -> float:
+    return math.hypot(*(norm(board.passes.gradients[slot]) for slot in slots))
 
 
-def _verdict(squares: dict[int, float], generations: Sequence[int]) -> Prose:
-    first, last = squares[generations[0]], squares[generations[-1]]
-    steps = len(generations) - 1
-    whole = last / first if first else math.nan
-    text = f"from {number(first)} to {number(last)} over {steps:,} generation{'s' if steps > 1 else ''}"
-    if whole > 0 and steps > 1:
+def _leaves_by_generation(board: Board, depth: Sequence[int]) -> dict[int, list[int]]:
+    """Return the leaves that are followed, by the generation that uses them first."""
+    leaves: dict[int, list[int]] = {}
+    for slot in range(len(board.plan.leaves)):
+        uses = board.passes.uses.get(slot)
+        if uses and board.is_followed(slot):
+            leaves.setdefault(min(depth[node] for node, _ in uses), []).append(slot)
+    return leaves
+
+
+def _verdict(norms: Sequence[float]) -> Prose:
+    """Say what becomes of the gradient between the objective and the first generation."""
+    steps = len(norms) - 1
+    if not steps:
+        return ["The leaves are one step away."]
+    whole = norms[-1] / norms[0] if norms[0] else math.nan
+    text = f"from {number(norms[0])} to {number(norms[-1])} over {steps:,} generation{'s' if steps > 1 else ''}"
+    if 0 < whole < math.inf and steps > 1:
         text += f", a factor of {number(whole ** (1 / steps), 3)} each"
     if whole == 0:
         return [f"The gradient is lost on the way: {text}."]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from graphrun.engines import Program
 from graphrun.errors import UsageError
 from graphrun.passes import Passes
@@ -50,6 +52,8 @@ def take_step(
         UsageError: the run ends before that step.
         NotFiniteError: a value or a derivative was not finite before that step.
     """
+    if step and graph.structure.objective is None:
+        raise UsageError(f"there is no step {step}: without an objective nothing is updated")
     taken: dict[int, Passes] = {}
     memory: dict[int, Mapping[str, Array]] = {}
 
@@ -63,5 +67,14 @@ def take_step(
         if result.error is not None:
             raise result.error
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+    if result.error is not None and not _is_finite(taken[step]):
+        raise result.error
     after = taken.get(step + 1)
     return Step(graph, taken[step], after, result.stopped, (memory[step], memory.get(step + 1, {})))
+
+
+def _is_finite(passes: Passes) -> bool:
+    """Whether the objective and the parameters' gradients are finite: an engine goes no further where they are not."""
+    objective = passes.plan.objective
+    gradients = (passes.gradients[slot] for slot in range(passes.plan.parameters))
+    return objective is None or all(bool(np.isfinite(x).all()) for x in (passes.values[objective], *gradients))

@@ -51,8 +51,14 @@ def _unbroken(piece: str) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    for line in align([table.header, *table.rows], left=1):
-        yield INDENT + line
+    lines = [INDENT + line for line in align([table.header, *table.rows], left=1)]
+    if max(map(len, lines)) <= WIDTH:
+        yield from lines
+        return
+    # What is too wide for a table is told row by row.
+    for name, *cells in table.rows:
+        told = ", ".join(f"{word} {cell}".strip() for word, cell in zip(table.header[1:], cells, strict=True) if cell)
+        yield from _wrapped([f"{name}: {told}"], INDENT)
 
 
 def _equations(equations: Equations) -> Iterator[str]:

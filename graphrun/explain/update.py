@@ -18,7 +18,7 @@ from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragr
 from graphrun.formula import Bound, own_settings, setting_text, write
 from graphrun.plan import Array
 from graphrun.solvers import Solver
-from graphrun.summary import describe, norm, number
+from graphrun.summary import ARRAY_DIGITS, norm, number
 
 LONGEST = 60
 """How many operations and operands a rule's formula may have."""
@@ -201,7 +201,7 @@ def _row(update: UpdateStep, slot: int) -> Row:
     board, after = update.board, update.board.step.after
     left, result = board.name(slot), board.value(slot, after)
     if not is_number(board.passes.values[slot]):
-        return Row(left, "", "", result, [f"moved by norm {number(norm(update.change(slot)))}"])
+        return Row(left, "", "", result, [f"moved by norm {number(norm(update.change(slot)), ARRAY_DIGITS)}"])
     if isinstance(update.update.rule, Solver):
         change = board.total([board.bound(board.passes.values[slot]), board.bound(update.change(slot))])
         return Row(left, "", change, result, _note(update, slot))
@@ -245,7 +245,7 @@ def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
     after = update.states(slot, 1)
     cells = [update.gradients[slot], *(after[name] for name in used), board.passes.values[slot], update.change(slot)]
     new = board.step.after.values[slot]  # type: ignore[union-attr]
-    return [Math(board.name(slot)), *(Math(board.bound(norm(cell))[0]) for cell in [*cells, new])]
+    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in [*cells, new])]
 
 
 def update_of(board: Board, slot: int) -> Iterator[Block]:
