@@ -241,6 +241,10 @@ def _write_one(
         return (str(expression.value).lower(), ATOM) if expression.kind == BOOL else notation.number(expression.value)
     if expression.operation == "multiply":
         return _write_product(expression, notation, written)
+    if expression.operation == "negative" and expression.arguments[0].operation in {"multiply", "divide"}:
+        # The sign of a product is that of its first factor, and needs no parentheses.
+        text, binding = written[id(expression.arguments[0])]
+        return f"-{text}", min(binding, SIGN)
     return apply(notation, expression.operation, [written[id(argument)] for argument in expression.arguments])
 
 
@@ -273,8 +277,6 @@ def _factors(product: Expression) -> Iterator[Expression]:
 
 def apply(notation: Notation, operation: str, parts: Sequence[Bound]) -> Bound:
     """Write an operation on what is written already."""
-    if operation == "negative" and parts[0][1] == PRODUCT:
-        return f"-{parts[0][0]}", PRODUCT
     return fill(notation, notation.form(operation, len(parts)), parts)
 
 

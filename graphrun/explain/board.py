@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
-
-import numpy as np
+from functools import cached_property
 
 from graphrun.engines.native.operations import ATOM
 from graphrun.engines.native.text import inputs_of
@@ -34,6 +32,8 @@ class Board:
         self.passes = step.before
         self.plan = step.before.plan
         self.objective = self.plan.objective
+        self._edges: dict[int, Sequence[Edge]] = {}
+        self._parts: dict[int, Sequence[Edge]] = {}
 
     @cached_property
     def order(self) -> Sequence[int]:
@@ -139,7 +139,9 @@ class Board:
     @cached_property
     def follows_constants(self) -> bool:
         """Whether the backward pass is followed to constants: where the objective depends on no parameter."""
-        return self.objective is not None and self.objective >= len(self.plan.leaves) and not self._moves(self.objective)
+        return (
+            self.objective is not None and self.objective >= len(self.plan.leaves) and not self._moves(self.objective)
+        )
 
     def _moves(self, slot: int) -> bool:
         return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.passes.batch(slot).moving
@@ -150,22 +152,21 @@ class Board:
             return self.passes.kind(slot) in {Kind.NODE, Kind.CONSTANT}
         return self._moves(slot)
 
-    @lru_cache(maxsize=None)  # noqa: B019 (a board lives as long as one page is made)
     def edges_into(self, node: int) -> Sequence[Edge]:
         """Return the edges of the backward pass that lead from a node to what it is computed from."""
-        edges = self.passes.edges_into(node)
-        return [edge for edge in edges if edge.contribution is not None and self.is_followed(edge.source)]
+        if node not in self._edges:
+            edges = self.passes.edges_into(node)
+            followed = [edge for edge in edges if edge.contribution is not None and self.is_followed(edge.source)]
+            self._edges[node] = followed
+        return self._edges[node]
 
-    @lru_cache(maxsize=None)  # noqa: B019
     def parts(self, slot: int) -> Sequence[Edge]:
         """Return the edges that the gradient of a value adds up, in the order of the nodes that use it."""
-        uses = self.passes.uses.get(slot, ())
-        return [edge for node in dict(uses) for edge in self.edges_into(node) if edge.source == slot]
+        if slot not in self._parts:
+            uses = dict(self.passes.uses.get(slot, ()))
+            self._parts[slot] = [edge for node in uses for edge in self.edges_into(node) if edge.source == slot]
+        return self._parts[slot]
 
     def operand(self, text: str) -> Bound:
         """Return a text that binds as tightly as a name does."""
         return text, ATOM
-
-    def is_zero(self, value: object) -> bool:
-        """Whether a value is 0 in every element."""
-        return not np.any(value)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrun.engines.numpy import bind, mask
 from graphrun.explain.board import Board
@@ -89,7 +91,7 @@ def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
                     yield Carried(source, batch.start + node, position, factor)
 
 
-def _gather(values: Sequence[object], slots: Sequence[int]) -> np.ndarray:  # type: ignore[type-arg]
+def _gather(values: Sequence[object], slots: Sequence[int]) -> NDArray[Any]:
     return np.array([values[slot] for slot in slots])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,15 +21,8 @@ ESCAPED = {
     '"': r"\textquotedbl{}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
-GREEK = {
-    letter: f"\\{name}"
-    for letter, name in zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
-        "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi "
-        "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(),
-        strict=True,
-    )
-}
+GREEK_CAPITALS = {"gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"}
+"""The capitals that LaTeX has commands for; the others look like Latin ones."""
 
 LONGEST_LINE = 70
 """A calculation of more characters of plain text goes on in a new line at each sign of equality."""
@@ -69,12 +63,11 @@ class LatexNotation(BoardText):
 
     def name(self, name: str) -> str:
         """Return a value's name: a letter as it is, digits after a letter below it, words upright."""
-        if name in GREEK or (len(name) == 1 and name.isascii()):
-            return GREEK.get(name, name)
-        lettered = re.fullmatch(r"(.)_?([0-9]+)", name)
-        if lettered and (lettered[1].isascii() or lettered[1] in GREEK):
-            return f"{GREEK.get(lettered[1], lettered[1])}_{{{lettered[2]}}}"
-        return rf"\text{{{escape(name)}}}"
+        lettered = re.fullmatch(r"(.)(?:_?([0-9]+))?", name)
+        letter = _letter(lettered[1]) if lettered else None
+        if lettered is None or letter is None:
+            return rf"\text{{{escape(name)}}}"
+        return f"{letter}_{{{lettered[2]}}}" if lettered[2] else letter
 
     def parenthesize(self, text: str) -> str:
         """Return a text in parentheses."""
@@ -120,6 +113,18 @@ class LatexNotation(BoardText):
     def words(self, text: str) -> str:
         """Return the summary of an array."""
         return rf"\text{{{escape(text)}}}"
+
+
+def _letter(letter: str) -> str | None:
+    """Return a letter in mathematics; None where LaTeX has none for it."""
+    if letter.isascii() and letter.isalpha():
+        return letter
+    words = unicodedata.name(letter, "").replace("LAMDA", "LAMBDA").lower().split()
+    if len(words) != 4 or words[0] != "greek" or words[2] != "letter" or words[3] == "omicron":
+        return None
+    if words[1] == "small":
+        return f"\\{words[3]}"
+    return f"\\{words[3].capitalize()}" if words[3] in GREEK_CAPITALS else None
 
 
 def _power_of_ten(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from graphrun.engines.native.operations import ATOM, SIGN
 from graphrun.formula import Bound, Notation, TextNotation
@@ -46,11 +46,11 @@ class BoardText(TextNotation):
         return text
 
 
-def value_text(notation: BoardNotation, value: object) -> str:
+def value_text(notation: BoardNotation, value: Any) -> str:
     """Return a value: a number, or the summary of an array."""
     return notation.decimal(float(value))[0] if is_number(value) else notation.words(describe(value))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a number rather than an array."""
     return not getattr(value, "shape", ())

@@ -54,7 +54,9 @@ def _why(board: Board, after: Passes) -> Iterator[Block]:
     if plan.feeds or plan.noise or plan.states:
         what = "rows" if plan.feeds else "random numbers" if plan.noise else "running statistics"
         yield Heading(["What the update does to ", goal])
-        before = f"Each step has other {what}, so the values before and after cannot be compared. With the same {what}: "
+        before = (
+            f"Each step has other {what}, so the values before and after cannot be compared. With the same {what}: "
+        )
         yield Paragraph([before, *_promise(board, changes, parts), "."])
         return
     if not any(np.any(change) for change in changes):
@@ -100,8 +102,10 @@ def _direction(board: Board, parts: Sequence[float]) -> Prose:
         each = "Each parameter moved" if len(parts) > 1 else "The parameter moved"
         what = "raises" if plan.maximize else "lowers"
         return [f"{each} {way}, so {'every part' if len(parts) > 1 else 'that'} {what} ", goal, ". "]
-    why = "chooses steps that reach further than the slope" if isinstance(plan.update.rule, Solver) else (
-        "remembers earlier gradients" if plan.rule.state else "moved it so"
+    why = (
+        "chooses steps that reach further than the slope"
+        if isinstance(plan.update.rule, Solver)
+        else ("remembers earlier gradients" if plan.rule.state else "moved it so")
     )
     some = "One part goes" if against == 1 else f"{against} parts go"
     return [f"{some} the other way, for {plan.update.rule.name} {why}. "]

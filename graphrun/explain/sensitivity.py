@@ -42,7 +42,9 @@ def _ranking(board: Board) -> Iterator[Block]:
     if not ranked:
         yield Paragraph(["It is 0 for every leaf."])
         return
-    yield Paragraph(["If a leaf grows by 1 %, ", goal, " changes by about 1 % of gradient * value; of arrays the norm is shown."])
+    yield Paragraph(
+        ["If a leaf grows by 1 %, ", goal, " changes by about 1 % of gradient * value; of arrays the norm is shown."]
+    )
     rows = [
         [
             Math(board.name(slot)),

@@ -117,7 +117,7 @@ class Columns:
         inside = sorted((line for line in lines if any(line.cells[1:])), key=lambda line: sum(map(len, line.cells)))
         self.widths = [0, 0, 0]
         while inside:
-            shared = [line.cells for line in inside if not line.spans] or [("", "", "")]
+            shared = [line.cells for line in inside if not line.spans] or [["", "", ""]]
             self.widths = [max(map(len, column)) for column in zip(*shared, strict=True)]
             self.widths[0] = max(len(line.cells[0]) for line in inside)
             if all(self._end(line) <= WIDTH for line in inside):

@@ -19,6 +19,7 @@ from graphrun.formula import Bound, own_settings, setting_text, write
 from graphrun.plan import Array
 from graphrun.solvers import Solver
 from graphrun.summary import ARRAY_DIGITS, norm, number
+from graphrun.updaterule import UpdateRule
 
 LONGEST = 60
 """How many operations and operands a rule's formula may have."""
@@ -76,7 +77,9 @@ class UpdateStep:
         }
         names |= {"value": (notation.name("x"), ATOM), "gradient": (notation.derivative(board.goal, "x"), POWER)}
         known = {id(s): names[name] for s, name in zip(states, self.plan.rule.state, strict=True) if s.arguments}
-        written = [write(root, names, notation, {k: t for k, t in known.items() if k != id(root)}, LONGEST) for root in states]
+        written = [
+            write(root, names, notation, {k: t for k, t in known.items() if k != id(root)}, LONGEST) for root in states
+        ]
         new = write(value, names, notation, known, LONGEST)
         if new is None or any(text is None for text in written):
             return None
@@ -147,7 +150,7 @@ def update(board: Board) -> Iterator[Block]:
         yield Paragraph([f"{len(shown)} of {board.plan.parameters} parameters are shown: those that move most."])
 
 
-def _first(rule: Any) -> str:
+def _first(rule: UpdateRule | Solver) -> str:
     return rule.description.partition("\n")[0]
 
 
@@ -159,7 +162,10 @@ def _rule(update: UpdateStep) -> Prose:
         words.append(f"step_size {number(update.step_size)}")
         if update.update.schedule is not None:
             words[-1] += f" (of the schedule {update.update.schedule[0].name})"
-    words += [f"{name} {value if isinstance(value, str) else setting_text(value)}" for name, value in own_settings(rule, settings).items()]
+    words += [
+        f"{name} {value if isinstance(value, str) else setting_text(value)}"
+        for name, value in own_settings(rule, settings).items()
+    ]
     return [", ".join(words)]
 
 
