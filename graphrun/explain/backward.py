@@ -103,7 +103,12 @@ def sum_row(board: Board, slot: int) -> Row:
     numbers = ""
     if is_number(board.passes.gradients[slot]) and len(parts) <= SHOWN_TERMS:
         numbers = board.total([board.bound(part) for part in reversed(parts)])
-    note = intuition(board, slot) or [f"the sum over its {len(parts)} uses"]
+    meaning = intuition(board, slot)
+    note = (
+        meaning
+        if numbers and meaning
+        else [f"the sum over its {len(parts)} uses", *(["; ", *meaning] if meaning else [])]
+    )
     return Row(board.derivative(slot), "", numbers, board.gradient(slot), note)
 
 

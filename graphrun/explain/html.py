@@ -25,7 +25,8 @@ table {{ border-collapse: collapse; }}
 th, td {{ text-align: left; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid #8886; vertical-align: top; }}
 th {{ font-weight: 600; }}
 code {{ font: 0.95em ui-monospace, monospace; }}
-td code {{ white-space: nowrap; }}
+td {{ white-space: nowrap; }}
+.table + .table {{ margin-top: 1rem; }}
 </style>
 </head>
 <body>

@@ -41,7 +41,8 @@ def path_to_objective(board: Board, slot: int) -> list[Edge]:
 
 
 def _largest(edges: Sequence[Edge]) -> Edge | None:
-    edge = max(edges, key=lambda edge: norm(edge.contribution), default=None)
+    # Of equal ones the first, whatever rounding made of them.
+    edge = max(edges, key=lambda edge: float(f"{norm(edge.contribution):.9g}"), default=None)
     return edge if edge is not None and np.any(edge.contribution) else None
 
 

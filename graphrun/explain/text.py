@@ -177,8 +177,24 @@ def _cut(text: str, first: str, following: str) -> Iterator[str]:
         # Rather below than in pieces.
         yield first.rstrip()
         first = following = INDENT * 3
-    text = text.replace(" ** ", f"{UNBROKEN}**{UNBROKEN}")
-    lines = textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
-    )
-    yield from (line.replace(UNBROKEN, " ") for line in lines)
+    for piece in _pieces(text, WIDTH - len(first), WIDTH - len(following)):
+        yield first + piece
+        first = following
+
+
+def _pieces(text: str, width: int, following: int) -> Iterator[str]:
+    """Yield a formula in pieces: it is broken before an operator or a word, within as few parentheses as possible."""
+    while len(text) > width:
+        depth, depths = 0, []
+        for character in text:
+            depth += (character in "([") - (character in ")]")
+            depths.append(depth)
+        places = [k for k, character in enumerate(text[: width + 1]) if character == " " and k >= width // 3]
+        # A power is not torn from its base.
+        places = [k for k in places if "**" not in text[max(k - 2, 0) : k + 3]]
+        if not places:
+            break
+        place = min(places, key=lambda k: (depths[k], text[k + 1] not in "+-*/", -k))
+        yield text[:place]
+        text, width = text[place + 1 :], following
+    yield text
