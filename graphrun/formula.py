@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from graphrun.declaration import Settings
+from graphrun.declaration import Declaration, Settings, freeze
 from graphrun.engines.native.operations import (
     ATOM,
     CHOICE,
@@ -32,7 +32,7 @@ from graphrun.engines.native.trace import BOOL, CannotTraceError, Expression, Re
 from graphrun.nodetype import NodeType
 from graphrun.summary import number
 
-MOST_OPERATIONS = 32
+MOST_OPERATIONS = 20
 """A formula of more operations and operands explains nothing; the type is named instead."""
 
 LARGEST_DENOMINATOR = 12
@@ -66,10 +66,16 @@ class Traced:
 
 
 class Notation(Protocol):
-    """How operations, numbers, calls and powers are written."""
+    """How names, numbers and operations are written."""
 
-    def form(self, expression: Expression) -> Form:
-        """Return how an operation is written."""
+    def name(self, name: str) -> str:
+        """Return the text of a value's name."""
+
+    def parenthesize(self, text: str) -> str:
+        """Return a text in parentheses."""
+
+    def form(self, operation: str, arity: int) -> Form:
+        """Return how an operation is written; a form of ``{0}`` alone is the argument as it is."""
 
     def number(self, value: float) -> Bound:
         """Return the text of a number."""
@@ -91,12 +97,19 @@ class TextNotation:
         "matmul": Form("{0} @ {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
     }
 
-    def form(self, expression: Expression) -> Form:
+    def name(self, name: str) -> str:
+        """Return the text of a value's name: itself."""
+        return name
+
+    def parenthesize(self, text: str) -> str:
+        """Return a text in parentheses."""
+        return f"({text})"
+
+    def form(self, operation: str, arity: int) -> Form:
         """Return how an operation is written."""
-        operation = expression.operation
         if operation in {"cast", "number"}:
             return Form("{0}", CHOICE, (CHOICE,))
-        return self.WORDS.get(operation) or OPERATORS.get(operation) or call(operation, len(expression.arguments))
+        return self.WORDS.get(operation) or OPERATORS.get(operation) or call(operation, arity)
 
     def number(self, value: float) -> Bound:
         """Return the text of a number: six digits, or a fraction where it is one."""
@@ -110,8 +123,8 @@ class TextNotation:
     def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
         """Return the text of a node type's call."""
         if name in self.WORDS and len(arguments) == 2 and not settings:
-            return fill(self.WORDS[name], arguments)
-        words = [text for text, _ in arguments] + [f"{key}={_setting(value)}" for key, value in settings.items()]
+            return fill(self, self.WORDS[name], arguments)
+        words = [text for text, _ in arguments] + [f"{key}={setting_text(value)}" for key, value in settings.items()]
         return f"{name}({', '.join(words)})", ATOM
 
 
@@ -126,17 +139,16 @@ def formulas_of(
     Args:
         declared: the node's type.
         settings: its settings, all of them.
-        inputs: the texts of its inputs: names, and numbers for literals.
-        output: the text of the node itself.
+        inputs: its inputs: names, and numbers for literals.
+        output: the name of the node itself.
         notation: how the text is written.
     """
-    literals = tuple(_literal(text) for text in inputs)
-    names = {f"x{k}": _operand(text) for k, text in enumerate(inputs)} | {"y": (output, ATOM)}
-    found = traced(declared, settings, literals)
+    names = operands(inputs, output, notation)
+    found = traced(declared, settings, tuple(map(literal, inputs)))
     forward = None if found.forward is None else write(found.forward, names, notation)
     if forward is None:
         given = [names[f"x{k}"] for k in range(len(inputs) - len(declared.engine_inputs))]
-        forward = notation.call(declared.name, given, _own_settings(declared, settings))
+        forward = notation.call(declared.name, given, own_settings(declared, settings))
     return Formulas(
         forward[0],
         tuple(
@@ -144,6 +156,15 @@ def formulas_of(
             for expression in found.local_derivatives
         ),
     )
+
+
+def operands(inputs: Sequence[str], output: str, notation: Notation) -> dict[str, Bound]:
+    """Return the texts of what a traced type's functions read, for `write`."""
+    known = {text: literal(text) for text in inputs}
+    return {"y": (notation.name(output), ATOM)} | {
+        f"x{k}": (notation.name(text), ATOM) if (value := known[text]) is None else notation.number(value)
+        for k, text in enumerate(inputs)
+    }
 
 
 @lru_cache(maxsize=1024)
@@ -180,7 +201,11 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
 
 
 def write(
-    root: Expression, names: Mapping[str, Bound], notation: Notation, known: Mapping[int, Bound] | None = None
+    root: Expression,
+    names: Mapping[str, Bound],
+    notation: Notation,
+    known: Mapping[int, Bound] | None = None,
+    most: int = MOST_OPERATIONS,
 ) -> Bound | None:
     """Write an expression out; None where it would be too long to read.
 
@@ -189,6 +214,7 @@ def write(
         names: the texts of the inputs.
         notation: how operations are written.
         known: the texts of expressions within it that have a name of their own, by their identities.
+        most: how many operations and operands there may be.
     """
     known = known or {}
     written: dict[int, Bound] = {}
@@ -200,7 +226,7 @@ def write(
             continue
         # What is used twice is written twice.
         sizes[key] = 1 + sum(sizes[id(argument)] for argument in expression.arguments)
-        if sizes[key] > MOST_OPERATIONS:
+        if sizes[key] > most:
             return None
         written[key] = _write_one(expression, names, notation, written)
     return written[id(root)]
@@ -215,9 +241,7 @@ def _write_one(
         return (str(expression.value).lower(), ATOM) if expression.kind == BOOL else notation.number(expression.value)
     if expression.operation == "multiply":
         return _write_product(expression, notation, written)
-    if expression.operation == "negative" and written[id(expression.arguments[0])][1] == PRODUCT:
-        return "-" + written[id(expression.arguments[0])][0], PRODUCT
-    return fill(notation.form(expression), [written[id(argument)] for argument in expression.arguments])
+    return apply(notation, expression.operation, [written[id(argument)] for argument in expression.arguments])
 
 
 def _write_product(product: Expression, notation: Notation, written: Mapping[int, Bound]) -> Bound:
@@ -231,9 +255,8 @@ def _write_product(product: Expression, notation: Notation, written: Mapping[int
             factors.pop(0)
             count += 1
         if count > 1:
-            power = Expression(factor.recorder, "pow", (factor, factor), factor.kind)
-            text = fill(notation.form(power), [text, (str(count), ATOM)])
-        result = text if result is None else fill(notation.form(product), [result, text])
+            text = apply(notation, "pow", [text, (str(count), ATOM)])
+        result = text if result is None else apply(notation, "multiply", [result, text])
     assert result is not None  # noqa: S101 (for the type checker: a product has factors)
     return result
 
@@ -248,36 +271,42 @@ def _factors(product: Expression) -> Iterator[Expression]:
     yield from reversed(rest)
 
 
-def fill(form: Form, parts: Sequence[Bound]) -> Bound:
-    """Put texts into a form, in parentheses where they bind less tightly than it needs."""
+def apply(notation: Notation, operation: str, parts: Sequence[Bound]) -> Bound:
+    """Write an operation on what is written already."""
+    if operation == "negative" and parts[0][1] == PRODUCT:
+        return f"-{parts[0][0]}", PRODUCT
+    return fill(notation, notation.form(operation, len(parts)), parts)
+
+
+def fill(notation: Notation, form: Form, parts: Sequence[Bound]) -> Bound:
+    """Put texts into a form, in parentheses where they bind less tightly than it needs, or a sign follows another."""
     if form.template == "{0}":
         return parts[0]
-    texts = [f"({t})" if b < need else t for (t, b), need in zip(parts, form.arguments, strict=True)]
+    texts = []
+    for position, ((text, binding), need) in enumerate(zip(parts, form.arguments, strict=True)):
+        follows_an_operator = form.binding != ATOM and re.search(rf"[ -]\{{{position}\}}", form.template)
+        enclosed = binding < need or (text.startswith("-") and follows_an_operator)
+        texts.append(notation.parenthesize(text) if enclosed else text)
     return form.template.format(*texts), form.binding
 
 
-def _literal(text: str) -> float | None:
+def literal(text: str) -> float | None:
     """Return the number that an input's text is; names, `inf` among them, begin with a letter."""
     return float(text) if re.match(r"[-+]?[.0-9]", text) else None
 
 
-def _operand(text: str) -> Bound:
-    return text, SIGN if text.startswith("-") else ATOM
-
-
-def _own_settings(declared: NodeType, settings: Settings) -> dict[str, Any]:
+def own_settings(declared: Declaration, settings: Settings) -> dict[str, Any]:
     """Return the settings that a reader needs: those that are not as by default."""
-    usual = dict(declared.default_settings or ())
-    known = {parameter.name for parameter in declared.keyword}
-    return {name: value for name, value in settings if name in known and not (name in usual and usual[name] == value)}
+    usual = {parameter.name: freeze(parameter.default) for parameter in declared.keyword}
+    return {name: value for name, value in settings if name in usual and usual[name] != value}
 
 
-def _setting(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Write a setting as an expression of a graph file has it."""
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_setting, value))}]"
+        return f"[{', '.join(map(setting_text, value))}]"
     if isinstance(value, str):
         return repr(value)
     if value is None or isinstance(value, bool):
-        return str(value).lower() if value is not None else "null"
+        return "null" if value is None else str(value).lower()
     return number(value) if isinstance(value, float) else str(value)
