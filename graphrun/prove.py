@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from graphrun.errors import RunError
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry, error_text
 
@@ -38,7 +40,7 @@ class Outcome(StrEnum):
     PROVEN = "proven"
     WRONG = "wrong"
     UNDECIDED = "not decided"
-    NOTHING = "nothing to prove"
+    NOTHING = "with nothing to prove"
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,11 @@ def _extent(settings: Sequence[dict[str, object]], symbols: Sequence[str]) -> st
 
 def compare(declared: NodeType, reason: str) -> Verdict:
     """Compare a type that could not be proven with finite differences."""
-    from graphrun.testing import CheckError, check_node_type
+    from graphrun.testing import slope_failures
 
-    try:
-        check_node_type(declared)
-    except CheckError as error:
-        return Verdict(declared.name, Outcome.WRONG, error.failures[0])
+    failures = slope_failures(declared)
+    if failures:
+        return Verdict(declared.name, Outcome.WRONG, failures[0].removeprefix(f"{declared.name}: "))
     return Verdict(declared.name, Outcome.UNDECIDED, f"{reason}; finite differences agree, which proves nothing")
 
 
@@ -204,7 +205,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, list(self.folders)), daemon=True)
-        self.process.start()
+        with _ctrl_c_ignored():
+            self.process.start()
         theirs.close()
 
     def is_wanted(self, tasks: Sequence[Task]) -> bool:
@@ -243,26 +245,37 @@ def advance(workers: list[Worker], tasks: list[Task], folders: Sequence[str], se
                     yield found
                 worker.is_ready, worker.task, worker.deadline = True, None, float("inf")
         elif time.monotonic() >= worker.deadline:
-            failure = f"SymPy gave no answer within {seconds:g} s"
+            failure = f"there was no answer within {seconds:g} s"
         if failure:
-            task, was_ready = worker.task, worker.is_ready
             worker.end()
-            workers[number] = worker = Worker(folders)
-            if task is None:
-                if not was_ready:
-                    raise RuntimeError("the processes that prove types do not start")
-            elif task.reason:
-                yield Verdict(task.name, Outcome.UNDECIDED, f"{task.reason}, and finite differences took too long")
-            else:
-                tasks.append(Task(task.name, failure))
-        if worker.is_ready and worker.task is None and tasks:
+            workers[number] = Worker(folders)
+            if not worker.is_ready:
+                raise RunError("the processes that prove types do not start")
+            if worker.task is not None and worker.task.reason:
+                why = f"{worker.task.reason}, and then {failure}"
+                yield Verdict(worker.task.name, Outcome.UNDECIDED, why)
+            elif worker.task is not None:
+                tasks.append(Task(worker.task.name, failure))
+        elif worker.is_ready and worker.task is None and tasks:
             worker.begin(tasks.pop(), seconds)
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C here and in processes that start here: it is the main process that ends the others."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(connection: Connection, folders: Sequence[str]) -> None:
     """Prove what is asked for, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.redirect_stdout(sys.stderr):
+    with _ctrl_c_ignored(), contextlib.redirect_stdout(sys.stderr):
         registry = Registry(folders)
         from graphrun.symbolic import proof  # noqa: F401 (before the first time limit begins)
 

@@ -62,7 +62,7 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
 
 def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool) -> int:
     """Prove the derivatives of the elementwise types of graphs, or of all; print what is found."""
-    from graphrun.nodetype import NodeType
+    from graphrun.nodetype import Elementwise, NodeType
     from graphrun.plugins import Registry
     from graphrun.prove import Outcome, Proofs, prove_all
 
@@ -72,8 +72,7 @@ def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool)
         tensors = sorted(declared.name for declared in types if not declared.is_elementwise)
     else:
         registry = Registry(folders)
-        declared_types = [declared for declared, _ in registry.all(NodeType).values()]
-        names = [declared.name for declared in declared_types if declared.is_elementwise]
+        names = [name for name, (declared, _) in registry.all(NodeType).items() if isinstance(declared, Elementwise)]
         tensors = []
         for plugin in registry.failures:
             click.echo(plugin.failure, err=True)

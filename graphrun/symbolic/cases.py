@@ -17,6 +17,9 @@ from graphrun.symbolic.namespace import Round, is_condition
 from graphrun.symbolic.region import Region
 
 MOST_CASES = 400
+MOST_ROOTS = 4
+"""The degree up to which the roots of every polynomial can be written down."""
+
 MOST_DERIVATIVES = 4
 """How often an expression is differentiated to see its sign beside one of its zeros."""
 
@@ -91,7 +94,7 @@ class Case:
             slope = sympy.diff(slope, self.along)
             found = self._sign_here(self.at_zeros(slope))
             if found:
-                return found * self.direction**order
+                return found * (self.direction if order % 2 else 1)
             if not slope.has(self.along):
                 return 0
         raise CannotDecideError(f"the sign of {expression} beside {self.zeros}")
@@ -132,7 +135,7 @@ class Case:
         if isinstance(factors, sympy.Mul | sympy.Pow):
             content, rest = factors.as_content_primitive()
             if rest.is_Add:
-                return _known_sign(content) * self._sign_of_atom(rest)
+                return int(sympy.sign(content)) * self._sign_of_atom(rest)
             return self._sign_here(factors)
         return self._sign_of_atom(factors)
 
@@ -179,7 +182,7 @@ class Case:
         if here.is_integer or here in (sympy.oo, -sympy.oo):
             falls = self.along is not None and expression.has(self.along) and self.sign(expression - here) < 0
             return here - 1 if falls else here
-        whole, rest = here.as_coeff_Add()
+        whole, _ = here.as_coeff_Add()
         if whole.is_Rational and abs(whole) >= 1:
             whole = sympy.Integer(whole.p // whole.q)
             return whole + self.floor(expression - whole)
@@ -314,19 +317,19 @@ def _where_zero(expression: sympy.Expr) -> Iterator[Substitution]:
     for symbol in symbols:
         if symbol.is_integer:
             continue
-        try:
+        if _is_solvable(expression, symbol):
             solutions = sympy.solve(expression, symbol)
-        except NotImplementedError:
-            continue
-        if all(isinstance(solution, sympy.Expr) for solution in solutions) and not _is_periodic(expression):
             yield from ({symbol: solution} for solution in solutions if solution.is_real is not False)
             return
     raise CannotDecideError(f"where {expression} is 0")
 
 
-def _is_periodic(expression: sympy.Expr) -> bool:
-    """Whether an expression may have zeros without end, of which SymPy gives some."""
-    return bool(expression.atoms(sympy.sin, sympy.cos, sympy.tan))
+def _is_solvable(expression: sympy.Expr, symbol: sympy.Symbol) -> bool:
+    """Whether SymPy surely finds all zeros of an expression: of polynomials, and of what it can invert."""
+    if expression.is_polynomial(symbol):
+        return bool(sympy.degree(expression, symbol) <= MOST_ROOTS or expression.free_symbols == {symbol})
+    uses = sum(part == symbol for part in sympy.preorder_traversal(expression))
+    return uses == 1 and not expression.has(sympy.sin, sympy.cos, sympy.tan)
 
 
 def _known_sign(expression: sympy.Expr) -> int | None:
@@ -338,6 +341,6 @@ def _known_sign(expression: sympy.Expr) -> int | None:
         return 0
     if expression.is_number and expression.is_real:
         return int(sympy.sign(expression.evalf(30)))
-    if expression is sympy.nan or expression.is_real is False and not expression.is_infinite:
+    if expression is sympy.nan or (expression.is_real is False and not expression.is_infinite):
         raise CannotDecideError(f"the sign of {expression}")
     return None

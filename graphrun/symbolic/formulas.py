@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +65,8 @@ def formulas(
     parts: tuple[sympy.Expr | None, ...] = (None,) * len(symbols)
     if declared.derivative is not None:
         result = forward if output is None else sympy.Symbol(output, real=True)
-        try:
+        with suppress(CannotTraceError):
             parts = read_derivatives(declared.derivative, xp, result, symbols, settings)
-        except CannotTraceError:
-            pass
     return Formulas(forward, parts)
 
 

@@ -83,7 +83,6 @@ class Number:
         namespace: the namespace that it belongs to.
     """
 
-    __array_ufunc__ = None
     __hash__ = object.__hash__
     shape: tuple[int, ...] = ()
     ndim = 0
@@ -99,6 +98,13 @@ class Number:
     def _sympy_(self) -> Any:
         return self.expression
 
+    def __array_ufunc__(self, ufunc: np.ufunc, _method: str, *values: Any, **_: Any) -> Number:
+        # NumPy's numbers do arithmetic by ufuncs; a call of one that is no operator is a mistake.
+        name = {"power": "pow", "true_divide": "divide"}.get(ufunc.__name__, ufunc.__name__)
+        if name not in OPERATORS:
+            raise CannotTraceError(f"it calls numpy.{ufunc.__name__}; xp.{ufunc.__name__} works on every engine")
+        return self.namespace.call(name, *values)
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of such numbers."""
@@ -109,7 +115,7 @@ class Number:
         if condition in (sympy.true, sympy.false):
             return bool(condition)
         if condition in self.namespace.assumed:
-            return self.namespace.assumed[condition]
+            return bool(self.namespace.assumed[condition])
         raise DecidesError(condition)
 
     @property
@@ -151,6 +157,22 @@ class Number:
     def __pos__(self) -> Number:
         return self
 
+
+OPERATORS = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "floor_divide",
+    "remainder",
+    "pow",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+}
 
 Operation = Callable[..., Any]
 
@@ -341,9 +363,7 @@ def read_derivatives(
 
 
 def _call(function: Callable[..., Any], xp: Namespace, values: Sequence[Any], settings: Mapping[str, Any]) -> Any:
-    known = {
-        name: xp.number(value) if isinstance(value, sympy.Basic) else value for name, value in settings.items()
-    }
+    known = {name: xp.number(value) if isinstance(value, sympy.Basic) else value for name, value in settings.items()}
     try:
         return function(xp, *map(xp.number, values), **known)
     except CannotTraceError:

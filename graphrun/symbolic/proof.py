@@ -18,7 +18,7 @@ import sympy
 from graphrun.engines.native.trace import CannotTraceError
 from graphrun.nodetype import Kink, NodeType
 from graphrun.plugins import error_text
-from graphrun.symbolic.cases import Case, CannotDecideError, by_cases
+from graphrun.symbolic.cases import CannotDecideError, Case, by_cases
 from graphrun.symbolic.constants import exact
 from graphrun.symbolic.region import DIGITS, Point
 from graphrun.symbolic.variants import Variant, concrete_settings, open_settings, read
@@ -201,12 +201,17 @@ class Proof:
             return f"{subject}, but there is none: the slope is {slopes}, and no kink is declared"
         if not _differ(found, expected[0]):
             return None
-        off = f" (off by {100 * abs(float((found - expected[0]) / expected[0])):.2g}%)" if expected[0] != 0 else ""
+        off = f" (off by {100 * abs(float((found - expected[0]) / expected[0])):.3g}%)" if expected[0] != 0 else ""
         return f"{subject}, the true one is {_text(expected[0])}{off}"
 
     def place(self, point: Point) -> str:
         """Write a point: ``x = 2, slope = 0.5``."""
-        return ", ".join(f"{symbol.name} = {_text(point[symbol])}" for symbol in self.symbols)
+        usual = dict(self.declared.default_settings or ())
+        numbers = {symbol.name: _text(point[symbol]) for symbol in self.symbols}
+        for name, value in self.variant.settings.items():
+            if name not in numbers and (name not in usual or value != usual[name]):
+                numbers[name] = _text(value) if isinstance(value, sympy.Basic) else repr(value)
+        return ", ".join(f"{name} = {number}" for name, number in numbers.items())
 
     def compare_reading(self, case: Case, outcome: Outcome, declared: sympy.Expr) -> None:
         """Compare the formulas with what the functions give on NumPy, so that nothing is proven of a misreading."""
