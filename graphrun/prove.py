@@ -156,7 +156,7 @@ def prove_all(names: Sequence[str], folders: Sequence[str] = (), seconds: float 
     Raises:
         UsageError: SymPy is not installed.
     """
-    from graphrun import symbolic  # noqa: F401 (it says what to install)
+    import graphrun.symbolic  # noqa: F401 (it says what to install)
 
     tasks = [Task(name) for name in reversed(names)]
     count = max(1, min(os.cpu_count() or 1, len(names) // TYPES_A_WORKER + 1, len(names)))

@@ -36,10 +36,10 @@ class Round(sympy.Function):  # type: ignore[misc]
 
     @classmethod
     def eval(cls, x: sympy.Expr) -> sympy.Expr | None:
-        """Round what is known to be a whole number, or any number."""
+        """Round numbers, and what is known to be a whole one."""
         if x.is_integer:
             return x
-        if x.is_Rational:
+        if x.is_Number and x.is_finite:
             return sympy.Integer(round(x))
         return None
 
