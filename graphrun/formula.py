@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, get_args
 
 import numpy as np
 
@@ -55,6 +55,12 @@ class Formulas:
 
     forward: str
     local_derivatives: tuple[str | None, ...]
+
+
+class Open(str):
+    """A setting that is left open: its name stands for its value."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,45 @@ def formulas_of(
     )
 
 
+def type_formulas(declared: NodeType, output: str) -> Formulas | None:
+    """Return what an elementwise type computes, in the names of its own inputs and settings.
+
+    Settings that are numbers are left open, others are as by default; all are, where a function decides by a number.
+
+    Args:
+        declared: the type.
+        output: the name of the output.
+
+    Returns:
+        The formulas, the forward one empty where it is too long; None where a derivative is, or nothing can be traced.
+    """
+    if declared.arity[1] is None or declared.takes_training:
+        return None
+    usual = {parameter.name: parameter.default for parameter in declared.keyword}
+    numbers = {name for name in usual if float in _members(declared.annotations.get(name))}
+    for left_open in (numbers, set[str]()):
+        settings = tuple((name, Open(name) if name in left_open else freeze(value)) for name, value in usual.items())
+        found = traced(declared, settings, (None,) * len(declared.inputs))
+        if found.forward is None or all(part is None for part in found.local_derivatives):
+            continue
+        names = operands(declared.inputs, output, TEXT) | {_key(Open(name)): (name, ATOM) for name in left_open}
+        forward = write(found.forward, names, TEXT)
+        parts = [None if part is None else write(part, names, TEXT) for part in found.local_derivatives]
+        if any(part is not None and text is None for part, text in zip(found.local_derivatives, parts, strict=True)):
+            return None
+        return Formulas(forward[0] if forward else "", tuple(text and text[0] for text in parts))
+    return None
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+def _key(setting: Open) -> str:
+    """Return the name of an open setting in a traced function, where inputs and the output have names too."""
+    return f"setting {setting}"
+
+
 def operands(inputs: Sequence[str], output: str, notation: Notation) -> dict[str, Bound]:
     """Return the texts of what a traced type's functions read, for `write`."""
     known = {text: literal(text) for text in inputs}
@@ -173,7 +218,7 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
 
     Args:
         declared: the type.
-        settings: the settings.
+        settings: the settings; `Open` stands for one whose value is left open.
         literals: for each input its number where it is a literal, else None. The local derivatives are computed with
             the numbers, so that the derivative of ``x ** 2`` is ``2 * x``; the forward function is shown as it stands.
     """
@@ -181,19 +226,20 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
     if not declared.is_elementwise:
         return nothing
     recorder = Recorder(np.dtype(np.float64))
+    given_settings = {k: recorder.input(_key(value)) if isinstance(value, Open) else value for k, value in settings}
     symbols = [recorder.input(f"x{k}") for k in range(len(literals))]
     known = [
         symbol if literal is None else recorder.constant(literal, "float")
         for symbol, literal in zip(symbols, literals, strict=True)
     ]
     try:
-        forward = recorder.lift(trace(recorder, declared.function, symbols, dict(settings)))
+        forward = recorder.lift(trace(recorder, declared.function, symbols, given_settings))
     except CannotTraceError:
         forward = None
     if declared.derivative is None:
         return Traced(forward, nothing.local_derivatives)
     try:
-        given = trace(recorder, declared.derivative, [recorder.input("y"), *known], dict(settings))
+        given = trace(recorder, declared.derivative, [recorder.input("y"), *known], given_settings)
         derivatives = tuple(None if part is None else recorder.lift(part) for part in given)
     except (CannotTraceError, TypeError):
         return Traced(forward, nothing.local_derivatives)
