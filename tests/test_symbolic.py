@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrun
@@ -122,6 +122,7 @@ def test_comparisons_are_conditions_of_the_numbers() -> None:
     assert sympy.sympify(np.float64(0.5) * a + np.float64(1)) == x / 2 + 1
 
 
+@settings(deadline=None)
 @given(FINITE)
 def test_a_number_is_read_as_one_that_rounds_to_it(number: float) -> None:
     """To three units in the last place, whatever it is taken for."""
@@ -167,6 +168,7 @@ def test_latex(expression: Any, text: str) -> None:
     assert latex(expression) == text
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(-50, 50), st.integers(1, 10**9))
 def test_points_are_found_in_the_narrowest_corner(low: int, part: int) -> None:
     """Between two lines that nearly meet, and above a third."""
