@@ -11,7 +11,7 @@ from typing import Any
 from graphrun.declaration import Declaration
 from graphrun.document import did_you_mean
 from graphrun.errors import UsageError
-from graphrun.formula import type_formulas
+from graphrun.formula import open_settings, type_formulas
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType, Tensor
 from graphrun.output import align
@@ -67,7 +67,7 @@ def _node_type(declared: NodeType) -> Iterator[str]:
     yield ""
     forward, derivatives = _formulas(declared)
     if forward:
-        yield "  formula:"
+        yield f"  formula{_closed_settings(declared)}:"
         yield from _wrapped(forward)
         yield ""
     if declared.derivative is None:
@@ -100,6 +100,15 @@ def _formulas(declared: NodeType) -> tuple[str, list[str]]:
     pairs = zip(declared.inputs, found.local_derivatives, strict=True)
     derivatives = [f"d{output}/d{x} = {text or 'none'}" for x, text in pairs]
     return f"{output} = {found.forward}" if found.forward else "", derivatives
+
+
+def _closed_settings(declared: NodeType) -> str:
+    """Say for which settings an elementwise type's formula is."""
+    if not declared.is_elementwise:
+        return ""
+    left_open = open_settings(declared)
+    closed = [f"{p.name} = {p.default!r}" for p in declared.keyword if p.name not in left_open]
+    return f", where {', '.join(closed)}" if closed else ""
 
 
 def _wrapped(line: str) -> list[str]:

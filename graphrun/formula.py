@@ -5,6 +5,7 @@ The functions are called once with symbols, so the formulas are the declaration 
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -167,35 +168,38 @@ def formulas_of(
 def type_formulas(declared: NodeType, output: str) -> Formulas | None:
     """Return what an elementwise type computes, in the names of its own inputs and settings.
 
-    Settings that are numbers are left open, others are as by default; all are, where a function decides by a number.
+    Settings that are real numbers are left open, others are as by default.
 
     Args:
         declared: the type.
         output: the name of the output.
 
     Returns:
-        The formulas, the forward one empty where it is too long; None where a derivative is, or nothing can be traced.
+        The formulas, the forward one empty where it is too long; None where a derivative is, or where they cannot be
+        traced: a function may decide by a number.
     """
-    if declared.arity[1] is None or declared.takes_training:
-        return None
+    left_open = open_settings(declared)
     usual = {parameter.name: parameter.default for parameter in declared.keyword}
-    numbers = {name for name in usual if float in _members(declared.annotations.get(name))}
-    for left_open in (numbers, set[str]()):
-        settings = tuple((name, Open(name) if name in left_open else freeze(value)) for name, value in usual.items())
-        found = traced(declared, settings, (None,) * len(declared.inputs))
-        if found.forward is None or all(part is None for part in found.local_derivatives):
-            continue
-        names = operands(declared.inputs, output, TEXT) | {_key(Open(name)): (name, ATOM) for name in left_open}
-        forward = write(found.forward, names, TEXT)
-        parts = [None if part is None else write(part, names, TEXT) for part in found.local_derivatives]
-        if any(part is not None and text is None for part, text in zip(found.local_derivatives, parts, strict=True)):
-            return None
-        return Formulas(forward[0] if forward else "", tuple(text and text[0] for text in parts))
-    return None
+    closed = [value for name, value in usual.items() if name not in left_open]
+    if declared.arity[1] is None or declared.takes_training or inspect.Parameter.empty in closed:
+        return None
+    settings = tuple((name, Open(name) if name in left_open else freeze(value)) for name, value in usual.items())
+    found = traced(declared, settings, (None,) * len(declared.inputs))
+    is_unknown = declared.derivative is not None and all(part is None for part in found.local_derivatives)
+    if found.forward is None or is_unknown:
+        return None
+    names = operands(declared.inputs, output, TEXT) | {_key(Open(name)): (name, ATOM) for name in left_open}
+    forward = write(found.forward, names, TEXT)
+    parts = [None if part is None else write(part, names, TEXT) for part in found.local_derivatives]
+    if any(part is not None and text is None for part, text in zip(found.local_derivatives, parts, strict=True)):
+        return None
+    return Formulas(forward[0] if forward else "", tuple(text and text[0] for text in parts))
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) or (annotation,)
+def open_settings(declared: NodeType) -> set[str]:
+    """Return the settings that `type_formulas` leaves open."""
+    kinds = {parameter.name: declared.annotations.get(parameter.name) for parameter in declared.keyword}
+    return {name for name, kind in kinds.items() if float in (kind, *get_args(kind))}
 
 
 def _key(setting: Open) -> str:

@@ -27,11 +27,11 @@ from graphrun.plugins import Registry, error_text
 SECONDS = 20.0
 """The time limit for one type; the built-in ones take up to 0.2 s."""
 
-WIDTH = 80
-NO_BREAK = "\N{NO-BREAK SPACE}"
-
 TYPES_A_WORKER = 50
 """How many types make another worker worth its start, which takes as long as 100 proofs."""
+
+WIDTH = 80
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Outcome(StrEnum):
@@ -158,8 +158,10 @@ def prove_all(names: Sequence[str], folders: Sequence[str] = (), seconds: float 
     """
     import graphrun.symbolic  # noqa: F401 (it says what to install)
 
+    if not names:
+        return
     tasks = [Task(name) for name in reversed(names)]
-    count = max(1, min(os.cpu_count() or 1, len(names) // TYPES_A_WORKER + 1, len(names)))
+    count = min(os.cpu_count() or 1, len(names) // TYPES_A_WORKER + 1)
     workers = [Worker(folders) for _ in range(count)]
     verdicts: dict[str, Verdict] = {}
     try:

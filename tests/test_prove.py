@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import graphrun
-from graphrun import nodes
+from graphrun import Kink, nodes
 from graphrun.cli import run_command
 from graphrun.prove import Outcome, prove_all, prove_type
 
@@ -127,8 +129,8 @@ def test_a_wrong_derivative_of_every_built_in_type_is_caught(mutation: str, decl
         if (declared.name, position) == ("where", 0):
             continue
 
-        def wrong(xp: Any, output: Any, *inputs: Any, position: int = position, **settings: Any) -> tuple[Any, ...]:
-            parts = list(declared.derivative(xp, output, *inputs, **settings))
+        def wrong(xp: Any, output: Any, *inputs: Any, position: int = position, **keys: Any) -> tuple[Any, ...]:
+            parts = list(declared.derivative(xp, output, *inputs, **keys))
             parts[position] = MUTATIONS[mutation](xp, parts[position], inputs[position])
             return tuple(parts)
 
@@ -246,6 +248,36 @@ def test_a_right_derivative_is_proven(right: str, declare: Declare) -> None:
     """Whether by cases, identities or limits."""
     verdict = prove_type(declare(*RIGHT[right]))
     assert (verdict.outcome, verdict.text) == (Outcome.PROVEN, verdict.text)
+
+
+def pieces(border: float, slopes: tuple[float, float], offset: float, *, has_kink: bool) -> graphrun.NodeType:
+    """Two parabolas that meet at a border; the declared slope of the upper one is off by an offset."""
+    low, high = slopes
+
+    @graphrun.elementwise(kinks=[Kink({"x": border}, (...,))] if has_kink else [])
+    def two(xp, x):
+        """Two parabolas."""
+        beyond = x - border
+        return xp.where(beyond > 0, high * beyond, low * beyond) + beyond * beyond
+
+    @two.local_derivatives
+    def _(xp, y, x):
+        return (2 * (x - border) + xp.where(x > border, high + offset, low),)
+
+    return two
+
+
+QUARTERS = st.integers(-400, 400).map(lambda number: number / 4)
+
+
+@settings(deadline=None, max_examples=30)
+@given(border=st.floats(-1e6, 1e6), slopes=st.tuples(QUARTERS, QUARTERS), offset=st.floats(1e-3, 1e3))
+def test_pieces_that_meet(border: float, slopes: tuple[float, float], offset: float) -> None:
+    """Wherever they meet and however steep they are: right is proven, and wrong on one side is not."""
+    assert prove_type(pieces(border, slopes, 0.0, has_kink=True)).outcome is Outcome.PROVEN
+    assert prove_type(pieces(border, slopes, offset, has_kink=True)).outcome is Outcome.WRONG
+    undeclared = prove_type(pieces(border, slopes, 0.0, has_kink=False))
+    assert undeclared.outcome is (Outcome.PROVEN if slopes[0] == slopes[1] else Outcome.WRONG)
 
 
 def test_a_loop_over_a_setting_is_proven_for_the_settings_at_hand(declare: Declare) -> None:

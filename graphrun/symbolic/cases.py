@@ -132,6 +132,9 @@ class Case:
         if all(_known_sign(term) == 1 or term.is_nonnegative for term in total.args):
             return max(self._sign_here(term) for term in total.args)
         factors = sympy.factor(total)
+        known = _known_sign(factors)
+        if known is not None:
+            return known
         if isinstance(factors, sympy.Mul | sympy.Pow):
             content, rest = factors.as_content_primitive()
             if rest.is_Add:
