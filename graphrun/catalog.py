@@ -11,11 +11,14 @@ from typing import Any
 from graphrun.declaration import Declaration
 from graphrun.document import did_you_mean
 from graphrun.errors import UsageError
+from graphrun.formula import open_settings, type_formulas
 from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.nodetype import NodeType
+from graphrun.nodetype import NodeType, Tensor
 from graphrun.output import align
 from graphrun.plugins import Plugin, Registry
 from graphrun.updaterule import UpdateRule
+
+WIDTH = 80
 
 
 def listing(registry: Registry) -> Iterator[str]:
@@ -62,15 +65,54 @@ def _node_type(declared: NodeType) -> Iterator[str]:
         where = f"in {declared.domain[name]}" if name in declared.domain else "any number"
         yield f"    {name}: {'whole numbers that select' if position in declared.index_inputs else where}"
     yield ""
+    forward, derivatives = _formulas(declared)
+    if forward:
+        yield f"  formula{_closed_settings(declared)}:"
+        yield from _wrapped(forward)
+        yield ""
     if declared.derivative is None:
         yield "  no derivative is declared"
     else:
         yield "  local derivatives:" if declared.is_elementwise else "  vector-Jacobian product:"
-        yield from textwrap.indent(_body(declared.derivative), "    ").splitlines()
+        for line in derivatives:
+            yield from _wrapped(line)
+        if not derivatives:
+            yield from textwrap.indent(_body(declared.derivative), "    ").splitlines()
     if declared.kinks:
         yield ""
         yield "  conventions where there is no single derivative:"
         yield from (f"    {kink}" for kink in declared.kinks)
+
+
+def _formulas(declared: NodeType) -> tuple[str, list[str]]:
+    """Return the formula of a type, and of its derivatives or gradients; empty where they are not short."""
+    if declared.derivative is None:
+        output = "y"
+    else:
+        output = list(inspect.signature(declared.derivative).parameters)[1 if declared.is_elementwise else 2]
+    if isinstance(declared, Tensor):
+        texts = zip(declared.inputs, declared.gradients, strict=False)
+        gradients = [f"gradient of {x} = {text}" if text else f"{x} has no gradient" for x, text in texts]
+        return declared.formula and f"{output} = {declared.formula}", gradients
+    found = type_formulas(declared, output)
+    if found is None:
+        return "", []
+    pairs = zip(declared.inputs, found.local_derivatives, strict=True)
+    derivatives = [f"d{output}/d{x} = {text or 'none'}" for x, text in pairs]
+    return f"{output} = {found.forward}" if found.forward else "", derivatives
+
+
+def _closed_settings(declared: NodeType) -> str:
+    """Say for which settings an elementwise type's formula is."""
+    if not declared.is_elementwise:
+        return ""
+    left_open = open_settings(declared)
+    closed = [f"{p.name} = {p.default!r}" for p in declared.keyword if p.name not in left_open]
+    return f", where {', '.join(closed)}" if closed else ""
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent="      ", break_long_words=False)
 
 
 def _settings(declared: Declaration) -> Iterator[str]:

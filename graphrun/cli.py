@@ -17,6 +17,7 @@ import graphrun
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
 from graphrun.commands.draw import draw
+from graphrun.commands.explain import explain
 from graphrun.commands.predict import predict
 from graphrun.commands.profile import profile
 from graphrun.commands.report import report
@@ -116,6 +117,7 @@ for command in (
     run,
     predict,
     report,
+    explain,
     show,
     draw,
     diff,

@@ -228,10 +228,30 @@ class Elementwise(NodeType):
 
 
 class Tensor(NodeType):
-    """A type that works on whole arrays and gives the vector-Jacobian product."""
+    """A type that works on whole arrays and gives the vector-Jacobian product.
+
+    Attributes:
+        formula: the forward function as text, in the names of its inputs and settings; empty where it has none.
+        gradients: the gradient of each input as text, of ``gradient``, the inputs, settings and the output as the vjp
+            names it; None for an input without one. Empty where there are no texts.
+    """
 
     is_elementwise = False
     derivative_decorator = "vjp"
+
+    def __init__(
+        self, function: Function, *, formula: str = "", gradients: Sequence[str | None] = (), **declared: Any
+    ) -> None:
+        super().__init__(function, **declared)
+        self.formula = formula
+        self.gradients = tuple(gradients)
+
+    def check_declaration(self) -> None:
+        """Read the whole declaration once, the second function's and the texts included."""
+        super().check_declaration()
+        if self.gradients and len(self.gradients) != len(self.inputs):
+            inputs = ", ".join(self.inputs)
+            raise DeclarationError(f"{self.name}: it gives {len(self.gradients)} gradients for the inputs {inputs}")
 
     def vjp(self, function: Function) -> Function:
         """Declare ``(xp, gradient, output, *inputs, *, settings) -> tuple``: the gradient of each input, None for none.
@@ -271,12 +291,15 @@ def tensor(
     domain: Mapping[str, str] | None = None,
     kinks: Sequence[Kink] = (),
     examples: Sequence[Example] = (),
+    formula: str = "",
+    gradients: Sequence[str | None] = (),
 ) -> Callable[[Function], Tensor]: ...
 def tensor(function: Function | None = None, /, **declared: Any) -> Any:
     """Declare a tensor node type by its forward function ``(xp, *inputs, *, settings) -> output``.
 
     Args:
         function: the forward function. It raises ValueError where shapes do not fit.
-        declared: as of `elementwise`.
+        declared: as of `elementwise`; and formula and gradients, the texts that `graphrun nodes` shows for the forward
+            function and, input by input, for the vjp.
     """
     return Tensor(function) if function else lambda function: Tensor(function, **declared)

@@ -12,13 +12,17 @@ SHOWN_ELEMENTS = 4
 """Arrays of more elements are summarized."""
 
 
-def number(value: Any) -> str:
+ARRAY_DIGITS = 4
+"""How many digits the range and the norm of an array are shown with."""
+
+
+def number(value: Any, digits: int = 6) -> str:
     """Show a number with six significant digits; minus zero is 0, and no exponent has zeros in front or a plus."""
     x = float(value)
     if not math.isfinite(x):
         return "NaN" if math.isnan(x) else "inf" if x > 0 else "-inf"
-    digits, _, exponent = f"{x or 0.0:.6g}".partition("e")
-    return f"{digits}e{int(exponent)}" if exponent else digits
+    mantissa, _, exponent = f"{x or 0.0:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def describe(value: Any) -> str:
@@ -59,9 +63,10 @@ def _content(array: NDArray[Any]) -> str:
         unknown = f"{array.size - finite.size} of {array.size} not finite"
         return f"{unknown}, the others {_range(finite)}" if finite.size else unknown
     # The norm of labels and positions says nothing.
-    return _range(array) if array.dtype.kind in "iu" else f"{_range(array)}, norm {number(norm(array))}"
+    says_nothing = array.dtype.kind in "iu" or not array.any()
+    return _range(array) if says_nothing else f"{_range(array)}, norm {number(norm(array), ARRAY_DIGITS)}"
 
 
 def _range(array: NDArray[Any]) -> str:
-    least, most = number(array.min()), number(array.max())
+    least, most = (number(limit, ARRAY_DIGITS) for limit in (array.min(), array.max()))
     return f"all {least}" if least == most else f"{least} to {most}"

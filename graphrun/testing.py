@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Checks = list[tuple[Callable[[Subject, Inputs], Iterable[str]], Inputs]]
 
-__all__ = ["CheckError", "LocalCheck", "check_local_derivatives", "check_node_type", "load_plugin"]
+__all__ = ["CheckError", "LocalCheck", "check_local_derivatives", "check_node_type", "load_plugin", "slope_failures"]
 
 FLOAT32_TOLERANCE = 1e-4
 POINTS = 200
@@ -92,6 +92,26 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
         failures += check(subject, example, np.random.default_rng(seed))
     if failures:
         raise CheckError(node_type.name, list(dict.fromkeys(failures)))
+
+
+def slope_failures(node_type: NodeType, *, seed: int = 0) -> list[str]:
+    """Compare the derivatives of an elementwise type with finite differences, as `check_node_type` does.
+
+    Args:
+        node_type: the type.
+        seed: of the numbers that it is tried with.
+
+    Returns:
+        What is wrong, with type, input, settings, point and numbers.
+    """
+    failures: list[str] = []
+    try:
+        for subject, example in _trials(node_type):
+            shapes = [(POINTS,)] * _count(node_type, example)
+            failures += _slope_failures(subject, _draw(subject, shapes, np.random.default_rng(seed), WIDE))
+    except BrokenTypeError as problem:
+        return problem.texts
+    return failures
 
 
 def load_plugin(file: str | Path) -> ModuleType:

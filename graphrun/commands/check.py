@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,30 +13,73 @@ from graphrun.commands.options import load, offering, overrides, plugin_folders
 from graphrun.errors import GraphrunError
 from graphrun.memory import begin_collection
 
+if TYPE_CHECKING:
+    from graphrun.api import Graph
+
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=offering("files"))
+@click.argument("files", metavar="FILE...", nargs=-1, shell_complete=offering("files"))
+@click.option(
+    "--prove",
+    is_flag=True,
+    help="Also prove the derivatives of the files' elementwise types by SymPy; without a FILE, those of all types.",
+)
 @overrides
 @plugin_folders
 @click.option("-q", "--quiet", is_flag=True, help="Print only what is wrong.")
-def check(files: Sequence[str], overrides: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
-    """Validate graph files, check every derivative at their values, and assert what they `expect`."""
+def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
+    """Validate graph files, check every derivative at their values, and assert what they `expect`.
+
+    With --prove the derivatives of elementwise types are also proven, with SymPy, for all inputs and settings.
+    """
     from graphrun.check import check_graph
 
+    if not files and not prove:
+        raise click.UsageError("Missing argument 'FILE...'.")
     begin_collection()
     status = 0
+    graphs = []
     for file in files:
         try:
             with redirect_stdout(sys.stderr):
-                report = check_graph(load(file, folders, overrides))
+                graph = load(file, folders, overrides)
+                report = check_graph(graph)
         except GraphrunError as error:
             click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)
             status = max(status, error.exit_status)
             continue
+        graphs.append(graph)
         for failure in report.failures:
             click.echo(f"{file}: {failure}", err=True)
         if report.failures:
             status = max(status, 1)
         elif not quiet:
             click.echo(f"{file}: ok ({report.summary})")
+    if prove and (graphs or not files):
+        status = max(status, prove_types(graphs, folders, quiet=quiet))
     return status
+
+
+def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool) -> int:
+    """Prove the derivatives of the elementwise types of graphs, or of all; print what is found."""
+    from graphrun.nodetype import Elementwise, NodeType
+    from graphrun.plugins import Registry
+    from graphrun.prove import Outcome, Proofs, prove_all
+
+    if graphs:
+        types = {batch.type for graph in graphs for batch in graph.plan("float64").batches}
+        names = sorted(declared.name for declared in types if declared.is_elementwise)
+        tensors = sorted(declared.name for declared in types if not declared.is_elementwise)
+    else:
+        registry = Registry(folders)
+        names = [name for name, (declared, _) in registry.all(NodeType).items() if isinstance(declared, Elementwise)]
+        tensors = []
+        for plugin in registry.failures:
+            click.echo(plugin.failure, err=True)
+    proofs = Proofs(list(prove_all(names, folders)), tensors)
+    for line in proofs.wrong:
+        click.echo(line, err=True)
+    if not quiet:
+        for line in proofs.lines:
+            click.echo(line)
+    return 1 if proofs.of(Outcome.WRONG) else 0

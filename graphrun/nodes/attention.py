@@ -43,6 +43,13 @@ def check_attention(query, key, value, mask):
 
 
 @tensor(
+    formula="w @ value, where w = softmax(scale * query @ key.T)",
+    gradients=[
+        "scale * s @ key, where s = w * (g - sum(g * w)) and g = gradient @ value.T",
+        "scale * s.T @ query, with the same s",
+        "w.T @ gradient",
+        None,
+    ],
     examples=[
         Example(shapes=[(3, 2), (4, 2), (4, 5)]),
         Example(shapes=[(2, 3, 2), (2, 4, 2), (2, 4, 1)], settings={"scale": 0.5}),
@@ -51,7 +58,7 @@ def check_attention(query, key, value, mask):
             shapes=[(2, 3, 2), (3, 2), (3, 2), (3, 3)],
             values=[None, None, None, [[1, 0, 1], [1, 1, 0], [0, 0, 0]]],
         ),
-    ]
+    ],
 )
 def scaled_dot_product_attention(xp, query, key, value, mask=None, *, causal: bool = False, scale: float | None = None):
     """Attention: softmax(scale query key^T) value; a mask is 0 where a query may not look, causal hides later keys."""

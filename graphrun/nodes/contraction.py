@@ -19,6 +19,8 @@ from graphrun.nodetype import Example, tensor
 
 
 @tensor(
+    formula="x @ y",
+    gradients=["gradient @ y.T", "x.T @ gradient"],
     examples=[
         Example(shapes=[(2, 3), (3, 4)]),
         Example(shapes=[(3,), (3,)]),
@@ -30,7 +32,7 @@ from graphrun.nodetype import Example, tensor
         Example(shapes=[(3,), (2, 3, 4)]),
         Example(shapes=[(2, 1, 2, 3), (3, 3, 1)]),
         Example(shapes=[(1, 1, 3), (2, 3, 1)]),
-    ]
+    ],
 )
 def matmul(xp, x, y):
     """Matrix product x @ y of vectors, matrices, or stacks of matrices whose leading axes broadcast."""
@@ -80,12 +82,14 @@ def from_behind(axis, x, y):
 
 
 @tensor(
+    formula="sum(x * y)",
+    gradients=["gradient * y", "gradient * x"],
     examples=[
         Example(shapes=[(3,), (3,)]),
         Example(shapes=[(2, 3), (2, 3)]),
         Example(shapes=[(3, 2), (3, 1)], settings={"axis": 0}),
         Example(shapes=[(4, 2, 3), (2, 3)], settings={"axis": -2}),
-    ]
+    ],
 )
 def vecdot(xp, x, y, *, axis: int = -1):
     """Scalar products of the vectors along an axis; the other axes broadcast."""
@@ -119,13 +123,15 @@ def paired_axes(x, y, axes):
 
 
 @tensor(
+    formula="sum of x * y over the paired axes",
+    gradients=["sum of gradient * y over the other axes of y", "sum of gradient * x over the other axes of x"],
     examples=[
         Example(shapes=[(2, 3, 4), (3, 4, 2)]),
         Example(shapes=[(2, 3), (3, 4)], settings={"axes": 1}),
         Example(shapes=[(2,), (3, 2)], settings={"axes": 0}),
         Example(shapes=[(4, 2, 3), (3, 5, 4)], settings={"axes": [[0, 2], [-1, 0]]}),
         Example(shapes=[(4, 2, 3), (5, 2)], settings={"axes": [[1], [1]]}),
-    ]
+    ],
 )
 def tensordot(xp, x, y, *, axes: int | tuple[tuple[int, ...], tuple[int, ...]] = 2):
     """Sum of products over pairs of axes: the last of x with the first of y, or those that two lists name."""
@@ -155,7 +161,7 @@ def _(xp, gradient, z, x, y, *, axes):
     return gradient_of_x, gradient_of_y
 
 
-@tensor(examples=[Example(shapes=[(2,), (3,)])])
+@tensor(formula="x[:, None] * y", gradients=["gradient @ y", "x @ gradient"], examples=[Example(shapes=[(2,), (3,)])])
 def outer(xp, x, y):
     """Every element of one vector times every element of another: z[i, j] = x[i] y[j]."""
     check_axes(x, 1, "x", 1)
@@ -225,6 +231,8 @@ def contract(xp, terms, arrays, output, sizes):
 
 
 @tensor(
+    formula="einsum(subscripts, arrays)",
+    gradients=["einsum of gradient and the other arrays"],
     examples=[
         Example(shapes=[(2, 3), (3, 4)], settings={"subscripts": "ij,jk->ik"}),
         Example(shapes=[(2, 3), (3, 4)], settings={"subscripts": "ij, jk"}),
@@ -237,7 +245,7 @@ def contract(xp, terms, arrays, output, sizes):
         Example(shapes=[(5, 1, 2, 3), (4, 3, 2)], settings={"subscripts": "...ij,...ji->...i"}),
         Example(shapes=[(2, 3), (3,)], settings={"subscripts": "ij,j->i"}),
         Example(shapes=[(2,), (3,)], settings={"subscripts": "i,j->j"}),
-    ]
+    ],
 )
 def einsum(xp, *arrays, subscripts: str):
     """Sum of products by Einstein's convention: "ij,jk->ik" is the matrix product."""

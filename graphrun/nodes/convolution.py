@@ -223,13 +223,19 @@ def through_convolve_by_xla(xp, gradient, x, weight, bias, stride, padding, dila
 
 
 @tensor(
+    formula="sum of x * weight over each window, plus bias",
+    gradients=[
+        "transposed convolution of gradient with weight",
+        "sum of gradient * x over batch and windows",
+        "sum of gradient over batch and windows",
+    ],
     examples=[
         Example(shapes=[(2, 3, 5), (2, 3, 3)]),
         Example(shapes=[(2, 3, 5), (2, 3, 3), (2,)]),
         Example(shapes=[(1, 32, 3), (1, 32, 2)], settings={"padding": 1}),
         Example(shapes=[(1, 4, 6), (2, 2, 2), (2,)], settings={"stride": 2, "padding": 1, "groups": 2}),
         Example(shapes=[(2, 1, 6), (1, 1, 3)], settings={"dilation": 2}),
-    ]
+    ],
 )
 def conv1d(
     xp,
@@ -263,6 +269,12 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
 
 
 @tensor(
+    formula="sum of x * weight over each window, plus bias",
+    gradients=[
+        "transposed convolution of gradient with weight",
+        "sum of gradient * x over batch and windows",
+        "sum of gradient over batch and windows",
+    ],
     examples=[
         Example(shapes=[(2, 2, 4, 3), (3, 2, 2, 2)]),
         Example(shapes=[(1, 2, 4, 4), (2, 2, 3, 3), (2,)], settings={"padding": 1}),
@@ -273,7 +285,7 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
             settings={"stride": [2, 1], "padding": [0, 2], "dilation": [1, 2], "groups": 2},
         ),
         Example(shapes=[(1, 2, 6, 6), (4, 1, 2, 2)], settings={"stride": 3, "groups": 2}),
-    ]
+    ],
 )
 def conv2d(
     xp,
@@ -323,6 +335,12 @@ def transposed_windows(x, weight, stride, padding, dilation, output_padding):
 
 
 @tensor(
+    formula="transposed convolution of x with weight, plus bias",
+    gradients=[
+        "convolution of gradient with weight",
+        "sum of x * gradient over batch and windows",
+        "sum of gradient over batch and pixels",
+    ],
     examples=[
         Example(shapes=[(2, 2, 3, 4), (2, 3, 2, 2)]),
         Example(shapes=[(1, 2, 3, 3), (2, 1, 3, 3), (1,)], settings={"stride": 2, "padding": 1, "output_padding": 1}),
@@ -330,7 +348,7 @@ def transposed_windows(x, weight, stride, padding, dilation, output_padding):
             shapes=[(1, 4, 3, 2), (4, 2, 2, 3), (4,)],
             settings={"stride": [2, 1], "padding": [0, 1], "dilation": [1, 2], "groups": 2},
         ),
-    ]
+    ],
 )
 def conv_transpose2d(
     xp,

@@ -23,6 +23,8 @@ def check_indices(xp, indices, size, lowest=0, name="indices"):
 
 
 @tensor(
+    formula="x[start:stop:step]",
+    gradients=["gradient at the elements taken, 0 elsewhere"],
     examples=[
         Example(shapes=[(5,)], settings={"start": 1, "stop": 4}),
         Example(shapes=[(5, 2)], settings={"step": 2}),
@@ -30,7 +32,7 @@ def check_indices(xp, indices, size, lowest=0, name="indices"):
         Example(shapes=[(3, 6)], settings={"start": 4, "stop": 0, "step": -2, "axis": -1}),
         Example(shapes=[(4, 2)], settings={"step": -1}),
         Example(shapes=[(4,)], settings={"start": 3, "stop": 1}),
-    ]
+    ],
 )
 def slice_(xp, x, *, start: int | None = None, stop: int | None = None, step: int = 1, axis: int = 0):
     """Part of an axis, as Python slices: from start to before stop, every step-th; negative ones count from the end."""
@@ -53,13 +55,15 @@ def _(xp, gradient, y, x, *, start, stop, step, axis):
 
 
 @tensor(
+    formula="x[indices]",
+    gradients=["the sum of gradient over all uses of an element, 0 without one", None],
     examples=[
         Example(values=[[1.0, 2.0, 3.0], [2, 0, 2, -1]]),
         Example(shapes=[(3, 4), (2, 3)], values=[None, [[2, 0, 1], [2, 2, 0]]]),
         Example(shapes=[(3, 4), (5,)], values=[None, [3, 0, 0, -4, 2]], settings={"axis": 1}),
         Example(shapes=[(2, 3, 2), ()], values=[None, 1], settings={"axis": -2}),
         Example(shapes=[(2, 3), (0,)]),
-    ]
+    ],
 )
 def take(xp, x, indices: Index, *, axis: int = 0):
     """Elements at given positions along an axis; the axes of the indices take its place, -1 is the last position."""
@@ -81,11 +85,13 @@ def _(xp, gradient, y, x, indices, *, axis):
 
 
 @tensor(
+    formula="x[indices]",
+    gradients=["the sum of gradient over all uses of an element, 0 without one", None],
     examples=[
         Example(shapes=[(2, 3), (2, 4)], values=[None, [[2, 0, 0, 1], [1, 1, -3, 2]]]),
         Example(shapes=[(3, 2), (1, 2)], values=[None, [[2, 0]]], settings={"axis": 0}),
         Example(shapes=[(2, 3, 2), (2, 1, 2)], values=[None, [[[2, 0]], [[1, 1]]]], settings={"axis": 1}),
-    ]
+    ],
 )
 def take_along_axis(xp, x, indices: Index, *, axis: int = -1):
     """Elements at positions that differ from line to line along an axis: with axis 1, y[i, j] = x[i, indices[i, j]]."""
@@ -109,11 +115,13 @@ def _(xp, gradient, y, x, indices, *, axis):
 
 
 @tensor(
+    formula="weight[indices]",
+    gradients=["the sum of gradient over all uses of a row, 0 without one", None],
     examples=[
         Example(shapes=[(4, 3), (5,)], values=[None, [0, 3, 3, 1, 0]]),
         Example(shapes=[(4, 3), (2, 2)], values=[None, [[2, 2], [2, 1]]]),
         Example(shapes=[(4, 3), ()], values=[None, 2]),
-    ]
+    ],
 )
 def embedding(xp, weight, indices: Index):
     """Rows of a table: one vector for each index, which counts from 0."""

@@ -14,12 +14,14 @@ def check_arrays(arrays, but=None):
 
 
 @tensor(
+    formula="concat(arrays, axis)",
+    gradients=["the part of gradient that stands where the array does"],
     examples=[
         Example(shapes=[(2, 3), (1, 3), (4, 3)]),
         Example(shapes=[(2, 3), (2, 1)], settings={"axis": -1}),
         Example(shapes=[(2, 0, 2), (2, 3, 2)], settings={"axis": 1}),
         Example(shapes=[(3,)]),
-    ]
+    ],
 )
 def concat(xp, *arrays, axis: int = 0):
     """Arrays one behind the other along an axis."""
@@ -40,11 +42,13 @@ def _(xp, gradient, y, *arrays, axis):
 
 
 @tensor(
+    formula="stack(arrays, axis)",
+    gradients=["the slice of gradient that stands where the array does"],
     examples=[
         Example(shapes=[(2, 3), (2, 3)]),
         Example(shapes=[(2, 3), (2, 3), (2, 3)], settings={"axis": -1}),
         Example(shapes=[(), ()]),
-    ]
+    ],
 )
 def stack(xp, *arrays, axis: int = 0):
     """Arrays of one shape, stacked along a new axis."""
@@ -62,12 +66,14 @@ def _(xp, gradient, y, *arrays, axis):
 
 
 @tensor(
+    formula="tile(x, repetitions)",
+    gradients=["sum of gradient over the repetitions"],
     examples=[
         Example(shapes=[(3,)], settings={"repetitions": [2]}),
         Example(shapes=[(2, 3)], settings={"repetitions": [2]}),
         Example(shapes=[(3,)], settings={"repetitions": [2, 1, 2]}),
         Example(shapes=[(2, 3)], settings={"repetitions": [3, 2]}),
-    ]
+    ],
 )
 def tile(xp, x, *, repetitions: tuple[int, ...]):
     """Input repeated as a whole: so many times along each axis, the last number for the last axis."""
@@ -86,10 +92,12 @@ def _(xp, gradient, y, x, *, repetitions):
 
 
 @tensor(
+    formula="x within a margin of value",
+    gradients=["gradient without the margin"],
     examples=[
         Example(shapes=[(2, 3)], settings={"widths": [[1, 0], [0, 2]]}),
         Example(shapes=[(2, 3)], settings={"widths": [[1, 1], [0, 0]], "value": -1.5}),
-    ]
+    ],
 )
 def pad(xp, x, *, widths: tuple[tuple[int, int], ...], value: float = 0.0):
     """Input with a margin of one value: for each axis, how wide before and behind."""

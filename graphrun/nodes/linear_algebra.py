@@ -24,12 +24,14 @@ def solvable(name, function, reason):
 
 
 @tensor(
+    formula="sum(diagonal(x))",
+    gradients=["gradient on the diagonal, 0 elsewhere"],
     examples=[
         Example(shapes=[(3, 3)]),
         Example(shapes=[(2, 3)]),
         Example(shapes=[(2, 3, 4)], settings={"offset": 1}),
         Example(shapes=[(3, 3)], settings={"offset": -2}),
-    ]
+    ],
 )
 def trace(xp, x, *, offset: int = 0):
     """Sum of a diagonal of a matrix, or of each in a stack: the main one, or so many above (or, negative, below)."""
@@ -44,13 +46,15 @@ def _(xp, gradient, y, x, *, offset):
 
 
 @tensor(
+    formula="det(x)",
+    gradients=["gradient * y * inv(x).T"],
     examples=[
         Example(values=[GENERAL]),
         Example(shapes=[(2, 2, 2)]),
         Example(shapes=[(1, 1)]),
         Example(values=[[[1.0, 2.0], [2.0, 4.0]]]),
         Example(values=[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]),
-    ]
+    ],
 )
 def det(xp, x):
     """Determinant of a matrix, or of each in a stack."""
@@ -69,7 +73,11 @@ def _(xp, gradient, y, x):
     return (xp.matmul(u * others, v),)
 
 
-@tensor(examples=[Example(values=[GENERAL]), Example(values=[[GENERAL, POSITIVE]])])
+@tensor(
+    formula="inv(x)",
+    gradients=["-y.T @ gradient @ y.T"],
+    examples=[Example(values=[GENERAL]), Example(values=[[GENERAL, POSITIVE]])],
+)
 def inv(xp, x):
     """Inverse of a matrix, or of each in a stack."""
     check_square(x)
@@ -83,12 +91,14 @@ def _(xp, gradient, y, x):
 
 
 @tensor(
+    formula="inv(x) @ y",
+    gradients=["-inv(x).T @ gradient @ z.T", "inv(x).T @ gradient"],
     examples=[
         Example(values=[GENERAL, [1.0, -2.0, 0.5]]),
         Example(values=[GENERAL, [[1.0, 2.0], [-2.0, 0.5], [0.0, 3.0]]]),
         Example(values=[[GENERAL, POSITIVE], [1.0, -2.0, 0.5]]),
         Example(values=[[GENERAL, POSITIVE], [[1.0], [-2.0], [0.5]]]),
-    ]
+    ],
 )
 def solve(xp, x, y):
     """Solution z of the linear equations x z = y, y a vector, a matrix or a stack of matrices."""
@@ -113,11 +123,13 @@ def _(xp, gradient, z, x, y):
 
 
 @tensor(
+    formula="cholesky(x)",
+    gradients=["symmetric part of inv(y).T @ P(y.T @ gradient) @ inv(y), P the lower triangle with half the diagonal"],
     examples=[
         Example(values=[POSITIVE]),
         Example(values=[POSITIVE], settings={"upper": True}),
         Example(values=[[POSITIVE, [[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0]]]]),
-    ]
+    ],
 )
 def cholesky(xp, x, *, upper: bool = False):
     """Triangular y with y y^T = x (upper: y^T y = x), of the symmetric part of a positive definite matrix or stack."""

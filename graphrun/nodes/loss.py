@@ -51,7 +51,11 @@ def both(xp, slopes, prediction, target):
     return slopes, lambda: undo_broadcast(xp, -slopes, target.shape)
 
 
-@tensor(examples=PAIRS_AND_NUMBER)
+@tensor(
+    formula="mean((prediction - target) ** 2)",
+    gradients=["gradient * 2 * (prediction - target) / n", "-gradient * 2 * (prediction - target) / n"],
+    examples=PAIRS_AND_NUMBER,
+)
 def mean_squared_error(xp, prediction, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
     """Squared difference: (prediction - target)^2."""
     return reduced(xp, difference(prediction, target) ** 2, reduction)
@@ -63,7 +67,11 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     return both(xp, slopes, prediction, target)
 
 
-@tensor(examples=PAIRS_AND_NUMBER)
+@tensor(
+    formula="mean(abs(prediction - target))",
+    gradients=["gradient * sign(prediction - target) / n", "-gradient * sign(prediction - target) / n"],
+    examples=PAIRS_AND_NUMBER,
+)
 def mean_absolute_error(xp, prediction, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
     """Absolute difference: |prediction - target|; the derivative is 0 where they are equal."""
     return reduced(xp, xp.abs(difference(prediction, target)), reduction)
@@ -75,7 +83,14 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     return both(xp, slopes, prediction, target)
 
 
-@tensor(examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})])
+@tensor(
+    formula="mean(where(abs(d) <= delta, d ** 2 / 2, delta * (abs(d) - delta / 2))), where d = prediction - target",
+    gradients=[
+        "gradient * clip(prediction - target, -delta, delta) / n",
+        "-gradient * clip(prediction - target, -delta, delta) / n",
+    ],
+    examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})],
+)
 def huber_loss(xp, prediction, target, *, delta: float = 1.0, reduction: Literal["mean", "sum", "none"] = "mean"):
     """Half the squared difference d up to |d| = delta, beyond it a straight line: delta (|d| - delta / 2)."""
     size = xp.abs(difference(prediction, target))
@@ -89,10 +104,12 @@ def _(xp, gradient, y, prediction, target, *, delta, reduction):
 
 
 @tensor(
+    formula="mean(log(1 + exp(logits)) - target * logits)",
+    gradients=["gradient * (sigmoid(logits) - target) / n", "-gradient * logits / n"],
     examples=[
         *PAIRS_AND_NUMBER,
         Example(values=[[40.0, -40.0, 800.0, -800.0], [1.0, 0.0, 0.25, 1.0]], settings={"reduction": "none"}),
-    ]
+    ],
 )
 def binary_cross_entropy_with_logits(xp, logits, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
     """Cross-entropy of two classes: -target log(p) - (1 - target) log(1 - p), p the sigmoid of the logits."""
@@ -110,6 +127,8 @@ def _(xp, gradient, y, logits, target, *, reduction):
 
 
 @tensor(
+    formula="mean(target * (log(target) - logarithms))",
+    gradients=["-gradient * target / n", "gradient * (log(target) + 1 - logarithms) / n"],
     domain={"target": "[0, inf)"},
     kinks=[Kink({"target": 0}, (..., 0))],
     examples=[*PAIRS, Example(shapes=[(4, 3), (4, 3)], settings={"reduction": "batchmean"})],
@@ -171,12 +190,17 @@ def has_labels(scores, labels, name):
 
 
 @tensor(
+    formula="mean(-log(softmax(logits)) at the labels)",
+    gradients=[
+        "gradient * (softmax(logits) - (1 at the labels, 0 elsewhere)) / n",
+        "-gradient * log(softmax(logits)) / n, for probabilities",
+    ],
     examples=[
         *CLASSES,
         Example(shapes=[(4, 3), (4, 3)]),
         Example(shapes=[(2, 3, 2), (2, 3, 2)], settings={"axis": 1, "reduction": "none"}),
         Example(shapes=[(3,), (3,)], settings={"reduction": "sum"}),
-    ]
+    ],
 )
 def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Literal["mean", "sum", "none"] = "mean"):
     """Cross-entropy: -log(softmax(logits)) of the labels' class, or weighted by labels that are probabilities."""
@@ -245,7 +269,11 @@ def less_one_at(xp, probabilities, labels, axis):
     return probabilities - xp.astype(at_class(xp, probabilities, labels, axis), probabilities.dtype)
 
 
-@tensor(examples=CLASSES)
+@tensor(
+    formula="mean(-log_probabilities at the labels)",
+    gradients=["-gradient / n at the labels, 0 elsewhere", None],
+    examples=CLASSES,
+)
 def nll_loss(
     xp, log_probabilities, labels: Index, *, axis: int = -1, reduction: Literal["mean", "sum", "none"] = "mean"
 ):
@@ -283,12 +311,14 @@ def right_rows(xp, logits, labels):
 
 
 @tensor(
+    formula="mean(argmax(logits) == labels)",
+    gradients=[None, None],
     examples=[
         Example(shapes=[(4, 3), (4,)], values=[None, [0, 2, 1, 1]]),
         Example(shapes=[(4, 1), (4,)], values=[None, [0, 1, 1, 1]]),
         Example(shapes=[(4,), (4,)], values=[None, [0, 1, 1, 1]]),
         Example(shapes=[(2, 1), (2, 1)], values=[None, [[0], [1]]]),
-    ]
+    ],
 )
 def accuracy(xp, logits, labels: Index):
     """Share of rows whose largest logit is that of the label; of two classes one logit, positive for class 1."""

@@ -45,7 +45,7 @@ def log_shares(xp, x, axis):
     return shifted - xp.log(at_least_one(xp, total))
 
 
-@tensor(examples=ALONG_AN_AXIS)
+@tensor(formula="exp(x) / sum(exp(x))", gradients=["y * (gradient - sum(gradient * y))"], examples=ALONG_AN_AXIS)
 def softmax(xp, x, *, axis: int = -1):
     """Shares that sum to 1 along an axis: e^x / sum(e^x)."""
     return shares(xp, x, from_front(axis, x))
@@ -56,7 +56,7 @@ def _(xp, gradient, y, x, *, axis):
     return (y * (gradient - xp.sum(gradient * y, axis=axis, keepdims=True)),)
 
 
-@tensor(examples=ALONG_AN_AXIS)
+@tensor(formula="x - log(sum(exp(x)))", gradients=["gradient - exp(y) * sum(gradient)"], examples=ALONG_AN_AXIS)
 def log_softmax(xp, x, *, axis: int = -1):
     """Logarithm of the softmax along an axis: x - log(sum(e^x))."""
     return log_shares(xp, x, from_front(axis, x))
@@ -96,7 +96,15 @@ LAYER_EXAMPLES = (
 )
 
 
-@tensor(examples=LAYER_EXAMPLES)
+@tensor(
+    formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
+    gradients=[
+        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
+        "sum(gradient * u), where u is x normalized",
+        "sum(gradient)",
+    ],
+    examples=LAYER_EXAMPLES,
+)
 def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
     """Input with mean 0 and variance 1 along an axis or several, then scaled and shifted."""
     axes = all_from_front(axis, x)
@@ -118,6 +126,11 @@ def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
 
 
 @tensor(
+    formula="scale * x / sqrt(mean(x ** 2) + epsilon)",
+    gradients=[
+        "(g - u * mean(g * u)) / sqrt(mean(x ** 2) + epsilon), where g = gradient * scale and u is x normalized",
+        "sum(gradient * u), where u is x normalized",
+    ],
     examples=[Example(shapes=example.shapes[:2], settings=example.settings) for example in LAYER_EXAMPLES],
 )
 def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
@@ -152,11 +165,19 @@ def batch_axes(x, axis, scale, shift):
 
 
 @tensor(
+    formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
+    gradients=[
+        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
+        "sum(gradient * u), where u is x normalized",
+        "sum(gradient)",
+        None,
+        None,
+    ],
     examples=[
         Example(shapes=[(5, 3), (3,), (3,)]),
         Example(shapes=[(3, 2, 2, 2), (2,), (2,)], settings={"epsilon": 0.1}),
         Example(shapes=[(2, 3, 2), (2,), (2,)], settings={"axis": -1, "momentum": 0.5}),
-    ]
+    ],
 )
 def batch_norm(
     xp,

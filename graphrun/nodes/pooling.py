@@ -42,6 +42,8 @@ def ties(xp, x, *, kernel_size, stride, padding):
 
 
 @tensor(
+    formula="max of each window",
+    gradients=["gradient at the largest element of each window, shared by equal ones"],
     examples=(*EXAMPLES, Example(values=[[[[1, 1, 0, 0], [1, 1, 0, 2]]]], settings={"kernel_size": 2})),
     kinks=[Kink({"x": ties}, (...,), label="equal largest elements of a window")],
 )
@@ -67,7 +69,11 @@ def _(xp, gradient, y, x, *, kernel_size, stride, padding):
     return (windows.add(xp, [part * share for share in chosen]),)
 
 
-@tensor(examples=EXAMPLES)
+@tensor(
+    formula="mean of each window",
+    gradients=["sum of gradient / n over the windows that hold an element"],
+    examples=EXAMPLES,
+)
 def avg_pool2d(
     xp,
     x,

@@ -26,7 +26,7 @@ SHAPED = (
 EXAMPLES = (*SHAPED, Example(shapes=[()]), Example(shapes=[(2, 3)], settings={"axis": []}))
 
 
-@tensor(examples=[*EXAMPLES, Example(shapes=[(3, 0)], settings={"axis": 1})])
+@tensor(formula="sum(x)", gradients=["gradient"], examples=[*EXAMPLES, Example(shapes=[(3, 0)], settings={"axis": 1})])
 def sum_(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
     """Sum along an axis, several axes or all."""
     return xp.sum(x, axis=axis, keepdims=keepdims)
@@ -37,7 +37,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
     return (spread(xp, gradient, x, all_from_front(axis, x)),)
 
 
-@tensor(examples=EXAMPLES)
+@tensor(formula="sum(x) / n", gradients=["gradient / n"], examples=EXAMPLES)
 def mean(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
     """Arithmetic mean along an axis, several axes or all."""
     check_not_empty(x, all_from_front(axis, x))
@@ -51,11 +51,13 @@ def _(xp, gradient, y, x, *, axis, keepdims):
 
 
 @tensor(
+    formula="prod(x)",
+    gradients=["gradient * prod(the other elements)"],
     examples=[
         *EXAMPLES,
         Example(shapes=[(3, 0)], settings={"axis": 1}),
         Example(values=[[[2.0, 0.0, 3.0], [0.0, 5.0, 0.0]]], settings={"axis": 1}),
-    ]
+    ],
 )
 def prod(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
     """Product along an axis, several axes or all."""
@@ -101,6 +103,8 @@ def equal_ones(extreme):
 
 
 @tensor(
+    formula="max(x)",
+    gradients=["where(x == y, gradient / count(x == y), 0)"],
     examples=[*EXAMPLES, *EQUAL],
     kinks=[Kink({"x": equal_ones("max")}, (...,), label="equal largest elements")],
 )
@@ -116,6 +120,8 @@ def _(xp, gradient, y, x, *, axis, keepdims):
 
 
 @tensor(
+    formula="min(x)",
+    gradients=["where(x == y, gradient / count(x == y), 0)"],
     examples=[*EXAMPLES, *EQUAL],
     kinks=[Kink({"x": equal_ones("min")}, (...,), label="equal smallest elements")],
 )
@@ -153,7 +159,11 @@ def deviations(xp, x, axes):
     return shifted - xp.mean(shifted, axis=axes, keepdims=True)
 
 
-@tensor(examples=SPREAD_EXAMPLES)
+@tensor(
+    formula="sum((x - mean(x)) ** 2) / (n - correction)",
+    gradients=["gradient * 2 * (x - mean(x)) / (n - correction)"],
+    examples=SPREAD_EXAMPLES,
+)
 def var(xp, x, *, axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False):
     """Variance along an axis, several axes or all: sum of squared deviations / (n - correction)."""
     axes = all_from_front(axis, x)
@@ -168,7 +178,11 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
     return (spread(xp, scale * gradient, x, axes) * deviations(xp, x, axes),)
 
 
-@tensor(examples=SPREAD_EXAMPLES)
+@tensor(
+    formula="sqrt(sum((x - mean(x)) ** 2) / (n - correction))",
+    gradients=["gradient * (x - mean(x)) / ((n - correction) * y)"],
+    examples=SPREAD_EXAMPLES,
+)
 def std(xp, x, *, axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False):
     """Standard deviation along an axis, several axes or all: the root of var; the derivative is 0 where it is 0."""
     axes = all_from_front(axis, x)
@@ -189,7 +203,7 @@ def exponent_shift(xp, x, axes):
     return xp.where(xp.isfinite(largest), largest, 0.0)
 
 
-@tensor(examples=EXAMPLES)
+@tensor(formula="log(sum(exp(x)))", gradients=["gradient * exp(x - y)"], examples=EXAMPLES)
 def logsumexp(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
     """Logarithm of a sum of exponentials along an axis, several axes or all: log(sum(e^x))."""
     axes = all_from_front(axis, x)
@@ -211,12 +225,14 @@ def _(xp, gradient, y, x, *, axis, keepdims):
 
 
 @tensor(
+    formula="sum(abs(x) ** ord) ** (1 / ord)",
+    gradients=["gradient * sign(x) * (abs(x) / y) ** (ord - 1)"],
     examples=[
         *SHAPED,
         Example(shapes=[(2, 3)], settings={"axis": 1, "ord": 1}),
         Example(shapes=[(2, 3)], settings={"axis": 0, "ord": 3.5, "keepdims": True}),
         Example(values=[[[2.0, 1.0, -3.0]]], settings={"axis": -1, "ord": math.inf}),
-    ]
+    ],
 )
 def vector_norm(
     xp,
@@ -259,12 +275,14 @@ def _(xp, gradient, y, x, *, axis, keepdims, ord):  # noqa: A002
 
 
 @tensor(
+    formula="cumulative_sum(x)",
+    gradients=["flip(cumulative_sum(flip(gradient)))"],
     examples=[
         Example(shapes=[(4,)]),
         Example(shapes=[(2, 3)], settings={"axis": 0}),
         Example(shapes=[(2, 3, 2)], settings={"axis": -2}),
         Example(shapes=[(2, 0)], settings={"axis": 1}),
-    ]
+    ],
 )
 def cumulative_sum(xp, x, *, axis: int | None = None):
     """Sums of the first elements along an axis; of a vector it may be left out."""
@@ -279,7 +297,11 @@ def _(xp, gradient, y, x, *, axis):
     return (xp.flip(xp.cumulative_sum(xp.flip(gradient, axis=number), axis=number), axis=number),)
 
 
-@tensor(examples=[Example(shapes=[(2, 3)]), Example(shapes=[(2, 3)], settings={"axis": -1, "keepdims": True})])
+@tensor(
+    formula="argmax(x)",
+    gradients=[None],
+    examples=[Example(shapes=[(2, 3)]), Example(shapes=[(2, 3)], settings={"axis": -1, "keepdims": True})],
+)
 def argmax(xp, x, *, axis: int | None = None, keepdims: bool = False):
     """Position of the largest element along an axis or of all, counted from 0; the first of equal ones."""
     check_not_empty(x, all_from_front(axis, x))

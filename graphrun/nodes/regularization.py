@@ -14,12 +14,14 @@ def kept_scale(rate):
 
 
 @tensor(
+    formula="where(noise >= rate, x / (1 - rate), 0)",
+    gradients=["where(noise >= rate, gradient / (1 - rate), 0)", None],
     examples=[
         Example(shapes=[(4, 5)]),
         Example(shapes=[(3,)], settings={"rate": 0.0}),
         Example(shapes=[(3,)], settings={"rate": 1.0}),
         Example(shapes=[()], settings={"rate": 0.25}),
-    ]
+    ],
 )
 def dropout(xp, x, noise: Noise, *, rate: float = 0.5, training: Training):
     """Input with a random share of its elements set to 0 and the others scaled up; evaluated, the input itself."""

@@ -9,12 +9,14 @@ from graphrun.nodetype import Example, tensor
 
 
 @tensor(
+    formula="reshape(x, shape)",
+    gradients=["reshape(gradient, x.shape)"],
     examples=[
         Example(shapes=[(2, 6)], settings={"shape": [3, 4]}),
         Example(shapes=[(2, 3, 4)], settings={"shape": [4, -1]}),
         Example(shapes=[(1, 1)], settings={"shape": []}),
         Example(shapes=[()], settings={"shape": [1]}),
-    ]
+    ],
 )
 def reshape(xp, x, *, shape: tuple[int, ...]):
     """Another shape for the same elements, in row-major order; one size may be -1, to be worked out."""
@@ -32,11 +34,13 @@ def _(xp, gradient, y, x, *, shape):
 
 
 @tensor(
+    formula="permute_dims(x, axes)",
+    gradients=["permute_dims(gradient, argsort(axes))"],
     examples=[
         Example(shapes=[(2, 3)], settings={"axes": [1, 0]}),
         Example(shapes=[(2, 3, 4)], settings={"axes": [2, 0, 1]}),
         Example(shapes=[(2, 3, 4)], settings={"axes": [-1, -3, -2]}),
-    ]
+    ],
 )
 def permute_dims(xp, x, *, axes: tuple[int, ...]):
     """Axes in another order: axis i of the output is axis axes[i] of the input."""
@@ -52,7 +56,7 @@ def _(xp, gradient, y, x, *, axes):
     return (xp.permute_dims(gradient, tuple(numbers.index(i) for i in range(x.ndim))),)
 
 
-@tensor(examples=[Example(shapes=[(2, 3)]), Example(shapes=[(2, 3, 4)])])
+@tensor(formula="x.T", gradients=["gradient.T"], examples=[Example(shapes=[(2, 3)]), Example(shapes=[(2, 3, 4)])])
 def matrix_transpose(xp, x):
     """Transposed matrix, or a stack of them: the last two axes exchanged."""
     check_axes(x, 2)
@@ -65,12 +69,14 @@ def _(xp, gradient, y, x):
 
 
 @tensor(
+    formula="broadcast_to(x, shape)",
+    gradients=["sum of gradient over the repeated axes"],
     examples=[
         Example(shapes=[(3,)], settings={"shape": [2, 3]}),
         Example(shapes=[(2, 1, 3)], settings={"shape": [4, 2, 5, 3]}),
         Example(shapes=[()], settings={"shape": [2, 2]}),
         Example(shapes=[(2, 3)], settings={"shape": [2, 3]}),
-    ]
+    ],
 )
 def broadcast_to(xp, x, *, shape: tuple[int, ...]):
     """Input repeated along new leading axes, and along those of size 1."""
@@ -90,12 +96,14 @@ def _(xp, gradient, y, x, *, shape):
 
 
 @tensor(
+    formula="expand_dims(x, axis)",
+    gradients=["squeeze(gradient, axis)"],
     examples=[
         Example(shapes=[(2, 3)]),
         Example(shapes=[(2, 3)], settings={"axis": -1}),
         Example(shapes=[(2, 3)], settings={"axis": 1}),
         Example(shapes=[()]),
-    ]
+    ],
 )
 def expand_dims(xp, x, *, axis: int = 0):
     """New axis of size 1 at a position, -1 for the last."""
@@ -110,11 +118,13 @@ def _(xp, gradient, y, x, *, axis):
 
 
 @tensor(
+    formula="squeeze(x, axis)",
+    gradients=["expand_dims(gradient, axis)"],
     examples=[
         Example(shapes=[(1, 3)], settings={"axis": 0}),
         Example(shapes=[(1, 3, 1)], settings={"axis": [0, -1]}),
         Example(shapes=[(1,)], settings={"axis": -1}),
-    ]
+    ],
 )
 def squeeze(xp, x, *, axis: int | tuple[int, ...]):
     """Input without some axes, which have the size 1."""
@@ -131,11 +141,13 @@ def _(xp, gradient, y, x, *, axis):
 
 
 @tensor(
+    formula="flip(x, axis)",
+    gradients=["flip(gradient, axis)"],
     examples=[
         Example(shapes=[(2, 3)]),
         Example(shapes=[(2, 3)], settings={"axis": -1}),
         Example(shapes=[(2, 3, 2)], settings={"axis": [0, 2]}),
-    ]
+    ],
 )
 def flip(xp, x, *, axis: int | tuple[int, ...] | None = None):
     """Elements in reverse order along an axis, several axes or all."""

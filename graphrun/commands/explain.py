@@ -1,0 +1,58 @@
+"""The command `explain`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import partial
+
+import click
+
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.commands.run import report_choice
+from graphrun.memory import begin_collection
+
+
+@click.command()
+@click.argument("file", shell_complete=offering("files"))
+@click.option("--step", type=click.IntRange(min=0), default=0, show_default=True, help="How many updates come before.")
+@click.option("--node", metavar="NAME", help="Show one value: its formula, its neighbours, its influence.")
+@click.option("--sensitivity", is_flag=True, help="Rank the leaves, and show where the gradient vanishes or explodes.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "markdown", "latex", "html"]),
+    default="text",
+    show_default=True,
+    help="latex: a fragment for an article with amsmath; html: one page that needs nothing else.",
+)
+@overrides
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
+)
+@data_file
+@plugin_folders
+def explain(
+    file: str,
+    step: int,
+    node: str | None,
+    sensitivity: bool,
+    output_format: str,
+    overrides: Sequence[str],
+    seed: int | None,
+    data: str | None,
+    folders: Sequence[str],
+) -> None:
+    """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
+    from graphrun.explain import explain as explain_step
+    from graphrun.explain.step import take_step
+
+    if node is not None and sensitivity:
+        raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
+    begin_collection()
+    with redirect_stdout(sys.stderr):
+        graph = load(file, folders, overrides, data)
+        taken = take_step(graph, step, seed=seed, on_choice=partial(report_choice, quiet=False, verbose=False))
+        text = explain_step(taken, output_format, node=node, ranked=sensitivity)
+    click.echo(text, nl=False)

@@ -1,0 +1,80 @@
+"""One step of a run, as the engine makes it: both passes before it, and those after its update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphrun.engines import Program
+from graphrun.errors import UsageError
+from graphrun.passes import Passes
+from graphrun.plan import Array
+
+if TYPE_CHECKING:
+    from graphrun.api import Graph
+    from graphrun.engines.auto import Choice
+
+
+@dataclass(frozen=True)
+class Step:
+    """What there is to explain.
+
+    Attributes:
+        graph: the graph.
+        before: the forward and the backward pass of the step.
+        after: those after its update; None where there is none.
+        ended: why there is no update.
+        memory: what the engine keeps from step to step, before the update and after it: ``rule/mean/a``.
+    """
+
+    graph: Graph
+    before: Passes
+    after: Passes | None
+    ended: str
+    memory: tuple[Mapping[str, Array], Mapping[str, Array]]
+
+
+def take_step(
+    graph: Graph, step: int, *, seed: int | None = None, on_choice: Callable[[Choice], None] = lambda _choice: None
+) -> Step:
+    """Run a graph up to a step and one update further.
+
+    Args:
+        graph: the graph.
+        step: how many updates are made before.
+        seed: what every random draw derives from, default the file's.
+        on_choice: called with the engine that was chosen.
+
+    Raises:
+        UsageError: the run ends before that step.
+        NotFiniteError: a value or a derivative was not finite before that step.
+    """
+    if step and graph.structure.objective is None:
+        raise UsageError(f"there is no step {step}: without an objective nothing is updated")
+    taken: dict[int, Passes] = {}
+    memory: dict[int, Mapping[str, Array]] = {}
+
+    def take(program: Program) -> None:
+        if program.step >= step:
+            taken[program.step] = Passes.of(program)
+            memory[program.step] = program.snapshot()
+
+    result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
+    if step not in taken:
+        if result.error is not None:
+            raise result.error
+        raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+    if result.error is not None and not _is_finite(taken[step]):
+        raise result.error
+    after = taken.get(step + 1)
+    return Step(graph, taken[step], after, result.stopped, (memory[step], memory.get(step + 1, {})))
+
+
+def _is_finite(passes: Passes) -> bool:
+    """Whether the objective and the parameters' gradients are finite: an engine goes no further where they are not."""
+    objective = passes.plan.objective
+    gradients = (passes.gradients[slot] for slot in range(passes.plan.parameters))
+    return objective is None or all(bool(np.isfinite(x).all()) for x in (passes.values[objective], *gradients))

@@ -1,0 +1,20 @@
+"""Node types as formulas of SymPy: the symbolic array namespace, and what declared functions compute on it.
+
+Importing it needs SymPy, the extra ``symbolic``.
+"""
+
+from __future__ import annotations
+
+from graphrun.errors import UsageError
+
+try:
+    import sympy  # noqa: F401 (whether it is there)
+except ModuleNotFoundError as missing:
+    if missing.name != "sympy":
+        raise
+    raise UsageError("formulas of SymPy need it: pip install 'graphrun[symbolic]'") from None
+
+from graphrun.symbolic.formulas import Formulas, formulas, latex
+from graphrun.symbolic.namespace import Namespace, Number
+
+__all__ = ["Formulas", "Namespace", "Number", "formulas", "latex"]

@@ -1,0 +1,70 @@
+"""Whether an expression is zero: by rewriting it until it is, never by its value at some points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import sympy
+
+from graphrun.symbolic.cases import Case
+
+
+def is_zero(expression: sympy.Expr, case: Case) -> bool:
+    """Whether SymPy can show that an expression is zero in a case.
+
+    Args:
+        expression: the expression, without conditions.
+        case: what is known of the signs of its symbols, which allows more simplifications.
+    """
+    if expression.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
+        return False
+    signed = with_signs(expression, case)
+    return any(rewritten == 0 for rewritten in _rewritings(signed))
+
+
+def with_signs(expression: sympy.Expr, case: Case) -> sympy.Expr:
+    """Put symbols that SymPy knows to be positive for those whose sign, or bound, the case knows."""
+    for bound in case.region.bounds:
+        symbols = [symbol for symbol in bound.free_symbols if not symbol.is_positive]
+        if len(symbols) != 1 or len(bound.free_symbols) != 1:
+            continue
+        symbol = symbols[0]
+        slope = sympy.diff(bound, symbol)
+        if symbol.is_integer or not slope.is_number or not expression.has(symbol):
+            continue
+        distance = sympy.Dummy("d", positive=True)
+        start = symbol - bound / slope
+        expression = expression.subs(symbol, sympy.expand(start) + sympy.sign(slope) * distance)
+    return expression
+
+
+def _rewritings(expression: sympy.Expr) -> Iterator[sympy.Expr]:
+    yield expression
+    for rewrite in STEPS:
+        expression = rewrite(expression)
+        yield expression
+    yield sympy.simplify(expression)
+
+
+def _powers(expression: sympy.Expr) -> sympy.Expr:
+    """Write powers of products and sums as products of powers, radicands in factors."""
+    factored = expression.replace(
+        lambda part: part.is_Pow and part.base.is_Add and not part.exp.is_integer,
+        lambda part: sympy.factor(part.base) ** part.exp,
+    )
+    return sympy.expand(sympy.expand_power_base(factored))
+
+
+def _numerator(expression: sympy.Expr) -> sympy.Expr:
+    numerator, _ = sympy.fraction(sympy.together(expression))
+    return sympy.expand(sympy.expand_power_exp(sympy.expand(numerator)))
+
+
+STEPS: tuple[Callable[[sympy.Expr], sympy.Expr], ...] = (
+    sympy.expand,
+    _powers,
+    _numerator,
+    lambda expression: expression.rewrite(sympy.exp),
+    sympy.expand,
+    _numerator,
+)
