@@ -246,6 +246,17 @@ def test_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     explain(taken, ranked=True)
 
 
+def test_tensor_types(tmp_path: Path) -> None:
+    """The texts of tensor types are told in the names of the graph, as text; where they do not hold, symbols are."""
+    text = f"{'constants: {x: [[1, 2], [3, 4], [5, 6]]}'}\nparameters: {{W: [[1, 2], [3, 4]], v: [1, 2]}}\n"
+    nodes = "nodes:\n  h: x @ W\n  p: x @ v\n  m: mean(h)\n  f: mean_squared_error(p, 3) + m\nminimize: f\n"
+    page = run(write(tmp_path, text + nodes))
+    assert re.search(r"df/dh +(gets)? *= df/dm / 6", page)
+    assert re.search(r"df/dW += x.T @ df/dh", page)
+    assert re.search(r"df/dp += df/df.1 \* 2 \* \(p - 3\) / 3", page)
+    assert re.search(r"df/dv += df/dp \* dp/dv", page)
+
+
 def test_a_value_used_twice(tmp_path: Path) -> None:
     """Each use has its part, and the parts are added."""
     text = run(write(tmp_path, "parameters: {a: 3}\nnodes: {f: {type: multiply, inputs: [a, a]}}\nminimize: f\n"))

@@ -13,7 +13,7 @@ from graphrun.explain.board import Board
 from graphrun.explain.forward import KINDS, forward_row
 from graphrun.explain.influence import path_to_leaf, path_to_objective
 from graphrun.explain.lesson import title
-from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row
+from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row, printable
 from graphrun.explain.update import update_of
 from graphrun.passes import Edge, Kind
 from graphrun.summary import norm
@@ -53,7 +53,7 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
     about = declared.description.partition("\n")[0]
     yield Heading([Math(board.name(slot)), f": a node of type {declared.name}"])
     if about:
-        yield Paragraph([about])
+        yield Paragraph([printable(about)])
     sources = [source for source in dict.fromkeys(board.passes.inputs(slot)) if board.plan.names[source] is not None]
     rows = [Row(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
     more = len(rows) - MOST_EDGES
