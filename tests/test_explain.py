@@ -174,12 +174,18 @@ def may_compute_to(numbers: str, result: float) -> bool:
     random = np.random.default_rng(0)
     shown = r"(?<![\w.])[0-9.]+(?:e-?[0-9]+)?"
     scale = max([abs(float(x)) for x in re.findall(shown, numbers)], default=0.0)
+
+    def vary(match: re.Match[str]) -> str:
+        number = float(match[0])
+        # A minus zero is shown as 0.
+        varied = number * (1 + random.uniform(-2e-6, 2e-6)) if number else random.choice([0.0, -0.0])
+        return f"number({float(varied)!r})"
+
     outcomes = []
-    for spread in (0.0, *[2e-6] * 50):
-        varied = re.sub(shown, lambda m: f"number({float(m[0]) * (1 + random.uniform(-spread, spread))!r})", numbers)  # noqa: B023
+    for text in (re.sub(shown, r"number(\g<0>)", numbers), *(re.sub(shown, vary, numbers) for _ in range(50))):
         with np.errstate(all="ignore"):
-            outcomes.append(float(eval(varied, {"__builtins__": {}}, FUNCTIONS)))  # noqa: S307 (the text under test)
-        if outcomes[0] == pytest.approx(result, rel=1e-5, abs=1e-5 * scale, nan_ok=True):
+            outcomes.append(float(eval(text, {"__builtins__": {}}, FUNCTIONS)))  # noqa: S307 (the text under test)
+        if outcomes[-1] == pytest.approx(result, rel=1e-5, abs=1e-5 * scale, nan_ok=True):
             return True
     tolerance = 1e-4 * max(abs(result), scale)
     return min(outcomes) - tolerance <= result <= max(outcomes) + tolerance or not np.isfinite(outcomes).all()

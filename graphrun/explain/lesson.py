@@ -57,11 +57,8 @@ def overview(board: Board) -> Iterator[Block]:
     counts = Counter[str]()
     for batch in plan.batches:
         counts[batch.type.name] += batch.count
-    yield Heading(
-        [
-            f"{len(board.order):,} node{'s' if len(board.order) > 1 else ''}, {plan.parameters:,} parameters of {numbers:,} numbers"
-        ]
-    )
+    nodes = f"{len(board.order):,} node{'s' if len(board.order) > 1 else ''}"
+    yield Heading([f"{nodes}, {plan.parameters:,} parameters of {numbers:,} numbers"])
     yield Paragraph([f"That is too much for one page: --node NAME shows a node with its neighbours. {_depth(board)}"])
     common = counts.most_common(MOST_TYPES)
     rows = [[name, f"{count:,}"] for name, count in common]

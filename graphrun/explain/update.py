@@ -199,7 +199,7 @@ def _shown(update: UpdateStep) -> list[int]:
     """Return the parameters to show, in their order: those that moved most."""
     slots = list(range(update.plan.parameters))
     if len(slots) > SHOWN_PARAMETERS:
-        slots = sorted(sorted(slots, key=lambda slot: -norm(update.change(slot)))[:SHOWN_PARAMETERS])
+        slots = sorted(sorted(slots, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))[:SHOWN_PARAMETERS])
     return slots
 
 
