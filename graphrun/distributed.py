@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -18,6 +18,9 @@ from graphrun.rendezvous import meet
 
 HEARTBEAT_SECONDS = 20
 """A process that was not heard of for so long is lost. Mostly the others notice at once, by a broken connection."""
+
+PARTING_SECONDS = 60
+"""So long the processes wait for each other at the end."""
 
 JOINING_SECONDS = 120
 """So long the processes wait for each other at the start."""
@@ -84,6 +87,7 @@ class Cluster:
                 self.process_id,
                 initialization_timeout=JOINING_SECONDS,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=PARTING_SECONDS,
             )
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
@@ -139,4 +143,8 @@ class Cluster:
             jax.distributed.shutdown()
             return
         say(str(error) or type(error).__name__)
+        if isinstance(error, GraphrunError) and not isinstance(error, ProcessLostError):
+            # All processes come to the same mistake. JAX aborts those that are still on their way when one leaves.
+            with suppress(Exception):
+                jax.distributed.shutdown()
         os._exit(error.exit_status if isinstance(error, GraphrunError) else 1)

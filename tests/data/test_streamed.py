@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from graphrun.data import DataError, DataSet, MemoryDataSet, StreamedDataSet, open_data
 from graphrun.data.opening import Limits
+from graphrun.data.parquet_file import ParquetTable
 from graphrun.document import DataEntry
 
 duckdb = pytest.importorskip("duckdb")
@@ -129,6 +130,26 @@ def test_shuffling_mixes_distant_rows(entry_of: EntryOf, tmp_path: Path) -> None
         assert not np.array_equal(data.batch(0)[0], other.batch(0)[0])
 
 
+@pytest.mark.parametrize("shuffle", ["true", "false"])
+def test_a_part_of_a_batch_is_read_alone(
+    shuffle: str, entry_of: EntryOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts are the batch in pieces; without shuffling, only the ranges that they are in, and the next, are read."""
+    write(tmp_path / "d.parquet", 20_000, 2048)
+    entry = entry_of(f"{{file: d.parquet, batch_size: 9000, shuffle: {shuffle}, columns: {{i: i}}}}")
+    limits = Limits(budget=0, range=1000 * 8, window=8000 * 8)
+    memory = open_data(entry, tmp_path, 0)
+    with open_data(entry, tmp_path, 0, limits=limits) as data:
+        fetched: list[int] = []
+        fetch = ParquetTable.fetch
+        monkeypatch.setattr(ParquetTable, "fetch", lambda *given: fetched.append(given[-1].start) or fetch(*given))
+        data.part(1, 100, 200)
+        assert shuffle == "true" or all(8000 < start < 10_200 for start in fetched)
+        for whole in (memory, data):
+            parts = [whole.part(1, start, start + 3000) for start in (0, 3000, 6000)]
+            same(gathered(parts), whole.batch(1))
+
+
 def test_kinds_of_parquet_columns(folder: Path, opened: Opened) -> None:
     """Integers and booleans are integers, decimals and large integers floats, singles stay singles."""
     duckdb.execute(
@@ -230,6 +251,7 @@ MEASURED = """
 import resource, sys, time
 from graphrun.data import open_data, StreamedDataSet
 from graphrun.data.opening import Limits
+from graphrun.data.parquet_file import ParquetTable
 from graphrun.document import ColumnEntry, DataEntry
 resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]) * 2**20,) * 2)
 columns = {"x": ColumnEntry(("p*",), standardize=True), "label": ColumnEntry(("label",))}
