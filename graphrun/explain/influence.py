@@ -82,7 +82,7 @@ def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
     gradient = _gather(passes.gradients, range(batch.start, batch.stop))
     output = _gather(passes.values, range(batch.start, batch.stop))
     with np.errstate(all="ignore"):
-        given = bind(batch)[1](output, *(_gather(passes.values, row) for row in slots.tolist()))
+        given = bind(batch, board.plan.dtype)[1](output, *(_gather(passes.values, row) for row in slots.tolist()))
         for position, derivative in enumerate(given):
             if derivative is None:
                 continue
