@@ -36,6 +36,9 @@ from graphrun.summary import number
 MOST_OPERATIONS = 20
 """A formula of more operations and operands explains nothing; the type is named instead."""
 
+MOST_ARGUMENTS = 8
+"""Of a call with more inputs the middle ones are left out."""
+
 LARGEST_DENOMINATOR = 12
 """Numbers are shown as fractions, like 1/6, up to this denominator."""
 
@@ -155,6 +158,8 @@ def formulas_of(
     forward = None if found.forward is None else write(found.forward, names, notation)
     if forward is None:
         given = [names[f"x{k}"] for k in range(len(inputs) - len(declared.engine_inputs))]
+        if len(given) > MOST_ARGUMENTS:
+            given = [*given[: MOST_ARGUMENTS // 2], ("...", ATOM), *given[-MOST_ARGUMENTS // 2 :]]
         forward = notation.call(declared.name, given, own_settings(declared, settings))
     return Formulas(
         forward[0],

@@ -125,3 +125,10 @@ def test_what_cannot_be_traced() -> None:
     declared.derivative = lambda xp, y, x: (1 / 0,)
     found = formulas_of(declared, (), ["a"], "f")
     assert (found.forward, found.local_derivatives) == ("step(a)", (None,))
+
+
+def test_a_call_of_many_inputs() -> None:
+    """The middle of a long list of inputs is left out."""
+    inputs = [f"x{k}" for k in range(100)]
+    found = formulas_of(TYPES["concat"], TYPES["concat"].default_settings or (), inputs, "y")
+    assert found.forward == "concat(x0, x1, x2, x3, ..., x96, x97, x98, x99)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from graphrun.explain.board import Board
 from graphrun.explain.formats import FORMATS
 from graphrun.explain.lesson import lesson
@@ -24,5 +26,7 @@ def explain(step: Step, output_format: str = "text", *, node: str | None = None,
     """
     chosen = FORMATS[output_format]
     board = Board(step, chosen.notation)
-    page = sensitivity(board) if ranked else lesson(board) if node is None else neighbourhood(board, node)
+    # What is too large for a float is shown as infinite.
+    with np.errstate(all="ignore"):
+        page = sensitivity(board) if ranked else lesson(board) if node is None else neighbourhood(board, node)
     return chosen.render(page)

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.explain.board import Board
+from graphrun.explain.gradients import gradient_text
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
 from graphrun.passes import Edge
@@ -69,6 +70,9 @@ def _stopped(board: Board, edge: Edge) -> Prose:
 
 def _chain(board: Board, edge: Edge) -> str:
     """Return the chain rule of an edge in symbols."""
+    text = gradient_text(board, edge)
+    if text is not None:
+        return text
     local, is_a_number = board.local(edge)
     symbol = board.notation.derivative(board.raw(edge.target), board.raw(edge.source))
     if edge.target == board.objective:

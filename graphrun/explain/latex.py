@@ -31,6 +31,8 @@ LONGEST_LINE = 70
 class LatexNotation(BoardText):
     """Mathematics as LaTeX writes it."""
 
+    is_text = False
+
     FORMS: ClassVar = {
         "multiply": Form(r"{0} \cdot {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
         "divide": Form(r"\frac{{{0}}}{{{1}}}", SIGN, (CHOICE, CHOICE)),

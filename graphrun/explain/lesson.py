@@ -16,8 +16,8 @@ from graphrun.explain.outcome import outcome
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Table, printable
 from graphrun.explain.update import update
 
-MOST_NODES = 40
-"""A graph of more nodes is summed up."""
+MOST_NODES, MOST_LEAVES, MOST_USES = 40, 60, 120
+"""A graph of more nodes, leaves or uses of values is summed up."""
 
 MOST_TYPES = 8
 MOST_ON_PATH = 10
@@ -25,8 +25,14 @@ MOST_ON_PATH = 10
 
 def lesson(board: Board) -> Page:
     """Return the lesson of a step; of a large graph a summary."""
-    passes = overview(board) if len(board.order) > MOST_NODES else [*forward(board), *backward(board)]
+    passes = overview(board) if is_large(board) else [*forward(board), *backward(board)]
     return Page([*title(board), *passes, *update(board), *outcome(board)])
+
+
+def is_large(board: Board) -> bool:
+    """Whether a graph has more than one page has room for."""
+    plan = board.plan
+    return len(board.order) > MOST_NODES or len(plan.leaves) > MOST_LEAVES or len(plan.operands) > MOST_USES
 
 
 def title(board: Board) -> Iterator[Block]:
@@ -51,7 +57,8 @@ def overview(board: Board) -> Iterator[Block]:
     counts = Counter[str]()
     for batch in plan.batches:
         counts[batch.type.name] += batch.count
-    yield Heading([f"{len(board.order):,} nodes, {plan.parameters:,} parameters of {numbers:,} numbers"])
+    nodes = f"{len(board.order):,} node{'s' if len(board.order) > 1 else ''}"
+    yield Heading([f"{nodes}, {plan.parameters:,} parameters of {numbers:,} numbers"])
     yield Paragraph([f"That is too much for one page: --node NAME shows a node with its neighbours. {_depth(board)}"])
     common = counts.most_common(MOST_TYPES)
     rows = [[name, f"{count:,}"] for name, count in common]

@@ -13,10 +13,11 @@ from graphrun.explain.board import Board
 from graphrun.explain.forward import KINDS, forward_row
 from graphrun.explain.influence import path_to_leaf, path_to_objective
 from graphrun.explain.lesson import title
-from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row
+from graphrun.explain.notation import is_number
+from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row, printable
 from graphrun.explain.update import update_of
 from graphrun.passes import Edge, Kind
-from graphrun.summary import norm
+from graphrun.summary import ARRAY_DIGITS, norm, number
 
 MOST_EDGES = 12
 """Of a value that has more neighbours, those with the largest share of the gradient are shown."""
@@ -53,7 +54,7 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
     about = declared.description.partition("\n")[0]
     yield Heading([Math(board.name(slot)), f": a node of type {declared.name}"])
     if about:
-        yield Paragraph([about])
+        yield Paragraph([printable(about)])
     sources = [source for source in dict.fromkeys(board.passes.inputs(slot)) if board.plan.names[source] is not None]
     rows = [Row(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
     more = len(rows) - MOST_EDGES
@@ -97,6 +98,8 @@ def _gradient(board: Board, slot: int) -> Iterator[Block]:
     if edges:
         yield Heading(["What it passes on"])
         yield Equations([Group([edge_row(board, edge) for edge in _largest(edges)])], COLUMNS)
+        if len(edges) > MOST_EDGES:
+            yield Paragraph([f"The {MOST_EDGES} largest of {len(edges):,} parts are shown."])
     if slot < board.plan.parameters:
         yield from update_of(board, slot)
 
@@ -138,5 +141,11 @@ def path(board: Board, slots: Sequence[int]) -> Prose:
             prose += [f" -> ({len(slots) - MOST_ON_PATH} more)"] if position == half else []
             continue
         prose += [" -> "] if position else []
-        prose += [Math(board.name(slot)), " (", Math(board.gradient(slot)), ")"]
+        prose += [Math(board.name(slot)), " (", *_size(board, slot), ")"]
     return prose
+
+
+def _size(board: Board, slot: int) -> Prose:
+    """Return the derivative at a place of a path; of an array its norm."""
+    gradient = board.passes.gradients[slot]
+    return [Math(board.gradient(slot))] if is_number(gradient) else [f"norm {number(norm(gradient), ARRAY_DIGITS)}"]

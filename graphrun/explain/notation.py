@@ -12,6 +12,9 @@ from graphrun.summary import describe, number
 class BoardNotation(Notation, Protocol):
     """Formulas, and what stands around them on a board."""
 
+    is_text: bool
+    """Whether it takes the texts of declarations as they are."""
+
     def derivative(self, of: str, by: str) -> str:
         """Return the derivative of one value by another, both by name."""
 
@@ -27,6 +30,8 @@ class BoardNotation(Notation, Protocol):
 
 class BoardText(TextNotation):
     """Plain text: the derivative of f by a is ``df/da``."""
+
+    is_text = True
 
     def derivative(self, of: str, by: str) -> str:
         """Return the derivative of one value by another."""

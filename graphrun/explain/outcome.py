@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,39 +40,34 @@ def outcome(board: Board) -> Iterator[Block]:
     for node in nodes:
         numbers, result = board.forward_in_numbers(node, after), board.value(node, after)
         rows.append(Row(board.name(node), "", "" if numbers == result else numbers, result))
+    what_happened, why = _why(board, after)
+    yield Heading(["After the update", *what_happened])
     if rows:
-        yield Heading(["After the update"])
         yield Equations([Group(rows)])
-    yield from _why(board, after)
+    yield Paragraph(why)
 
 
-def _why(board: Board, after: Passes) -> Iterator[Block]:
-    """Compare what the derivatives promise, each times the change of its parameter, with what happened."""
+def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
+    """Return what became of the objective, and why: what the derivatives promise, and what is different."""
     plan, objective, goal = board.plan, board.objective or 0, Math(board.notation.name(board.goal))
     changes = [after.values[slot] - board.passes.values[slot] for slot in range(plan.parameters)]
     parts = [float(np.sum(board.passes.gradients[slot] * change)) for slot, change in enumerate(changes)]
     promised, actual = sum(parts), float(after.values[objective] - board.passes.values[objective])
     if plan.feeds or plan.noise or plan.states:
         what = "rows" if plan.feeds else "random numbers" if plan.noise else "running statistics"
-        yield Heading(["What the update does to ", goal])
-        before = (
-            f"Each step has other {what}, so the values before and after cannot be compared. With the same {what}: "
-        )
-        yield Paragraph([before, *_promise(board, changes, parts), "."])
-        return
+        before = f"Each step has other {what}, so before and after cannot be compared. With the same {what}: "
+        return [], [before, *_promise(board, changes, parts), "."]
     if not any(np.any(change) for change in changes):
-        yield Heading(["Why ", goal, " stays"])
         flat = not any(np.any(board.passes.gradients[slot]) for slot in range(plan.parameters))
-        held = "No parameter moves: the bounds hold those that have a derivative."
-        yield Paragraph(["Every derivative is 0: ", goal, " is flat here."] if flat else [held])
-        return
+        bounds = ": the bounds hold those that have a derivative" if any(plan.bounds) else ""
+        held = f"No parameter moved{bounds}."
+        return [": ", goal, " stays"], ["Every derivative is 0: ", goal, " is flat here."] if flat else [held]
     verb = "rose" if actual > 0 else "fell" if actual < 0 else "stayed"
     wrong = actual < 0 if plan.maximize else actual > 0
     wanted = f", though it is to be {'maximized' if plan.maximize else 'minimized'}" if wrong else ""
-    yield Heading(["Why ", goal, f" {verb}", *([" by ", Math(board.bound(abs(actual))[0])] if actual else []), wanted])
-    promise = _promise(board, changes, parts)
-    promise = [promise[0].capitalize(), *promise[1:]]
-    yield Paragraph([*promise, ". ", *_direction(board, parts), *_rest(board, promised, actual)])
+    amount = [" by ", Math(board.bound(abs(actual))[0])] if actual else []
+    why = ["Why: ", *_promise(board, changes, parts), ". ", *_direction(board, parts), *_rest(board, promised, actual)]
+    return [": ", goal, f" {verb}", *amount, wanted], why
 
 
 def _promise(board: Board, changes: Sequence[Any], parts: Sequence[float]) -> Prose:
@@ -114,6 +110,9 @@ def _direction(board: Board, parts: Sequence[float]) -> Prose:
 def _rest(board: Board, promised: float, actual: float) -> Prose:
     """Say how what happened differs from what was promised."""
     rest = actual - promised
+    happened: Prose = ["What happened is ", Math(board.bound(actual)[0])]
+    if not math.isfinite(rest):
+        return [*happened, ": the step is too long to be told by the slope."]
     if abs(rest) <= EXACT * max(abs(promised), abs(actual)):
         return ["What happened is that, for the derivatives stay the same on the way."]
     if not actual:
@@ -122,7 +121,6 @@ def _rest(board: Board, promised: float, actual: float) -> Prose:
         return ["What happened differs by ", Math(board.bound(rest)[0]), ": so short a step follows the slope."]
     if abs(rest) <= CURVED * abs(promised):
         return ["The rest, ", Math(board.bound(rest)[0]), ", is curvature: the derivatives change on the way."]
-    happened = ["What happened is ", Math(board.bound(actual)[0])]
     if actual * promised < 0:
         long = " Try a smaller step_size." if "step_size" in dict(board.plan.update.settings) else ""
         return [*happened, f": the step is so long that the slope where it began says little.{long}"]

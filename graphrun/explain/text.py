@@ -16,6 +16,9 @@ WIDEST_LEFT = 36
 
 LONG_RESULT = 16
 
+WIDEST_GAP = 36
+"""Notes stand one under the other, unless one would be this far from its line."""
+
 
 def render(page: Page) -> str:
     """Return a page as text."""
@@ -160,7 +163,7 @@ class Columns:
     def _noted(self, text: str, place: int, note: str, margin: str) -> Iterator[str]:
         """Yield a line with its note, which stands on the next one where it has no place."""
         place = max(place, len(text) + 3)
-        if note and text and place + len(note) > WIDTH:
+        if note and text and (place + len(note) > WIDTH or place > len(text) + WIDEST_GAP):
             place = len(text) + 3
         if note and text and place + len(note) <= WIDTH:
             yield text.ljust(place) + note

@@ -14,7 +14,7 @@ from graphrun.engines.native.functions import NotSupportedError, Tracer
 from graphrun.engines.native.operations import ATOM, POWER
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number, value_text
-from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table
+from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
 from graphrun.formula import Bound, own_settings, setting_text, write
 from graphrun.plan import Array
 from graphrun.solvers import Solver
@@ -133,7 +133,7 @@ def update(board: Board) -> Iterator[Block]:
         yield Heading(["No update: there are no parameters"])
         return
     if after is None:
-        yield Heading([f"No update: the run ends here ({board.step.ended})"])
+        yield Heading([f"No update: the run ends here ({printable(board.step.ended)})"])
         return
     yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
     if isinstance(rule, Solver):
@@ -163,7 +163,7 @@ def _rule(update: UpdateStep) -> Prose:
         if update.update.schedule is not None:
             words[-1] += f" (of the schedule {update.update.schedule[0].name})"
     words += [
-        f"{name} {value if isinstance(value, str) else setting_text(value)}"
+        f"{name} {printable(value) if isinstance(value, str) else setting_text(value)}"
         for name, value in own_settings(rule, settings).items()
     ]
     return [", ".join(words)]
@@ -199,7 +199,7 @@ def _shown(update: UpdateStep) -> list[int]:
     """Return the parameters to show, in their order: those that moved most."""
     slots = list(range(update.plan.parameters))
     if len(slots) > SHOWN_PARAMETERS:
-        slots = sorted(sorted(slots, key=lambda slot: -norm(update.change(slot)))[:SHOWN_PARAMETERS])
+        slots = sorted(sorted(slots, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))[:SHOWN_PARAMETERS])
     return slots
 
 
