@@ -11,16 +11,6 @@ ASIDE = 0.02
 SPREAD = 26.0
 """The largest distance between the ends of links at one border of a box."""
 
-PORT_GAP = 14.0
-"""The distance of a border from what is next to it."""
-
-
-SPREAD = 26.0
-"""The largest distance between the ends of links at one border of a box."""
-
-PORT_GAP = 14.0
-"""The distance of a border from what is next to it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Item:

@@ -9,15 +9,6 @@ from graphrun.draw.items import Item, Layers
 
 SWEEPS = 12
 """How often the layers are ordered; from then on hardly a crossing goes."""
-SETTLING = 16
-ASIDE = 0.02
-"""How much a leaf that is used once weighs: it stands aside, so that the way of the values is straight."""
-
-SPREAD = 26.0
-"""The largest distance between the ends of links at one border of a box."""
-
-PORT_GAP = 14.0
-"""The distance of a border from what is next to it."""
 
 
 def order_rows(layers: Layers) -> None:
