@@ -44,7 +44,8 @@ def result_html(result: Result, drawing: Drawing | None) -> str:
 
 def summary(result: Result) -> str:
     """Say in a line how a run ended."""
-    parts = [f"{result.steps} steps on {result.engine}", f"stopped: {result.stopped}"]
+    steps = f"{result.steps} step{'' if result.steps == 1 else 's'}"
+    parts = [f"{steps} on {result.engine}", f"stopped: {result.stopped}"]
     if result.objective is not None:
         parts.insert(0, f"{result.objective.direction} {result.objective.name} = {number(result.objective.value)}")
     return ", ".join(parts)

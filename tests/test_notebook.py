@@ -67,7 +67,7 @@ def test_a_result_shows_its_last_step() -> None:
     data = shown(result)
     found = set(texts(data["text/html"]))
     assert {"nested.yaml, step 1", "-3.8808", "4.98", "f from -4 at step 0 to -3.8808 at step 1"} <= found
-    assert data["text/plain"].endswith("maximize f = -3.8808, 1 steps on numpy, stopped: steps>")
+    assert data["text/plain"].endswith("maximize f = -3.8808, 1 step on numpy, stopped: steps>")
 
 
 def test_a_graph_without_finite_values(tmp_path: Path) -> None:

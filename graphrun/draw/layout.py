@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graphrun.draw.drawing import Drawing, Line
-from graphrun.draw.layers import PORT_GAP, Arrangement, Gaps, Item, Link, Point, arrange, straight
+from graphrun.draw.items import Gaps, Item, Link
+from graphrun.draw.layers import PORT_GAP, Arrangement, Point, arrange, straight
 from graphrun.draw.rows import SMALL, frame_title, label_width, measure
 from graphrun.draw.text import width
 

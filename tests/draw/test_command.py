@@ -94,3 +94,13 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "pip install 'graphrun[draw]'" in capsys.readouterr().err
     for suffix in ("svg", "dot", "mmd"):
         assert run_command(["draw", NESTED, "-o", str(tmp_path / f"g.{suffix}")]) == 0
+
+
+def test_too_much_for_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture that would take minutes is refused, with the ways out; a text has every box."""
+    monkeypatch.setattr("graphrun.draw.formats.MOST_PLACED", 4)
+    assert run_command(["draw", NESTED, "-o", str(tmp_path / "g.svg")]) == 2
+    assert "5 boxes are too many for a picture" in capsys.readouterr().err
+    assert run_command(["draw", NESTED, "-o", str(tmp_path / "g.dot")]) == 0
