@@ -50,7 +50,7 @@ UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
 def _unbroken(piece: str) -> str:
-    return piece.replace(" ", UNBROKEN) if isinstance(piece, Math) and len(piece) < WIDTH // 2 else str(piece)
+    return piece.replace(" ", UNBROKEN) if isinstance(piece, Math) and len(piece) < WIDTH - 8 else str(piece)
 
 
 def _table(table: Table) -> Iterator[str]:
