@@ -1,0 +1,62 @@
+"""The pictures of the README, made anew by the commands that it shows: python tests/docs/pictures.py
+
+They need the extra `draw`, Playwright and Chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from graphrun.cli import run_command
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "graphs" / "pictures"
+
+DRAWN = {
+    "nested.svg": ["graphs/nested.yaml", "--step", "0"],
+    "digits.svg": ["graphs/digits.yaml", "--depth", "0", "--direction", "right"],
+}
+"""What `graphrun draw` is given for each picture."""
+
+WIDTH, HEIGHT = 1180, 820
+KEYS = ("b", "n")
+"""What is pressed before the picture is taken: to the backward pass, and on within it."""
+
+
+def main() -> None:
+    """Make all pictures."""
+    for name, arguments in DRAWN.items():
+        file, *options = arguments
+        end_if(run_command(["draw", str(ROOT / file), *options, "-o", str(PICTURES / name)]))
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "nested.html"
+        end_if(run_command(["report", str(ROOT / "graphs/nested.yaml"), "--steps", "10", "-q", "-o", str(page)]))
+        take(page, PICTURES / "report.png")
+
+
+def end_if(status: int) -> None:
+    """End where a command failed."""
+    if status:
+        sys.exit(status)
+
+
+def take(page: Path, picture: Path) -> None:
+    """Take the picture of a report in the middle of a backward pass."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+        view.goto(page.as_uri())
+        for key in KEYS:
+            view.keyboard.press(key)
+        view.wait_for_timeout(500)
+        view.screenshot(path=picture)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
