@@ -280,6 +280,7 @@ class Graph:
         )
         with nullcontext() if cluster is None else cluster.watched():
             result = run(plan, made, options)
+        result = in_file_order(result, self.structure)
         return told.ended(replace(result, drawn=partial(draw_result, self.structure, plan)))
 
     def passes(
@@ -479,6 +480,14 @@ class Graph:
         read = {int(slot) for slot in plan.operands}
         results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
         return scalars + results[:RECORDED_PARAMETERS]
+
+
+def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
+    """List the values of nodes as the file does; engines have them in the order in which they are computed."""
+    nodes = [name for name in structure.names[len(structure.leaves) :] if name is not None]
+    values = {name: result.values[name] for name in nodes}
+    gradients = {name: result.gradients[name] for name in (*result.parameters, *nodes)} if result.gradients else {}
+    return replace(result, values=values, gradients=gradients)
 
 
 def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:

@@ -24,7 +24,7 @@ from graphrun.document import (
     settings_problems,
 )
 from graphrun.document.wording import arrows
-from graphrun.initializers import INITIALIZERS, Initializer
+from graphrun.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
@@ -233,7 +233,9 @@ class _Builder:
         at = self.document.leaf_problems("parameters", name).at(("init",))
         initializer = INITIALIZERS.get(init.type)
         if initializer is None:
-            hint = did_you_mean(init.type, INITIALIZERS) or f"there are: {', '.join(INITIALIZERS)}"
+            synonym = OTHER_NAMES.get(init.type)
+            hint = f"it is called {synonym!r} here" if synonym else did_you_mean(init.type, INITIALIZERS)
+            hint = hint or f"there are: {', '.join(INITIALIZERS)}"
             at.add(("type",), f"initializer {init.type!r} is unknown", suggestion=hint)
             return
         settings = self._settings(initializer, init.settings, lambda: at, ("type",))
@@ -288,8 +290,11 @@ class _Builder:
         least, most = node_type.arity
         count = len(entry.inputs)
         if count < least or (most is not None and count > most):
+            hint = None
+            if node_type.keyword and most is not None and not any(isinstance(x, str) for x in entry.inputs[most:]):
+                hint = f"settings are given by name, as in {node_type.keyword[0].name}={entry.inputs[most]}"
             entry.problems(name, self.problems).add(
-                ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}"
+                ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
             )
         at = partial(entry.problems, name, self.problems)
         settings = self._settings(node_type, entry.settings or {}, at, ("type", "inputs"))

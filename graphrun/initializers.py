@@ -159,3 +159,16 @@ def _deviation(std: float) -> float:
     if std < 0:
         raise ValueError(f"a standard deviation is 0 or more, not {std}")
     return std
+
+
+OTHER_NAMES = {
+    "xavier": "glorot_uniform",
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "kaiming": "he_uniform",
+    "kaiming_uniform": "he_uniform",
+    "kaiming_normal": "he_normal",
+    "gaussian": "normal",
+    "eye": "identity",
+}
+"""What PyTorch, Keras and NumPy call an initializer, where it is another name."""

@@ -145,6 +145,16 @@ MISTAKES: dict[str, tuple[str, str, str | None]] = {
         "the inputs close a cycle: a → b → c → a",
         None,
     ),
+    "setting without its name": (
+        "parameters: {x: [1, 2]}\nnodes:\n  f: ^sum(x, 0)\n",
+        "sum(x, axis=None, keepdims=False) takes 1 input, not 2",
+        "settings are given by name, as in axis=0",
+    ),
+    "initializer's other name": (
+        "parameters: {W: {shape: [2], init: {type: ^xavier}}}\nnodes: {f: sum(W)}\n",
+        "initializer 'xavier' is unknown",
+        "it is called 'glorot_uniform' here",
+    ),
 }
 
 
@@ -296,3 +306,10 @@ def test_the_graph_is_a_networkx_graph(load: Load) -> None:
     drawn = graph.structure.networkx()
     assert list(nx.topological_sort(drawn)) == ["a", "b", "c"]
     assert list(drawn.edges) == [("a", "b"), ("b", "c")]
+
+
+def test_results_are_listed_as_the_file_lists_nodes(load: Load) -> None:
+    """Engines compute batch by batch; a result has its values in the order of the file."""
+    result = load("parameters: {a: 2}\nnodes: {z: sin(a) + 1, b: a ** 2, f: z * b}\nminimize: f\n").run(0)
+    assert list(result.values) == ["z.1", "z", "b", "f"]
+    assert list(result.gradients) == ["a", "z.1", "z", "b", "f"]

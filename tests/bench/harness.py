@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,3 +86,34 @@ def table(rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
         print("  ".join([row[0].ljust(widths[0]), *padded[1:]]).rstrip())
+
+
+class Row(NamedTuple):
+    """Two that were timed side by side: the medians of their seconds, and the median of the rounds' ratios."""
+
+    case: str
+    ours: str
+    seconds: float
+    theirs: str
+    other_seconds: float
+    ratio: float
+    target: float | None
+
+
+def markdown(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a table of rows, line by line as they are measured."""
+    yield "| case | engine | a step | beside | a step | ratio | target |"
+    yield "| --- | --- | ---: | --- | ---: | ---: | ---: |"
+    for row in rows:
+        target = "" if row.target is None else f"{row.target:g}"
+        ratio = f"{row.ratio:.2f}" if row.ratio >= 0.095 else f"{row.ratio:.1g}"
+        ours, theirs = duration(row.seconds), duration(row.other_seconds)
+        yield f"| {row.case} | {row.ours} | {ours} | {row.theirs} | {theirs} | {ratio} | {target} |"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with three digits and its unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
+        if seconds >= size or unit == "ns":
+            return f"{float(f'{seconds / size:.3g}'):g} {unit}"
+    raise AssertionError

@@ -1,6 +1,7 @@
 """The numba engine beside its peers, each ratio from interleaved rounds of one run; prints a table of medians.
 
-python tests/bench/native.py [nested] [random] [large]
+python tests/bench/native.py [nested] [random]
+python tests/bench/native.py large
 
 nested: nanoseconds a step of the lesson's long loop. random: nanoseconds a node and step of 100,000 random nodes of
 numbers, half of them sin, tanh and sigmoid, half sums, differences and products, all of which reach the objective.
@@ -14,17 +15,20 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from harness import Row, markdown
 from peers import (
     STEP_SIZE,
     Node,
     Steps,
     casadi_step,
+    nested_in_autograd,
     nested_in_c,
     nested_in_casadi,
+    nested_in_numba,
     nested_in_python,
     nested_in_torch,
 )
@@ -34,7 +38,7 @@ from graphrun.engines import get_engine
 from graphrun.plan import Plan
 
 ROUNDS = 11
-TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch": 0.02, "wide": 0.4, "layered": 0.4, "chain": 1.0}
+TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch eager": 0.02, "wide": 0.4, "layered": 0.4, "chain": 1.0}
 NESTED = f"""\
 parameters: {{a: 5, b: -3, c: -2}}
 nodes:
@@ -45,12 +49,12 @@ update: {{type: sgd, step_size: {STEP_SIZE}}}
 """
 
 
-def main(chosen: list[str]) -> None:
-    """Run the benchmarks that are asked for, or all."""
-    benchmarks: dict[str, Callable[[Path], None]] = {"nested": nested, "random": random_graphs, "large": large}
+def rows(chosen: Iterable[str] = ()) -> Iterator[Row]:
+    """Measure the graphs that are asked for, or all that have peers."""
+    benchmarks: dict[str, Callable[[Path], Iterator[Row]]] = {"nested": nested, "random": random_graphs}
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen or benchmarks:
-            benchmarks[name](Path(folder))
+            yield from benchmarks[name](Path(folder))
 
 
 def measure(contestants: Mapping[str, tuple[Steps, int]], scale: int = 1) -> dict[str, list[float]]:
@@ -74,16 +78,13 @@ def measure(contestants: Mapping[str, tuple[Steps, int]], scale: int = 1) -> dic
     return times
 
 
-def report(title: str, times: Mapping[str, list[float]], ours: str, targets: Mapping[str, float]) -> None:
-    """Print the medians, and the median ratio of ours to each other's."""
-    print(f"\n{title}")
+def beside(case: str, times: Mapping[str, list[float]], ours: str, targets: Mapping[str, float]) -> Iterator[Row]:
+    """Return the rows of one of us beside each of the others."""
     for name, taken in times.items():
-        line = f"  {name:14} {statistics.median(taken):12.2f} ns"
         if name != ours:
             ratio = statistics.median(a / b for a, b in zip(times[ours], taken, strict=True))
-            goal = f"  (target {targets[name]:g})" if name in targets else ""
-            line += f"  numba engine / it: {ratio:9.4f}{goal}"
-        print(line)
+            mine, other = statistics.median(times[ours]) / 1e9, statistics.median(taken) / 1e9
+            yield Row(case, ours, mine, name, other, ratio, targets.get(name))
 
 
 def plan_of(text: str, folder: Path) -> Plan:
@@ -100,18 +101,19 @@ def program_of(plan: Plan, engine: str) -> Steps:
     return program.advance
 
 
-def nested(folder: Path) -> None:
+def nested(folder: Path) -> Iterator[Row]:
     """The lesson's long loop."""
     plan = plan_of(NESTED, folder)
     contestants = {
         "numba engine": (program_of(plan, "numba"), 5_000_000),
         "C -O3": (nested_in_c(folder), 5_000_000),
+        "hand-written Numba": (nested_in_numba(), 5_000_000),
         "CasADi": (nested_in_casadi(10_000), 100_000),
-        "numpy engine": (program_of(plan, "numpy"), 20_000),
         "plain Python": (nested_in_python, 200_000),
-        "PyTorch": (nested_in_torch, 300),
+        "autograd": (nested_in_autograd, 300),
+        "PyTorch eager": (nested_in_torch, 300),
     }
-    report("nested.yaml, a step", measure(contestants), "numba engine", TARGETS)
+    yield from beside("nested.yaml", measure(contestants), "numba engine", TARGETS)
 
 
 def random_graph(shape: str, count: int) -> tuple[dict[str, float], list[Node]]:
@@ -151,33 +153,24 @@ def text_of(parameters: Mapping[str, float], nodes: list[Node]) -> str:
     return "\n".join([*lines, "minimize: f", "update: {type: sgd, step_size: 0.001}"]) + "\n"
 
 
-def random_graphs(folder: Path, count: int = 100_000, steps: int = 50) -> None:
-    """Random graphs beside CasADi, whose loop over the steps is in its virtual machine too."""
+def random_graphs(folder: Path, count: int = 100_000, steps: int = 50) -> Iterator[Row]:
+    """Random graphs beside CasADi, whose loop over the steps is in its virtual machine too; times are a node's."""
     for shape in ("wide", "layered", "chain"):
         parameters, nodes = random_graph(shape, count)
-        start = time.perf_counter()
         step = casadi_step(parameters, nodes, "f", 0.001)
-        built = time.perf_counter() - start
         loop, first = step.fold(steps), np.array(list(parameters.values()))
-        start = time.perf_counter()
         plan = plan_of(text_of(parameters, nodes), folder)
-        planned = time.perf_counter() - start
-        start = time.perf_counter()
         program = get_engine("numba").compile(plan)
-        compiled = time.perf_counter() - start
         program.evaluate()
         program.advance(1)
         difference = np.abs(step(first).full().ravel() - program.values(range(plan.parameters))).max()
+        assert difference < 1e-12, "the two do not compute the same"
         contestants = {
             "numba engine": (program.advance, steps),
             "CasADi SX": (lambda _, loop=loop, first=first: loop(first), steps),
         }
-        if shape != "chain":
-            contestants["numpy engine"] = (program_of(plan, "numpy"), 2)
-        title = f"{shape}: {len(nodes):,} nodes, {len(plan.in_loop):,} batches, a node and step"
-        report(title, measure(contestants, len(nodes)), "numba engine", {"CasADi SX": TARGETS[shape]})
-        print(f"  agreement {difference:.1e}; CasADi built in {built:.1f} s, file and plan {planned:.1f} s", end="")
-        print(f", arrays and compilation {compiled:.1f} s")
+        case = f"{shape}, {len(nodes):,} nodes, each"
+        yield from beside(case, measure(contestants, len(nodes)), "numba engine", {"CasADi SX": TARGETS[shape]})
 
 
 def large(folder: Path) -> None:
@@ -195,4 +188,9 @@ def large(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:] == ["large"]:
+        with tempfile.TemporaryDirectory() as place:
+            large(Path(place))
+    else:
+        for line in markdown(rows(sys.argv[1:])):
+            print(line, flush=True)

@@ -16,13 +16,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from harness import ROOT
+from harness import ROOT, Row, markdown
 
 import graphrun
 from graphrun.engines import Engine
@@ -262,13 +262,18 @@ def timed(steps: Steps, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
+def enough(steps: Steps) -> int:
+    """Return how many steps take about `SECONDS`: a call has a cost of its own, so longer and longer ones are tried."""
+    steps(3)
+    count = 3
+    while (seconds := timed(steps, count) * count) < SECONDS / 2:
+        count = int(count * min(10.0, max(2.0, SECONDS / seconds)))
+    return count
+
+
 def measure(*peers: Steps) -> list[list[float]]:
     """Return the seconds of a step of each peer, round by round, timed in turn, each time another one first."""
-    counts = []
-    for steps in peers:
-        steps(3)
-        few = max(1, int(SECONDS / 10 / timed(steps, 3)))
-        counts.append(max(1, int(SECONDS / timed(steps, few))))
+    counts = [enough(steps) for steps in peers]
     times: list[list[float]] = [[] for _ in peers]
     for number in range(ROUNDS):
         for k in range(len(peers)):
@@ -296,10 +301,8 @@ def peers_of(name: str, folder: Path) -> dict[str, Steps]:
     return peers
 
 
-def main(chosen: list[str]) -> None:
-    """Measure the cases that are asked for, or all, and print a Markdown table of medians."""
-    print("| case | engine | µs a step | beside | µs a step | ratio | target |")
-    print("| --- | --- | ---: | --- | ---: | ---: | ---: |")
+def rows(chosen: Iterable[str] = ()) -> Iterator[Row]:
+    """Measure the cases that are asked for, or all."""
     with tempfile.TemporaryDirectory() as folder:
         for case in chosen or TARGETS:
             peers = peers_of(case, Path(folder))
@@ -307,9 +310,10 @@ def main(chosen: list[str]) -> None:
                 # Only two at a time, for threads of the others' libraries go on waiting for work.
                 times = measure(peers[ours], peers[theirs])
                 ratio = statistics.median(a / b for a, b in zip(*times, strict=True))
-                mine, other = (f"{float(f'{statistics.median(taken) * 1e6:.3g}'):g}" for taken in times)
-                print(f"| {case} | {ours} | {mine} | {theirs} | {other} | {ratio:.2f} | {target:g} |", flush=True)
+                mine, other = map(statistics.median, times)
+                yield Row(case, ours, mine, theirs, other, ratio, target)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    for line in markdown(rows(sys.argv[1:])):
+        print(line, flush=True)

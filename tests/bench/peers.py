@@ -1,4 +1,4 @@
-"""The same work by others: C at -O3, CasADi's virtual machine, PyTorch, plain Python."""
+"""The same work by others: C at -O3, Numba by hand, CasADi's virtual machine, PyTorch, autograd, plain Python."""
 
 from __future__ import annotations
 
@@ -51,6 +51,36 @@ def nested_in_python(count: int) -> object:
         df_da = df_db = df_dd
         a, b, c = a + h * df_da, b + h * df_db, c + h * df_dc
     return a, b, c, f
+
+
+def nested_in_numba() -> Steps:
+    """The lesson by hand, compiled by Numba."""
+    import numba
+
+    @numba.njit
+    def loop(count: int) -> tuple[float, float, float]:
+        a, b, c = 5.0, -3.0, -2.0
+        for _ in range(count):
+            df_dd, df_dc = c, a + b
+            a, b, c = a + STEP_SIZE * df_dd, b + STEP_SIZE * df_dd, c + STEP_SIZE * df_dc
+        return a, b, c
+
+    steps: Steps = loop
+    return steps
+
+
+def nested_in_autograd(count: int) -> object:
+    """The lesson by HIPS/autograd, which traces each step anew."""
+    import autograd
+
+    def objective(parameters: Any) -> Any:
+        return (parameters[0] + parameters[1]) * parameters[2]
+
+    gradient = autograd.grad(objective)
+    parameters = np.array([5.0, -3.0, -2.0])
+    for _ in range(count):
+        parameters = parameters + STEP_SIZE * gradient(parameters)
+    return parameters
 
 
 def nested_in_torch(count: int) -> object:

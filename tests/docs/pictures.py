@@ -1,4 +1,4 @@
-"""The pictures of the README, made anew by the commands that it shows: python tests/docs/pictures.py
+"""The pictures of the README, made anew by the commands that it shows: python tests/docs/pictures.py.
 
 They need the extra `draw`, Playwright and Chromium.
 """
