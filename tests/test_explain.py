@@ -67,6 +67,7 @@ NUMPY = (
 FUNCTIONS: dict[str, Any] = {name: getattr(np, name) for name in NUMPY} | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "atan2": np.arctan2, "abs": abs, "number": np.float64, "inf": math.inf, "NaN": math.nan,
+    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc),
 }  # fmt: skip
 
 

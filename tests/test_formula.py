@@ -24,12 +24,13 @@ NUMPY = (
 FUNCTIONS: dict[str, Any] = {name: getattr(np, name) for name in NUMPY} | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "atan2": np.arctan2, "abs": abs, "inf": math.inf,
+    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc),
 }  # fmt: skip
 
-NO_LINE = {"cbrt", "gelu", "erf", "erfc"}
+NO_LINE = {"cbrt"}
 """Types whose formula is too long for a line; they are shown as a call."""
 
-NO_LINE_OF_DERIVATIVE = {"gelu", "mish", "atan2"}
+NO_LINE_OF_DERIVATIVE = {"mish", "atan2"}
 """Types whose local derivative is."""
 
 

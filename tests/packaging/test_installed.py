@@ -64,15 +64,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Every module, py.typed and the license; no tests, graphs or example plugins."""
+    """Every module, py.typed, the page of reports and the license; no tests, graphs or example plugins."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = {
+    files = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "graphrun").rglob("*")
-        if file.suffix == ".py" or file.name == "py.typed"
+        if file.is_file() and "__pycache__" not in file.parts
     }
-    assert "graphrun/py.typed" in modules
-    assert {name for name in names if ".dist-info/" not in name} == modules
+    assert {"graphrun/py.typed", "graphrun/report/template.html", "graphrun/report/vendor/uPlot.LICENSE"} <= files
+    assert {name for name in names if ".dist-info/" not in name} == files
     assert any(name.endswith("LICENSE") for name in names)
 
 
@@ -118,18 +118,21 @@ def test_plain_run_imports_no_optional_package(installed: Environment, folder: P
 def test_requirements_are_what_is_imported(installed: Environment) -> None:
     """Every package that graphrun imports at a module's top is in its list of requirements, and the other way round.
 
-    One of the core is imported only where it is needed: a run that writes no checkpoint does without it.
+    One of the core is imported only where it is needed: a run that writes no checkpoint does without it. The modules of
+    an extra import it at their top, and are imported themselves when it is asked for.
     """
     required = {
         name.partition(">")[0]
         for name in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     }
     late = {"safetensors"}
+    package = installed.site / "graphrun"
+    of_extras = {"numba.py", "native", "symbolic", "prove.py", *(file.name for file in package.glob("engines/jax*"))}
     imported, anywhere = set(), set()
-    for file in (installed.site / "graphrun").rglob("*.py"):
+    for file in package.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         anywhere |= {(s.module or "").partition(".")[0] for s in ast.walk(tree) if isinstance(s, ast.ImportFrom)}
-        for statement in tree.body:
+        for statement in tree.body if of_extras.isdisjoint(file.relative_to(package).parts) else ():
             if isinstance(statement, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in statement.names}
             elif isinstance(statement, ast.ImportFrom):
