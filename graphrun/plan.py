@@ -144,8 +144,23 @@ class Plan:
 
     @cached_property
     def in_loop(self) -> tuple[Batch, ...]:
-        """The batches that every step computes: what the objective needs and what changes from step to step."""
-        return tuple(batch for batch in self.batches if batch.needed and batch.varying)
+        """The batches that every step computes: what changes, and the objective or what nodes keep depends on."""
+        if self.objective is None:
+            return ()
+        kept = {node.batch.start for node in self.states if not node.batch.needed}
+        reversed_batches = []
+        for batch in reversed(self.batches):
+            if batch.needed or (kept and not kept.isdisjoint(range(batch.start, batch.stop))):
+                reversed_batches.append(batch)
+                if not batch.needed:
+                    kept.update(self.inputs(batch).ravel().tolist())
+        return tuple(batch for batch in reversed(reversed_batches) if batch.varying)
+
+    @cached_property
+    def off_loop(self) -> tuple[Batch, ...]:
+        """The batches that are computed where somebody looks: those that change, and that no step needs."""
+        in_loop = {batch.start for batch in self.in_loop}
+        return tuple(batch for batch in self.batches if batch.varying and batch.start not in in_loop)
 
     def evaluation(self) -> Plan:
         """Return the plan for rows that are only evaluated: what tells steps from evaluations is false there."""

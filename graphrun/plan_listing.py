@@ -23,6 +23,7 @@ WIDTH = 80
 PARTS = {
     "both": "forward and backward pass of each step",
     "forward": "forward pass of each step: no parameter reaches it",
+    "kept": "forward pass of each step: a node keeps something of it for the next step",
     "once": "computed once, before the first step",
     "aside": "not needed for the objective: computed when it is looked at",
 }
@@ -50,12 +51,12 @@ def write_plan(plan: Plan, name: str, output_format: str, file: TextIO) -> None:
         file.writelines(f"{line}\n" for line in plan_lines(plan, name))
 
 
-def part_of(batch: Batch) -> str:
+def part_of(plan: Plan, batch: Batch) -> str:
     """Return when the nodes of a batch are computed, a key of `PARTS`."""
     if not batch.varying:
         return "once"
     if not batch.needed:
-        return "aside"
+        return "kept" if plan.states and batch in plan.in_loop else "aside"
     return "both" if batch.moving else "forward"
 
 
@@ -115,12 +116,12 @@ def plan_data(plan: Plan) -> dict[str, Any]:
                 "shape": list(batch.shape),
                 "inputs": plan.inputs(batch).tolist(),
                 "derivatives": [k for k, slots in enumerate(plan.inputs(batch)) if moving[slots].any()],
-                "part": part_of(batch),
+                "part": part_of(plan, batch),
             }
             for batch, generation in zip(plan.batches, of, strict=True)
         ],
-        "forward": [k for k in numbers if part_of(plan.batches[k]) in {"both", "forward"}],
-        "backward": [k for k in reversed(numbers) if part_of(plan.batches[k]) == "both"],
+        "forward": [k for k in numbers if part_of(plan, plan.batches[k]) in {"both", "forward", "kept"}],
+        "backward": [k for k in reversed(numbers) if part_of(plan, plan.batches[k]) == "both"],
         "objective": plan.objective,
         "maximize": plan.maximize,
         "update": {
@@ -178,7 +179,7 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
     yield from align([["slots", "leaves", "shape"], *_leaf_rows(plan)], left=3)
     yield ""
     yield from _batch_table(plan, of)
-    used = {part_of(batch) for batch in plan.batches}
+    used = {part_of(plan, batch) for batch in plan.batches}
     yield from (f"{part}: {meaning}" for part, meaning in PARTS.items() if part in used)
     yield ""
     if plan.objective is None:
@@ -221,14 +222,14 @@ def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
     batches = list(zip(plan.batches, of, strict=True))
     hidden = batches[SHOWN_BATCHES // 2 : -SHOWN_BATCHES // 2] if len(batches) > SHOWN_BATCHES else []
     shown = [*batches[: SHOWN_BATCHES // 2], *batches[-SHOWN_BATCHES // 2 :]] if hidden else batches
-    room = _room([(generation, batch) for batch, generation in shown])
+    room = _room(plan, [(generation, batch) for batch, generation in shown])
     before, rows = 0, [["gen", "slots", "nodes", "shape", "part"]]
     for number, (batch, generation) in enumerate(shown):
         if hidden and number == SHOWN_BATCHES // 2:
             cut = len(rows)
         first, *rest = wrap(_call(plan, batch), room, subsequent_indent="  ")
         mark = str(generation) if generation != before else ""
-        rows.append([mark, _slots(batch.start, batch.stop - 1), first, _shape(batch.shape), part_of(batch)])
+        rows.append([mark, _slots(batch.start, batch.stop - 1), first, _shape(batch.shape), part_of(plan, batch)])
         rows += [["", "", line, "", ""] for line in rest]
         before = generation
     lines = list(align(rows, left=5))
@@ -245,10 +246,15 @@ def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
     yield from lines[cut:]
 
 
-def _room(shown: Sequence[tuple[int, Batch]]) -> int:
+def _room(plan: Plan, shown: Sequence[tuple[int, Batch]]) -> int:
     """Return how wide the column of the nodes may be beside the others."""
     others = [
-        (len(str(generation)), len(_slots(batch.start, batch.stop - 1)), len(_shape(batch.shape)), len(part_of(batch)))
+        (
+            len(str(generation)),
+            len(_slots(batch.start, batch.stop - 1)),
+            len(_shape(batch.shape)),
+            len(part_of(plan, batch)),
+        )
         for generation, batch in shown
     ]
     taken: int = sum(max(column) for column in zip((3, 5, 5, 4), *others, strict=True))

@@ -21,7 +21,7 @@ from graphrun.api import Graph
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
-from graphrun.engines.numpy import NumpyProgram, Operation, StraightLineProgram
+from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
 from graphrun.errors import NotFiniteError, PluginError, UsageError
 from graphrun.machine import Machine, measure_machine
 from graphrun.plan import Feed, Plan
@@ -90,6 +90,7 @@ class Profile:
         rounds: how many rounds there were.
         seconds: what a step takes, the median of the rounds.
         how: how the nodes were timed.
+        seconds_divided: what a step takes in the form in which the nodes were timed; None where it was not measured.
         parts: the nodes of the loop, in order.
         types: the node types.
         update: what the update moves and computes.
@@ -109,6 +110,7 @@ class Profile:
     rounds: int
     seconds: float
     how: str
+    seconds_divided: float | None
     parts: Sequence[Part]
     types: Sequence[TypeTotal]
     update: Work
@@ -118,13 +120,10 @@ class Profile:
 
     @property
     def rest(self) -> float | None:
-        """What a step takes besides its nodes: update, checks, going from one to the next; None where it is not told.
-
-        Straight-line code has no nodes that could be timed within a step.
-        """
-        if self.form.startswith("straight-line") or any(total.seconds is None for total in self.types):
+        """What a step takes besides its nodes: update, rows of the data set, checks; None where it is not told."""
+        if self.seconds_divided is None:
             return None
-        return max(self.seconds - sum(total.seconds or 0.0 for total in self.types), 0.0)
+        return max(self.seconds_divided - sum(total.seconds or 0.0 for total in self.types), 0.0)
 
     @property
     def work(self) -> Work:
@@ -178,7 +177,11 @@ def profile_graph(
         seconds_of_first = time.perf_counter() - start
         count, seconds, rounds = time_steps(program, first, steps)
         _restart(program, first)
-        how, parts = measure_parts(plan, program)
+        form = form_of(program, count)
+        how, parts = measure_parts(plan, program, form)
+        divided = seconds if form == "loops by batch" else None
+        if isinstance(program, NumpyProgram) and not hasattr(program, "seconds_of"):
+            divided = time_one_by_one(program, first, count)
     except NotFinite as failed:
         what = diagnose(plan, failed.leaves)
         where = f"in step {program.step + 1}" if started else "at the start"
@@ -190,7 +193,7 @@ def profile_graph(
     return Profile(
         graph=graph.name,
         engine=made.name,
-        form=form_of(program),
+        form=form,
         dtype=plan.dtype.name,
         seconds_of_plan=seconds_of_plan,
         seconds_of_compilation=max(seconds_of_first - 2 * seconds, 0.0),
@@ -199,6 +202,7 @@ def profile_graph(
         rounds=rounds,
         seconds=seconds,
         how=how,
+        seconds_divided=divided,
         parts=parts,
         types=totals(parts) if how != BY_TYPE else _types_by_code(plan, program, parts),
         update=work_of_update(plan),
@@ -278,8 +282,27 @@ def time_steps(program: Program, first: Any, steps: int | None) -> tuple[int, fl
     return count, max(statistics.median(rounds), 1e-10), len(rounds)
 
 
-def form_of(program: Program) -> str:
-    """Return the way in which an engine runs its plan."""
+def time_one_by_one(program: Program, first: Any, limit: int) -> float:
+    """Return the median of the seconds of a step that is made alone, as nodes are timed.
+
+    Args:
+        program: the program.
+        first: the snapshot to begin from.
+        limit: so many steps are known to be finite.
+    """
+    taken: list[float] = []
+    began = time.perf_counter()
+    while len(taken) < PASSES and (len(taken) < 3 or time.perf_counter() - began < SECONDS_OF_PASSES):
+        if not program.step < limit:
+            _restart(program, first)
+        start = time.perf_counter()
+        program.advance(1)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def form_of(program: Program, steps: int) -> str:
+    """Return the way in which an engine runs so many steps of its plan."""
     kind = type(program).__name__
     forms = {
         "NodeProgram": "node by node",
@@ -287,6 +310,8 @@ def form_of(program: Program) -> str:
         "StraightLineProgram": "straight-line Python",
         "JaxProgram": "one XLA program",
     }
+    if kind == "StraightLineProgram" and steps < STRAIGHT_LINE_STEPS:
+        kind = "NodeProgram"
     if kind in forms:
         return forms[kind]
     return "straight-line code" if getattr(program, "is_straight_line", False) else "loops by batch"
@@ -306,26 +331,26 @@ def _is_compiled(plan: Plan) -> bool:
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
 ONE_BY_ONE = "each operation as the passes come to it, inputs gathered and gradients added up"
-NODE_BY_NODE = f"{ONE_BY_ONE}; not in the straight-line code of a long run, which cannot be divided"
+NODE_BY_NODE = f"{ONE_BY_ONE}; straight-line code cannot be divided"
 LOOPS = "batches done many times over in the compiled loops, both passes together"
 AS_LOOPS = "the same functions as compiled loops, done many times over; straight-line code cannot be divided"
 BY_TYPE = f"the batches of each type, {LOOPS}"
 NOT_DIVIDED = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
 
 
-def measure_parts(plan: Plan, program: Program) -> tuple[str, list[Part]]:
+def measure_parts(plan: Plan, program: Program, form: str) -> tuple[str, list[Part]]:
     """Return how the nodes of a loop were timed, and the nodes."""
     if hasattr(program, "seconds_of"):
         parts = list(_parts(plan, whole=True))
         if len(parts) > BATCHES_ONE_BY_ONE:
             return BY_TYPE, parts
         seconds = program.seconds_of([[number] for number in range(len(parts))])
-        how = AS_LOOPS if form_of(program) == "straight-line code" else LOOPS
+        how = AS_LOOPS if form == "straight-line code" else LOOPS
         return how, [_timed(part, each, None) for part, each in zip(parts, seconds, strict=True)]
     if isinstance(program, NumpyProgram):
-        parts = list(_parts(plan, whole=form_of(program) == "batch by batch"))
+        parts = list(_parts(plan, whole=form == "batch by batch"))
         forward, backward = time_operations(program)
-        how = NODE_BY_NODE if isinstance(program, StraightLineProgram) else ONE_BY_ONE
+        how = NODE_BY_NODE if form == "straight-line Python" else ONE_BY_ONE
         return how, [_timed(*each) for each in zip(parts, forward + backward, backward, strict=True)]
     return NOT_DIVIDED, list(_parts(plan, whole=True))
 

@@ -52,14 +52,14 @@ def profile_lines(profile: Profile) -> Iterator[str]:
     """Yield the lines of the tables."""
     yield from wrap(f"{profile.graph}: engine {profile.engine}, {profile.form}, {profile.dtype}", WIDTH)
     steps = f"median of {profile.rounds} rounds of {profile.steps:,} step{'s' * (profile.steps != 1)}"
-    yield from align(
-        [
-            ["plan", seconds(profile.seconds_of_plan), ""],
-            ["compile", seconds(profile.seconds_of_compilation), profile.compiled],
-            ["step", seconds(profile.seconds), steps],
-        ],
-        left=3,
-    )
+    rows = [
+        ["plan", seconds(profile.seconds_of_plan), ""],
+        ["compile", seconds(profile.seconds_of_compilation), profile.compiled],
+        ["step", seconds(profile.seconds), steps],
+    ]
+    if profile.seconds_divided is not None and profile.seconds_divided != profile.seconds:
+        rows.append(["", seconds(profile.seconds_divided), "median of steps made one by one, which the tables divide"])
+    yield from align(rows, left=3)
     yield ""
     yield from wrap(f"Nodes are timed: {profile.how}.", WIDTH)
     yield from _types(profile)
@@ -69,15 +69,14 @@ def profile_lines(profile: Profile) -> Iterator[str]:
 
 
 def _types(profile: Profile) -> Iterator[str]:
-    whole = sum(total.seconds or 0.0 for total in profile.types)
+    whole = sum(total.seconds or 0.0 for total in profile.types) + (profile.rest or 0.0)
     rows = [["type", "nodes", "time", "backward", "share", "operations", "bytes"]]
     rows += [[_cut(t.type), f"{t.count:,}", *_times(t, whole), *_work(t.work)] for t in profile.types]
     together = seconds(whole) if whole else ""
-    name, rest = "update", ""
+    name, rest, share = "update", "", ""
     if profile.rest is not None:
-        name, rest = "update and rest", seconds(profile.rest)
-        together = seconds(whole + profile.rest)
-    rows.append([name, "", rest, "", "", *_work(profile.update)])
+        name, rest, share = "update and rest", seconds(profile.rest), f"{100 * profile.rest / whole:.1f}%"
+    rows.append([name, "", rest, "", share, *_work(profile.update)])
     rows.append(["together", f"{sum(t.count for t in profile.types):,}", together, "", "", *_work(profile.work)])
     yield from _filled(rows, left=1)
 
@@ -87,7 +86,7 @@ def _nodes(profile: Profile) -> Iterator[str]:
     timed = all(part.seconds is not None for part in profile.parts)
     if not timed and profile.how.startswith("the batches of each type"):
         return
-    whole = sum(part.seconds or 0.0 for part in profile.parts)
+    whole = sum(part.seconds or 0.0 for part in profile.parts) + (profile.rest or 0.0)
     order = sorted(profile.parts, key=lambda part: (-(part.seconds or 0.0), -part.work.operations))
     rows = [["node", "type", "time", "backward", "share", "operations", "bytes"]]
     for part in order[:SHOWN_NODES]:

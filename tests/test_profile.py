@@ -94,6 +94,19 @@ def test_the_lesson_is_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> No
     assert_whole(profile)
 
 
+@pytest.mark.parametrize(("steps", "form"), [("20", "node by node"), ("200", "straight-line Python")])
+def test_the_table_of_the_numpy_engine_divides_a_whole_step(
+    steps: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nodes and what is left for update, data set and checks are a step, however many steps a round makes."""
+    profile = profiled(capsys, "nested.yaml", "--engine", "numpy", "--steps", steps)
+    assert profile["form"] == form
+    nodes = sum(total["seconds"] for total in profile["types"])
+    assert profile["rest"] == pytest.approx(max(profile["seconds_divided"] - nodes, 0))
+    assert run_command(["profile", "nested.yaml", "--engine", "numpy", "--steps", steps]) == 0
+    assert "\nupdate and rest " in capsys.readouterr().out
+
+
 def test_contractions_are_counted_by_hand() -> None:
     """Two operations for each product that is summed up; as many again for each input that has a gradient."""
     plan = graphrun.load("network.yaml").plan()
@@ -198,7 +211,7 @@ def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]
 def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
     """Timing operations leaves the values and gradients of a program as they were."""
     from graphrun.engines import get_engine
-    from graphrun.profile import measure_parts
+    from graphrun.profile import form_of, measure_parts
 
     for engine in ("numpy", "numba"):
         if engine == "numba":
@@ -209,7 +222,7 @@ def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
         program.advance(3)
         slots = range(len(plan.names))
         before = program.values(slots), program.gradients(slots)
-        measure_parts(plan, program)
+        measure_parts(plan, program, form_of(program, 3))
         np.testing.assert_array_equal(before, (program.values(slots), program.gradients(slots)))
         program.advance(1)
         assert program.step == 4

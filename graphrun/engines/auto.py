@@ -65,7 +65,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
     """
     seconds = numpy_seconds(plan, steps)
     if seconds < 2 * SECONDS_TO_LOAD:
-        return Choice("numpy", f"a run of about {shown(seconds)} is short")
+        return Choice("numpy", f"a run of {shown(seconds)} is short")
     if feed is None and not any(plan.shapes):
         return _for_numbers(plan, seconds)
     return _for_arrays(plan, feed, seconds)
@@ -111,7 +111,9 @@ def _array_seconds(plan: Plan, batch: Batch) -> float:
 
 def shown(seconds: float) -> str:
     """Return an estimate as a reader takes it: to one digit, or to whole seconds."""
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1g} s"
+    if seconds < 0.05:
+        return "less than 0.1 s"
+    return f"about {seconds:.0f} s" if seconds >= 10 else f"about {seconds:.1g} s"
 
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
@@ -121,35 +123,35 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     from graphrun.engines.native.functions import NotSupportedError
 
     if importlib.util.find_spec("numba") is None:
-        return Choice("numpy", f"a run of about {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")
+        return Choice("numpy", f"a run of {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")
     try:
         source = form_of(plan).source
     except NotSupportedError as error:
-        return Choice("numpy", f"a run of about {shown(seconds)}", f"numba would be faster, but {error}")
+        return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
     cost = SECONDS_TO_LOAD
     how = "compiled before"
     if not is_compiled(source):
         cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * source.size
         how = f"compiling takes about {cost:.1f} s"
     if seconds < 2 * cost:
-        return Choice("numpy", f"a run of about {shown(seconds)}, and {how}")
+        return Choice("numpy", f"a run of {shown(seconds)}, and {how}")
     try:
         compile_steps(source, plan.dtype.name)
     except NotSupportedError as error:
-        return Choice("numpy", f"a run of about {shown(seconds)}", f"numba would be faster, but {error}")
-    return Choice("numba", f"numpy would take about {shown(seconds)}, {how}")
+        return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
+    return Choice("numba", f"numpy would take {shown(seconds)}, {how}")
 
 
 def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
     """Choose between the engines of arrays, for a run that NumPy takes long over."""
     if seconds < 2 * SECONDS_TO_START_JAX:
-        return Choice("numpy", f"a run of about {shown(seconds)}, and XLA compiles for some")
+        return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for some")
     if importlib.util.find_spec("jax") is None:
-        return Choice("numpy", f"a run of about {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
+        return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
     refusal = _refusal_of_jax(plan, feed)
     if refusal is not None:
         return Choice("numpy", f"jax would be faster, but {refusal}")
-    return Choice("jax", f"numpy would take about {shown(seconds)} for its arrays")
+    return Choice("jax", f"numpy would take {shown(seconds)} for its arrays")
 
 
 def _refusal_of_jax(plan: Plan, feed: Feed | None) -> str | None:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from graphrun.engines.cache import cache_folder
 from graphrun.errors import UsageError
 from graphrun.plan import Array
 
@@ -126,10 +126,17 @@ def find_device(name: str | None) -> jax.Device:
 
 
 def keep_compiled_programs() -> None:
-    """Have JAX keep compiled programs in the user's cache folder, unless it was told already where to."""
+    """Have JAX keep compiled programs in the user's cache folder, where it can, unless it was told already where to."""
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    jax.config.update("jax_compilation_cache_dir", str(Path(base) / "graphrun" / "jax"))
+    folder = cache_folder("jax")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        # JAX would warn of every program that it cannot keep.
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     # By default only what took a second is kept.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

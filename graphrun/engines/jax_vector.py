@@ -126,6 +126,8 @@ class VectorPasses:
     def forward(self, values: Vector, part: Part) -> Vector:
         """Go through a part's table."""
         table = Table(*values.tables[part.value])
+        if not len(table.kind):
+            return values
         places = jnp.arange(self._width)
 
         def operation(number: Array, vector: Array) -> Array:
@@ -141,6 +143,9 @@ class VectorPasses:
         """Go through a part's table from its end, and return the vector of gradients."""
         plan, vector = self.plan, values.values
         table = Table(*values.tables[part.value])
+        gradients = jnp.zeros_like(vector).at[plan.objective or 0].set(1)
+        if not len(table.kind):
+            return gradients
         places = jnp.arange(self._width)
         last = len(table.kind) - 1
 
@@ -152,7 +157,6 @@ class VectorPasses:
             given = lax.switch(kind, self._backwards, own, outputs, inputs)
             return gradients.at[slots].add(given, mode="promise_in_bounds")
 
-        gradients = jnp.zeros_like(vector).at[plan.objective or 0].set(1)
         return lax.fori_loop(0, len(table.kind), operation, gradients)
 
     @cached_property

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun import nodes
+from graphrun.checkpoint import load_checkpoint
 from graphrun.engines.auto import choose
 from graphrun.errors import UsageError
+from graphrun.plan_listing import plan_data
 from graphrun.solvers import Solver
 
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
@@ -213,6 +215,14 @@ def test_bounds_agree(write):
     assert_engines_agree(write({**data, "update": {"type": "sgd", "step_size": 0.1}}), steps=20)
 
 
+@pytest.mark.parametrize("objective", ["x", "far"])
+def test_a_large_graph_may_have_no_loop(objective, write):
+    """Where nothing that changes leads to the objective, or nothing but the parameter itself."""
+    chain = {f"n{k}": f"tanh({f'n{k - 1}' if k else 'x'})" for k in range(100)}
+    data = {"parameters": {"x": 0.5}, "constants": {"c": 2.0}, "nodes": {**chain, "far": "c + 1"}}
+    assert_engines_agree(write({**data, "minimize": objective}), steps=5)
+
+
 def test_single_precision(write):
     """float32 is kept from end to end."""
     result = assert_engines_agree(write(QUADRATIC), rtol=1e-5, steps=20, dtype="float32")
@@ -240,6 +250,33 @@ def test_noise_and_states_agree(write):
         "seed": 3,
     }
     assert_engines_agree(write(data), steps=12)
+
+
+@pytest.mark.parametrize("every", [1, 150])
+def test_what_a_node_keeps_is_of_every_step(every, write, tmp_path):
+    """Also of a node that the objective does not depend on, and however many rows are recorded."""
+    data = {
+        "parameters": {"w": [1.0, 2.0], "scale": [1.0, 1.0], "shift": [0.0, 0.0]},
+        "constants": {"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]]},
+        "nodes": {
+            "h": "x * w",
+            "n": {"type": "batch_norm", "inputs": ["h", "scale", "shift"]},
+            "aside": "mean(n)",
+            "f": "sum(h)",
+        },
+        "minimize": "f",
+    }
+    graph = write(data)
+    weights, mean = np.array([1.0, 2.0]), np.zeros(2)
+    for _ in range(150):
+        mean = 0.9 * mean + 0.1 * np.mean(data["constants"]["x"], axis=0) * weights
+        weights = weights - 0.01 * np.array([9.0, 13.0])
+    for engine in ("numpy", "jax"):
+        graph.run(steps=150, every=every, engine=engine, save=tmp_path / "end.safetensors")
+        kept = load_checkpoint(tmp_path / "end.safetensors").arrays
+        np.testing.assert_allclose(kept["states/n.running_mean"], mean, rtol=1e-12)
+    parts = [batch["part"] for batch in plan_data(graph.plan())["batches"]]
+    assert sorted(parts) == ["aside", "both", "both", "kept"]
 
 
 # --- the end of a run ------------------------------------------------------------------------------------------------
@@ -364,6 +401,16 @@ def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
     assert int(first.stdout) == 0
     assert int(second.stdout) > 0
     assert second.stderr == ""
+
+
+def test_no_cache_folder_is_no_obstacle(tmp_path):
+    """Where the folder cannot be made, programs are not kept, and nobody is told of each."""
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(yaml.safe_dump(QUADRATIC), encoding="utf-8")
+    environment = {"XDG_CACHE_HOME": str(graph), "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-m", "graphrun", str(graph), "--engine", "jax", "--steps", "2", "--quiet"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_stretches_of_any_length_give_the_same_bits(write, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -438,6 +439,28 @@ def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch:
     """Where the folder cannot be made, code is compiled and not kept."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert load(NESTED).run(10, engine="numba").values["f"] == pytest.approx(-2.9390591943007185)
+
+
+def test_a_cache_that_nothing_can_be_put_into_is_no_obstacle(tmp_path: Path) -> None:
+    """Where there is a text, but no room for its code: it is compiled and not kept."""
+    file, folder = tmp_path / "graph.yaml", tmp_path / "full"
+    file.write_text(NESTED)
+    assert start(file, folder).communicate()[0].split()[1] == "-2.9390591943007185"
+    (text,) = (folder / "graphrun" / "native").glob("*.py")
+    shutil.rmtree(text.parent / "__pycache__")
+    (text.parent / "__pycache__").write_text("")
+    assert start(file, folder).communicate()[0].split()[1] == "-2.9390591943007185"
+
+
+def test_a_user_without_a_home_has_no_cache(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number of its own."""
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
     assert load(NESTED).run(10, engine="numba").values["f"] == pytest.approx(-2.9390591943007185)
 
 

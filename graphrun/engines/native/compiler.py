@@ -1,9 +1,8 @@
 """Compiling source text with Numba, once for each text: the compiled code is kept in the user's cache folder.
 
-The folder is ``$XDG_CACHE_HOME/graphrun`` or ``~/.cache/graphrun``; it may be deleted at any time. The text is a file
-named by a hash of its content and of what else decides about the machine code, which Numba keeps beside it. Runs at the
-same time do not disturb each other: files are put in place whole, with the same content and time of change, by which
-Numba tells whether its code is still that of the file.
+The text is a file named by a hash of its content and of what else decides about the machine code, which Numba keeps
+beside it. Runs at the same time do not disturb each other: files are put in place whole, with the same content and time
+of change, by which Numba tells whether its code is still that of the file.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from graphrun.engines.cache import cache_folder
 from graphrun.engines.native.functions import NotSupportedError
 from graphrun.engines.native.source import Source, signature
 
@@ -31,13 +31,10 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrap
 """How Numba compiles. Without fastmath: the operations are those of the text, in its order. Without reference counts:
 nothing is allocated, and calls that count keep numbers out of registers, which costs a third of the lesson's step."""
 
+CACHE_ERRORS = (EOFError, OSError, RuntimeError, pickle.UnpicklingError, ImportError, AttributeError, ValueError)
+"""What Numba raises where its cache is damaged or cannot be written to."""
+
 INSTALL = "pip install 'graphrun[numba]'"
-
-
-def cache_folder() -> Path:
-    """Return the folder of compiled code."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "graphrun" / "native"
 
 
 def is_installed() -> bool:
@@ -58,13 +55,16 @@ def versions() -> str:
 def file_of(source: Source) -> Path:
     """Return where the text of a program is kept."""
     digest = hashlib.blake2b(f"{versions()}\n{source.text}".encode(), digest_size=16).hexdigest()
-    return cache_folder() / f"steps_{digest}.py"
+    return cache_folder("native") / f"steps_{digest}.py"
 
 
 def is_compiled(source: Source) -> bool:
     """Whether a program was compiled before, on this machine."""
     file = file_of(source)
-    return file.exists() and any((file.parent / "__pycache__").glob(f"{file.stem}.*.nbc"))
+    try:
+        return file.exists() and any((file.parent / "__pycache__").glob(f"{file.stem}.*.nbc"))
+    except PermissionError:
+        return False
 
 
 def _machine_code(file: Path) -> list[Path]:
@@ -78,7 +78,7 @@ def compile_steps(source: Source, dtype: str) -> Steps:
     Raises:
         NotSupportedError: Numba is not installed, or cannot compile the text.
     """
-    return _compiled(source, dtype, cache_folder())
+    return _compiled(source, dtype, cache_folder("native"))
 
 
 @lru_cache(maxsize=16)
@@ -94,17 +94,16 @@ def _compiled(source: Source, dtype: str, _folder: Path) -> Steps:
 
     file = _write(source)
     compiler: Any = partial(numba.njit, signature(dtype), **OPTIONS)
-    kept = file is not None and bool(_machine_code(file))
     try:
-        try:
-            return _decorated(compiler, source, file)
-        except (EOFError, OSError, pickle.UnpicklingError, ImportError, AttributeError, ValueError):
-            if file is None or not kept:
-                raise
-            # What is in the cache is damaged, by a full disk for instance.
-            for damaged in _machine_code(file):
-                damaged.unlink(missing_ok=True)
-            return _decorated(compiler, source, file)
+        if file is not None:
+            with suppress(*CACHE_ERRORS):
+                return _decorated(compiler, source, file)
+            # What is in the cache is damaged, by a full disk for instance, or nothing can be put there.
+            with suppress(*CACHE_ERRORS):
+                for damaged in _machine_code(file):
+                    damaged.unlink(missing_ok=True)
+                return _decorated(compiler, source, file)
+        return _decorated(compiler, source, None)
     except NumbaError as error:
         raise NotSupportedError(f"Numba cannot compile the graph: {error}") from error
 
@@ -126,9 +125,9 @@ def _load(source: Source, file: Path | None) -> Callable[..., Any]:
 def _write(source: Source) -> Path | None:
     """Put the text into the cache folder; return None where it cannot be written."""
     file = file_of(source)
-    if file.exists():
-        return file
     try:
+        if file.exists():
+            return file
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

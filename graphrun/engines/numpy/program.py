@@ -181,7 +181,7 @@ class NumpyProgram:
 
     @cached_property
     def _off_loop(self) -> list[Operation]:
-        return self._operations(batch for batch in self.plan.batches if batch.varying and not batch.needed)
+        return self._operations(self.plan.off_loop)
 
     @property
     def operations(self) -> Sequence[Operation]:

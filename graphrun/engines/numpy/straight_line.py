@@ -259,6 +259,8 @@ class _Writer:
         self.given = {plan.objective or 0}
         lines = [f"h{plan.objective} = one"]
         for batch in reversed(plan.in_loop):
+            if not batch.needed:
+                continue
             inputs_of = plan.inputs(batch).T.tolist()
             wanted = any(slot in self.moving for inputs in inputs_of for slot in inputs)
             silent = _without_derivative(batch, plan, self.values) if wanted else set()
