@@ -95,10 +95,8 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
     graph = graphrun.load(file)
     plan = graph.plan()
-    if not isinstance(plan.update.rule, graphrun.UpdateRule):
-        pytest.skip("a solver has an engine of its own")
-    if any(plan.shapes) or plan.objective is None:
-        with pytest.raises(graphrun.UsageError, match="engine numba: "):
+    if any(plan.shapes) or plan.objective is None or not isinstance(plan.update.rule, graphrun.UpdateRule):
+        with pytest.raises(graphrun.UsageError, match=r"engine numba: |works with the numpy engine, not with numba"):
             graph.run(engine="numba")
         return
     assert_same(graph)
@@ -147,8 +145,9 @@ def test_random_runs_end_alike(
         if whole.error is None and whole.stopped == "steps":
             graph.run(2, engine="numba", save=half)
             resumed = graph.run(4, engine="numba", resume=half)
-            assert resumed.parameters == whole.parameters
-            assert resumed.gradients == whole.gradients
+            # To the last bit, and NaN where NaN is.
+            np.testing.assert_equal(resumed.parameters, whole.parameters)
+            np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
