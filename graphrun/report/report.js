@@ -81,7 +81,8 @@
     if (shape.length === 0) return format(numbers[0], digits);
     if (isSmall(shape)) return sizeOf(shape) ? nested(numbers, shape, digits) : "empty";
     const [least, most, norm] = numbers.map((x) => format(x, digits));
-    return `${shape.join("×")}: ${least === most ? `all ${least}` : `${least} to ${most}`}, norm ${norm}`;
+    const size = shape.length === 1 ? `vector of ${shape[0]}` : shape.join("×");
+    return `${size}: ${least === most ? `all ${least}` : `${least} to ${most}`}${norm === "0" ? "" : `, norm ${norm}`}`;
   }
 
   // The same in a sentence.
@@ -257,12 +258,13 @@
   }
 
   function sumLine(value, row) {
-    const given = edgesFrom[value].filter(carries);
+    // In the order in which the backward pass comes by, as explain has it.
+    const given = edgesFrom[value].filter(carries).sort((a, b) => edgeMoment[a] - edgeMoment[b]);
     const line = [derivative(objective.value, value), " = "];
     if (shapeOf(value).length === 0 && given.length <= 6) {
-      const terms = given.map((edge) => inParentheses(format(contributionAt(edge, row)[0])));
+      const terms = given.map((edge) => format(contributionAt(edge, row)[0]));
       if (value === objective.value) terms.unshift("1");
-      line.push(terms.join(" + "), " = ");
+      line.push(terms.reduce((sum, term) => (term.startsWith("−") ? `${sum} − ${term.slice(1)}` : `${sum} + ${term}`)), " = ");
     }
     return math(line, asGradient(told(gradientAt(value, row), shapeOf(value))));
   }

@@ -153,7 +153,7 @@ def test_the_policy_names_what_the_page_has() -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It writes the page and nothing else; where it cannot, it says so."""
     target = tmp_path / "out.html"
-    assert run_command(["report", str(NESTED), "--steps", "3", "--set", "parameters.a=7", "-o", str(target)]) == 0
+    assert run_command(["report", str(NESTED), "--steps", "3e0", "--set", "parameters.a=7", "-o", str(target)]) == 0
     data = read(target.read_text(encoding="utf-8"))
     assert data["run"]["overrides"] == ["parameters.a = 7"]
     assert data["rows"]["count"] == 4
@@ -161,8 +161,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run_command(["report", str(NESTED)]) == 2
     assert run_command(["report", str(NESTED), "-o", str(tmp_path / "none" / "out.html")]) == 2
     assert "there is no folder" in capsys.readouterr().err
-    assert run_command(["report", str(NESTED), "-o", str(tmp_path)]) == 1
+    (tmp_path / "folder.html").mkdir()
+    assert run_command(["report", str(NESTED), "-o", str(tmp_path / "folder.html")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+    assert run_command(["report", str(NESTED), "-o", str(tmp_path / "out.pdf")]) == 2
+    assert "a report is a page, as in -o report.html" in capsys.readouterr().err
 
 
 def test_a_failed_run_ends_with_1_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
