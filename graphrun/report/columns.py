@@ -14,7 +14,8 @@ import numpy as np
 
 from graphrun.summary import SHOWN_ELEMENTS, norm
 
-DIGITS = 7
+DIGITS = 9
+"""Three more than are shown, so that rounding twice shows the digits that `explain` does."""
 
 Number = float | int | str
 """As JSON has it: what is not finite is a string."""
