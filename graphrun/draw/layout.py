@@ -252,7 +252,7 @@ class _Placing:
             first = self._label_place(number)
             places = [_at(bend, t) for t in ((first, *LABEL_PLACES) if wide else (first,))]
             # Lines into a frame may run on each other, and their labels stand one above the other.
-            places += [(places[0][0], places[0][1] + shift) for shift in (LABEL_HEIGHT, -LABEL_HEIGHT)]
+            places += [(places[0][0], places[0][1] + shift) for shift in (-LABEL_HEIGHT, LABEL_HEIGHT)]
             label = next(
                 (place for place in places if not any(_overlap(place, wide, *one) for one in taken)), places[0]
             )
