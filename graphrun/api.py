@@ -294,8 +294,10 @@ class Graph:
 
         Raises:
             UsageError: the run ends before that step; the text says why.
-            NotFiniteError: a value or a derivative was not finite before that step.
+            NotFiniteError: a recorded value was not finite at that step, or the run failed before it.
         """
+        if step and self.structure.objective is None:
+            raise UsageError(f"there is no step {step}: without an objective nothing is updated")
         taken: list[Passes] = []
 
         def take(program: Program) -> None:
@@ -303,10 +305,10 @@ class Graph:
                 taken.append(Passes.of(program))
 
         result = self.try_run(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
-        if taken:
-            return taken[0]
         if result.error is not None:
             raise result.error
+        if taken:
+            return taken[0]
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
 
     def _drawing(self) -> Drawing:

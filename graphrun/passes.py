@@ -79,6 +79,13 @@ class Passes:
         slots = range(len(program.plan.names))
         return cls(program.plan, program.step, program.values(slots), program.gradients(slots))
 
+    @property
+    def varying(self) -> str:
+        """What varies from step to step beside the parameters, so that steps cannot be compared; mostly nothing."""
+        if self.plan.feeds:
+            return "rows"
+        return "random numbers" if self.plan.noise else "running statistics" if self.plan.states else ""
+
     def kind(self, slot: int) -> Kind:
         """Return what a value is."""
         plan = self.plan

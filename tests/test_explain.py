@@ -272,6 +272,18 @@ def test_a_value_used_twice(tmp_path: Path) -> None:
     assert "After the update: f fell by" in text
 
 
+def test_sums_have_the_order_of_the_backward_pass(tmp_path: Path) -> None:
+    """What a value is given stands above its sum in the order of its terms, on the whole page and on its own."""
+    file = write(tmp_path, "parameters: {a: 3}\nnodes: {p: 2 * a, q: a * p, f: p * q + a ** 2 + q}\nminimize: f\n")
+    for name, terms in {"a": 3, "p": 2, "q": 2}.items():
+        for text in (run(file), run(file, "--node", name)):
+            lines = [line.strip() for line in text.splitlines() if line.strip().startswith(f"df/d{name} ")]
+            *given, total = (line.removeprefix(f"df/d{name}").strip() for line in lines[: terms + 1])
+            parts = [re.split(" = |gets ", line)[-1].split()[0] for line in given]
+            assert len(parts) == terms
+            assert total.removeprefix("= ").startswith(f"{' + '.join(parts)} ")
+
+
 def test_broadcasting(tmp_path: Path) -> None:
     """A number that meets an array is given the sum over the elements."""
     text = run(write(tmp_path, "parameters: {a: 3}\nconstants: {x: [1, 2]}\nnodes: {f: sum(a * x)}\nminimize: f\n"))
@@ -432,7 +444,7 @@ def test_ranking() -> None:
     ("arguments", "message"),
     [
         (["--node", "from_y1"], "there is no value 'from_y1' to explain; did you mean 'from_x1'?"),
-        (["--step", "-1"], "-1 is not in the range"),
+        (["--step", "-1"], "'-1' is not a whole number of 0 or more"),
         (["--node", "z", "--sensitivity"], "--node and --sensitivity are two different pages"),
         (["--format", "pdf"], "'pdf' is not one of"),
         (["--set", "stop={value: 0.2}", "--step", "99"], "there is no step 99: the run ends after 1 (value)"),

@@ -234,7 +234,7 @@ def test_what_is_no_observer(nested: Path, observer: object, message: str) -> No
     [
         ("tensorbord=x", 2, "graphrun: --observe tensorbord=x: observer 'tensorbord' is unknown; did you mean"),
         ("csv", 2, "graphrun: --observe csv: a file is needed, as in --observe csv=run.csv"),
-        ("csv=no/x.csv", 1, "graphrun: observer CsvFile failed and was told nothing more: [Errno 2]"),
+        ("csv=no/x.csv", 2, "graphrun: the rows cannot be written to no/x.csv: No such file or directory"),
     ],
 )
 def test_mistakes(nested: Path, capsys: pytest.CaptureFixture[str], target: str, status: int, message: str) -> None:

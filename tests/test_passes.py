@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,25 @@ def test_a_step_that_a_run_does_not_come_to(tmp_path: Path) -> None:
     file.write_text("parameters: {x: 1}\nnodes: {f: x ** 2}\nminimize: f\nstop: {value: 0.9}\n")
     with pytest.raises(graphrun.GraphrunError, match=r"there is no step 50: the run ends after \d+ \(value\)"):
         graphrun.load(file).passes(50)
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_step_that_is_not_finite(tmp_path: Path, step: int) -> None:
+    """There are no passes where a run fails, be it before any update; the message is that of the run."""
+    file = tmp_path / "g.yaml"
+    file.write_text("parameters: {x: 300}\nnodes: {f: x ** 200}\nmaximize: f\n")
+    graph = graphrun.load(file)
+    failed = graph.try_run(0).error
+    assert failed is not None
+    with pytest.raises(graphrun.NotFiniteError, match=re.escape(str(failed))):
+        graph.passes(step)
+
+
+def test_without_an_objective_there_is_no_later_step(tmp_path: Path) -> None:
+    """What has no objective is not updated."""
+    file = tmp_path / "g.yaml"
+    file.write_text("parameters: {x: 3}\nnodes: {f: x ** 2}\n")
+    graph = graphrun.load(file)
+    assert graph.passes().values[graph.plan().slots["f"]] == 9
+    with pytest.raises(graphrun.UsageError, match="there is no step 1: without an objective nothing is updated"):
+        graph.passes(1)

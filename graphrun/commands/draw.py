@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
+from graphrun.errors import UsageError
 
 
 @click.command()
@@ -21,7 +22,7 @@ from graphrun.commands.options import data_file, load, offering, overrides, plug
     type=click.Choice(["svg", "dot", "mmd", "png", "pdf"]),
     help="The format. [default: that of the FILE's suffix, else dot]",
 )
-@click.option("--step", type=click.IntRange(min=0), metavar="K", help="Show the values and gradients after K updates.")
+@click.option("--step", type=step_count, metavar="K", help="Show the values and gradients after K updates.")
 @click.option(
     "--depth", type=click.IntRange(min=0), metavar="N", help="Open so many levels of subgraphs and expressions."
 )
@@ -57,6 +58,8 @@ def draw(
         picture_format = "dot" if target is None or target == "-" else format_of(target)
     if to_stdout and picture_format in PICTURES:
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
+    if target is not None and not Path(target).parent.is_dir():
+        raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
     graph = load(file, folders, overrides, data)
     drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=seed), depth)
     content = write(drawing, picture_format, direction)

@@ -9,14 +9,16 @@ from functools import partial
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
 from graphrun.commands.run import report_choice
 from graphrun.memory import begin_collection
 
 
 @click.command()
 @click.argument("file", shell_complete=offering("files"))
-@click.option("--step", type=click.IntRange(min=0), default=0, show_default=True, help="How many updates come before.")
+@click.option(
+    "--step", type=step_count, default="0", show_default=True, metavar="K", help="How many updates come before."
+)
 @click.option("--node", metavar="NAME", help="Show one value: its formula, its neighbours, its influence.")
 @click.option("--sensitivity", is_flag=True, help="Rank the leaves, and show where the gradient vanishes or explodes.")
 @click.option(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
 from graphrun.commands.run import INTERRUPTED, report_choice
 from graphrun.errors import RunError, UsageError
 
@@ -20,7 +20,8 @@ from graphrun.errors import RunError, UsageError
 @click.option("-o", "target", metavar="FILE", required=True, help="Where to write the page: one .html file.")
 @click.option(
     "--steps",
-    type=click.IntRange(min=0),
+    type=step_count,
+    metavar="N",
     help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
 )
 @overrides
@@ -63,6 +64,8 @@ def report(
     from graphrun.terminal import Interruption, progress
 
     page = Path(target)
+    if page.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
     if not page.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
     graph = load(file, folders, overrides, data)

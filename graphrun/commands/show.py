@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="table: values and gradients; yaml: a graph file. [default: table on a terminal, else yaml]  With --plan: "
     "table or json.",
 )
-@click.option("--step", type=click.IntRange(min=0), metavar="K", help="In the table, the values after K updates.")
+@click.option("--step", type=step_count, metavar="K", help="In the table, the values after K updates.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="In the table, so many levels of subgraphs.")
 @click.option("--plan", is_flag=True, help="Print the schedule instead: slots, batches, passes, memory.")
 @overrides

@@ -31,9 +31,11 @@ def format_of(target: str) -> str:
     if suffix in FORMATS:
         return suffix
     near = get_close_matches(suffix, FORMATS, n=1, cutoff=0.4)
-    wrong = f"the suffix {Path(target).suffix!r} is" if suffix else f"{target!r} has no suffix, which is"
+    known = ", ".join(f".{name}" for name in FORMATS)
+    if not suffix:
+        raise UsageError(f"{target!r} has no suffix, which says the format; there are: {known}")
     hint = f"; did you mean .{near[0]}?" if near else ""
-    raise UsageError(f"{wrong} none of {', '.join(f'.{name}' for name in FORMATS)}{hint}")
+    raise UsageError(f"the suffix {Path(target).suffix!r} is none of {known}{hint}")
 
 
 def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str | bytes:

@@ -6,7 +6,7 @@ frame around it; a line that crosses a border has an end there on either side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from graphrun.draw.drawing import Drawing, Line
@@ -22,6 +22,11 @@ WIDEST_TO_THE_RIGHT = 1000.0
 """A graph is drawn from left to right, as it is read, as long as that is no wider; else from top to bottom."""
 
 MOST_TO_THE_RIGHT = 40
+
+LABEL_HEIGHT = 15.0
+LABEL_GAP = 8.0
+LABEL_PLACES = (0.5, 0.74, 0.4, 0.32)
+"""Where on its line a label goes whose own place is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class _Placing:
             high + 2 * MARGIN,
             self.boxes,
             self.frames,
-            tuple(map(self._route, range(len(self.pieces)))),
+            tuple(self._routes()),
         )
 
     def _way(self, name: str, frame_of: Mapping[str, str | None]) -> list[tuple[str | None, str]]:
@@ -238,8 +243,28 @@ class _Placing:
                 indent = self._indent(inner)
                 self._put(inner, place.x + indent, place.y + FRAME_TITLE + FRAME_PADDING / 2)
 
-    def _route(self, number: int) -> Route:
-        """Join the pieces of a line: out of the frames around its source, then into those around its target."""
+    def _routes(self) -> Iterator[Route]:
+        """Yield the way of each line; labels move along their lines until none lies on another."""
+        taken: list[tuple[Point, float]] = []
+        for number, line in enumerate(self.drawing.lines):
+            points, bend = self._joined(number)
+            wide = label_width(line)
+            first = self._label_place(number)
+            places = [_at(bend, t) for t in ((first, *LABEL_PLACES) if wide else (first,))]
+            # Lines into a frame may run on each other, and their labels stand one above the other.
+            places += [(places[0][0], places[0][1] + shift) for shift in (-LABEL_HEIGHT, LABEL_HEIGHT)]
+            label = next(
+                (place for place in places if not any(_overlap(place, wide, *one) for one in taken)), places[0]
+            )
+            if wide:
+                taken.append((label, wide))
+            yield Route(points, label)
+
+    def _joined(self, number: int) -> tuple[tuple[Point, ...], list[Point]]:
+        """Join the pieces of a line: out of the frames around its source, then into those around its target.
+
+        Also return the piece that has room for its label.
+        """
         sources, targets = self.ways[number]
         pieces = self.pieces[number]
         points: list[Point] = []
@@ -250,7 +275,7 @@ class _Placing:
                 continue
             points = points + straight(points[-1], piece[0]) + piece[1:] if points else piece[:]
             bends += [piece[k : k + 4] for k in range(0, len(piece) - 1, 3) if self._is_bend(piece[k : k + 4])]
-        return Route(tuple(points), _at(bends[-1] if bends else points[:4], self._label_place(number)))
+        return tuple(points), bends[-1] if bends else points[:4]
 
     def _label_place(self, number: int) -> float:
         """Return how far along its last bend a line has its label: beyond the middle, where lines are further apart.
@@ -268,6 +293,11 @@ class _Placing:
         """Whether a piece of a line goes from one layer to the next one, where there is room for a label."""
         axis = 0 if self.to_the_right else 1
         return curve[1][axis] == curve[2][axis] and abs(curve[3][axis] - curve[0][axis]) > PORT_GAP
+
+
+def _overlap(label: Point, wide: float, other: Point, other_wide: float) -> bool:
+    """Whether two labels lie on each other, by their middles and widths."""
+    return abs(label[0] - other[0]) < (wide + other_wide) / 2 + LABEL_GAP and abs(label[1] - other[1]) < LABEL_HEIGHT
 
 
 def _at(curve: list[Point], t: float) -> Point:

@@ -106,7 +106,7 @@ def sum_row(board: Board, slot: int) -> Row:
     parts = [edge.contribution for edge in board.parts(slot)]
     numbers = ""
     if is_number(board.passes.gradients[slot]) and len(parts) <= SHOWN_TERMS:
-        numbers = board.total([board.bound(part) for part in reversed(parts)])
+        numbers = board.total([board.bound(part) for part in parts])
     meaning = intuition(board, slot)
     note = (
         meaning

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from graphrun.engines.native.operations import ATOM
@@ -160,10 +160,14 @@ class Board:
             self._edges[node] = followed
         return self._edges[node]
 
+    @cached_property
+    def _place(self) -> Mapping[int, int]:
+        return {node: place for place, node in enumerate(self.order)}
+
     def parts(self, slot: int) -> Sequence[Edge]:
-        """Return the edges that the gradient of a value adds up, in the order of the nodes that use it."""
+        """Return the edges that the gradient of a value adds up, in the order in which the backward pass comes by."""
         if slot not in self._parts:
-            uses = dict(self.passes.uses.get(slot, ()))
+            uses = sorted(dict(self.passes.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
             self._parts[slot] = [edge for node in uses for edge in self.edges_into(node) if edge.source == slot]
         return self._parts[slot]
 

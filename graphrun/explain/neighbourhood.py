@@ -125,7 +125,7 @@ def _paths(board: Board, slot: int) -> Iterator[Block]:
     forward, back = path_to_objective(board, slot), path_to_leaf(board, slot)
     if board.objective is None or not (forward or back):
         return
-    yield Heading(["The path of largest influence"])
+    yield Heading(["The path of largest influence, with the derivative at each place"])
     if forward and forward[-1].target == board.objective:
         yield Paragraph(["On to the objective: ", *path(board, [slot, *(edge.target for edge in forward)])])
     if back:

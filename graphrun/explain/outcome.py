@@ -53,8 +53,8 @@ def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
     changes = [after.values[slot] - board.passes.values[slot] for slot in range(plan.parameters)]
     parts = [float(np.sum(board.passes.gradients[slot] * change)) for slot, change in enumerate(changes)]
     promised, actual = sum(parts), float(after.values[objective] - board.passes.values[objective])
-    if plan.feeds or plan.noise or plan.states:
-        what = "rows" if plan.feeds else "random numbers" if plan.noise else "running statistics"
+    what = board.passes.varying
+    if what:
         before = f"Each step has other {what}, so before and after cannot be compared. With the same {what}: "
         return [], [before, *_promise(board, changes, parts), "."]
     if not any(np.any(change) for change in changes):

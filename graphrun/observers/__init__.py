@@ -93,10 +93,13 @@ class Observers:
         """Tell of the start.
 
         Raises:
-            ObserverError: an observer cannot begin; nothing was computed yet.
+            UsageError: an observer cannot begin, and says why; nothing was computed yet.
+            ObserverError: an observer raised something else.
         """
         self._tell("graphrun_started", run=run)
         if self.error is not None:
+            if isinstance(self.error.__cause__, UsageError):
+                raise self.error.__cause__
             raise self.error
 
     def also(self, on_row: Row | None) -> Row | None:

@@ -25,8 +25,15 @@ class _File:
 
     @hookimpl
     def graphrun_started(self, run: RunDescription) -> None:
-        """Open the file; a run that goes on from a checkpoint goes on with its rows, too."""
-        self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed at the end of the run)
+        """Open the file; a run that goes on from a checkpoint goes on with its rows, too.
+
+        Raises:
+            UsageError: the file cannot be opened.
+        """
+        try:
+            self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed at the end of the run)
+        except OSError as error:
+            raise UsageError(f"the rows cannot be written to {self.target}: {error.strerror or error}") from None
 
     @hookimpl
     def graphrun_finished(self) -> None:

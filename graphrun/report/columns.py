@@ -15,6 +15,10 @@ import numpy as np
 from graphrun.summary import SHOWN_ELEMENTS, norm
 
 DIGITS = 7
+"""One more than are shown."""
+
+DIGITS_OF_TIES = 12
+"""What ends in 5 has more, so that rounding it again shows the digits that `explain` does."""
 
 Number = float | int | str
 """As JSON has it: what is not finite is a string."""
@@ -39,7 +43,8 @@ def shortened(value: float) -> Number:
     """Round to the digits that a report has; whole numbers lose their point, and minus zero its sign."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    rounded = float(f"{value:.{DIGITS}g}")
+    text = f"{value:.{DIGITS}g}"
+    rounded = float(f"{value:.{DIGITS_OF_TIES}g}" if text.partition("e")[0].endswith("5") else text)
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 

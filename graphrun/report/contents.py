@@ -46,7 +46,7 @@ def contents(graph: Graph, result: Result, recording: Recording, depth: int | No
     return {
         "title": printable(PurePath(graph.name).name),
         "description": [printable(line) for line in graph.document.description.splitlines()],
-        "run": _run(graph, result, recording),
+        "run": _run(graph, result, recording) | {"varying": passes.varying},
         "objective": None if plan.objective is None else {"value": plan.objective, "maximize": plan.maximize},
         "values": values,
         "edges": _edges(recording),

@@ -81,7 +81,8 @@
     if (shape.length === 0) return format(numbers[0], digits);
     if (isSmall(shape)) return sizeOf(shape) ? nested(numbers, shape, digits) : "empty";
     const [least, most, norm] = numbers.map((x) => format(x, digits));
-    return `${shape.join("×")}: ${least === most ? `all ${least}` : `${least} to ${most}`}, norm ${norm}`;
+    const size = shape.length === 1 ? `vector of ${shape[0]}` : shape.join("×");
+    return `${size}: ${least === most ? `all ${least}` : `${least} to ${most}`}${norm === "0" ? "" : `, norm ${norm}`}`;
   }
 
   // The same in a sentence.
@@ -236,6 +237,19 @@
     return template || local ? math(line) : null;
   }
 
+  const namesAreShort = values.every((entry) => entry.kind === "literal" || entry.name.length <= 4);
+
+  // The local derivative as a factor: its formula, or the symbol of a mere number, which stands beside it.
+  function localFactor(edge) {
+    const [source, target, position] = edges[edge];
+    const template = values[target].derivatives?.[position];
+    if (!template || (namesAreShort && !/[{a-z]/.test(template))) return derivative(target, source);
+    let outside = template, before;
+    do [before, outside] = [outside, outside.replace(/\([^()]*\)/g, "")]; while (outside !== before);
+    const formula = inNames(template, target);
+    return /^-| /.test(outside) ? ["(", formula, ")"] : formula;
+  }
+
   function contributionLine(edge, row) {
     const [source, target] = edges[edge];
     const top = objective.value;
@@ -243,9 +257,14 @@
     const upstream = gradientAt(target, row);
     const result = contributionAt(edge, row);
     const isSum = edgesFrom[source].filter(carries).length > 1 || source === top;
-    const line = [isSum ? [isolated(nameOf(source)), " is given "] : [derivative(top, source), " = "]];
+    const line = [derivative(top, source), isSum ? " gets " : " = "];
     const isScalar = local && shapeOf(source).length === 0 && shapeOf(target).length === 0;
-    if (target !== top) line.push(derivative(top, target), " · ", derivative(target, source), " = ");
+    if (target !== top) {
+      const chain = [derivative(top, target), " · ", localFactor(edge)];
+      // What was repeated along an axis gets the sum over it.
+      const isRepeated = local && shapeOf(source).join() !== shapeOf(target).join();
+      line.push(...(isRepeated ? ["sum(", chain, ")"] : chain), " = ");
+    }
     if (isScalar && target !== top) {
       line.push(asGradient(format(upstream[0])), " · ", inParentheses(format(local[0])), " = ");
     } else if (isScalar) {
@@ -257,18 +276,19 @@
   }
 
   function sumLine(value, row) {
-    const given = edgesFrom[value].filter(carries);
+    // In the order in which the backward pass comes by, as explain has it.
+    const given = edgesFrom[value].filter(carries).sort((a, b) => edgeMoment[a] - edgeMoment[b]);
     const line = [derivative(objective.value, value), " = "];
     if (shapeOf(value).length === 0 && given.length <= 6) {
-      const terms = given.map((edge) => inParentheses(format(contributionAt(edge, row)[0])));
+      const terms = given.map((edge) => format(contributionAt(edge, row)[0]));
       if (value === objective.value) terms.unshift("1");
-      line.push(terms.join(" + "), " = ");
+      line.push(terms.reduce((sum, term) => (term.startsWith("−") ? `${sum} − ${term.slice(1)}` : `${sum} + ${term}`)), " = ");
     }
     return math(line, asGradient(told(gradientAt(value, row), shapeOf(value))));
   }
 
   function updateLine(parameter, row) {
-    const { step_size: size, sign, rule } = run.update;
+    const { step_size: size, sign } = run.update;
     const shape = shapeOf(parameter);
     const before = valueAt(parameter, row), move = moveAt(parameter, row), after = valueAfter(parameter, row);
     const line = [isolated(nameOf(parameter)), " ← "];
@@ -283,9 +303,9 @@
     } else {
       line.push(isolated(nameOf(parameter)), " + Δ");
       if (shape.length === 0) line.push(" = ", format(before[0]), " + ", inParentheses(format(move[0])));
-      else line.push(`, Δ by ${rule}: `, told(move, shape));
+      else line.push(", Δ = ", told(move, shape));
     }
-    if (after) line.push(shape.length === 0 ? " = " : "; ", asValue(told(after, shape)));
+    if (after) line.push(shape.length === 0 ? " = " : ["; ", isolated(nameOf(parameter)), " = "], asValue(told(after, shape)));
     return math(line);
   }
 
@@ -304,7 +324,7 @@
     }
     if (moment.seed) {
       const top = objective.value;
-      const line = math(derivative(top, top), " = ", asGradient("1"), ": what changes ", isolated(nameOf(top)), " changes it by as much");
+      const line = math(derivative(top, top), " = ", asGradient("1"), ": ", isolated(nameOf(top)), " changes by as much as itself");
       return { title: "The backward pass begins at the objective", lines: [line] };
     }
     if (moment.phase === BACKWARD) {
@@ -324,8 +344,10 @@
     const after = valueAfter(top, row);
     if (after) {
       const difference = after[0] - valueAt(top, row)[0];
-      const word = difference > 0 ? "rises" : difference < 0 ? "falls" : "stays";
-      title.push(": ", isolated(nameOf(top)), ` ${word} from ${format(valueAt(top, row)[0])} to ${format(after[0])}`);
+      const word = difference > 0 ? "rises" : "falls";
+      const [from, to] = [valueAt(top, row)[0], after[0]].map((x) => format(x));
+      if (run.varying) title.push(`: the next step, with other ${run.varying}, has `, isolated(nameOf(top)), ` = ${to}`);
+      else title.push(": ", isolated(nameOf(top)), from === to ? ` stays at ${to}` : ` ${word} from ${from} to ${to}`);
     }
     return { title, lines };
   }
@@ -370,11 +392,7 @@
     const plan = scene[name];
     const [width, height] = plan.size;
     const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "The graph; up and down move from value to value" });
-    plan.frames.forEach(([x, y, w, h], k) => {
-      svg.append(draw("g", { class: "frame" },
-        draw("rect", { x, y, width: w, height: h, rx: 8 }),
-        draw("text", { x: x + 10, y: y + 11 }, scene.frames[k])));
-    });
+    plan.frames.forEach(([x, y, w, h]) => svg.append(draw("g", { class: "frame" }, draw("rect", { x, y, width: w, height: h, rx: 8 }))));
     const labels = apart(plan.routes.map((route) => route.label), plan.labels === "product" ? 100 : 54);
     const lines = scene.lines.map((line, k) => {
       const { points } = plan.routes[k];
@@ -385,6 +403,8 @@
       svg.append(group);
       return { group, text, paper, middle: label[0], edges: line };
     });
+    // After the lines, so that none runs through a title.
+    plan.frames.forEach(([x, y], k) => svg.append(draw("g", { class: "frame" }, draw("text", { x: x + 10, y: y + 11 }, scene.frames[k]))));
     const boxes = scene.boxes.map((box, k) => buildBox(box, k, plan.boxes[k]));
     boxes.forEach((box) => svg.append(box.group));
     lines.forEach((line) => svg.append(draw("g", { class: "line" }, line.paper, line.text)));
@@ -421,7 +441,7 @@
     const text = (line, tone, ...spans) => draw("text", { x: middle, y: y + h / 2 + (line - (lines - 1) / 2) * 17, "text-anchor": "middle", class: tone }, ...spans);
     const head = box.rows.map(([strong, plain], k) => text(k, "head-text",
       ...(strong ? [draw("tspan", { class: "title" }, strong)] : []),
-      ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, typeset(plain))] : [])));
+      ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, isNode(face) || box.group ? typeset(plain) : plain.replace(/(\d)x(?=\d)/g, "$1×"))] : [])));
     const texts = [...head, text(box.rows.length, "value-text"), text(box.rows.length + 1, "gradient-text")];
     const rect = (grow, extra) => draw("rect", { x: x - grow, y: y - grow, width: w + 2 * grow, height: h + 2 * grow, rx: radius + grow, ...extra });
     const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}`, tabindex: -1, role: "button" },
@@ -628,7 +648,7 @@
 
   // For each input a row, and under it the local derivative, which may be long.
   function inputsTable(node, row) {
-    const result = table(["", "value", ...(isTraining ? ["is given"] : [])], []);
+    const result = table(["", "value", ...(isTraining ? ["gets"] : [])], []);
     const body = result.querySelector("tbody");
     for (const edge of edgesInto[node].slice(0, 60)) {
       const [source] = edges[edge];

@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "sympy":
         raise
-    raise UsageError("formulas of SymPy need it: pip install 'graphrun[symbolic]'") from None
+    raise UsageError("proofs and formulas need SymPy: pip install 'graphrun[symbolic]'") from None
 
 from graphrun.symbolic.formulas import Formulas, formulas, latex
 from graphrun.symbolic.namespace import Namespace, Number

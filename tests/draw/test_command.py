@@ -64,9 +64,9 @@ def test_depth_and_direction(capsys: pytest.CaptureFixture[str]) -> None:
         (["-o", "out.gif"], 2, "the suffix '.gif' is none of .svg, .dot, .mmd, .png, .pdf"),
         (["-o", "out.svgz"], 2, "did you mean .svg?"),
         (["-o", "out"], 2, "'out' has no suffix"),
-        (["-o", "/no/such/folder/out.svg"], 1, "cannot be written: No such file or directory"),
+        (["-o", "/no/such/folder/out.svg"], 2, "there is no folder /no/such/folder"),
         (["--format", "png"], 2, "a png goes to a file"),
-        (["--step", "-1"], 2, "-1 is not in the range"),
+        (["--step", "-1"], 2, "'-1' is not a whole number of 0 or more"),
         (["--set", "parameters.q=1"], 2, "parameters.q"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
+from graphrun.draw.rows import label_width
 
 CLOSE = 0.01
 
@@ -133,3 +135,21 @@ def test_two_uses_are_two_lines() -> None:
     layout = lay_out(Drawing("", "", boxes, (Line("a", "f", 0), Line("a", "f", 1)), ()))
     first, second = (route.points[-1] for route in layout.routes)
     assert first != second
+
+
+def test_labels_lie_beside_each_other(tmp_path: Path) -> None:
+    """Where lines come close, each label moves to where it can be read."""
+    text = "parameters: {a: 0.7, b: -1.3}\nnodes: {p: a * b + sin(a), q: p * tanh(p), f: p * q + q / a}\nminimize: f\n"
+    file = tmp_path / "g.yaml"
+    file.write_text(text)
+    graph = graphrun.load(file)
+    drawing = draw_graph(graph.structure, graph.passes())
+    for direction in ("down", "right"):
+        routes = lay_out(drawing, direction).routes
+        labels = [
+            Place(route.label[0] - wide / 2, route.label[1] - 7, wide, 14)
+            for line, route in zip(drawing.lines, routes, strict=True)
+            if (wide := label_width(line))
+        ]
+        assert len(labels) > 10
+        assert not any(overlap(a, b) for a, b in itertools.combinations(labels, 2))

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun.cli import run_command
 from graphrun.report import make_report
-from graphrun.report.columns import Columns
+from graphrun.report.columns import Columns, shortened
 from graphrun.report.page import to_json
 from graphrun.result import Result
+from graphrun.summary import number
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = GRAPHS / "nested.yaml"
@@ -135,6 +136,13 @@ def test_columns_keep_seven_digits(numbers: list[float]) -> None:
         assert found == pytest.approx(given_number, rel=1e-6) or (math.isnan(found) and math.isnan(given_number))
 
 
+@given(st.floats(-1e9, 1e9).map(lambda x: float(f"{x:.10g}")) | st.sampled_from([17.730649951065402, 0.1234565001]))
+def test_a_number_is_shown_as_an_explanation_shows_it(given_number: float) -> None:
+    """Rounding what was rounded already gives the digits of the number itself."""
+    if abs(given_number - float(f"{given_number:.8g}")) > 1e-9 * abs(given_number):
+        assert number(shortened(given_number)) == number(given_number)
+
+
 def test_the_policy_names_what_the_page_has() -> None:
     """Every script and style is in the policy by its digest, and nothing else is."""
     html, _ = make_report(graphrun.load(NESTED), 1)
@@ -153,7 +161,7 @@ def test_the_policy_names_what_the_page_has() -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It writes the page and nothing else; where it cannot, it says so."""
     target = tmp_path / "out.html"
-    assert run_command(["report", str(NESTED), "--steps", "3", "--set", "parameters.a=7", "-o", str(target)]) == 0
+    assert run_command(["report", str(NESTED), "--steps", "3e0", "--set", "parameters.a=7", "-o", str(target)]) == 0
     data = read(target.read_text(encoding="utf-8"))
     assert data["run"]["overrides"] == ["parameters.a = 7"]
     assert data["rows"]["count"] == 4
@@ -161,8 +169,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run_command(["report", str(NESTED)]) == 2
     assert run_command(["report", str(NESTED), "-o", str(tmp_path / "none" / "out.html")]) == 2
     assert "there is no folder" in capsys.readouterr().err
-    assert run_command(["report", str(NESTED), "-o", str(tmp_path)]) == 1
+    (tmp_path / "folder.html").mkdir()
+    assert run_command(["report", str(NESTED), "-o", str(tmp_path / "folder.html")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+    assert run_command(["report", str(NESTED), "-o", str(tmp_path / "out.pdf")]) == 2
+    assert "a report is a page, as in -o report.html" in capsys.readouterr().err
 
 
 def test_a_failed_run_ends_with_1_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

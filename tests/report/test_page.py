@@ -383,3 +383,20 @@ def test_nothing_moves_where_that_is_unwanted(report: Report, open_page: Open) -
     page = open_page(report(NESTED), reduced_motion="reduce")
     press(page, "f", "n")
     assert page.locator(".line.forward path").first.evaluate("(line) => getComputedStyle(line).animationName") == "none"
+
+
+def test_what_edges_carry_is_told_as_an_explanation_tells_it(report: Report, open_page: Open) -> None:
+    """Formulas of local derivatives, and a sum in the order of the backward pass, with its signs."""
+    page = open_page(report(GRAPHS / "rosenbrock.yaml", "--steps", "1"))
+    press(page, "b", *"nnnnnnn")
+    assert [line.replace("\u202f", "") for line in story(page)[1]] == [
+        "df/dx gets df/drest · (−1) = 4.4 · (−1) = −4.4",
+        "df/dx = −211.2 − 4.4 = −215.6",
+    ]
+
+
+def test_steps_with_other_rows_are_not_compared(report: Report, open_page: Open) -> None:
+    """Where each step has other rows, nothing is said to rise or fall."""
+    page = open_page(report(GRAPHS / "digits.yaml", "--steps", "2"))
+    press(page, "u")
+    assert story(page)[0].startswith("Update by adamw: the next step, with other rows, has loss = ")
