@@ -11,8 +11,8 @@ import pytest
 
 import graphrun
 from graphrun.cli import run_command
-from graphrun.profile_table import WIDTH
-from graphrun.work import work_of_batches, work_of_update
+from graphrun.profile.table import WIDTH
+from graphrun.profile.work import work_of_batches, work_of_update
 
 GRAPHS = Path(__file__).parents[1] / "graphs"
 NESTED = """\

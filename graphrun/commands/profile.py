@@ -49,7 +49,7 @@ def profile(
 ) -> None:
     """Measure where the time of a step goes: by node type, by node, and how far from what the machine can do."""
     from graphrun.profile import profile_graph
-    from graphrun.profile_table import write_profile
+    from graphrun.profile.table import write_profile
 
     graph = load(file, folders, overrides, data)
     output = sys.stdout

@@ -26,7 +26,7 @@ from graphrun.solvers import Solver
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 
 from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
-from graphrun.engines.jax_loop import Kind, passes_in_a_round  # noqa: E402
+from graphrun.engines.jax.loop import Kind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
 
@@ -686,7 +686,7 @@ TYPES = [declared for declared in nodes.graphrun_node_types() if "jax" in declar
 def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
     """XLA's own operations give what the plain array form gives, in both functions, on every example."""
     drawn = np.random.default_rng(0)
-    from graphrun.engines.jax_devices import double_precision
+    from graphrun.engines.jax.devices import double_precision
 
     form = declared.forms["jax"]
     for example in declared.examples:

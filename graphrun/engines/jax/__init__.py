@@ -19,10 +19,10 @@ except ModuleNotFoundError as missing:
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
 from graphrun.engines import NotFinite, StepFailed, Stop
-from graphrun.engines.jax_devices import Placement, double_precision, keep_compiled_programs
-from graphrun.engines.jax_feed import make_rows
-from graphrun.engines.jax_inspection import Inspection
-from graphrun.engines.jax_loop import (
+from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
+from graphrun.engines.jax.feed import make_rows
+from graphrun.engines.jax.inspection import Inspection
+from graphrun.engines.jax.loop import (
     WATCHED,
     Kind,
     Outcome,
@@ -32,8 +32,8 @@ from graphrun.engines.jax_loop import (
     make_loop,
     must_be_careful,
 )
-from graphrun.engines.jax_passes import NodePasses, Passes
-from graphrun.engines.jax_vector import VectorPasses
+from graphrun.engines.jax.passes import NodePasses, Passes
+from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
 from graphrun.plan import Array, Feed, Plan
 from graphrun.random import uniform

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphrun.declaration import Declaration, Function
-from graphrun.engines.jax_devices import Placement
+from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.errors import UsageError
 from graphrun.plan import Array, Batch, Plan

@@ -19,8 +19,8 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from graphrun.engines.jax_devices import Placement
-from graphrun.engines.jax_passes import Part, masked_product, traced_derivative, traced_forward
+from graphrun.engines.jax.devices import Placement
+from graphrun.engines.jax.passes import Part, masked_product, traced_derivative, traced_forward
 from graphrun.plan import Array, Batch, Plan
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)

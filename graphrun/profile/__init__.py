@@ -23,10 +23,10 @@ from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
 from graphrun.errors import NotFiniteError, PluginError, UsageError
-from graphrun.machine import Machine, measure_machine
 from graphrun.plan import Feed, Plan
+from graphrun.profile.machine import Machine, measure_machine
+from graphrun.profile.work import Work, work_of_batches, work_of_update
 from graphrun.updaterule import UpdateRule
-from graphrun.work import Work, work_of_batches, work_of_update
 
 ROUNDS = 7
 SECONDS_PER_ROUND = 0.05

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from graphrun.engines.jax_feed import Rows
-from graphrun.engines.jax_passes import Part, Passes, tracing
+from graphrun.engines.jax.feed import Rows
+from graphrun.engines.jax.passes import Part, Passes, tracing
 from graphrun.plan import Array, Plan
 from graphrun.random import uniform
 

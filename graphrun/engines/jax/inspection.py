@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from graphrun.engines.jax_devices import Placement, double_precision
-from graphrun.engines.jax_feed import Rows, column_dtype
-from graphrun.engines.jax_loop import State, given_to, next_states, updated
-from graphrun.engines.jax_passes import NodePasses, Part, Passes
+from graphrun.engines.jax.devices import Placement, double_precision
+from graphrun.engines.jax.feed import Rows, column_dtype
+from graphrun.engines.jax.loop import State, given_to, next_states, updated
+from graphrun.engines.jax.passes import NodePasses, Part, Passes
 from graphrun.plan import Array, Plan
 
 

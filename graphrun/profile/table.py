@@ -8,10 +8,10 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any, TextIO
 
-from graphrun.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
 from graphrun.output import align
 from graphrun.profile import Part, Profile, TypeTotal
-from graphrun.work import Work
+from graphrun.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
+from graphrun.profile.work import Work
 
 WIDTH = 80
 SHOWN_NODES = 15

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.engines.jax_devices import Placement
+from graphrun.engines.jax.devices import Placement
 from graphrun.plan import Array, Feed, Plan
 
 INDICES_AT_ONCE = 1 << 16
