@@ -1,0 +1,195 @@
+// The drawing, and what each moment shows on it.
+
+let drawn = null;
+const boxOf = new Map();
+scene.boxes.forEach((box, k) => box.values.forEach((value) => boxOf.set(value, k)));
+
+// A folded group shows its own value, the one that leaves it; a box of neighbours has none.
+const faceOf = (box) => (box.group ? box.face ?? box.values[0] : box.values[0]);
+const hasFace = (box) => !box.group || box.face !== undefined;
+
+function buildDrawing() {
+  const host = byId("drawing");
+  const isRight = scene.right && scene.right.size[0] * SMALLEST <= host.clientWidth;
+  const name = isRight ? "right" : "down";
+  if (drawn?.name === name) return;
+  const plan = scene[name];
+  const [width, height] = plan.size;
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "The graph; up and down move from value to value" });
+  plan.frames.forEach(([x, y, w, h]) => svg.append(draw("g", { class: "frame" }, draw("rect", { x, y, width: w, height: h, rx: 8 }))));
+  const labels = apart(plan.routes.map((route) => route.label), plan.labels === "product" ? 100 : 54);
+  const lines = scene.lines.map((line, k) => {
+    const { points } = plan.routes[k];
+    const label = labels[k];
+    const text = draw("text", { x: label[0], y: label[1] });
+    const paper = draw("rect", { y: label[1] - 9, height: 18, rx: 4, width: 0 });
+    const group = draw("g", { class: "line" }, draw("path", { d: pathOf(points) }), draw("path", { class: "head", d: headOf(points) }));
+    svg.append(group);
+    return { group, text, paper, middle: label[0], edges: line };
+  });
+  // After the lines, so that none runs through a title.
+  plan.frames.forEach(([x, y], k) => svg.append(draw("g", { class: "frame" }, draw("text", { x: x + 10, y: y + 11 }, scene.frames[k]))));
+  const boxes = scene.boxes.map((box, k) => buildBox(box, k, plan.boxes[k]));
+  boxes.forEach((box) => svg.append(box.group));
+  lines.forEach((line) => svg.append(draw("g", { class: "line" }, line.paper, line.text)));
+  host.replaceChildren(svg);
+  drawn = { name, svg, lines, boxes, width, height, labels: plan.labels };
+  fit();
+}
+
+// Of two labels that would lie on each other one moves up and one down; more of them move on down.
+function apart(labels, width) {
+  if (labels.length > 100) return labels;
+  const placed = [];
+  for (const [x, y] of labels) {
+    const isNear = ([otherX, otherY]) => Math.abs(otherX - x) < width && Math.abs(otherY - here[1]) < 17;
+    const here = [x, y];
+    const first = placed.find(isNear);
+    if (first && !placed.some((other) => other !== first && isNear(other))) {
+      first[1] -= 8.5;
+      here[1] = first[1] + 17;
+    }
+    while (placed.some(isNear)) here[1] += 3;
+    placed.push(here);
+  }
+  return placed;
+}
+
+function buildBox(box, index, [x, y, w, h]) {
+  const face = faceOf(box);
+  const kind = box.group ? "group" : values[face].kind;
+  const isObjective = isTraining && box.values.includes(objective.value);
+  const radius = box.group ? 4 : kind === "parameter" ? Math.min(h / 2, 18) : isNode(face) ? 6 : 2;
+  const middle = x + w / 2;
+  const lines = box.rows.length + 1 + (isTraining && (box.group || isNode(face) || isParameter(face)) ? 1 : 0);
+  const text = (line, tone, ...spans) => draw("text", { x: middle, y: y + h / 2 + (line - (lines - 1) / 2) * 17, "text-anchor": "middle", class: tone }, ...spans);
+  const head = box.rows.map(([strong, plain], k) => text(k, "head-text",
+    ...(strong ? [draw("tspan", { class: "title" }, strong)] : []),
+    ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, isNode(face) || box.group ? typeset(plain) : plain.replace(/(\d)x(?=\d)/g, "$1×"))] : [])));
+  const texts = [...head, text(box.rows.length, "value-text"), text(box.rows.length + 1, "gradient-text")];
+  const rect = (grow, extra) => draw("rect", { x: x - grow, y: y - grow, width: w + 2 * grow, height: h + 2 * grow, rx: radius + grow, ...extra });
+  const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}`, tabindex: -1, role: "button" },
+    rect(4, { class: "ring" }), rect(0, { class: "shape" }), ...texts);
+  group.setAttribute("data-name", box.name);
+  group.setAttribute("aria-label", box.name);
+  group.addEventListener("click", () => select(face));
+  group.addEventListener("focus", () => select(face));
+  group.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") point(face); });
+  group.addEventListener("pointerleave", () => point(null));
+  return { group, box, face, index, value: texts[head.length], gradient: texts[head.length + 1], center: [middle, y + h / 2] };
+}
+
+function pathOf(points) {
+  let path = `M${points[0]} ${points[1]}`;
+  for (let k = 2; k < points.length; k += 6) path += `C${points.slice(k, k + 6).join(" ")}`;
+  return path;
+}
+
+function headOf(points) {
+  const [x, y] = points.slice(-2);
+  let [fromX, fromY] = points.slice(-4, -2);
+  if (fromX === x && fromY === y) [fromX, fromY] = points.slice(-6, -4);
+  const angle = Math.atan2(y - fromY, x - fromX), size = 8;
+  const corner = (turn) => `${(x - size * Math.cos(angle + turn)).toFixed(1)} ${(y - size * Math.sin(angle + turn)).toFixed(1)}`;
+  return `M${x} ${y}L${corner(0.4)}L${corner(-0.4)}Z`;
+}
+
+function showDrawing() {
+  const { row, moment: place } = state;
+  const moment = moments[place];
+  const updates = moment.phase === UPDATE && rows.moves && nextStep(row) >= 0;
+  const active = new Set(moment.nodes);
+  if (moment.seed) active.add(objective.value);
+  if (updates) values.forEach((_, value) => { if (isParameter(value)) active.add(value); });
+  const completed = moment.phase === BACKWARD ? new Set(completedIn(place)) : new Set();
+  const phase = moment.phase === UPDATE ? FORWARD : moment.phase;
+  const near = shown(), isFew = drawn.boxes.length <= 100;
+  for (const { group, box, face, value, gradient } of drawn.boxes) {
+    const computed = isComputed(face), derived = isDerived(face);
+    const isActive = box.values.some((v) => active.has(v));
+    const isReached = box.values.some((v) => completed.has(v));
+    put(value, computed && hasFace(box) ? brief(valueAt(face, row), shapeOf(face)) : "");
+    if (updates && isParameter(face) && hasFace(box)) {
+      const after = valueAfter(face, row);
+      const move = moveAt(face, row);
+      put(gradient, after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
+      gradient.setAttribute("class", "value-text");
+    } else {
+      gradient.setAttribute("class", "gradient-text");
+      put(gradient, derived && hasFace(box) && (isNode(face) || isParameter(face)) ? `grad ${brief(gradientAt(face, row), shapeOf(face))}` : "");
+    }
+    group.classList.toggle("waiting", !computed);
+    group.classList.toggle("forward", isActive && phase === FORWARD);
+    group.classList.toggle("backward", (isActive || isReached) && phase === BACKWARD);
+    group.classList.toggle("selected", box.values.includes(near));
+    group.setAttribute("tabindex", box.values.includes(state.selected) ? 0 : -1);
+    group.setAttribute("aria-pressed", box.values.includes(state.selected));
+    if (isFew || box.values.includes(state.selected)) group.setAttribute("aria-label", spoken(box, face));
+  }
+  const live = new Set(moment.edges);
+  const labelled = drawn.labels !== "none";
+  for (const { group, text, paper, middle, edges: own } of drawn.lines) {
+    const isLive = own.some((edge) => live.has(edge));
+    const isNear = own.some((edge) => edges[edge][0] === near || edges[edge][1] === near);
+    group.classList.toggle("forward", isLive && moment.phase === FORWARD);
+    group.classList.toggle("backward", isLive && moment.phase === BACKWARD);
+    group.classList.toggle("near", isNear);
+    const isShown = place >= seedMoment && (labelled || isLive || isNear) && moment.phase !== FORWARD;
+    const label = isShown ? edgeLabel(own, place, row) : "";
+    put(text, label);
+    const width = label ? 6.6 * label.length + 8 : 0;
+    paper.setAttribute("x", middle - width / 2);
+    paper.setAttribute("width", width);
+  }
+}
+
+// Upstream times local derivative is the contribution.
+function edgeLabel(own, place, row) {
+  const passed = own.filter((edge) => carries(edge) && edgeMoment[edge] <= place);
+  if (passed.length !== 1) return "";
+  const [edge] = passed;
+  const [source, target] = edges[edge];
+  const local = localAt(edge, row);
+  const result = brief(contributionAt(edge, row), shapeOf(source), 4);
+  if (!local || shapeOf(target).length || drawn.labels !== "product") return result;
+  return `${format(gradientAt(target, row)[0], 4)} · ${inParentheses(format(local[0], 4))} = ${result}`;
+}
+
+function spoken(box, face) {
+  const parts = [box.name, box.group ? `${box.values.length} values` : values[face].type ?? values[face].kind];
+  if (!hasFace(box)) return parts.join(", ");
+  if (isComputed(face)) parts.push(`value ${describe(valueAt(face, state.row), shapeOf(face))}`);
+  if (isDerived(face)) parts.push(`gradient ${describe(gradientAt(face, state.row), shapeOf(face))}`);
+  return parts.join(", ");
+}
+
+// The whole drawing where it can be read like that, else as wide as there is room for.
+function fit(isWhole = false) {
+  const host = byId("drawing");
+  const inWidth = (host.clientWidth - 2) / drawn.width;
+  const whole = Math.min(inWidth, (Math.min(window.innerHeight * 0.62, 640) - 4) / drawn.height);
+  zoomTo(Math.min(1.25, isWhole || whole > 0.75 ? whole : Math.max(0.62, Math.min(inWidth, 0.95))));
+  state.fitted = !isWhole;
+}
+
+function zoomTo(zoom) {
+  state.zoom = Math.min(3, Math.max(0.08, zoom));
+  state.fitted = false;
+  drawn.svg.setAttribute("width", drawn.width * state.zoom);
+  drawn.svg.setAttribute("height", drawn.height * state.zoom);
+}
+
+// Bring boxes of the drawing into view, without moving the page.
+function reveal(faces) {
+  const host = byId("drawing");
+  const wanted = drawn.boxes.filter((box) => box.box.values.some((v) => faces.includes(v)));
+  if (!wanted.length || (host.scrollWidth <= host.clientWidth && host.scrollHeight <= host.clientHeight)) return;
+  const frame = host.getBoundingClientRect();
+  const places = wanted.map((box) => box.group.getBoundingClientRect());
+  if (places.some((p) => p.left >= frame.left && p.right <= frame.right && p.top >= frame.top && p.bottom <= frame.bottom)) return;
+  const [x, y] = wanted[0].center;
+  const top = y * state.zoom - host.clientHeight / 2, left = x * state.zoom - host.clientWidth / 2;
+  host.scrollTo({ left, top, behavior: isCalm() ? "auto" : "smooth" });
+}
+
+const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
