@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
+from graphrun.document.wording import counted
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
@@ -88,7 +89,11 @@ class Graph:
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
 
     def __repr__(self) -> str:
-        return f"<Graph {self.name}: {len(self.document.parameters)} parameters, {len(self.document.nodes)} nodes>"
+        parameters, nodes = (
+            counted(len(self.document.parameters), "parameter"),
+            counted(len(self.document.nodes), "node"),
+        )
+        return f"<Graph {self.name}: {parameters}, {nodes}>"
 
     @property
     def document(self) -> Document:

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphrun.api import Graph
 from graphrun.document import ExpectEntry
+from graphrun.document.wording import counted
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine
 from graphrun.output import format_value
@@ -51,8 +52,8 @@ class Report:
         """What was compared, in a line."""
         skipped = f", {self.skipped} skipped at a kink or border" if self.skipped else ""
         return (
-            f"{_count(self.derivatives, 'local derivative')}{skipped}; "
-            f"gradient in {_count(self.gradient, 'direction')}; {_count(self.expected, 'expected value')}"
+            f"{counted(self.derivatives, 'local derivative')}{skipped}; "
+            f"gradient in {counted(self.gradient, 'direction')}; {counted(self.expected, 'expected value')}"
         )
 
 
@@ -205,7 +206,3 @@ def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: Report) -
                     f"expect at step {result.steps}: {kind}{name} is {format_value(actual)}, "
                     f"not {format_value(wanted)} within {tolerance:g}"
                 )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

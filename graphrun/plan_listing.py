@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from graphrun.document.wording import counted
 from graphrun.output import align, encode
 from graphrun.plan import Batch, Plan
 
@@ -167,9 +168,9 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
     of = generations(plan)
     nodes = len(plan.names) - len(plan.leaves)
     counts = [
-        _counted(nodes, "node"),
-        _counted(len(plan.batches), "batch", "batches"),
-        _counted(max(of, default=0), "generation"),
+        counted(nodes, "node"),
+        counted(len(plan.batches), "batch", "batches"),
+        counted(max(of, default=0), "generation"),
         plan.dtype.name,
     ]
     yield from wrap(f"{name}: {', '.join(counts)}", WIDTH)
@@ -213,7 +214,7 @@ def _leaf_rows(plan: Plan) -> Iterator[list[str]]:
             names.pop()
         text = f"{what} {_cut(', '.join(names), LEAVES_WIDTH)}"
         if len(names) < len(slots):
-            text = f"{_counted(len(slots), what)}: {', '.join(names)}, ..."
+            text = f"{counted(len(slots), what)}: {', '.join(names)}, ..."
         yield [_slots(slots[0], slots[-1]), text, _shape(shape)]
 
 
@@ -241,7 +242,7 @@ def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
     for batch, _ in hidden:
         types[batch.type.name] += batch.count
     kinds = ", ".join(f"{name} {count:,}" for name, count in types.most_common())
-    text = f"... {_counted(len(hidden), 'batch', 'batches')} more, with nodes of {kinds}; --format json has them all"
+    text = f"... {counted(len(hidden), 'batch', 'batches')} more, with nodes of {kinds}; --format json has them all"
     yield from wrap(text, WIDTH - 5, initial_indent=" " * 5, subsequent_indent=" " * 9)
     yield from lines[cut:]
 
@@ -301,10 +302,6 @@ def _shape(shape: Iterable[int]) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _size(size: float) -> str:

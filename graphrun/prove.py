@@ -20,6 +20,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from graphrun.document.wording import counted
 from graphrun.errors import RunError
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry, error_text
@@ -95,7 +96,7 @@ class Proofs:
         if self.tensors:
             yield from _wrap(f"not proven, for they are no elementwise types: {', '.join(self.tensors)}", "  ")
         counts = [f"{len(found)} {outcome}" for outcome in Outcome if (found := self.of(outcome))]
-        types = f"{len(self.verdicts)} elementwise type{'' if len(self.verdicts) == 1 else 's'}"
+        types = counted(len(self.verdicts), "elementwise type")
         yield f"{types}: {', '.join(counts) or 'nothing to prove'}"
 
 

@@ -17,7 +17,7 @@ from graphrun.document.problems import Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
-from graphrun.document.wording import describe, did_you_mean, quote
+from graphrun.document.wording import counted, describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +148,7 @@ class Expansion:
         if not isinstance(share, bool):
             at.add(("share",), f"'share' is true or false, not {describe(share)}")
         if len(entry.inputs) != len(subgraph.inputs):
-            takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {_inputs(len(subgraph.inputs))}"
+            takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {counted(len(subgraph.inputs), 'input')}"
             at.add(("inputs",), f"{takes}, not {len(entry.inputs)}")
         for key in given:
             if key not in subgraph.settings:
@@ -356,10 +356,6 @@ class Expansion:
             first = self.nodes[name]
             (first if first.use is None else entry).problems(name, self.problems).add((), message, key=True)
         self.nodes[name] = entry
-
-
-def _inputs(count: int) -> str:
-    return f"{count} input{'' if count == 1 else 's'}"
 
 
 def _all_settings(subgraph: Subgraph) -> str:

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graphrun.document.wording import describe
+from graphrun.document.wording import counted, describe
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path
@@ -90,7 +90,7 @@ def _check_row(row: list[Any], infinite: bool) -> None:
 
 def _shape_in_words(shape: Shape) -> str:
     if len(shape) == 1:
-        return f"{shape[0]} element{'' if shape[0] == 1 else 's'}"
+        return counted(shape[0], "element")
     return f"the shape {list(shape)}"
 
 

@@ -13,11 +13,13 @@ LONGEST_PATH = 12
 # How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
 CUTOFF = 0.7
 
-# How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
-CUTOFF = 0.7
-
 # Above this number, only names that look alike from outside are compared: difflib takes about 10 microseconds a name.
 MOST_COMPARED = 2000
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number of things: "1 node", "1,200 nodes", "2 batches"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def quote(text: str) -> str:
