@@ -50,6 +50,7 @@ def run_pytest(folder: Path, files: dict[str, str], variable: dict[str, str]) ->
     shutil.copy(CONFTEST, folder)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if name != "GRAPHRUN_FORBID_SKIPS"} | variable
+    ours = ("GRAPHRUN_FORBID_SKIPS", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variable
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
