@@ -199,12 +199,13 @@ def test_csv_is_the_recorded_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(text.splitlines()[-1].split(",")[1]) == result.objective.value  # type: ignore[union-attr]
 
 
-def test_a_library_is_nothing_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", [[], ["draw"], ["report", "-o", "x.html"]])
+def test_a_library_is_nothing_to_run(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A file of subgraphs alone has nothing to show, which is said in place of an empty table."""
     Path("blocks.yaml").write_text(
         "subgraphs:\n  half: {inputs: [x], nodes: {y: x / 2}, output: y}\n", encoding="utf-8"
     )
-    assert run_command(["blocks.yaml"]) == 2
+    assert run_command([*command, "blocks.yaml"]) == 2
     message = "graphrun: blocks.yaml is a library of the subgraphs half, for other files to include: nothing to run\n"
     assert capsys.readouterr() == ("", message)
 

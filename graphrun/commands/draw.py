@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
+from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 from graphrun.errors import UsageError
 
 
@@ -60,7 +60,7 @@ def draw(
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
     if target is not None and not Path(target).parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
-    graph = load(file, folders, overrides, data)
+    graph = load_to_run(file, folders, overrides, data)
     drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=seed), depth)
     content = write(drawing, picture_format, direction)
     if drawing.note:

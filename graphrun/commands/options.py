@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphrun.errors import UsageError
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -63,3 +65,17 @@ def load(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data:
     from graphrun.api import load as load_graph
 
     return load_graph(file, overrides=overrides, plugins=folders, data=data)
+
+
+def load_to_run(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
+    """Load a graph file that has values.
+
+    Raises:
+        UsageError: it is a library of subgraphs for other files.
+    """
+    graph = load(file, folders, overrides, data)
+    document = graph.document
+    if document.subgraphs and not (document.nodes or document.parameters):
+        names = ", ".join(document.subgraphs)
+        raise UsageError(f"{file} is a library of the subgraphs {names}, for other files to include: nothing to run")
+    return graph

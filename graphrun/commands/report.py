@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
+from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 from graphrun.commands.run import INTERRUPTED, report_choice
 from graphrun.errors import RunError, UsageError
 
@@ -68,7 +68,7 @@ def report(
         raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
     if not page.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
-    graph = load(file, folders, overrides, data)
+    graph = load_to_run(file, folders, overrides, data)
     for note in () if quiet else graph.notes(seed):
         click.echo(note, err=True)
     total = graph.steps if steps is None else steps

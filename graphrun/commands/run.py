@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
+from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 from graphrun.errors import GraphrunError, UsageError
 from graphrun.memory import begin_collection
 
@@ -107,11 +107,7 @@ def run(
 
     if save_every is not None and save is None:
         raise click.UsageError("--save-every goes with --save FILE")
-    graph = load(file, folders, overrides, data)
-    document = graph.document
-    if document.subgraphs and not (document.nodes or document.parameters):
-        names = ", ".join(document.subgraphs)
-        raise UsageError(f"{file} is a library of the subgraphs {names}, for other files to include: nothing to run")
+    graph = load_to_run(file, folders, overrides, data)
     if not distributed and any(word is not None for word in (coordinator, process_id, process_count)):
         raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
     if distributed and engine not in {"auto", "jax"}:
