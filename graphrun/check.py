@@ -50,7 +50,7 @@ class Report:
     @property
     def summary(self) -> str:
         """What was compared, in a line."""
-        skipped = f", {self.skipped} skipped at a kink or border" if self.skipped else ""
+        skipped = f", {self.skipped:,} skipped at a kink or border" if self.skipped else ""
         return (
             f"{counted(self.derivatives, 'local derivative')}{skipped}; "
             f"gradient in {counted(self.gradient, 'direction')}; {counted(self.expected, 'expected value')}"
