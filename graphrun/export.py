@@ -16,7 +16,7 @@ import graphrun
 from graphrun.api import Graph
 from graphrun.document import StopEntry
 from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
-from graphrun.engines.native.text import PythonNotation, Writer, inputs_of, size_of
+from graphrun.engines.native.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
 from graphrun.engines.native.trace import Expression
 from graphrun.errors import UsageError
 from graphrun.plan import Batch
@@ -31,8 +31,16 @@ def sign(x):
     return float((x > 0) - (x < 0))
 """,
 }
+# Python's own give integers, in which the sign of zero is lost.
+HELPERS |= {
+    name: f"""\
+def {name}(x):
+    return math.copysign({function}(x), x)
+"""
+    for name, function in {"floor": "math.floor", "ceil": "math.ceil", "trunc": "math.trunc", "rint": "round"}.items()
+}
 NEEDS = {"logaddexp": {"exp", "log1p"}}
-BUILT_IN = {"abs", "float", "max", "min", "round", "print", "range", "sign", "logaddexp", "step", "steps"}
+BUILT_IN = {"abs", "float", "max", "min", "round", "print", "range", "math", "step", "steps", *HELPERS}
 BUILT_IN |= {"previous", "best", "since_best", "factor"}
 RESERVED = {name for name in dir(math) if not name.startswith("_")} | BUILT_IN
 
@@ -120,9 +128,10 @@ class _Program:
         used = set(self.notation.used)
         for name in list(used):
             used |= NEEDS.get(name, set())
-        imported = sorted(name for name in used if hasattr(math, name))
-        if imported:
-            yield from ("", f"from math import {', '.join(imported)}")
+        imported = sorted(name for name in used - set(HELPERS) if hasattr(math, name))
+        lines = ["import math"] if any("math." in HELPERS[name] for name in used & set(HELPERS)) else []
+        lines += [f"from math import {', '.join(imported)}"] if imported else []
+        yield from ("", *lines) if lines else ()
         for name, helper in HELPERS.items():
             if name in used:
                 yield from ("", "", helper.rstrip())
@@ -185,11 +194,16 @@ class _Program:
         if partial is None:
             return None
         at_objective = output == self.plan.objective
+        # Elsewhere Python raises where a derivative is not finite, so the readable product is right.
+        is_masked = any(part.is_constant and not math.isfinite(part.value) for part in inputs_first([partial]))
         if size_of([partial]) > LARGEST_INLINE or at_objective:
             suffix = "_derivative" if batch.arity == 1 else f"_derivative_{position + 1}"
             text = self.expression((batch, suffix, known), partial, names)
-            return text if at_objective else f"{names['g']} * {text}"
-        contribution = self.tracer.functions(batch, known).contributions[position]
+            if at_objective:
+                return text
+            product = f"{names['g']} * {text}"
+            return f"0.0 if {names['g']} == 0.0 else {product}" if is_masked else product
+        contribution = self.tracer.functions(batch, known, masked=is_masked).contributions[position]
         assert contribution is not None  # noqa: S101 (for the type checker)
         return self.writer().write([contribution], names)[0]
 

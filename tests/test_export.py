@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -136,8 +135,6 @@ def test_random_graphs_give_the_same(data: dict[str, Any], steps: int, rule: str
     result = graph.try_run(steps, record=[*data["parameters"], *data["nodes"]], every=1)
     assume(result.error is None)
     text = export_python(graph, steps)
-    # A derivative known to be no number: engines let a gradient of 0 give 0 there, a program multiplies.
-    assume(not re.search(r"\bnan\b", text))
     with redirect_stdout(StringIO()):
         try:
             names = executed(text)

@@ -115,7 +115,7 @@ class PythonNotation:
         used: the functions that the text calls.
     """
 
-    FUNCTIONS: ClassVar = {"maximum": "max", "minimum": "min", "abs": "abs", "round": "round"}
+    FUNCTIONS: ClassVar = {"maximum": "max", "minimum": "min", "abs": "abs", "round": "rint"}
 
     def __init__(self) -> None:
         self.used: set[str] = set()
