@@ -22,6 +22,7 @@ from yaml.events import (
 
 from graphrun.document import tags
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
+from graphrun.document.lookahead import too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
 from graphrun.document.python_parser import PythonParser
 from graphrun.document.scalars import PlainScalars
@@ -105,7 +106,9 @@ class Loader:
             self.next_event = EventParser(self.text).get_event
             return self._document()
         except yaml.YAMLError as error:
-            raise explain(error, self.text) from None
+            mark = getattr(error, "problem_mark", None)
+            deep = mark and too_deep_ahead(self.text, mark.index, EventParser)
+            raise deep or explain(error, self.text) from None
         except ValueError as error:
             raise GraphSyntaxError(START, str(error)) from None
 
@@ -139,7 +142,7 @@ class Loader:
             return value
         tags.check_collection(event)
         if depth == DEEPEST:
-            raise GraphSyntaxError(mark_of(event), f"lists and mappings are nested deeper than {DEEPEST} levels")
+            raise too_deep(mark_of(event))
         self.anchors.begin(event)
         value = (self._mapping if kind is MappingStartEvent else self._sequence)(depth + 1, path)
         self.anchors.end(event, value)

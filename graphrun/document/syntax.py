@@ -15,6 +15,8 @@ from graphrun.document.marks import LINE_BREAK, GraphSyntaxError, Mark, mark_at
 from graphrun.document.wording import quote
 
 NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A limit of the parser's own, in whatever context it is met.
+LIMIT = re.compile(r"exceed|maximum|limit|too (?:long|large|big|deep|many)")
 MISSING_SPACE = re.compile(r"^[\s-]*[\w.]+(:)[^\s:/]")
 
 
@@ -50,9 +52,15 @@ class _Explanation:
 
     def find(self) -> GraphSyntaxError:
         """Return the first explanation that knows these words."""
+        if LIMIT.search(self.words):
+            # Nothing is wrong with the text; the parser takes no more of it.
+            return self.refused()
         for words, explanation in EXPLANATIONS.items():
             if words in self.words:
                 return explanation(self)
+        return self.refused()
+
+    def refused(self) -> GraphSyntaxError:
         return GraphSyntaxError(self.here, f"not readable as YAML: {self.words.removeprefix(': ')}")
 
     def bad_start(self) -> GraphSyntaxError:
@@ -168,7 +176,7 @@ EXPLANATIONS = {
     "directive": _Explanation.directive,
     "<document start>": _Explanation.second_top,
     "node content": _Explanation.content_expected,
-    "flow ": _Explanation.unclosed_flow,
+    "expected ',' or": _Explanation.unclosed_flow,
     "block mapping": _Explanation.key_expected,
     "block collection": _Explanation.item_expected,
     "block sequence": _Explanation.item_expected,

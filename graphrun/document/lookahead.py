@@ -1,0 +1,63 @@
+"""Nesting that a parser meets before its events reach the loader.
+
+A bracket may begin a key, so that a parser reads the rest of its line before it says anything of the bracket. What it
+dislikes there, a limit of its own for nesting among it (libyaml has had one since PyYAML 6.0.4), is told before the
+loader has counted the levels. They are counted here, whatever the parser's words are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
+
+from graphrun.document.anchors import DEEPEST
+from graphrun.document.marks import GraphSyntaxError, Mark, mark_at
+from graphrun.document.python_parser import PythonParser
+
+_TO_BRACKET = re.compile(r"(?:#.*+|[^\[{#])*+[\[{]")
+
+
+def too_deep(mark: Mark) -> GraphSyntaxError:
+    """Say of a place that lists and mappings are nested too deeply there."""
+    return GraphSyntaxError(mark, f"lists and mappings are nested deeper than {DEEPEST} levels")
+
+
+def too_deep_ahead(text: str, end: int, parser: Callable[[str], Any]) -> GraphSyntaxError | None:
+    """Return the error of nesting that was read ahead and is too deep, or None.
+
+    Args:
+        text: the text, whose parser failed.
+        end: where it failed.
+        parser: the parser.
+    """
+    depth = start = 0
+    for event in _events(parser, text):
+        depth += _levels(event)
+        start = event.end_mark.index
+    bracket = _TO_BRACKET.match(text, start, end)
+    if bracket is None:
+        return None
+    start = bracket.end() - 1
+    for event in _events(PythonParser, text[start:end]):
+        depth += _levels(event)
+        if depth > DEEPEST:
+            return too_deep(mark_at(text, start + event.start_mark.index))
+    return None
+
+
+def _events(parser: Callable[[str], Any], text: str) -> Iterator[Any]:
+    """Yield the events of a text, up to where its parser fails."""
+    try:
+        next_event = parser(text).get_event
+        while (event := next_event()) is not None:
+            yield event
+    except yaml.YAMLError:
+        return
+
+
+def _levels(event: Any) -> int:
+    return isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
