@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from graphrun.api import Graph
 from graphrun.document import ExpectEntry
 from graphrun.document.wording import counted
 from graphrun.engines import NotFinite, StepFailed
-from graphrun.engines.numpy import NumpyEngine
+from graphrun.engines.numpy import NumpyEngine, NumpyProgram
 from graphrun.output import format_value
 from graphrun.plan import Array, Batch, Plan
 from graphrun.result import Result
@@ -78,7 +77,7 @@ def check_graph(graph: Graph) -> Report:
         return report
     _check_local(plan, values, report)
     if plan.objective is not None:
-        _check_gradient(plan, start.gradients(range(plan.parameters)), report)
+        _check_gradient(start, report)
     _check_expect(graph, report)
     return report
 
@@ -101,16 +100,18 @@ def _gather(values: Sequence[Array], slots: list[int], batch: Batch) -> Array:
     return values[slots[0]] if batch.count == 1 else np.array([values[slot] for slot in slots])
 
 
-def _check_gradient(plan: Plan, gradient: Sequence[Array], report: Report) -> None:
+def _check_gradient(program: NumpyProgram, report: Report) -> None:
     """Compare the derivative of the objective along directions with its differences to both sides.
 
     Where the objective has a kink, the derivative may be anything between the slopes to both sides.
     """
+    plan = program.plan
+    gradient = program.gradients(range(plan.parameters))
     for label, direction in _directions(plan):
         declared = sum(float(np.sum(g * d)) for g, d in zip(gradient, direction, strict=True))
         report.gradient += 1
         for step, may_be_noisy in _steps(plan, direction):
-            low, high, noise = _slopes(plan, direction, step)
+            low, high, noise = _slopes(program, direction, step)
             scale = max(abs(low), abs(high), abs(declared)) if math.isfinite(low + high) else 0.0
             margin = TOLERANCE * scale + noise
             if low - margin <= declared <= high + margin and (may_be_noisy or noise <= TOLERANCE * scale):
@@ -153,11 +154,12 @@ def _steps(plan: Plan, direction: Sequence[Array]) -> Iterator[tuple[float, bool
     yield from ((step * np.min(moved[moved > 0], initial=1.0), False) for step in STEPS)
 
 
-def _slopes(plan: Plan, direction: Sequence[Array], h: float) -> tuple[float, float, float]:
+def _slopes(program: NumpyProgram, direction: Sequence[Array], h: float) -> tuple[float, float, float]:
     """Return the smaller and the larger one-sided slope of fourth-order differences, and their rounding error."""
-    leaves = plan.leaves[: plan.parameters]
+    leaves = program.plan.leaves[: program.plan.parameters]
     at = {
-        k: _objective(plan, [leaf + k * h * d for leaf, d in zip(leaves, direction, strict=True)]) for k in range(-4, 5)
+        k: _objective(program, [leaf + k * h * d for leaf, d in zip(leaves, direction, strict=True)])
+        for k in range(-4, 5)
     }
     ahead = (-25 * at[0] + 48 * at[1] - 36 * at[2] + 16 * at[3] - 3 * at[4]) / (12 * h)
     behind = (25 * at[0] - 48 * at[-1] + 36 * at[-2] - 16 * at[-3] + 3 * at[-4]) / (12 * h)
@@ -165,14 +167,11 @@ def _slopes(plan: Plan, direction: Sequence[Array], h: float) -> tuple[float, fl
     return min(ahead, behind), max(ahead, behind), noise
 
 
-def _objective(plan: Plan, parameters: Sequence[Array]) -> float:
-    moved = replace(plan, leaves=[*parameters, *plan.leaves[plan.parameters :]])
-    program = NumpyEngine().compile(moved)
-    with suppress(StepFailed):
-        with suppress(NotFinite):
-            program.evaluate()
-        return float(program.values([plan.objective or 0])[0])
-    return math.nan
+def _objective(program: NumpyProgram, parameters: Sequence[Array]) -> float:
+    try:
+        return program.objective_at(parameters)
+    except StepFailed:
+        return math.nan
 
 
 def _check_expect(graph: Graph, report: Report) -> None:

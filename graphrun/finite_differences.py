@@ -2,7 +2,8 @@
 
 Central differences of fourth order are taken at a ladder of steps. A coarse step has a truncation error, a fine one a
 rounding error; from one rung to the next the change of the slope shows the first, and the second is known. The rung of
-the smallest error is taken, point by point, so that no scale has to be known beforehand (after C. J. F. Ridders,
+the smallest error is taken, point by point, so that no scale has to be known beforehand; the ladder ends where no finer
+rung can do better, which is mostly the second (after C. J. F. Ridders,
 "Accurate computation of F'(x) and F'(x) F''(x)", Advances in Engineering Software 4 (1982), 75-76).
 """
 
@@ -58,9 +59,8 @@ def differentiate(values_at: Callable[[Floats], tuple[Floats, Floats]], position
         position: the points themselves, from which the steps are taken.
         scale: the length, for each point, over which the function may change; steps go from a tenth of it downwards.
     """
-    slope = np.full(np.shape(scale), np.nan)
-    error = np.full(np.shape(scale), np.inf)
-    coarser = slope
+    best = Slopes(np.full(np.shape(scale), np.nan), np.full(np.shape(scale), np.inf))
+    coarser = best.slope
     for rung in range(RUNGS):
         step = np.asarray(scale * (FIRST_STEP / RATIO**rung))
         (ahead, size), (behind, _) = values_at(step), values_at(-step)
@@ -68,8 +68,10 @@ def differentiate(values_at: Callable[[Floats], tuple[Floats, Floats]], position
         finer = (8 * (ahead - behind) - (far_ahead - far_behind)) / (12 * step)
         rounding = ROUNDING * (EPSILON * (size + np.abs(position * finer)) + SMALLEST_NORMAL) / step
         estimate = np.abs(finer - coarser) + rounding
-        better = estimate < error
-        slope = np.where(better, finer, slope)
-        error = np.where(better, estimate, error)
+        better = estimate < best.error
+        best = Slopes(np.where(better, finer, best.slope), np.where(better, estimate, best.error))
+        # The next rung's rounding error alone, which is so many times this one's, will be more than the error so far.
+        if np.all(np.isfinite(best.error) & (RATIO * rounding >= best.error)):
+            break
         coarser = finer
-    return Slopes(slope, error)
+    return best

@@ -12,7 +12,7 @@ from graphrun.declaration import Noise, State
 from graphrun.finite_differences import Slopes, differentiate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -215,17 +215,10 @@ class Subject:
         """The domain of an input; None where it takes every number."""
         return self.type.domain.get(self.type.inputs[min(position, len(self.type.inputs) - 1)])
 
-    def gaps(self, kink: Kink, inputs: Inputs, seen_from: Inputs | None = None) -> dict[int, Array]:
-        """Input by input, how far it is from the kink next to it (or next to others); empty where there is none."""
-        gaps = {}
-        for name, place in kink.at.items():
-            position = self.type.inputs.index(name)
-            where = self.place(place, inputs if seen_from is None else seen_from)
-            if where is None:
-                return {}
-            with np.errstate(all="ignore"):
-                gaps[position] = np.asarray(inputs[position] - where)
-        return gaps
+    def places(self, kink: Kink, inputs: Inputs) -> dict[int, Any]:
+        """Input by input, where the kink next to it is; empty where there is none."""
+        places = {self.type.inputs.index(name): self.place(place, inputs) for name, place in kink.at.items()}
+        return {} if any(place is None for place in places.values()) else places
 
     def place(self, place: Any, inputs: Inputs) -> Any:
         """Where a kink is, for these inputs; None where the settings leave none."""
@@ -235,31 +228,45 @@ class Subject:
             return self.settings[place] if place in self.settings else inputs[self.type.inputs.index(place)]
         return place
 
-    def regions(self, inputs: Inputs, home: Inputs, moved: int) -> list[Array]:
-        """Numbers that change where the input at position `moved`, on its way from home, met a kink or a border."""
-        domains = ((self.domain(i), array) for i, array in enumerate(inputs))
-        regions = [interval_numbers(domain, array) for domain, array in domains if domain is not None]
+    def regions(self, home: Inputs, moved: int) -> Callable[[Inputs], list[Array]]:
+        """What gives numbers that change where one input, on its way from home, met a kink or a border."""
+        domains = [(i, domain) for i in range(len(home)) if (domain := self.domain(i)) is not None]
+        kinks: list[tuple[Kink, dict[int, Any] | None]] = []
         for kink in self.type.kinks:
             if len(kink.at) == 1:
                 # An input that moves may come nearer to another kink; it is the one next to home that it must not meet.
                 own = self.type.inputs.index(next(iter(kink.at))) == moved
-                regions += [np.sign(gap) for gap in self.gaps(kink, inputs, home if own else None).values()]
-        return regions
+                kinks.append((kink, self.places(kink, home) if own else None))
+
+        def numbers(inputs: Inputs) -> list[Array]:
+            regions = [interval_numbers(domain, inputs[i]) for i, domain in domains]
+            for kink, fixed in kinks:
+                places = self.places(kink, inputs) if fixed is None else fixed
+                regions += [np.sign(gap) for gap in gaps(inputs, places).values()]
+            return regions
+
+        return numbers
 
     def at_kink(self, inputs: Inputs) -> dict[int, Array]:
         """Input by input, where it stands on a kink."""
         found: dict[int, Array] = {}
         for kink in self.type.kinks:
-            gaps = self.gaps(kink, inputs)
-            if gaps:
-                hit = np.logical_and.reduce(np.broadcast_arrays(*(gap == 0 for gap in gaps.values())))
-                found |= {i: found.get(i, np.False_) | hit for i in gaps}
+            apart = gaps(inputs, self.places(kink, inputs))
+            if apart:
+                hit = np.logical_and.reduce(np.broadcast_arrays(*(gap == 0 for gap in apart.values())))
+                found |= {i: found.get(i, np.False_) | hit for i in apart}
         return found
 
     def point(self, inputs: Inputs, index: Any) -> str:
         """``x = 2, y = 3``: one of many points of an elementwise type."""
         names = self.names(len(inputs))
         return ", ".join(f"{name} = {x[index]:.10g}" for name, x in zip(names, inputs, strict=True))
+
+
+def gaps(inputs: Inputs, places: Mapping[int, Any]) -> dict[int, Array]:
+    """Input by input, how far it is from the kink at those places."""
+    with np.errstate(all="ignore"):
+        return {i: np.asarray(inputs[i] - place) for i, place in places.items()}
 
 
 def compare_points(subject: Subject, inputs: Inputs, tolerance: float) -> dict[str, LocalCheck]:
@@ -305,13 +312,14 @@ def _partial_slopes(subject: Subject, inputs: Inputs, position: int) -> Slopes:
 
 
 def _steps_along(subject: Subject, inputs: Inputs, position: int, scale: Array) -> Slopes:
-    regions = subject.regions(inputs, inputs, position)
+    regions = subject.regions(inputs, position)
+    home = regions(inputs)
 
     def values_at(step: Array) -> tuple[Array, Array]:
         moved = [*inputs]
         moved[position] = inputs[position] + step
         values = subject.forward(moved).astype(np.float64)
-        for here, there in zip(regions, subject.regions(moved, inputs, position), strict=True):
+        for here, there in zip(home, regions(moved), strict=True):
             values = np.where(here == there, values, np.nan)
         return values, np.abs(values)
 
@@ -361,18 +369,20 @@ def _slope_along(
 ) -> tuple[Slopes, Array, Array]:
     """The slope of <gradient, forward> along a pattern, what was moved, and the size of the terms."""
     x = inputs[position]
-    regions = subject.regions(inputs, inputs, position)
+    regions = subject.regions(inputs, position)
+    home = regions(inputs)
     size = np.asarray(np.sum(np.abs(gradient * subject.forward(inputs))))
     best: tuple[Slopes, Array, Array] | None = None
     for scale in (np.maximum(np.abs(x), 1), np.where(x == 0, 1, np.abs(x))):
         along = pattern * scale
+        if best is not None and np.array_equal(along, best[1]):
+            break  # the second scale is the first: the same steps would be taken once more
 
         def values_at(step: Array, along: Array = along) -> tuple[Array, Array]:
             moved = [*inputs]
             moved[position] = x + step * along
             terms = gradient * subject.forward(moved)
-            there = subject.regions(moved, inputs, position)
-            stays = all(np.array_equal(*pair) for pair in zip(regions, there, strict=True))
+            stays = all(np.array_equal(*pair) for pair in zip(home, regions(moved), strict=True))
             return np.asarray(np.sum(terms) if stays else np.nan), np.asarray(np.sum(np.abs(terms)))
 
         with np.errstate(all="ignore"):

@@ -28,7 +28,7 @@ def pool_windows(x, kernel_size, stride, padding):
 def largest(xp, x, y, windows):
     """Where the largest elements are: an array for each place in a window, 1 or 0 for each window."""
     padded = windows.pad(xp, x, -math.inf)
-    return [xp.where(xp.equal(padded[(..., *place)], y), xp.ones_like(y), 0.0) for place in windows.slices]
+    return [xp.astype(xp.equal(padded[(..., *place)], y), y.dtype) for place in windows.slices]
 
 
 def ties(xp, x, *, kernel_size, stride, padding):

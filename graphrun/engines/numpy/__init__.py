@@ -10,7 +10,6 @@ so nothing leaks from the branch of a `where` that is not taken, be it infinite 
 
 from __future__ import annotations
 
-from graphrun.engines import Program
 from graphrun.engines.numpy.batches import BatchProgram
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import Operation, bind, broadcast_axes, is_finite, mask
@@ -45,7 +44,7 @@ class NumpyEngine:
 
     name = "numpy"
 
-    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
+    def compile(self, plan: Plan, feed: Feed | None = None) -> NumpyProgram:
         """Make a plan ready to run."""
         nodes = len(plan.names) - len(plan.leaves)
         only_numbers = feed is None and not plan.noise and not plan.states and not any(plan.shapes)

@@ -82,6 +82,14 @@ class NumpyProgram:
             self._values[slot] = np.asarray(value, dtype=self.plan.dtype)[()]
         self._off_loop_step = -1
 
+    def objective_at(self, parameters: Sequence[Array]) -> float:
+        """Return the objective with the parameters elsewhere, by the forward pass alone; `evaluate` has to follow."""
+        self.set_parameters(parameters)
+        with np.errstate(all="ignore"), self._failing_as_a_step():
+            self._begin_step()
+            self._forward(self._in_loop)
+        return float(self._values[self.plan.objective])
+
     def snapshot(self) -> dict[str, Array]:
         """Return what a run goes on from: parameters, the rule's states, the nodes' states, by name."""
         plan = self.plan
