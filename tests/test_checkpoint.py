@@ -113,7 +113,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- killed and resumed ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_at_50_moments(folder: Path) -> None:
     """A run killed 50 times ends, to the last bit, as one that is not; after each kill its checkpoint is whole."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,7 +271,7 @@ def pieces(border: float, slopes: tuple[float, float], offset: float, *, has_kin
 QUARTERS = st.integers(-400, 400).map(lambda number: number / 4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(border=st.floats(-1e6, 1e6), slopes=st.tuples(QUARTERS, QUARTERS), offset=st.floats(1e-3, 1e3))
 def test_pieces_that_meet(border: float, slopes: tuple[float, float], offset: float) -> None:
     """Wherever they meet and however steep they are: right is proven, and wrong on one side is not."""
@@ -364,6 +365,7 @@ def plug(folder: Path, **texts: str) -> None:
         (folder / f"{name}.py").write_text(text.replace("subject", name), encoding="utf-8")
 
 
+@pytest.mark.campaign
 def test_a_type_that_takes_too_long_or_ends_its_process_stops_no_other(folder: Path) -> None:
     """Each is reported in the order asked for, with what happened."""
     plug(folder, slow=SLOW, ends=ENDS)

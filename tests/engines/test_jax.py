@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
 # Each example compiles two programs.
 FEW = settings(
     deadline=None,
-    max_examples=8,
+    max_examples=examples(8),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -382,6 +383,7 @@ def test_a_run_compiles_its_loop_once(stop, write, compilations):
     assert sum(loops.values()) == 1, compilations
 
 
+@pytest.mark.campaign
 def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
     """Compiled programs are kept in the user's cache folder."""
     graph = tmp_path / "graph.yaml"

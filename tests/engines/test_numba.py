@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_graphs import TYPES, graphs
@@ -102,7 +103,7 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     assert_same(graph)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
 def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
     """Values and gradients of every node agree after some steps, also where a run ends at something not finite."""
@@ -117,7 +118,7 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(
     data=graphs(),
     step_size=st.sampled_from([1e-3, 1.0, 1e3, 1e200]),
@@ -398,6 +399,7 @@ def start(file: Path, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", COUNTED, file], env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.campaign
 def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
     """Four first starts at once do not disturb each other, and the next takes their code; nothing else is left."""
     file = tmp_path / "nested.yaml"
@@ -417,6 +419,7 @@ def kept(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("suffix", [".nbc", ".nbi"])
 @pytest.mark.parametrize("left", [0, 100])
 def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path, suffix: str, left: int) -> None:
@@ -441,6 +444,7 @@ def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch:
     assert load(NESTED).run(10, engine="numba").values["f"] == pytest.approx(-2.9390591943007185)
 
 
+@pytest.mark.campaign
 def test_a_cache_that_nothing_can_be_put_into_is_no_obstacle(tmp_path: Path) -> None:
     """Where there is a text, but no room for its code: it is compiled and not kept."""
     file, folder = tmp_path / "graph.yaml", tmp_path / "full"

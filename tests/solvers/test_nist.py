@@ -73,6 +73,7 @@ def test_least_squares_reaches_every_certified_fit(load: Load, problem: dict[str
         assert result.parameters[name] == pytest.approx(certified, abs=1e-4 * problem["deviations"][name], rel=1e-6)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(("solver", "least"), [("newton_cg", 48), ("lbfgs", 42)])
 def test_the_general_solvers_reach_most(load: Load, solver: str, least: int) -> None:
     """They do not know that the objective is a sum of squares, and still reach nearly all: 54 and 49 where measured."""
