@@ -218,6 +218,7 @@ def interrupt_after_start(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
 
 
+@pytest.mark.campaign
 def test_ctrl_c_keeps_the_rows_of_json_lines_whole() -> None:
     """Rows that were written before Ctrl-C are followed by the last one, each a whole line."""
     process = start("endless.yaml", "--format", "jsonl", "-q")

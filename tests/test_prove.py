@@ -380,6 +380,7 @@ def test_a_type_that_takes_too_long_or_ends_its_process_stops_no_other(folder: P
     assert "the process that proved it ended" in verdicts[2].text
 
 
+@pytest.mark.campaign
 def test_all_types_are_proven_without_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Plugins' types too; a wrong one is told on stderr with status 1; no line is wider than a terminal."""
     wrong = source("x, *, scale: float = 1.0", "return scale * x * x", "return (2.001 * scale * x,)")
@@ -394,6 +395,7 @@ def test_all_types_are_proven_without_a_file(folder: Path, capsys: pytest.Captur
     )
 
 
+@pytest.mark.campaign
 def test_the_types_of_a_file_are_proven(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After the file's own check; tensor types are named as what they are."""
     plug(folder, cube=source("x", "return x * x * x", "return (3 * x * x,)"))

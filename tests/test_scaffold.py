@@ -19,6 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("name", "option", "leaf"), [("cube", [], "3"), ("total_square", ["--tensor"], "[3, 4]"), ("θ2", [], "3")]
 )
