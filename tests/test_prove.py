@@ -115,6 +115,7 @@ def changes(declared: graphrun.NodeType, mutation: str) -> bool:
     return declared.name not in WITHOUT_GRADIENT | unchanged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mutation", "declared"),
     [

@@ -107,6 +107,7 @@ def test_graph_file_is_run_and_checked(block: Block, folder: Path) -> None:
     assert check_graph(graph).failures == []
 
 
+@pytest.mark.slow
 @in_language("console")
 def test_commands_give_the_output_that_is_shown(block: Block, folder: Path) -> None:
     """A command gives what the document says, on stdout and stderr together."""

@@ -80,6 +80,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 # --- agreement -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
@@ -130,6 +131,7 @@ def random_graphs(draw, shapes=NUMBER, most=10):
     }
 
 
+@pytest.mark.slow
 @FEW
 @given(data=random_graphs(), steps=st.integers(0, 20))
 def test_graphs_of_numbers_agree(data, steps, write):
@@ -510,6 +512,7 @@ def classifier(file, **data):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [{"batch_size": 8, "shuffle": True}, {"batch_size": 8}, {}, {"batch_size": 8, "shuffle": True, "holdout": 0.2}],

@@ -91,6 +91,7 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
@@ -103,6 +104,7 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     assert_same(graph)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
 def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
@@ -118,6 +120,7 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(
     data=graphs(),
@@ -166,6 +169,7 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     assert_same(load(text), 3, rtol=1e-10 if dtype == "float64" else 1e-4, dtype=dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "update",
     [
@@ -192,6 +196,7 @@ def test_updates_agree(load: Load, shape: str, update: str) -> None:
 # --- the same end of a run -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stop",
     ["{gradient_norm: 1.0}", "{value: 0.5}", "{change: 0.001}", "{patience: 3}", "{patience: 500, change: 1e-5}"],

@@ -62,6 +62,7 @@ def test_there_are_27_problems() -> None:
     assert sorted(problem["level"] for problem in PROBLEMS) == ["average"] * 11 + ["higher"] * 8 + ["lower"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "start"), FITS)
 def test_least_squares_reaches_every_certified_fit(load: Load, problem: dict[str, Any], start: int) -> None:
     """The residual sum of squares has six digits of the certified one; the parameters are those certified."""
