@@ -75,6 +75,12 @@ def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return request.param
 
 
+MOSTLY_STRAIGHT = pytest.mark.parametrize(
+    "shape", ["straight line", pytest.param("loops", marks=pytest.mark.campaign)], indirect=True
+)
+"""Both forms in the campaign, for tests that compile much: random graphs are compiled in both in the quick part too."""
+
+
 def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, atol: float = 1e-300, **how: Any) -> Any:
     """Run a graph on both engines and compare everything that a result holds."""
     numpy, numba = (graph.try_run(steps, engine=engine, **how) for engine in ("numpy", "numba"))
@@ -92,6 +98,7 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
@@ -170,6 +177,7 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "update",
     [
@@ -197,6 +205,7 @@ def test_updates_agree(load: Load, shape: str, update: str) -> None:
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "stop",
     ["{gradient_norm: 1.0}", "{value: 0.5}", "{change: 0.001}", "{patience: 3}", "{patience: 500, change: 1e-5}"],
