@@ -307,6 +307,7 @@ def test_ctrl_c_ends_long_work_in_order() -> None:
     assert "\r" not in out
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("arguments", [["nested.yaml"], ["endless.yaml", "-q"]])
 def test_short_or_quiet_work_shows_no_progress(arguments: list[str]) -> None:
     """A short run, and one with -q, write nothing to the terminal."""

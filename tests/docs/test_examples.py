@@ -93,6 +93,7 @@ def not_described(folder: str, files: list[str]) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @in_language("yaml")
 def test_graph_file_is_run_and_checked(block: Block, folder: Path) -> None:
     """A graph file in a document is a whole one, and holds what it expects."""
