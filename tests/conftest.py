@@ -1,11 +1,64 @@
-"""What all tests share."""
+"""What all tests share: which of them are the campaign, how deep those of hypothesis go, that none may be skipped.
+
+The tests have two parts. The quick one runs by default. The campaign, which is marked, is for what takes long or needs
+more than the extra `test`: `pytest -m "campaign or hypothesis"` runs it, and `pytest -m ""` everything. The tests of
+hypothesis are in both parts, with few examples in the quick one.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A hundred is what the numbers in the tests are written for; `examples` in `depth.py` scales them by the profile's.
+# The quick part tries the same examples each time, so that who changes something else meets no old mistake by chance;
+# the campaign tries new ones.
+settings.register_profile("quick", max_examples=10, derandomize=True, database=None)
+settings.register_profile("campaign", max_examples=100)
+settings.register_profile("deep", max_examples=1000)  # by hand: pytest -m hypothesis --hypothesis-profile=deep
+
+OF_THE_CAMPAIGN = {"browser", "torch"}
+"""Fixtures whose packages are not in the extra `test`: tests that ask for one are the campaign's."""
+
+
+def runs_campaign(config: pytest.Config) -> bool:
+    """Whether the command line takes in the campaign; by default it does not."""
+    return "not campaign" not in config.option.markexpr
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the profile of hypothesis, unless the command line did."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("campaign" if runs_campaign(config) else "quick")
+
+
+def compares_with_pytorch(file: Path) -> bool:
+    """Whether a file is one that imports PyTorch at its top."""
+    return file.name.endswith("_against_pytorch.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files alone that could not be imported without PyTorch, where nothing of them would be run."""
+    return True if compares_with_pytorch(collection_path) and not runs_campaign(config) else None
+
+
+# First: `-m` chooses by the marks of then.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a package beyond the extra `test`."""
+    for item in items:
+        if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("campaign")
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """PyTorch, an oracle that shares no code with graphrun."""
+    return pytest.importorskip("torch", reason="the oracle is PyTorch: pip install -e '.[oracles]'")
 
 
 @pytest.hookimpl(wrapper=True)

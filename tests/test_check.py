@@ -202,6 +202,7 @@ def test_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.campaign
 def test_the_lessons_keep_what_they_expect(capsys: pytest.CaptureFixture[str]) -> None:
     """Every graph that comes with graphrun passes its own check."""
     graphs = sorted(str(file) for file in (Path(__file__).parents[1] / "graphs").glob("*.yaml"))

@@ -113,7 +113,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- killed and resumed ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_at_50_moments(folder: Path) -> None:
     """A run killed 50 times ends, to the last bit, as one that is not; after each kill its checkpoint is whole."""
@@ -166,6 +166,7 @@ def test_auto_goes_on_with_the_engine_that_began(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0, 1, 99, 263])
 def test_resumed_by_the_interface(folder: Path, cut: int) -> None:
     """Everything of the result is that of the uninterrupted run, the rows after the cut included."""

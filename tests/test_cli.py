@@ -218,6 +218,7 @@ def interrupt_after_start(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
 
 
+@pytest.mark.campaign
 def test_ctrl_c_keeps_the_rows_of_json_lines_whole() -> None:
     """Rows that were written before Ctrl-C are followed by the last one, each a whole line."""
     process = start("endless.yaml", "--format", "jsonl", "-q")
@@ -306,6 +307,7 @@ def test_ctrl_c_ends_long_work_in_order() -> None:
     assert "\r" not in out
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("arguments", [["nested.yaml"], ["endless.yaml", "-q"]])
 def test_short_or_quiet_work_shows_no_progress(arguments: list[str]) -> None:
     """A short run, and one with -q, write nothing to the terminal."""

@@ -12,6 +12,7 @@ import click.testing
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
@@ -232,7 +233,7 @@ def assert_well_formed(latex: str) -> None:
     assert open_ones == []
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(data=graphs())
 def test_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     """On random graphs what is shown adds up to the gradients, and what stands in numbers computes to the result."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_graphs import TYPES, graphs
@@ -123,7 +124,7 @@ def test_every_example_of_numbers_gives_the_same(file: Path, capsys: pytest.Capt
         assert_same(graph, capsys)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 10), rule=st.sampled_from(["sgd", "adam", "momentum", "rmsprop", "lion"]))
 def test_random_graphs_give_the_same(data: dict[str, Any], steps: int, rule: str, tmp_path: Path) -> None:
     """Where Python raises, NumPy has a number that is not finite, or a branch that is not taken has."""

@@ -239,6 +239,7 @@ def test_a_constant_has_no_gradient_to_expect(load: Load) -> None:
         load(text)
 
 
+@pytest.mark.campaign
 def test_a_chain_of_100000_nodes(load: Load) -> None:
     """Nothing recurs along a path."""
     nodes = "".join(f"  n{k}: {{type: negative, inputs: [n{k - 1}]}}\n" for k in range(1, 100_000))

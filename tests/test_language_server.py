@@ -20,6 +20,8 @@ from graphrun.cli import run_command
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules
 
+pytestmark = pytest.mark.campaign
+
 PACKAGE = Path(__file__).parent / "lsp"
 SERVER = Path("node_modules/yaml-language-server/bin/yaml-language-server")
 SETTINGS = {"validate": True, "hover": True, "completion": True, "schemaStore": {"enable": False}}

@@ -137,6 +137,7 @@ def test_arrays_in_csv(nested: Path) -> None:
     assert Path("run.csv").read_text().splitlines()[:2] == ['step,"w[0,0]","w[0,1]"', "0,1.0,2.0"]
 
 
+@pytest.mark.campaign
 def test_tensorboard_reads_what_is_written(nested: Path) -> None:
     """TensorBoard's own reader finds the curve of the objective."""
     program = (
@@ -154,6 +155,7 @@ def test_tensorboard_reads_what_is_written(nested: Path) -> None:
     np.testing.assert_allclose(values, history["f"], rtol=1e-6)
 
 
+@pytest.mark.campaign
 def test_mlflow_has_the_run(nested: Path) -> None:
     """MLflow's client finds parameters, metrics and the end of the run in its database."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{nested.parent / 'mlflow.db'}"}

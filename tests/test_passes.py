@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_graphs import graphs
@@ -59,7 +60,7 @@ def test_contributions_of_the_examples(file: Path) -> None:
     assert_adds_up(graphrun.load(file).passes())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(data=graphs(NAMES_OF_SHAPES))
 def test_contributions_of_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     """On random graphs too, with inputs that are broadcast and inputs that stand twice."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
 from random_graphs import graphs
 
@@ -101,7 +102,7 @@ def listing(graph: graphrun.Graph) -> str:
 # --- the JSON form ---------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(50), suppress_health_check=list(HealthCheck))
 @given(data=graphs())
 def test_the_json_form_is_complete(data: dict[str, Any], tmp_path: Path) -> None:
     """An interpreter of its own finds in it all that it takes to compute a run's values and gradients."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,6 +115,7 @@ def changes(declared: graphrun.NodeType, mutation: str) -> bool:
     return declared.name not in WITHOUT_GRADIENT | unchanged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mutation", "declared"),
     [
@@ -270,7 +272,7 @@ def pieces(border: float, slopes: tuple[float, float], offset: float, *, has_kin
 QUARTERS = st.integers(-400, 400).map(lambda number: number / 4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(border=st.floats(-1e6, 1e6), slopes=st.tuples(QUARTERS, QUARTERS), offset=st.floats(1e-3, 1e3))
 def test_pieces_that_meet(border: float, slopes: tuple[float, float], offset: float) -> None:
     """Wherever they meet and however steep they are: right is proven, and wrong on one side is not."""
@@ -364,6 +366,7 @@ def plug(folder: Path, **texts: str) -> None:
         (folder / f"{name}.py").write_text(text.replace("subject", name), encoding="utf-8")
 
 
+@pytest.mark.campaign
 def test_a_type_that_takes_too_long_or_ends_its_process_stops_no_other(folder: Path) -> None:
     """Each is reported in the order asked for, with what happened."""
     plug(folder, slow=SLOW, ends=ENDS)
@@ -378,6 +381,7 @@ def test_a_type_that_takes_too_long_or_ends_its_process_stops_no_other(folder: P
     assert "the process that proved it ended" in verdicts[2].text
 
 
+@pytest.mark.campaign
 def test_all_types_are_proven_without_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Plugins' types too; a wrong one is told on stderr with status 1; no line is wider than a terminal."""
     wrong = source("x, *, scale: float = 1.0", "return scale * x * x", "return (2.001 * scale * x,)")
@@ -392,6 +396,7 @@ def test_all_types_are_proven_without_a_file(folder: Path, capsys: pytest.Captur
     )
 
 
+@pytest.mark.campaign
 def test_the_types_of_a_file_are_proven(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After the file's own check; tensor types are named as what they are."""
     plug(folder, cube=source("x", "return x * x * x", "return (3 * x * x,)"))

@@ -477,9 +477,8 @@ nodes:
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("settings", ["given", "defaults"])
-def test_update_rules_are_those_of_pytorch(load: Load, rule: str, settings: str, direction: str) -> None:
+def test_update_rules_are_those_of_pytorch(load: Load, torch: Any, rule: str, settings: str, direction: str) -> None:
     """On Rosenbrock's function every rule walks the way of torch.optim's, with its defaults and with others."""
-    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install -e '.[oracles]'")
     name, ours, theirs = RULES[rule]
     if settings == "defaults":
         name, theirs = DEFAULTS.get(rule, ("SGD", {}))

@@ -19,6 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("name", "option", "leaf"), [("cube", [], "3"), ("total_square", ["--tensor"], "[3, 4]"), ("θ2", [], "3")]
 )
@@ -39,6 +40,7 @@ def test_a_new_type_passes_its_test_and_runs(
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_new_test_finds_a_wrong_derivative() -> None:
     """With the derivative edited to be wrong, the generated test fails and names type and input."""
     assert run_command(["new-node", "cube", "-o", "."]) == 0

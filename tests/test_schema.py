@@ -283,6 +283,7 @@ def test_schema_has_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 MODELINE = "# yaml-language-server: $schema=.graphrun-schema.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [

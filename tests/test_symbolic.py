@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,7 +169,7 @@ def test_latex(expression: Any, text: str) -> None:
     assert latex(expression) == text
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.integers(-50, 50), st.integers(1, 10**9))
 def test_points_are_found_in_the_narrowest_corner(low: int, part: int) -> None:
     """Between two lines that nearly meet, and above a third."""

@@ -238,14 +238,8 @@ def test_held_back_rows_that_a_node_does_not_take(load: Write, capsys: pytest.Ca
 # --- against PyTorch -------------------------------------------------------------------------------------------------
 
 
-def torch_or_skip() -> Any:
-    """Return PyTorch."""
-    return pytest.importorskip("torch", reason="the oracle is PyTorch: pip install torch")
-
-
-def test_training_against_pytorch(load: Write) -> None:
+def test_training_against_pytorch(load: Write, torch: Any) -> None:
     """A network with batch_norm, trained by adamw with a cosine schedule and clipping, step by step to 1e-9."""
-    torch = torch_or_skip()
     graph = load(NETWORK)
     batch, held = batches(graph, seed=5)
     assert held is not None
@@ -280,9 +274,8 @@ def test_training_against_pytorch(load: Write) -> None:
             schedule.step()
 
 
-def test_running_statistics_against_pytorch(load: Write, folder: Path) -> None:
+def test_running_statistics_against_pytorch(load: Write, folder: Path, torch: Any) -> None:
     """After 20 steps of images in batches they are those of BatchNorm2d, and the checkpoint has them."""
-    torch = torch_or_skip()
     images = np.random.default_rng(1).normal(2, 3, size=(14, 3, 4, 5))
     np.savez(folder / "images.npz", image=images)
     graph = load(

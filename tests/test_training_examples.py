@@ -108,9 +108,8 @@ def test_softmax_regression_is_the_minimum() -> None:
     assert values["accuracy"] == np.mean(shares.argmax(axis=1) == target.argmax(axis=1))
 
 
-def test_attention_goes_the_way_of_pytorch() -> None:
+def test_attention_goes_the_way_of_pytorch(torch: Any) -> None:
     """PyTorch's attention and momentum come to the same numbers, step by step."""
-    torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     file = yaml.safe_load((GRAPHS / "attention.yaml").read_text(encoding="utf-8"))
     keys, prices, questions, answers = (
@@ -132,9 +131,8 @@ def test_attention_goes_the_way_of_pytorch() -> None:
     assert np.array(expected("attention.yaml")["told"]) == pytest.approx(told.detach().numpy(), rel=1e-10)
 
 
-def test_mixture_of_experts_goes_the_way_of_pytorch() -> None:
+def test_mixture_of_experts_goes_the_way_of_pytorch(torch: Any) -> None:
     """PyTorch's softmax and Adam come to the same numbers."""
-    torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     x = torch.linspace(-2, 2, 17, dtype=torch.float64)
     slopes, offsets, gate = (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,7 +153,7 @@ strange = st.sampled_from(["", " ", "nan", "-inf", "1e999", "1_0", "0x1", "x", "
 
 
 @pytest.mark.parametrize("spoiled", [False, True])
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(data=st.data())
 def test_duckdb_and_python_read_the_same(
     spoiled: bool, data: st.DataObject, entry_of: EntryOf, tmp_path_factory: pytest.TempPathFactory

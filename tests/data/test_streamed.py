@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,9 +38,10 @@ def write(path: Path, rows: int, group: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 @pytest.mark.parametrize("share", [0.0, 0.25])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(
     batch=st.integers(1, 3000),
     shuffle=st.booleans(),
@@ -276,7 +278,7 @@ with open_data(entry, "", 0, limits=Limits(budget=0)) as data:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("order", ["file", "shuffle"])
 def test_memory_stays_bounded(order: str, tmp_path: Path) -> None:
     """A file of 960 MB of numbers that do not compress is trained on in less than that: it takes 400 to 510 MiB.

@@ -93,6 +93,7 @@ def not_described(folder: str, files: list[str]) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @in_language("yaml")
 def test_graph_file_is_run_and_checked(block: Block, folder: Path) -> None:
     """A graph file in a document is a whole one, and holds what it expects."""
@@ -107,6 +108,7 @@ def test_graph_file_is_run_and_checked(block: Block, folder: Path) -> None:
     assert check_graph(graph).failures == []
 
 
+@pytest.mark.slow
 @in_language("console")
 def test_commands_give_the_output_that_is_shown(block: Block, folder: Path) -> None:
     """A command gives what the document says, on stdout and stderr together."""

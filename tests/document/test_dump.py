@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -206,7 +207,7 @@ def test_descriptions_of_every_kind(text: str) -> None:
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 @given(st.lists(st.one_of(finite, st.integers(-(10**30), 10**30)), max_size=5), st.text(max_size=30))
 def test_numbers_and_texts_of_every_kind(numbers: list[float], text: str) -> None:
     """Numbers keep every bit and their kind; a text that YAML can hold is read back as it was."""
@@ -296,7 +297,7 @@ def files(draw: Any) -> str:
     return yaml.safe_dump(file, sort_keys=False)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(files())
 def test_random_graphs_give_the_same_result(text: str) -> None:
     """Values, gradients, parameters and history are those of the original, bit for bit."""

@@ -229,13 +229,13 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
 def test_hostile_expressions_end_quickly(text: str) -> None:
     """With an error or with nodes, within a second; nothing is evaluated."""
-    start = time.perf_counter()
+    start = time.process_time()
     outcome: object
     try:
         outcome = parse_expression(text)
     except ExpressionError as error:
         outcome = error
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     if isinstance(outcome, ExpressionError):
         assert len(outcome.message) < 300
         assert 0 <= outcome.offset <= len(text)

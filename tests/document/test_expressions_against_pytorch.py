@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -140,7 +141,7 @@ def compare(parameters: dict[str, Any], text: str, tolerance: float) -> None:
 FILTERS = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=FILTERS, derandomize=True)
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=FILTERS, derandomize=True)
 @given(expressions.filter(lambda text: any(name in text for name in ("(", "*", "+", "-", "/"))))
 def test_values_and_gradients_are_those_of_pytorch(text: str) -> None:
     """Precedence, signs, powers, calls, settings, numbers in every spelling, dotted and Unicode names."""
@@ -173,7 +174,7 @@ def matrix(draw: Any, shape: tuple[int, ...], depth: int) -> str:
     return f"(0.5 * {inner(shape)})"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=FILTERS, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=FILTERS, derandomize=True)
 @given(st.sampled_from([(2, 3), (2, 2), (3, 2), (2,)]).flatmap(lambda shape: matrix(shape, 3)))
 def test_matrix_expressions(text: str) -> None:
     """`@` binds as Python's does."""

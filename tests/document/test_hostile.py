@@ -76,6 +76,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_end_quickly(name: str) -> None:
     """Within 2 GiB and 5 seconds, with a short message, and nothing is run."""

@@ -194,10 +194,10 @@ def test_an_alias_of_what_is_set_keeps_its_value() -> None:
 )
 def test_paths_and_values_that_are_wrong(override: str, message: str) -> None:
     """A path that there is not is refused with the nearest one; a value is read as a file is, with its limits."""
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UsageError) as caught:
         load_document(Source("g.yaml", FILE), [override])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     text = str(caught.value)
     assert text.startswith("--set ")
     assert f": {message}" in text
@@ -230,10 +230,10 @@ def test_problems_with_a_value_stand_in_the_override(override: str, message: str
 def test_a_path_of_a_large_file_is_looked_for_quickly() -> None:
     """However many paths there are."""
     text = "nodes:\n" + "".join(f"  n{i}: {{type: add, inputs: [a, b]}}\n" for i in range(50_000))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UsageError, match=r"did you mean 'nodes\.n49999'"):
         load_document(Source("g.yaml", text), ["nodes.n49999x=1"])
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_a_broken_file_with_overrides() -> None:

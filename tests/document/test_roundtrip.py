@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import yaml
+from depth import examples
 from hypothesis import given, settings
 
 from graphrun.document import Source, load_document, loader
@@ -60,7 +61,7 @@ def test_what_pyyaml_writes_with_tags_loads_back(data: Any, flow: bool) -> None:
 
 
 @given(DATA)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_the_python_parser_gives_the_same(data: Any) -> None:
     """Without libyaml, files mean the same."""
     text = json.dumps({"update": {"x": data}}, ensure_ascii=False)

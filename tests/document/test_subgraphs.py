@@ -539,9 +539,9 @@ HOSTILE = {
 def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[[str], str]) -> None:
     """What a graph would have is counted before anything is made."""
     text, message = HOSTILE[name]
-    start = time.perf_counter()
+    start = time.process_time()
     found = problems_of(text)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert found.splitlines()[0].split(": ", 1)[1].startswith(message)
     assert len(found) < 10_000
 
@@ -553,9 +553,9 @@ def test_an_unknown_type_in_each_of_many_copies() -> None:
         + "subgraphs: {s: {inputs: [x], nodes: {y: foo(x)}, output: y}}\n"
         + "nodes: {f: {type: s, inputs: [a], repeat: 30000}}\n"
     )
-    start = time.perf_counter()
+    start = time.process_time()
     assert errors(text).count("\n") == 4
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_within_the_limits() -> None:

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def assert_in_order(drawing: Drawing, layout: Layout) -> None:
         assert on_border(layout.boxes[line.target], route.points[-1])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(drawing=drawings(), direction=st.sampled_from(["right", "down"]))
 def test_random_drawings(drawing: Drawing, direction: str) -> None:
     """Boxes and frames keep apart, and lines run from border to border, whatever there is to place."""

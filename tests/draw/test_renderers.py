@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pygraphviz
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
@@ -107,7 +108,7 @@ def test_examples(example: Path) -> None:
             assert_all_there(draw_graph(graph.structure, given_passes, depth))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(data=graphs())
 def test_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     """On random graphs too; the numbers are those of the Python interface."""

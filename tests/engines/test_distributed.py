@@ -19,6 +19,8 @@ from graphrun.cli import run_command
 pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 pytest.importorskip("graphrun.data")
 
+pytestmark = pytest.mark.campaign
+
 SECONDS = 120
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
 # Each example compiles two programs.
 FEW = settings(
     deadline=None,
-    max_examples=8,
+    max_examples=examples(8),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -79,6 +80,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 # --- agreement -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
@@ -129,6 +131,7 @@ def random_graphs(draw, shapes=NUMBER, most=10):
     }
 
 
+@pytest.mark.slow
 @FEW
 @given(data=random_graphs(), steps=st.integers(0, 20))
 def test_graphs_of_numbers_agree(data, steps, write):
@@ -166,12 +169,14 @@ def large_graph(nodes_per_layer, layers, seed=0):
     return {"parameters": parameters, "nodes": made, "minimize": "f"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "layers"), [(20, 5), (40, 2)])
 def test_large_graphs_of_numbers_agree(width, layers, write):
     """Graphs that are run batch by batch on one vector give what the NumPy engine gives."""
     assert_engines_agree(write(large_graph(width, layers)), steps=7)
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_numbers_is_compiled_in_time(write):
     """A graph of a thousand numbers one after the other runs as an interpreter's loop, which compiles in seconds."""
     chain = {"n0": {"type": "add", "inputs": ["a", "b"]}}
@@ -200,6 +205,7 @@ UPDATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_updates_agree(update, direction, write):
@@ -215,6 +221,7 @@ def test_bounds_agree(write):
     assert_engines_agree(write({**data, "update": {"type": "sgd", "step_size": 0.1}}), steps=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["x", "far"])
 def test_a_large_graph_may_have_no_loop(objective, write):
     """Where nothing that changes leads to the objective, or nothing but the parameter itself."""
@@ -304,6 +311,7 @@ def growing(**more):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -382,6 +390,7 @@ def test_a_run_compiles_its_loop_once(stop, write, compilations):
     assert sum(loops.values()) == 1, compilations
 
 
+@pytest.mark.campaign
 def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
     """Compiled programs are kept in the user's cache folder."""
     graph = tmp_path / "graph.yaml"
@@ -403,6 +412,7 @@ def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
     assert second.stderr == ""
 
 
+@pytest.mark.slow
 def test_no_cache_folder_is_no_obstacle(tmp_path):
     """Where the folder cannot be made, programs are not kept, and nobody is told of each."""
     graph = tmp_path / "graph.yaml"
@@ -448,6 +458,7 @@ def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
     assert (cut.values(slots), cut.gradients(slots)) == (whole.values(slots), whole.gradients(slots))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", range(1, 5))
 def test_a_pass_within_a_round_that_is_not_finite_ends_the_run(step, write):
     """An objective that is infinite after one step alone, and finite again after the next, is not passed over."""
@@ -508,6 +519,7 @@ def classifier(file, **data):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [{"batch_size": 8, "shuffle": True}, {"batch_size": 8}, {}, {"batch_size": 8, "shuffle": True, "holdout": 0.2}],
@@ -649,6 +661,7 @@ def test_auto_takes_jax_for_a_long_training(write, classes):
     assert re.fullmatch(r"engine jax: numpy would take about \d+ s for its arrays", str(choice))
 
 
+@pytest.mark.slow
 def test_auto_runs_what_it_chose(write, classes):
     """The run is the chosen engine's."""
     graph = write(classifier(classes, batch_size=8))
@@ -682,6 +695,7 @@ def test_auto_says_what_jax_cannot_run(write, tmp_path):
 TYPES = [declared for declared in nodes.graphrun_node_types() if "jax" in declared.forms]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", TYPES, ids=lambda declared: declared.name)
 def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
     """XLA's own operations give what the plain array form gives, in both functions, on every example."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_graphs import TYPES, graphs
@@ -74,6 +75,12 @@ def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return request.param
 
 
+MOSTLY_STRAIGHT = pytest.mark.parametrize(
+    "shape", ["straight line", pytest.param("loops", marks=pytest.mark.campaign)], indirect=True
+)
+"""Both forms in the campaign, for tests that compile much: random graphs are compiled in both in the quick part too."""
+
+
 def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, atol: float = 1e-300, **how: Any) -> Any:
     """Run a graph on both engines and compare everything that a result holds."""
     numpy, numba = (graph.try_run(steps, engine=engine, **how) for engine in ("numpy", "numba"))
@@ -90,6 +97,8 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
@@ -102,7 +111,8 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     assert_same(graph)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
 def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
     """Values and gradients of every node agree after some steps, also where a run ends at something not finite."""
@@ -117,7 +127,8 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(
     data=graphs(),
     step_size=st.sampled_from([1e-3, 1.0, 1e3, 1e200]),
@@ -165,6 +176,8 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     assert_same(load(text), 3, rtol=1e-10 if dtype == "float64" else 1e-4, dtype=dtype)
 
 
+@pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "update",
     [
@@ -191,6 +204,8 @@ def test_updates_agree(load: Load, shape: str, update: str) -> None:
 # --- the same end of a run -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "stop",
     ["{gradient_norm: 1.0}", "{value: 0.5}", "{change: 0.001}", "{patience: 3}", "{patience: 500, change: 1e-5}"],
@@ -398,6 +413,7 @@ def start(file: Path, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", COUNTED, file], env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.campaign
 def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
     """Four first starts at once do not disturb each other, and the next takes their code; nothing else is left."""
     file = tmp_path / "nested.yaml"
@@ -417,6 +433,7 @@ def kept(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("suffix", [".nbc", ".nbi"])
 @pytest.mark.parametrize("left", [0, 100])
 def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path, suffix: str, left: int) -> None:
@@ -441,6 +458,7 @@ def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch:
     assert load(NESTED).run(10, engine="numba").values["f"] == pytest.approx(-2.9390591943007185)
 
 
+@pytest.mark.campaign
 def test_a_cache_that_nothing_can_be_put_into_is_no_obstacle(tmp_path: Path) -> None:
     """Where there is a text, but no room for its code: it is compiled and not kept."""
     file, folder = tmp_path / "graph.yaml", tmp_path / "full"

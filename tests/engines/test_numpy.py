@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+import yaml
+from depth import examples
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from random_graphs import graphs
 
 import graphrun
 from graphrun import nodes
 from graphrun.engines import NotFinite
-from graphrun.engines.numpy import NodeProgram, StraightLineProgram
+from graphrun.engines.numpy import BatchProgram, NodeProgram, StraightLineProgram
 from graphrun.engines.numpy.namespace import namespace
 
 NETWORK = """\
@@ -260,3 +263,37 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, speci
             assert (one is None) == (other is None)
             if other is not None:
                 np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+@settings(
+    deadline=None,
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=graphs(), steps=st.integers(0, 150))
+def test_the_three_programs_agree(data, steps, tmp_path):
+    """Node by node, batch by batch and as straight-line code, the same steps give the same numbers."""
+    data = {**data, "update": {"type": "momentum", "step_size": 1e-3}}
+    path = tmp_path / "graph.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    del data["nodes"]["total"]
+    data["maximize"] = list(data["nodes"])[-1]
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    plan = graphrun.load(path).plan()
+    outcomes = []
+    for kind in (NodeProgram, BatchProgram, StraightLineProgram):
+        program = kind(plan)
+        try:
+            program.evaluate()
+            program.advance(steps)
+            finite = True
+        except NotFinite:
+            finite = False
+        slots = range(len(plan.names))
+        outcomes.append((finite, program.step, program.values(slots), program.gradients(slots)))
+    finite, step, values, gradients = outcomes[0]
+    for other in outcomes[1:]:
+        assert other[:2] == (finite, step)
+        np.testing.assert_allclose(np.array(other[2]), np.array(values), rtol=1e-10, atol=1e-12)
+        if finite:
+            np.testing.assert_allclose(np.array(other[3]), np.array(gradients), rtol=1e-10, atol=1e-12)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -558,7 +559,7 @@ def test_every_type_is_in_the_table() -> None:
 @pytest.mark.filterwarnings("ignore:.*lazyInitCUDA")
 @pytest.mark.parametrize("name", TABLE)
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     derandomize=True,
     database=None,

@@ -44,6 +44,7 @@ def inputs_of(node_type: NodeType, example: Example, settings: dict[str, Any]) -
     return given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("node_type", TENSOR, ids=lambda node_type: node_type.name)
 def test_a_compiled_type_gives_the_same(jax: Any, node_type: NodeType) -> None:
     """Forward function and vjp, jitted, on every example, in a step and in an evaluation."""

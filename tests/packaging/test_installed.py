@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Environment
 
-pytestmark = pytest.mark.packaging
+pytestmark = pytest.mark.campaign
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def test_a_thousand_steps_of_the_lesson_are_small() -> None:
     assert read(html)["rows"]["count"] == result.steps + 1 == 1001
 
 
+@pytest.mark.slow
 def test_a_large_graph_has_fewer_rows() -> None:
     """The numbers of a large graph are no more than a page can hold, the first and the last row among them."""
     nodes = "\n".join(f"  n{k}: sin(n{k - 1}) * a{k % 7}" for k in range(1, 101))
@@ -114,7 +116,7 @@ def test_a_failed_run_keeps_what_there_is(steps: int) -> None:
     assert data["rows"]["count"] == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.dictionaries(st.text(max_size=9), st.lists(st.text(max_size=9) | st.integers(), max_size=4), max_size=4))
 def test_json_ends_no_element(data: Any) -> None:
     """No text can end the element that the JSON stands in, and all of it is read back."""

@@ -62,6 +62,7 @@ def test_there_are_27_problems() -> None:
     assert sorted(problem["level"] for problem in PROBLEMS) == ["average"] * 11 + ["higher"] * 8 + ["lower"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "start"), FITS)
 def test_least_squares_reaches_every_certified_fit(load: Load, problem: dict[str, Any], start: int) -> None:
     """The residual sum of squares has six digits of the certified one; the parameters are those certified."""
@@ -73,6 +74,7 @@ def test_least_squares_reaches_every_certified_fit(load: Load, problem: dict[str
         assert result.parameters[name] == pytest.approx(certified, abs=1e-4 * problem["deviations"][name], rel=1e-6)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(("solver", "least"), [("newton_cg", 48), ("lbfgs", 42)])
 def test_the_general_solvers_reach_most(load: Load, solver: str, least: int) -> None:
     """They do not know that the objective is a sum of squares, and still reach nearly all: 54 and 49 where measured."""

@@ -123,6 +123,7 @@ def test_a_run_leaves_no_thread_behind(load: Load, solver: str) -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")
 def test_ctrl_c_ends_the_iteration_in_hand(tmp_path: Path) -> None:
     """The run ends with status 130 and without a traceback, and no thread of the solver holds the process up."""

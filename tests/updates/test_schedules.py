@@ -63,12 +63,6 @@ def pytorch(torch: Any, start: float, name: str, settings: dict[str, Any], warm_
     return sizes
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    """PyTorch, the oracle."""
-    return pytest.importorskip("torch", reason="the oracle is PyTorch: pip install torch")
-
-
 def test_every_schedule_has_a_case() -> None:
     """A new schedule has to be compared with something."""
     assert set(SCHEDULES) == {name for name, _, _, _ in CASES}
