@@ -163,6 +163,7 @@ def test_a_graph_can_come_from_another_program() -> None:
     assert json.loads(out)["values"]["f"] == pytest.approx(-3.8808, rel=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", ["jsonl", "csv"])
 def test_a_closed_pipe_ends_quietly(output_format: str) -> None:
     """`graphrun ... | head -1` gives one line, status 0 and not a word on stderr."""
@@ -176,6 +177,7 @@ def test_a_closed_pipe_ends_quietly(output_format: str) -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("arguments", [["nested.yaml"], ["nested.yaml", "--format", "jsonl"], ["nodes"]])
 def test_an_output_that_cannot_be_written_is_an_error(arguments: list[str]) -> None:
@@ -198,6 +200,7 @@ def test_a_stream_that_is_closed_gives_no_traceback(stream: int, status: int) ->
     assert ("stdout is closed" in done.stderr) is (stream == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", ["table", "json", "csv"])
 def test_names_that_the_encoding_lacks_are_escaped(output_format: str) -> None:
     """A θ on a stdout of ASCII is shown as an escape, and JSON stays JSON."""
@@ -228,6 +231,7 @@ def test_ctrl_c_keeps_the_rows_of_json_lines_whole() -> None:
     assert json.loads(out.splitlines()[-1])["step"] > 0
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(folder: Path) -> None:
     """While one step takes long, a second Ctrl-C ends the process with status 130 and no table."""
     plugin = """
@@ -293,6 +297,7 @@ def run_on_terminal(*arguments: str, seconds: float) -> tuple[str, str, int]:
     return out, shown.decode(), process.returncode
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_long_work_in_order() -> None:
     """A run of more than a second shows its progress; Ctrl-C ends it with the table, the reason and status 130."""
     out, screen, status = run_on_terminal("endless.yaml", seconds=30)

@@ -44,6 +44,7 @@ def complete(line: str) -> list[str]:
     return finished.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -76,6 +77,7 @@ def test_every_command_is_offered() -> None:
     assert sorted(complete("graphrun ")) == sorted([*(f"plain,{name}" for name in commands.commands), *files])
 
 
+@pytest.mark.slow
 def test_node_types_of_plugins_are_offered() -> None:
     """A plugin folder that was named before adds its types; one that is missing takes only itself away."""
     subprocess.run(["graphrun", "new-node", "thrice", "-o", "mine"], check=True, capture_output=True)  # noqa: S607

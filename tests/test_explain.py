@@ -196,6 +196,7 @@ def test_the_lesson() -> None:
     assert run(str(NESTED)) == LESSON
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 2])
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
 def test_examples_in_every_format(file: Path, step: int) -> None:

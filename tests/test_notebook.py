@@ -36,7 +36,7 @@ def texts(html: str) -> list[str]:
     return [text.strip() for text in ET.fromstring(html).itertext() if text.strip()]  # noqa: S314 (our own output)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_examples(file: Path) -> None:
     """Every example and a short run of it: HTML without scripts, the same drawing as SVG, and a line of text."""

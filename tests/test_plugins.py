@@ -560,6 +560,7 @@ def test_nodes_lists_every_type_and_rule(write: Write, capsys: pytest.CaptureFix
     assert re.search(r"^  twice\(x\) +Two times x\. \[folder plugins/twice\.py\]$", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_nodes_shows_every_type_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     """`graphrun nodes TYPE` works for each: signature first, origin last."""
     registry = Registry()

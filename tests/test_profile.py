@@ -134,7 +134,7 @@ def test_half_the_bytes_in_single_precision(capsys: pytest.CaptureFixture[str]) 
 # --- engines ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_straight_line_code_of_numba(capsys: pytest.CaptureFixture[str]) -> None:
     """It says that nodes are timed as loops, and the second time that nothing was compiled."""
     pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
@@ -149,7 +149,7 @@ def test_straight_line_code_of_numba(capsys: pytest.CaptureFixture[str]) -> None
     assert_whole(first)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_loops_of_numba(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """Of many batches the types are timed alone; the table leaves out what is not there."""
     pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
@@ -212,7 +212,7 @@ def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]
         assert f"\n{word}" in text or word in text
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
     """Timing operations leaves the values and gradients of a program as they were."""
     from graphrun.engines import get_engine

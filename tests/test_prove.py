@@ -82,6 +82,7 @@ def declare(tmp_path: Path) -> Declare:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", BUILT_IN, ids=lambda declared: declared.name)
 def test_every_built_in_type_is_proven(declared: graphrun.NodeType) -> None:
     """SymPy decides each of them; the one that passes no gradient on has nothing to prove."""
@@ -115,7 +116,7 @@ def changes(declared: graphrun.NodeType, mutation: str) -> bool:
     return declared.name not in WITHOUT_GRADIENT | unchanged
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("mutation", "declared"),
     [

@@ -47,6 +47,7 @@ def test_a_key_depends_on_seed_and_name() -> None:
     assert all(0 <= key_of(seed, "a") < 2**64 for seed in (-1, 0, 2**70))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (5, 7), (0, 3), (1001,)])
 @pytest.mark.parametrize("step", [0, 1, 2**32 - 1])
 def test_jax_draws_the_same_bits(shape: tuple[int, ...], step: int) -> None:

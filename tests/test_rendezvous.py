@@ -11,6 +11,8 @@ import pytest
 from graphrun.errors import UsageError
 from graphrun.rendezvous import meet
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def port():

@@ -157,6 +157,7 @@ def checker(registry: Registry) -> Callable[[str], list[str]]:
     return lambda text: [f"{error.json_path}: {error.message}" for error in validator.iter_errors(loader.load(text)[0])]
 
 
+@pytest.mark.slow
 def test_graphs_and_examples_are_valid(tmp_path: Path) -> None:
     """Every graph file of the repository and of its documents has the form that the schema describes."""
     for name, code in PLUGINS:
@@ -283,7 +284,7 @@ def test_schema_has_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 MODELINE = "# yaml-language-server: $schema=.graphrun-schema.json"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -38,7 +38,7 @@ def write(path: Path, rows: int, group: int) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 @pytest.mark.parametrize("share", [0.0, 0.25])
 @settings(max_examples=examples(8), deadline=None)

@@ -62,8 +62,14 @@ BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
 
 def in_language(language: str) -> pytest.MarkDecorator:
     """Parametrize a test by the blocks of a language, each called by its file and line."""
-    blocks = [block for block in BLOCKS if block.language == language]
-    return pytest.mark.parametrize("block", blocks, ids=[f"{block.document}:{block.line}" for block in blocks])
+    blocks = [
+        pytest.param(
+            block, id=f"{block.document}:{block.line}", marks=[pytest.mark.campaign] * ("--distributed" in block.text)
+        )
+        for block in BLOCKS
+        if block.language == language
+    ]
+    return pytest.mark.parametrize("block", blocks)
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import Kind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
+TAKE_LONG = {"convolution", "digits"}
+MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem in TAKE_LONG)) for path in GRAPHS]
 
 # Each example compiles two programs.
 FEW = settings(
@@ -81,7 +83,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MOSTLY_SMALL, ids=lambda path: path.stem)
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
     graph = graphrun.load(path)
@@ -236,6 +238,7 @@ def test_single_precision(write):
     assert result.parameters["x"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_noise_and_states_agree(write):
     """Dropout draws the same numbers, batch normalization keeps the same running values."""
     data = {
@@ -443,6 +446,7 @@ FEW_NUMBERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [(1, 1, 1, 1, 1, 1, 1, 30), (3, 5, 7, 11, 11), (4, 33)])
 def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
     """Of a few numbers several passes are one round of the loop; where the pieces of a run end changes nothing."""
@@ -627,6 +631,7 @@ def test_a_device_is_for_this_engine_only(write):
         write(QUADRATIC).run(engine="numpy", device="cpu")
 
 
+@pytest.mark.slow
 def test_a_missing_jax_is_told_with_the_command_that_installs_it(tmp_path):
     """Without JAX, the engine's name is an error that helps."""
     graph = tmp_path / "graph.yaml"
@@ -695,7 +700,7 @@ def test_auto_says_what_jax_cannot_run(write, tmp_path):
 TYPES = [declared for declared in nodes.graphrun_node_types() if "jax" in declared.forms]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("declared", TYPES, ids=lambda declared: declared.name)
 def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
     """XLA's own operations give what the plain array form gives, in both functions, on every example."""

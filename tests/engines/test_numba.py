@@ -161,7 +161,8 @@ def test_random_runs_end_alike(
             np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.campaign)])
 def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""
     nodes: dict[str, Any] = {}
@@ -176,7 +177,7 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     assert_same(load(text), 3, rtol=1e-10 if dtype == "float64" else 1e-4, dtype=dtype)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "update",
@@ -216,6 +217,7 @@ def test_stop_rules_agree(load: Load, shape: str, stop: str) -> None:
     assert result.stopped in {"gradient_norm", "value", "change", "patience"}
 
 
+@pytest.mark.slow
 def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
     """The run ends at the same step, with the last finite parameters, and the same error names the node."""
     graph = load("parameters: {x: 1.5}\nnodes: {f: x ** 4}\nminimize: f\nupdate: {type: momentum, step_size: 1}\n")
@@ -224,6 +226,7 @@ def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
     assert str(result.error) == str(graph.try_run(50, engine="numpy").error)
 
 
+@pytest.mark.slow
 def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> None:
     """So the first evaluation fails as the NumPy engine's does."""
     graph = load("parameters: {x: -1}\nnodes: {f: log(x)}\nminimize: f\n")
@@ -231,6 +234,7 @@ def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> No
     assert str(result.error) == str(graph.try_run(5, engine="numpy").error)
 
 
+@pytest.mark.slow
 def test_a_gradient_of_zero_hides_what_is_behind_it(load: Load, shape: str) -> None:
     """The branch of a where that is not taken gives 0, be its derivative infinite or not a number."""
     graph = load(
@@ -248,6 +252,7 @@ update: {type: sgd, step_size: 0.01}
     assert result.gradients["y"] == 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_path: Path) -> None:
     """To the last bit, and a checkpoint of one engine is one of the other."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")
@@ -347,6 +352,7 @@ def test_the_command_line_names_what_cannot_be_compiled(
     assert "stopped: gradient_norm" in captured.out
 
 
+@pytest.mark.slow
 def test_a_numba_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
     """As that of another NumPy: `--engine numba` ends with 2 and no traceback, auto takes NumPy and says why."""
     (tmp_path / "numba").mkdir()

@@ -89,6 +89,7 @@ def assert_same(one, other) -> None:
         assert np.shape(a) == np.shape(b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])
 @pytest.mark.parametrize("update", RULES, ids=["sgd", "momentum", "adamw"])

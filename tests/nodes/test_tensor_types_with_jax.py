@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,22 @@ def inputs_of(node_type: NodeType, example: Example, settings: dict[str, Any]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("node_type", TENSOR, ids=lambda node_type: node_type.name)
-def test_a_compiled_type_gives_the_same(jax: Any, node_type: NodeType) -> None:
+@pytest.mark.parametrize(
+    ("node_type", "examples"),
+    [
+        pytest.param(node_type, examples, id=f"{node_type.name}, {which}", marks=marks)
+        for node_type in TENSOR
+        for which, examples, marks in [
+            ("first example", node_type.examples[:1], []),
+            ("others", node_type.examples[1:], [pytest.mark.campaign]),
+        ]
+        if examples
+    ],
+)
+def test_a_compiled_type_gives_the_same(jax: Any, node_type: NodeType, examples: Sequence[Example]) -> None:
     """Forward function and vjp, jitted, on every example, in a step and in an evaluation."""
     jnp = importlib.import_module("jax.numpy")
-    for example in node_type.examples:
+    for example in examples:
         for training in (True, False) if node_type.takes_training else (True,):
             settings = dict(node_type.read_settings(example.settings))
             if node_type.takes_training:
@@ -75,6 +87,7 @@ def test_a_compiled_type_gives_the_same(jax: Any, node_type: NodeType) -> None:
                     np.testing.assert_allclose(their_product, product, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["take", "embedding", "nll_loss", "cross_entropy"])
 def test_an_index_out_of_range_gives_nan(jax: Any, name: str) -> None:
     """A compiled program cannot raise; the run stops at the value that is not a number."""

@@ -70,7 +70,7 @@ def test_a_thousand_steps_of_the_lesson_are_small() -> None:
     assert read(html)["rows"]["count"] == result.steps + 1 == 1001
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_large_graph_has_fewer_rows() -> None:
     """The numbers of a large graph are no more than a page can hold, the first and the last row among them."""
     nodes = "\n".join(f"  n{k}: sin(n{k - 1}) * a{k % 7}" for k in range(1, 101))
