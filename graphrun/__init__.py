@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphrun.declaration import Index, Noise, State, Training
-from graphrun.errors import (
+from graphrun.base.errors import (
     CheckpointError,
     DeclarationError,
     GraphFileError,
@@ -26,6 +25,7 @@ from graphrun.errors import (
     ShapeError,
     UsageError,
 )
+from graphrun.declaration import Index, Noise, State, Training
 from graphrun.hookspecs import hookimpl
 from graphrun.nodetype import Example, Kink, NodeType, elementwise, tensor
 from graphrun.updaterule import UpdateRule, update_rule

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.errors import RunError, UsageError
+from graphrun.base.memory import paused_collection
+from graphrun.base.wording import counted
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
-from graphrun.document.wording import counted
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
-from graphrun.errors import RunError, UsageError
 from graphrun.graph import ComputationalGraph, build_graph
-from graphrun.memory import paused_collection
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan

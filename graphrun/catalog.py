@@ -8,9 +8,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+from graphrun.base.errors import UsageError
 from graphrun.declaration import Declaration
 from graphrun.document import did_you_mean
-from graphrun.errors import UsageError
 from graphrun.formula import open_settings, type_formulas
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType, Tensor

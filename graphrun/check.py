@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphrun.api import Graph
+from graphrun.base.wording import counted
 from graphrun.document import ExpectEntry
-from graphrun.document.wording import counted
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
 from graphrun.output import format_value

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.errors import CheckpointError, UsageError
+from graphrun.base.errors import CheckpointError, UsageError
 from graphrun.plan import Plan
 
 KEY = "graphrun"

@@ -14,6 +14,8 @@ import click
 from click_default_group import DefaultGroup
 
 import graphrun
+from graphrun.base.errors import GraphrunError
+from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.commands.check import check
 from graphrun.commands.draw import draw
@@ -23,8 +25,6 @@ from graphrun.commands.profile import profile
 from graphrun.commands.report import report
 from graphrun.commands.run import INTERRUPTED, run
 from graphrun.commands.show import diff, export, show
-from graphrun.errors import GraphrunError
-from graphrun.memory import no_collection_at_the_ends
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

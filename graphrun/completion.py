@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from graphrun.errors import GraphrunError, UsageError
+from graphrun.base.errors import GraphrunError, UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 GRAPH_FILES = ("*.yaml", "*.yml")

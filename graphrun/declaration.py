@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from graphrun.errors import DeclarationError
+from graphrun.base.errors import DeclarationError
 
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.document.wording import arrows
+from graphrun.base.wording import arrows
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
 from graphrun.plan import Array, Batch, Plan

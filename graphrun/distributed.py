@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from graphrun.errors import GraphrunError, RunError, UsageError
+from graphrun.base.errors import GraphrunError, RunError, UsageError
 from graphrun.rendezvous import meet
 
 HEARTBEAT_SECONDS = 20

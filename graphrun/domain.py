@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from graphrun.errors import DeclarationError
+from graphrun.base.errors import DeclarationError
 
 _INTERVAL = re.compile(r"\s*([\[(])\s*(-?\w[\w.+-]*)\s*,\s*(-?\w[\w.+-]*)\s*([\])])\s*")
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import graphrun
 from graphrun.api import Graph
+from graphrun.base.errors import UsageError
 from graphrun.document import StopEntry
 from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.engines.native.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
 from graphrun.engines.native.trace import Expression
-from graphrun.errors import UsageError
 from graphrun.plan import Batch
 
 HELPERS = {

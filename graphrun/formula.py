@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, get_args
 
 import numpy as np
 
+from graphrun.base.summary import number
 from graphrun.declaration import Declaration, Settings, freeze
 from graphrun.engines.native.operations import (
     ATOM,
@@ -31,7 +32,6 @@ from graphrun.engines.native.operations import (
 from graphrun.engines.native.text import inputs_first
 from graphrun.engines.native.trace import BOOL, CannotTraceError, Expression, Recorder, trace
 from graphrun.nodetype import NodeType
-from graphrun.summary import number
 
 MOST_OPERATIONS = 20
 """A formula of more operations and operands explains nothing; the type is named instead."""

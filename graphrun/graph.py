@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from graphrun.base.wording import arrows
 from graphrun.declaration import Declaration, Settings
 from graphrun.document import (
     Document,
@@ -23,7 +24,6 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
-from graphrun.document.wording import arrows
 from graphrun.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.nodetype import NodeType

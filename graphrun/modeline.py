@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from graphrun.base.errors import RunError
 from graphrun.document.source import BYTE_ORDER_MARKS, Source
-from graphrun.errors import RunError
 
 SCHEMA_FILE = ".graphrun-schema.json"
 PROJECT_ROOT = (".git", "pyproject.toml")

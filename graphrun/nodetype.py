@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
+from graphrun.base.errors import DeclarationError
 from graphrun.declaration import Declaration, Function, Index, Noise, State
 from graphrun.domain import Domain
-from graphrun.errors import DeclarationError
 
 
 @dataclass(frozen=True)

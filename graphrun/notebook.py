@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.summary import describe, number
 from graphrun.draw import Drawing, colours, lay_out, to_svg
 from graphrun.draw.svg import escape
 from graphrun.result import Result
-from graphrun.summary import describe, number
 
 MOST_CHARTS = 6
 MOST_PARAMETERS = 20

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.errors import PluginError, ShapeError, UsageError
+from graphrun.base.random import key_of
 from graphrun.declaration import Noise, Settings, State
-from graphrun.errors import PluginError, ShapeError, UsageError
 from graphrun.graph import ComputationalGraph, Update
 from graphrun.initializers import draw
 from graphrun.nodetype import NodeType
-from graphrun.random import key_of
 from graphrun.shapes import Shape, Shapes, infer_shapes
 from graphrun.updaterule import UpdateRule
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from graphrun.document.wording import counted
+from graphrun.base.wording import counted
 from graphrun.output import align, encode
 from graphrun.plan import Batch, Plan
 

@@ -21,9 +21,9 @@ from typing import Any
 import pluggy
 
 from graphrun import hookspecs, nodes, updates
+from graphrun.base.errors import UsageError
+from graphrun.base.wording import did_you_mean
 from graphrun.declaration import Declaration
-from graphrun.document.wording import did_you_mean
-from graphrun.errors import UsageError
 from graphrun.nodetype import NodeType
 from graphrun.updaterule import UpdateRule
 

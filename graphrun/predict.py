@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.errors import RunError, UsageError
 from graphrun.checkpoint import write_atomically
-from graphrun.errors import RunError, UsageError
 
 Piece = Mapping[str, NDArray[Any]]
 

@@ -20,8 +20,8 @@ from enum import StrEnum
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from graphrun.document.wording import counted
-from graphrun.errors import RunError
+from graphrun.base.errors import RunError
+from graphrun.base.wording import counted
 from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry, error_text
 

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 
 SECONDS_BEFORE_NOTE = 2
 SECONDS_BETWEEN_TRIES = 0.2

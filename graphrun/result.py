@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.errors import RunError, UsageError
+from graphrun.base.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

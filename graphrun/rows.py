@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from graphrun.base.errors import UsageError
 from graphrun.document import Document
-from graphrun.errors import UsageError
 from graphrun.plan import Array
 
 if TYPE_CHECKING:

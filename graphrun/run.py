@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
-from graphrun.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.plan import Array, Feed, Plan
 from graphrun.result import Objective, Result, plain
 

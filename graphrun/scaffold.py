@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graphrun.base.errors import RunError, UsageError
 from graphrun.document.names import is_name, normalize
-from graphrun.errors import RunError, UsageError
 from graphrun.plugins import Registry, project_folders
 
 ELEMENTWISE = '''"""The node type {name}: say what it computes."""

@@ -12,9 +12,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from graphrun.base.errors import DeclarationError
 from graphrun.declaration import Declaration
 from graphrun.document.models import Natural
-from graphrun.errors import DeclarationError
 
 Count = Annotated[Natural, Field(ge=1)]
 """A number of steps, 1 or more."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.errors import GraphrunError, PluginError, ShapeError
+from graphrun.base.random import key_of, uniform
 from graphrun.declaration import Noise
-from graphrun.errors import GraphrunError, PluginError, ShapeError
 from graphrun.graph import ComputationalGraph, Node
-from graphrun.random import key_of, uniform
 
 Shape = tuple[int, ...]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphrun.base.errors import DeclarationError
 from graphrun.declaration import Noise, State
-from graphrun.errors import DeclarationError
 from graphrun.local_check import (
     TOLERANCE,
     BrokenTypeError,

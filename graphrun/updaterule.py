@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, overload
 
+from graphrun.base.errors import DeclarationError
 from graphrun.declaration import Declaration, Function
-from graphrun.errors import DeclarationError
 
 
 class UpdateRule(Declaration):

@@ -17,9 +17,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import graphrun
+from graphrun.base.errors import CheckpointError, UsageError
 from graphrun.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
 from graphrun.cli import run_command
-from graphrun.errors import CheckpointError, UsageError
 
 GRAPH = """\
 data:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from graphrun.api import Graph
+from graphrun.base.errors import GraphFileError, ShapeError
 from graphrun.document import Source, load_document
-from graphrun.errors import GraphFileError, ShapeError
 from graphrun.graph import build_graph
 from graphrun.initializers import INITIALIZERS, draw, fans
 from graphrun.plugins import Registry

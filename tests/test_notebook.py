@@ -15,9 +15,9 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import graphrun
+from graphrun.base.summary import number
 from graphrun.draw.contents import TIMES
 from graphrun.notebook import chart, history_charts
-from graphrun.summary import number
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 FILES = sorted(GRAPHS.glob("*.yaml"))

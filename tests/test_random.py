@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphrun.random import key_of, pcg4d, uniform
+from graphrun.base.random import key_of, pcg4d, uniform
 
 KEY = key_of(0, "hidden")
 MANY = 1 << 18

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 from graphrun.rendezvous import meet
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import graphrun
+from graphrun.base.summary import number
 from graphrun.cli import run_command
 from graphrun.draw import Box, Drawing, Shape, draw_graph
-from graphrun.summary import number
 from graphrun.tree import cells, cut, table
 
 GRAPHS = Path(__file__).parent.parent / "graphs"

@@ -12,9 +12,9 @@ import pytest
 
 import graphrun
 from graphrun.api import Graph
+from graphrun.base.errors import GraphrunError, NotFiniteError
 from graphrun.cli import run_command
 from graphrun.data import open_data
-from graphrun.errors import GraphrunError, NotFiniteError
 
 ROWS = 23
 LINE = """\

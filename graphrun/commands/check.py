@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphrun.base.errors import GraphrunError
+from graphrun.base.memory import begin_collection
 from graphrun.commands.options import load, offering, overrides, plugin_folders
-from graphrun.errors import GraphrunError
-from graphrun.memory import begin_collection
 
 if TYPE_CHECKING:
     from graphrun.api import Graph

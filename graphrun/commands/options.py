@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -9,9 +9,9 @@ from functools import partial
 
 import click
 
+from graphrun.base.memory import begin_collection
 from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
 from graphrun.commands.run import report_choice
-from graphrun.memory import begin_collection
 
 
 @click.command()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from graphrun.base.errors import RunError, UsageError
 from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 from graphrun.commands.run import INTERRUPTED, report_choice
-from graphrun.errors import RunError, UsageError
 
 
 @click.command()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphrun.base.errors import GraphrunError, UsageError
+from graphrun.base.memory import begin_collection
 from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
-from graphrun.errors import GraphrunError, UsageError
-from graphrun.memory import begin_collection
 
 if TYPE_CHECKING:
     from graphrun.distributed import Cluster

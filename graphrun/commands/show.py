@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphrun.base.errors import RunError
 from graphrun.commands.options import load, offering, overrides, plugin_folders, step_count
-from graphrun.errors import RunError
 
 if TYPE_CHECKING:
     from graphrun.api import Graph

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.problems import Mistakes
 from graphrun.data.table import Table, Wanted
 from graphrun.document.data_section import Categories, ColumnEntry, DataEntry
 from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize
-from graphrun.document.wording import did_you_mean, quote
 
 FILE: Path = ("data", "file")
 

@@ -15,11 +15,11 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from graphrun.base.wording import quote
 from graphrun.data.problems import DataError, Findings, Place
 from graphrun.data.table import Array, Cell, Wanted, whole_as_integers
 from graphrun.document.excerpt import excerpt, printable
 from graphrun.document.marks import Mark
-from graphrun.document.wording import quote
 
 # Cells that are read at once: as Python texts they take some 60 bytes each.
 CELLS = 500_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphrun.base.errors import UsageError
 from graphrun.data.table import Array, Wanted, whole_as_integers
-from graphrun.errors import UsageError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Cell, Table
 from graphrun.document.excerpt import printable
-from graphrun.document.wording import did_you_mean, quote
-from graphrun.errors import UsageError
 
 Statistics = Mapping[str, Array]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from graphrun.base.wording import quote
 from graphrun.data.problems import DataError, Findings, Place
 from graphrun.data.table import Array, Cell, Wanted
 from graphrun.document.excerpt import printable
-from graphrun.document.wording import quote
 
 
 class NpzTable:

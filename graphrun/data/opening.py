@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
+from graphrun.base.errors import UsageError
+from graphrun.base.wording import nearest
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -25,8 +27,6 @@ from graphrun.data.table import Array, Table, Wanted
 from graphrun.document.data_section import SUFFIXES, DataEntry
 from graphrun.document.excerpt import printable
 from graphrun.document.problems import Problems
-from graphrun.document.wording import nearest
-from graphrun.errors import UsageError
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.
 BUDGET = 512 * 2**20

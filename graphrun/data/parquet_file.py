@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphrun.base.wording import quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, path_literal
 from graphrun.data.problems import DataError, Findings, Place
 from graphrun.data.table import Array, Cell, Wanted
 from graphrun.document.excerpt import printable
-from graphrun.document.wording import quote
 
 # A range of rows that is read at once holds about this many bytes.
 RANGE_BYTES = 24 * 2**20

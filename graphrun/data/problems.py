@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from graphrun.base.errors import GraphrunError
 from graphrun.document.excerpt import printable
-from graphrun.errors import GraphrunError
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path

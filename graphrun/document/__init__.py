@@ -1,5 +1,6 @@
 """The document stage: YAML text with positions → plain values, with everything that is wrong told together."""
 
+from graphrun.base.wording import did_you_mean, nearest
 from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document, UpdateEntry, load_document
 from graphrun.document.marks import Mark, Path
@@ -10,7 +11,6 @@ from graphrun.document.parameters import InitEntry, ParameterEntry
 from graphrun.document.problems import Problems
 from graphrun.document.settings import settings_problems
 from graphrun.document.source import Source
-from graphrun.document.wording import did_you_mean, nearest
 
 __all__ = [
     "ColumnEntry",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document.marks import GraphSyntaxError, mark_of
-from graphrun.document.wording import did_you_mean, quote
 
 DEEPEST = 64
 MOST_VALUES = 1_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.names import under_names
-from graphrun.document.wording import describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphrun.base.memory import paused_collection
+from graphrun.base.wording import describe, quote
 from graphrun.document import loader
 from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
@@ -17,8 +19,6 @@ from graphrun.document.overrides import apply_overrides
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
-from graphrun.document.wording import describe, quote
-from graphrun.memory import paused_collection
 
 if TYPE_CHECKING:
     import os

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphrun.base.wording import counted, describe, did_you_mean, quote
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import NotANumberError, check_number
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
@@ -17,7 +18,6 @@ from graphrun.document.problems import Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
-from graphrun.document.wording import counted, describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

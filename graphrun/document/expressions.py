@@ -12,9 +12,9 @@ import unicodedata
 import warnings
 from typing import Any, NamedTuple
 
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document.names import normalize
 from graphrun.document.references import Reference
-from graphrun.document.wording import did_you_mean, quote
 
 MOST_CHARACTERS = 100_000
 MOST_LEVELS = 200

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.parameters import check_value
-from graphrun.document.wording import describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
+from graphrun.base.errors import GraphFileError
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document import loader
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
 from graphrun.document.subgraphs import Subgraph, read_subgraphs
-from graphrun.document.wording import describe, did_you_mean, quote
-from graphrun.errors import GraphFileError
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path

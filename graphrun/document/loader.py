@@ -20,6 +20,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from graphrun.base.wording import quote
 from graphrun.document import tags
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
 from graphrun.document.lookahead import too_deep, too_deep_ahead
@@ -27,7 +28,6 @@ from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
 from graphrun.document.python_parser import PythonParser
 from graphrun.document.scalars import PlainScalars
 from graphrun.document.syntax import explain
-from graphrun.document.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set

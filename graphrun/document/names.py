@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from graphrun.document.wording import quote
+from graphrun.base.wording import quote
 
 if TYPE_CHECKING:
     from graphrun.document.problems import Problems

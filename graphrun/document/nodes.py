@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphrun.base.wording import describe, nearest, quote
 from graphrun.document.expressions import ExpressionError, MadeNode, parse_expression
 from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
 from graphrun.document.problems import Expression
 from graphrun.document.references import Reference, references
-from graphrun.document.wording import describe, nearest, quote
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path

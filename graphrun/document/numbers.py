@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graphrun.document.wording import counted, describe
+from graphrun.base.wording import counted, describe
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path

@@ -6,14 +6,14 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
+from graphrun.base.errors import UsageError
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document import loader, subgraphs
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import StopEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS
-from graphrun.document.wording import did_you_mean, quote
-from graphrun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
-from graphrun.document.wording import did_you_mean, quote
 
 if TYPE_CHECKING:
     from graphrun.document.marks import Path

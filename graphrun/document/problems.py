@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document.excerpt import describe_problem
 from graphrun.document.marks import Mark, Path
-from graphrun.errors import GraphFileError
 
 if TYPE_CHECKING:
     from graphrun.document.source import Source

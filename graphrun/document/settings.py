@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphrun.document.wording import describe, did_you_mean, quote
+from graphrun.base.wording import describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

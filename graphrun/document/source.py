@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
+from graphrun.base.errors import GraphFileError
+from graphrun.base.wording import nearest
 from graphrun.document.excerpt import printable
 from graphrun.document.loader import Positions, locate
 from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at, mark_within
-from graphrun.document.wording import nearest
-from graphrun.errors import GraphFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

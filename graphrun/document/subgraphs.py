@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, read_nodes
 from graphrun.document.parameters import read_constants, read_parameters
 from graphrun.document.references import Reference, references, with_references
-from graphrun.document.wording import describe, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from graphrun.base.wording import quote
 from graphrun.document.marks import LINE_BREAK, GraphSyntaxError, Mark, mark_at
-from graphrun.document.wording import quote
 
 NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A limit of the parser's own, in whatever context it is met.

@@ -6,9 +6,9 @@ from typing import Any
 
 from yaml.events import MappingStartEvent
 
+from graphrun.base.wording import quote
 from graphrun.document.marks import GraphSyntaxError, mark_of
 from graphrun.document.scalars import Scalar, resolve
-from graphrun.document.wording import quote
 
 STANDARD = "tag:yaml.org,2002:"
 COLLECTIONS = {"seq": "a list", "map": "a mapping"}

@@ -12,6 +12,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from graphrun.base.summary import describe, number
 from graphrun.declaration import Noise
 from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.folding import Folding, Share, fold, relative
@@ -19,7 +20,6 @@ from graphrun.draw.text import visible
 from graphrun.formula import formulas_of
 from graphrun.graph import ComputationalGraph
 from graphrun.passes import Edge, Passes
-from graphrun.summary import describe, number
 
 MOST_LABELLED = 60
 """In a drawing of more lines, none has a label: who points at one reads it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from graphrun.base.errors import RunError, UsageError
 from graphrun.draw.dot import to_dot
 from graphrun.draw.drawing import Drawing
 from graphrun.draw.graphviz import render
 from graphrun.draw.layout import direction_of, lay_out
 from graphrun.draw.mermaid import to_mermaid
 from graphrun.draw.svg import to_svg
-from graphrun.errors import RunError, UsageError
 
 TEXTS = ("svg", "dot", "mmd")
 PICTURES = ("png", "pdf")

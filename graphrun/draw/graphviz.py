@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 
 
 def render(dot: str, picture_format: str) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Protocol
 
-from graphrun.errors import RunError, UsageError
+from graphrun.base.errors import RunError, UsageError
 from graphrun.plan import Array, Feed, Plan
 
 Stop = Callable[[float, float], str | None]

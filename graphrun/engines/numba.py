@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.native.compiler import Steps, compile_steps
 from graphrun.engines.native.form import Form, form_of
@@ -19,7 +20,6 @@ from graphrun.engines.native.functions import NotSupportedError
 from graphrun.engines.native.loops import Schedule, loops
 from graphrun.engines.native.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
-from graphrun.errors import UsageError
 from graphrun.plan import Array, Feed, Plan
 from graphrun.stop import RULES, StopRule
 

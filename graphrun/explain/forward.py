@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from graphrun.base.summary import describe
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Row
 from graphrun.passes import Kind
-from graphrun.summary import describe
 
 KINDS = {
     Kind.PARAMETER: ("parameter", "Parameters"),

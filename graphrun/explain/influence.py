@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.summary import norm
 from graphrun.engines.numpy import bind, mask
 from graphrun.explain.board import Board
 from graphrun.passes import Edge, Passes
 from graphrun.plan import Batch
-from graphrun.summary import norm
 
 
 def path_to_leaf(board: Board, slot: int) -> list[Edge]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from graphrun.base.errors import UsageError
+from graphrun.base.summary import ARRAY_DIGITS, norm, number
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
-from graphrun.errors import UsageError
 from graphrun.explain.backward import COLUMNS, edge_row, sum_row
 from graphrun.explain.board import Board
 from graphrun.explain.forward import KINDS, forward_row
@@ -17,7 +18,6 @@ from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row, printable
 from graphrun.explain.update import update_of
 from graphrun.passes import Edge, Kind
-from graphrun.summary import ARRAY_DIGITS, norm, number
 
 MOST_EDGES = 12
 """Of a value that has more neighbours, those with the largest share of the gradient are shown."""

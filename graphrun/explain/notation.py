@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from graphrun.base.summary import describe, number
 from graphrun.engines.native.operations import ATOM, SIGN
 from graphrun.formula import Bound, Notation, TextNotation
-from graphrun.summary import describe, number
 
 
 class BoardNotation(Notation, Protocol):

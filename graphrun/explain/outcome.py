@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.summary import number
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
 from graphrun.passes import Passes
 from graphrun.solvers import Solver
-from graphrun.summary import number
 
 SHOWN_NODES = 8
 """Of a graph of more nodes only the objective is shown after the update."""

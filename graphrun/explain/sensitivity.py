@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from graphrun.base.summary import ARRAY_DIGITS, norm, number
 from graphrun.explain.board import Board
 from graphrun.explain.forward import KINDS
 from graphrun.explain.influence import Carried, carried, depths
@@ -14,7 +15,6 @@ from graphrun.explain.lesson import title
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
 from graphrun.passes import Kind
-from graphrun.summary import ARRAY_DIGITS, norm, number
 
 MOST_LEAVES = 20
 MOST_GENERATIONS = 16

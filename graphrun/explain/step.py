@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.engines import Program
-from graphrun.errors import UsageError
 from graphrun.passes import Passes
 from graphrun.plan import Array
 

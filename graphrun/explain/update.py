@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.summary import ARRAY_DIGITS, norm, number
 from graphrun.declaration import Settings
 from graphrun.engines.native.functions import NotSupportedError, Tracer
 from graphrun.engines.native.operations import ATOM, POWER
@@ -18,7 +19,6 @@ from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragr
 from graphrun.formula import Bound, own_settings, setting_text, write
 from graphrun.plan import Array
 from graphrun.solvers import Solver
-from graphrun.summary import ARRAY_DIGITS, norm, number
 from graphrun.updaterule import UpdateRule
 
 LONGEST = 60

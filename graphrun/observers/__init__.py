@@ -13,8 +13,8 @@ from typing import Any
 import pluggy
 
 from graphrun import hookspecs
-from graphrun.document.wording import did_you_mean
-from graphrun.errors import GraphrunError, RunError, UsageError
+from graphrun.base.errors import GraphrunError, RunError, UsageError
+from graphrun.base.wording import did_you_mean
 from graphrun.hookspecs import hookimpl
 from graphrun.result import Result
 from graphrun.run import Row

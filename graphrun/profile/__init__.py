@@ -18,11 +18,11 @@ from typing import Any, overload
 import numpy as np
 
 from graphrun.api import Graph
+from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
-from graphrun.errors import NotFiniteError, PluginError, UsageError
 from graphrun.plan import Feed, Plan
 from graphrun.profile.machine import Machine, measure_machine
 from graphrun.profile.work import Work, work_of_batches, work_of_update

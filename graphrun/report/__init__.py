@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 from graphrun.report.contents import contents
 from graphrun.report.page import page
 from graphrun.report.recording import Recording

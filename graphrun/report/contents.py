@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from graphrun.api import Graph
+from graphrun.base.summary import number
 from graphrun.declaration import Declaration
 from graphrun.document.excerpt import printable
 from graphrun.formula import Formulas, formulas_of
@@ -19,7 +20,6 @@ from graphrun.report.recording import Parts, Recording
 from graphrun.report.scene import scene
 from graphrun.result import Result
 from graphrun.schedule import Schedule
-from graphrun.summary import number
 
 SINGLE_STEPS = 60
 """Of more nodes than this the passes take those at once that do not depend on each other."""

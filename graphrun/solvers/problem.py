@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import NodeProgram
-from graphrun.errors import UsageError
 from graphrun.plan import Array
 from graphrun.solvers.jacobian import Jacobian
 from graphrun.solvers.solver import Vector

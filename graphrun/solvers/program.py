@@ -11,11 +11,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Stop
 from graphrun.engines.numpy import NodeProgram, NumpyEngine
-from graphrun.errors import UsageError
 from graphrun.plan import Array, Feed, Plan
 from graphrun.solvers.iterations import iterations
 from graphrun.solvers.problem import ProgramProblem

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.errors import DeclarationError
 from graphrun.declaration import Declaration, Function
-from graphrun.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

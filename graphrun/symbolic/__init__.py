@@ -5,7 +5,7 @@ Importing it needs SymPy, the extra ``symbolic``.
 
 from __future__ import annotations
 
-from graphrun.errors import UsageError
+from graphrun.base.errors import UsageError
 
 try:
     import sympy  # noqa: F401 (whether it is there)

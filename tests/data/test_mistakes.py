@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphrun.base.errors import GraphFileError, GraphrunError, UsageError
 from graphrun.data import DataError, DataSet, column_names, open_data
 from graphrun.document import Source, load_document
-from graphrun.errors import GraphFileError, GraphrunError, UsageError
 
 HERE = Path(__file__).parent
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document import Source, load_document
-from graphrun.errors import GraphFileError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from graphrun.api import Graph
+from graphrun.base.errors import NotFiniteError
 from graphrun.document import Source, load_document
-from graphrun.errors import NotFiniteError
 from graphrun.graph import build_graph
 from graphrun.plugins import Registry
 

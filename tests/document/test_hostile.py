@@ -13,7 +13,7 @@ SCRIPT = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from graphrun.document import Source, load_document
-from graphrun.errors import GraphFileError
+from graphrun.base.errors import GraphFileError
 text = eval(sys.argv[1])
 start = time.process_time()
 try:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document import load_document, source
-from graphrun.errors import GraphFileError
 from graphrun.graph import build_graph
 from graphrun.plugins import Registry
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from graphrun.base.errors import GraphFileError, UsageError
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
-from graphrun.errors import GraphFileError, UsageError
 
 FILE = """\
 description: every section

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document import Mark, Problems, Source, did_you_mean, nearest
-from graphrun.errors import GraphFileError
 
 
 def test_problems_stand_in_the_order_of_the_file() -> None:

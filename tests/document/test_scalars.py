@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document import Source, load_document
-from graphrun.errors import GraphFileError
 
 CORE_SCHEMA = {
     # null

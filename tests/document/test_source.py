@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from graphrun.base.errors import GraphFileError
 from graphrun.document import Mark, Problems, Source, load_document
-from graphrun.errors import GraphFileError
 
 TEXT = "parameters: {θ: 1}\r\nnodes:\r\n  f: {type: add, inputs: [θ, 😀]}\r\n"
 

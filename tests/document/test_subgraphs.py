@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from graphrun.api import Graph
+from graphrun.base.errors import GraphFileError
 from graphrun.document import Document, Source, load_document
-from graphrun.errors import GraphFileError
 from graphrun.graph import build_graph
 from graphrun.plugins import Registry
 
@@ -392,7 +392,7 @@ subgraphs:
 parameters: {a: [1, 2, 3], b: [[1, 2, 3]]}
 nodes: {f: s(a), g: s(b)}
 """
-    from graphrun.errors import ShapeError
+    from graphrun.base.errors import ShapeError
 
     with pytest.raises(ShapeError) as caught:
         run(text)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
 import graphrun
+from graphrun.base.summary import number
 from graphrun.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
 from graphrun.draw.contents import TIMES
 from graphrun.draw.dot import to_dot
@@ -22,7 +23,6 @@ from graphrun.draw.formats import write
 from graphrun.draw.mermaid import to_mermaid
 from graphrun.draw.text import shorten, visible, width
 from graphrun.passes import Passes
-from graphrun.summary import number
 
 SVG = "{http://www.w3.org/2000/svg}"
 NESTED = Path(__file__).parents[2] / "graphs" / "nested.yaml"

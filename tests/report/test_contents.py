@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrun
+from graphrun.base.summary import number
 from graphrun.cli import run_command
 from graphrun.report import make_report
 from graphrun.report.columns import Columns, shortened
 from graphrun.report.page import to_json
 from graphrun.result import Result
-from graphrun.summary import number
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = GRAPHS / "nested.yaml"

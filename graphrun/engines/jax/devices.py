@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from graphrun.base.errors import UsageError
 from graphrun.engines.cache import cache_folder
-from graphrun.errors import UsageError
 from graphrun.plan import Array
 
 double_precision = partial(jax.enable_x64, True)

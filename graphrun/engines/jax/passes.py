@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.declaration import Declaration, Function
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
-from graphrun.errors import UsageError
 from graphrun.plan import Array, Batch, Plan
 
 Values = Any

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.errors import UsageError
 from graphrun.engines.native.text import size_of
 from graphrun.engines.native.trace import WEAK, CannotTraceError, Expression, Recorder, trace
-from graphrun.errors import UsageError
 from graphrun.nodetype import NodeType
 from graphrun.plan import Batch, Plan
 from graphrun.updaterule import UpdateRule

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphrun.base.errors import RunError, UsageError
+from graphrun.base.random import uniform
 from graphrun.declaration import Function
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
-from graphrun.errors import RunError, UsageError
 from graphrun.graph import Update
 from graphrun.plan import Array, Batch, Feed, Plan
-from graphrun.random import uniform
 from graphrun.updaterule import UpdateRule
 
 if TYPE_CHECKING:

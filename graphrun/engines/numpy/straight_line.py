@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
 from graphrun.engines.numpy.program import clip, norm
 from graphrun.plan import Batch, Feed, Plan
-from graphrun.random import uniform
 from graphrun.shapes import as_index
 
 # Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
