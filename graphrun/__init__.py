@@ -25,10 +25,10 @@ from graphrun.base.errors import (
     ShapeError,
     UsageError,
 )
-from graphrun.declaration import Index, Noise, State, Training
-from graphrun.hookspecs import hookimpl
-from graphrun.nodetype import Example, Kink, NodeType, elementwise, tensor
-from graphrun.updaterule import UpdateRule, update_rule
+from graphrun.declare.declaration import Index, Noise, State, Training
+from graphrun.declare.hookspecs import hookimpl
+from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
+from graphrun.declare.updaterule import UpdateRule, update_rule
 
 if TYPE_CHECKING:
     from graphrun.api import Graph, load

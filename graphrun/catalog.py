@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphrun.base.errors import UsageError
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.formula import open_settings, type_formulas
+from graphrun.declare.nodetype import NodeType, Tensor
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
-from graphrun.formula import open_settings, type_formulas
 from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.nodetype import NodeType, Tensor
 from graphrun.output import align
 from graphrun.plugins import Plugin, Registry
-from graphrun.updaterule import UpdateRule
 
 WIDTH = 80
 

@@ -15,10 +15,10 @@ from typing import Any
 import graphrun
 from graphrun.api import Graph
 from graphrun.base.errors import UsageError
+from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
+from graphrun.declare.trace import Expression
 from graphrun.document import StopEntry
 from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
-from graphrun.engines.native.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
-from graphrun.engines.native.trace import Expression
 from graphrun.plan import Batch
 
 HELPERS = {

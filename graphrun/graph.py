@@ -11,7 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.wording import arrows
-from graphrun.declaration import Declaration, Settings
+from graphrun.declare.declaration import Declaration, Settings
+from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import (
     Document,
     ExpectEntry,
@@ -24,13 +27,10 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
-from graphrun.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
 from graphrun.schedule import SCHEDULES, Schedule
 from graphrun.solvers import SOLVERS, Solver
-from graphrun.updaterule import UpdateRule
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -1,59 +1,25 @@
-"""The hooks that a plugin can implement: what it adds, and the events of a run that an observer is told of."""
+"""The hooks that a plugin can implement; they are declared in `graphrun.declare.hookspecs`."""
 
-from __future__ import annotations
+from graphrun.declare.hookspecs import (
+    graphrun_failed,
+    graphrun_finished,
+    graphrun_node_types,
+    graphrun_observers,
+    graphrun_recorded,
+    graphrun_started,
+    graphrun_update_rules,
+    hookimpl,
+    hookspec,
+)
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import pluggy
-
-if TYPE_CHECKING:
-    from graphrun.nodetype import NodeType
-    from graphrun.observers import RunDescription
-    from graphrun.result import Result
-    from graphrun.updaterule import UpdateRule
-
-hookspec = pluggy.HookspecMarker("graphrun")
-hookimpl = pluggy.HookimplMarker("graphrun")
-
-
-@hookspec
-def graphrun_node_types() -> Sequence[NodeType]:
-    """Return the node types that the plugin adds."""
-    raise NotImplementedError
-
-
-@hookspec
-def graphrun_update_rules() -> Sequence[UpdateRule]:
-    """Return the update rules that the plugin adds."""
-    raise NotImplementedError
-
-
-@hookspec
-def graphrun_observers() -> Mapping[str, Callable[[str], object]]:
-    """Return the observers that the plugin adds, by the names that ``--observe NAME=TARGET`` takes.
-
-    Each is called with the target, a text that may be empty, and returns an object that implements some of the events
-    below as methods; it raises `UsageError` where it cannot do its work.
-    """
-    raise NotImplementedError
-
-
-@hookspec
-def graphrun_started(run: RunDescription) -> None:
-    """Take notice that a run is about to start."""
-
-
-@hookspec
-def graphrun_recorded(step: int, values: Mapping[str, Any]) -> None:
-    """Take notice of a recorded row: floats, and arrays of their shapes, by name; row 0 is before any update."""
-
-
-@hookspec
-def graphrun_finished(result: Result) -> None:
-    """Take notice that a run ended as it should, or was interrupted."""
-
-
-@hookspec
-def graphrun_failed(result: Result) -> None:
-    """Take notice that a run failed; `result.error` says why, and the rest is what there was until then."""
+__all__ = [
+    "graphrun_failed",
+    "graphrun_finished",
+    "graphrun_node_types",
+    "graphrun_observers",
+    "graphrun_recorded",
+    "graphrun_started",
+    "graphrun_update_rules",
+    "hookimpl",
+    "hookspec",
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphrun.declaration import Noise, State
+from graphrun.declare.declaration import Noise, State
 from graphrun.finite_differences import Slopes, differentiate
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graphrun.domain import Domain
-    from graphrun.nodetype import Kink, NodeType
+    from graphrun.declare.domain import Domain
+    from graphrun.declare.nodetype import Kink, NodeType
 
     Array = NDArray[Any]
     Inputs = Sequence[Array]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import PluginError, ShapeError, UsageError
 from graphrun.base.random import key_of
-from graphrun.declaration import Noise, Settings, State
+from graphrun.declare.declaration import Noise, Settings, State
+from graphrun.declare.initializers import draw
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph import ComputationalGraph, Update
-from graphrun.initializers import draw
-from graphrun.nodetype import NodeType
 from graphrun.shapes import Shape, Shapes, infer_shapes
-from graphrun.updaterule import UpdateRule
 
 Array = Any
 """A float64 or float32 number or array, of whatever library the engine works with."""

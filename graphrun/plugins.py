@@ -20,12 +20,13 @@ from typing import Any
 
 import pluggy
 
-from graphrun import hookspecs, nodes, updates
+from graphrun import nodes, updates
 from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean
-from graphrun.declaration import Declaration
-from graphrun.nodetype import NodeType
-from graphrun.updaterule import UpdateRule
+from graphrun.declare import hookspecs
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
 OBSERVERS = "graphrun_observers"

@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 
 from graphrun.base.errors import RunError
 from graphrun.base.wording import counted
-from graphrun.nodetype import NodeType
+from graphrun.declare.nodetype import NodeType
 from graphrun.plugins import Registry, error_text
 
 SECONDS = 20.0

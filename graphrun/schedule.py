@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from graphrun.base.errors import DeclarationError
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
 from graphrun.document.models import Natural
 
 Count = Annotated[Natural, Field(ge=1)]

@@ -15,14 +15,14 @@ from typing import Any
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.initializers import INITIALIZERS
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.document.names import LITERALS
-from graphrun.initializers import INITIALIZERS
-from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
 from graphrun.schedule import SCHEDULES
 from graphrun.solvers import SOLVERS
-from graphrun.updaterule import UpdateRule
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
-from graphrun.declaration import Noise
+from graphrun.declare.declaration import Noise
 from graphrun.graph import ComputationalGraph, Node
 
 Shape = tuple[int, ...]

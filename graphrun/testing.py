@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrun.base.errors import DeclarationError
-from graphrun.declaration import Noise, State
+from graphrun.declare.declaration import Noise, State
 from graphrun.local_check import (
     TOLERANCE,
     BrokenTypeError,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from graphrun.domain import Domain
+    from graphrun.declare.domain import Domain
+    from graphrun.declare.nodetype import Example, NodeType
     from graphrun.local_check import Array, Inputs
-    from graphrun.nodetype import Example, NodeType
 
     Checks = list[tuple[Callable[[Subject, Inputs], Iterable[str]], Inputs]]
 

@@ -10,8 +10,8 @@ import pytest
 import sympy
 
 from graphrun import nodes
-from graphrun.formula import formulas_of
-from graphrun.nodetype import NodeType
+from graphrun.declare.formula import formulas_of
+from graphrun.declare.nodetype import NodeType
 
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}
 ELEMENTWISE = sorted(name for name, declared in TYPES.items() if declared.is_elementwise)

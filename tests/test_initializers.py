@@ -9,9 +9,9 @@ import pytest
 
 from graphrun.api import Graph
 from graphrun.base.errors import GraphFileError, ShapeError
+from graphrun.declare.initializers import INITIALIZERS, draw, fans
 from graphrun.document import Source, load_document
 from graphrun.graph import build_graph
-from graphrun.initializers import INITIALIZERS, draw, fans
 from graphrun.plugins import Registry
 
 REGISTRY = Registry()

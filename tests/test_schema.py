@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 
 import graphrun
 from graphrun.cli import run_command
+from graphrun.declare.nodetype import NodeType
 from graphrun.document import loader
 from graphrun.document.header import OTHER_KEYS
 from graphrun.document.models import Header
 from graphrun.document.parameters import KEYS as PARAMETER_KEYS
 from graphrun.document.subgraphs import KEYS as SUBGRAPH_KEYS
-from graphrun.nodetype import NodeType
 from graphrun.plugins import Registry
 from graphrun.schema import graph_file_schema, keys_of
 

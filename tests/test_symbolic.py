@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun import nodes
 from graphrun.cli import run_command
-from graphrun.nodetype import Tensor
+from graphrun.declare.nodetype import Tensor
 
 sympy = pytest.importorskip("sympy")
 

@@ -14,8 +14,8 @@ import pytest
 
 import graphrun
 from graphrun import Example, Index, Kink, nodes
-from graphrun.declaration import Noise, State, Training
-from graphrun.nodetype import NodeType
+from graphrun.declare.declaration import Noise, State, Training
+from graphrun.declare.nodetype import NodeType
 from graphrun.testing import CheckError, LocalCheck, check_local_derivatives, check_node_type, load_plugin
 
 BUILT_IN = {node_type.name: node_type for node_type in nodes.graphrun_node_types()}

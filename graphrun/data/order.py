@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrun.data.table import Array
-from graphrun.initializers import generator
+from graphrun.declare.initializers import generator
 
 
 class Piece(NamedTuple):

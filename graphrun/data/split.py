@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from graphrun.data.table import Array
-from graphrun.initializers import generator
+from graphrun.declare.initializers import generator
 
 # Rows are drawn block by block, so that the share is kept in every part of a file and no draw is larger than this,
 # however many rows there are. A file of fewer rows is one block: each of its rows is as likely as any other.

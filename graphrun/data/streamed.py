@@ -24,7 +24,7 @@ from graphrun.data.order import pieces
 from graphrun.data.parquet_file import ParquetTable, Range
 from graphrun.data.split import Split
 from graphrun.data.table import Array, is_whole
-from graphrun.initializers import generator
+from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
 

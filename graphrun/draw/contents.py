@@ -13,11 +13,11 @@ import networkx as nx
 import numpy as np
 
 from graphrun.base.summary import describe, number
-from graphrun.declaration import Noise
+from graphrun.declare.declaration import Noise
+from graphrun.declare.formula import formulas_of
 from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.folding import Folding, Share, fold, relative
 from graphrun.draw.text import visible
-from graphrun.formula import formulas_of
 from graphrun.graph import ComputationalGraph
 from graphrun.passes import Edge, Passes
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from graphrun.engines.native.operations import ATOM
-from graphrun.engines.native.text import inputs_of
-from graphrun.engines.native.trace import Expression
+from graphrun.declare.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
+from graphrun.declare.operations import ATOM
+from graphrun.declare.text import inputs_of
+from graphrun.declare.trace import Expression
 from graphrun.explain.notation import BoardNotation, is_number, value_text
 from graphrun.explain.page import Math
 from graphrun.explain.step import Step
-from graphrun.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
 from graphrun.passes import Edge, Kind, Passes
 
 SHORT = 4

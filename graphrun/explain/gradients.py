@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphrun.declare.formula import setting_text
+from graphrun.declare.nodetype import Tensor
 from graphrun.explain.board import Board
-from graphrun.formula import setting_text
-from graphrun.nodetype import Tensor
 from graphrun.passes import Edge
 
 LONGEST = 60

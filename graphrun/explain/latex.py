@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from graphrun.engines.native.operations import ATOM, CHOICE, COMPARISON, NOT, OPERATORS, POWER, PRODUCT, SIGN, SUM, Form
+from graphrun.declare.formula import Bound, fill, setting_text
+from graphrun.declare.operations import ATOM, CHOICE, COMPARISON, NOT, OPERATORS, POWER, PRODUCT, SIGN, SUM, Form
 from graphrun.explain.notation import BoardText
 from graphrun.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
-from graphrun.formula import Bound, fill, setting_text
 
 ESCAPED = {
     "\\": r"\textbackslash{}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from graphrun.base.summary import describe, number
-from graphrun.engines.native.operations import ATOM, SIGN
-from graphrun.formula import Bound, Notation, TextNotation
+from graphrun.declare.formula import Bound, Notation, TextNotation
+from graphrun.declare.operations import ATOM, SIGN
 
 
 class BoardNotation(Notation, Protocol):

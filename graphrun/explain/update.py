@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.summary import ARRAY_DIGITS, norm, number
-from graphrun.declaration import Settings
+from graphrun.declare.declaration import Settings
+from graphrun.declare.formula import Bound, own_settings, setting_text, write
+from graphrun.declare.operations import ATOM, POWER
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.native.functions import NotSupportedError, Tracer
-from graphrun.engines.native.operations import ATOM, POWER
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
-from graphrun.formula import Bound, own_settings, setting_text, write
 from graphrun.plan import Array
 from graphrun.solvers import Solver
-from graphrun.updaterule import UpdateRule
 
 LONGEST = 60
 """How many operations and operands a rule's formula may have."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphrun.hookspecs import hookimpl
+from graphrun.declare.hookspecs import hookimpl
+from graphrun.declare.nodetype import NodeType
 from graphrun.nodes import (
     activation,
     arithmetic,
@@ -32,7 +33,6 @@ from graphrun.nodes import (
     special,
     trigonometric,
 )
-from graphrun.nodetype import NodeType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

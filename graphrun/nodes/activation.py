@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from graphrun.declare.nodetype import Example, Kink, elementwise
 from graphrun.nodes.special import complementary_error_function
-from graphrun.nodetype import Example, Kink, elementwise
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017, to the digits of PyTorch's constants.
 SELU_ALPHA = 1.6732632423543772848170429916717

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphrun.nodetype import Kink, elementwise
+from graphrun.declare.nodetype import Kink, elementwise
 
 
 @elementwise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 from graphrun.nodes.normalization import shares
-from graphrun.nodetype import Example, tensor
 
 
 def attention_weights(xp, query, key, mask, *, causal, scale):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphrun.nodetype import Kink, elementwise
+from graphrun.declare.nodetype import Kink, elementwise
 
 AT_TIES = Kink({"x": "y"}, (0, 0))
 AT_ZERO = Kink({"x": 0}, (0,))

@@ -6,6 +6,7 @@ import math
 import string
 from collections import Counter
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import (
     all_from_front,
     check_axes,
@@ -15,7 +16,6 @@ from graphrun.nodes.axes import (
     from_front,
     undo_broadcast,
 )
-from graphrun.nodetype import Example, tensor
 
 
 @tensor(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import math
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_same_size, count
 from graphrun.nodes.placing import add_windows, is_numpy, pad_with, window_slices
-from graphrun.nodetype import Example, tensor
 
 
 def for_each(setting, number):

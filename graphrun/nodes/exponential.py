@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphrun.nodetype import elementwise
+from graphrun.declare.nodetype import elementwise
 
 LOG_2 = math.log(2)
 LOG_10 = math.log(10)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphrun.declaration import Index
+from graphrun.declare.declaration import Index
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_same_axes, count, from_front
 from graphrun.nodes.placing import add_rows, is_numpy, place
-from graphrun.nodetype import Example, tensor
 
 
 def check_indices(xp, indices, size, lowest=0, name="indices"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
 from graphrun.nodes.placing import pad_with
-from graphrun.nodetype import Example, tensor
 
 
 def check_arrays(arrays, but=None):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
-from graphrun.nodetype import Example, tensor
 
 GENERAL = [[2.0, -1.0, 0.5], [0.25, 1.5, 1.0], [-1.0, 0.75, 3.0]]
 POSITIVE = [[2.0, 0.5, -0.25], [0.5, 1.5, 0.75], [-0.25, 0.75, 3.0]]

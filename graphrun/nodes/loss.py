@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from graphrun.declaration import Index
+from graphrun.declare.declaration import Index
+from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_same_axes, check_same_size, count, from_front, undo_broadcast
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.normalization import log_shares, shares
-from graphrun.nodetype import Example, Kink, tensor
 
 PAIRS = (
     Example(shapes=[(3, 2), (3, 2)]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graphrun.declaration import State, Training
+from graphrun.declare.declaration import State, Training
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import (
     all_from_front,
     check_axes,
@@ -12,7 +13,6 @@ from graphrun.nodes.axes import (
     size_along,
 )
 from graphrun.nodes.reduction import exponent_shift
-from graphrun.nodetype import Example, tensor
 
 ALONG_AN_AXIS = (
     Example(shapes=[(3, 4)]),

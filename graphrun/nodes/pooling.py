@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from functools import reduce
 
+from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_axes
 from graphrun.nodes.convolution import Windows, for_each
-from graphrun.nodetype import Example, Kink, tensor
 
 EXAMPLES = (
     Example(shapes=[(2, 2, 4, 5)], settings={"kernel_size": 2}),

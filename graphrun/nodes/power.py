@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphrun.nodetype import Kink, elementwise
+from graphrun.declare.nodetype import Kink, elementwise
 
 
 @elementwise(domain={"x": "[0, inf)"}, kinks=[Kink({"x": 0, "y": 0}, (0, 0))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import (
     all_from_front,
     check_not_empty,
@@ -13,7 +14,6 @@ from graphrun.nodes.axes import (
     size_along,
     spread,
 )
-from graphrun.nodetype import Example, Kink, tensor
 
 SHAPED = (
     Example(shapes=[(3, 4)]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphrun.declaration import Noise, Training
-from graphrun.nodetype import Example, tensor
+from graphrun.declare.declaration import Noise, Training
+from graphrun.declare.nodetype import Example, tensor
 
 
 def kept_scale(rate):

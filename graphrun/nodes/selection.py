@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphrun.nodetype import Example, Kink, elementwise
+from graphrun.declare.nodetype import Example, Kink, elementwise
 
 
 @elementwise(kinks=[Kink({"x": "y"}, (0.5, 0.5))])

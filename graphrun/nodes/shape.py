@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import all_from_front, check_axes, count, undo_broadcast
-from graphrun.nodetype import Example, tensor
 
 
 @tensor(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from graphrun.nodetype import elementwise
+from graphrun.declare.nodetype import elementwise
 
 # Numerator and denominator of each region, from the highest power down.
 NEAR = 0.46875

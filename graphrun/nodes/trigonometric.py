@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphrun.nodetype import Kink, elementwise
+from graphrun.declare.nodetype import Kink, elementwise
 
 
 @elementwise

@@ -12,10 +12,10 @@ from typing import Any
 
 import pluggy
 
-from graphrun import hookspecs
 from graphrun.base.errors import GraphrunError, RunError, UsageError
 from graphrun.base.wording import did_you_mean
-from graphrun.hookspecs import hookimpl
+from graphrun.declare import hookspecs
+from graphrun.declare.hookspecs import hookimpl
 from graphrun.result import Result
 from graphrun.run import Row
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.hookspecs import hookimpl
+from graphrun.declare.hookspecs import hookimpl
 from graphrun.observers import RunDescription
 from graphrun.result import Result
 

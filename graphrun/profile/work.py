@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.declare.text import operations_in
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.native.functions import NotSupportedError, Tracer
-from graphrun.engines.native.text import operations_in
 from graphrun.nodes.contraction import read_subscripts
 from graphrun.plan import Batch, Plan
 from graphrun.shapes import Shape
-from graphrun.updaterule import UpdateRule
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from graphrun.api import Graph
 from graphrun.base.summary import number
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.formula import Formulas, formulas_of
 from graphrun.document.excerpt import printable
-from graphrun.formula import Formulas, formulas_of
 from graphrun.passes import Kind, Passes
 from graphrun.plan import Batch, Plan
 from graphrun.report.columns import Columns, count_parts, parts, shortened

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
-from graphrun.formula import formulas_of
 from graphrun.passes import Edge, Passes
 from graphrun.plan import Array, Plan
 from graphrun.report.columns import count_parts, parts

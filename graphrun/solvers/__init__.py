@@ -5,10 +5,10 @@ Nothing here imports SciPy until a solver runs.
 
 from __future__ import annotations
 
+from graphrun.declare.solver import Solver
 from graphrun.solvers.least_squares import least_squares
 from graphrun.solvers.newton_cg import newton_cg
 from graphrun.solvers.quasi_newton import lbfgs
-from graphrun.solvers.solver import Solver
 
 __all__ = ["SOLVERS", "Solver"]
 

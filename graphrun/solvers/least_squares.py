@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from graphrun.solvers.solver import Problem, Solved, Solver, Vector
+from graphrun.declare.solver import Problem, Solved, Solver, Vector
 
 EPSILON = float(np.finfo(np.float64).eps)
 NO_STEP = 3

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from graphrun.declare.solver import Problem, Solved, Vector, solver
 from graphrun.solvers.scaling import Scaled, XScale
-from graphrun.solvers.solver import Problem, Solved, Vector, solver
 
 DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 """The step of a central difference, relative to the size of what it starts from, that has the smallest error."""

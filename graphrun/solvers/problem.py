@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare.solver import Vector
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import NodeProgram
 from graphrun.plan import Array
 from graphrun.solvers.jacobian import Jacobian
-from graphrun.solvers.solver import Vector
 
 
 class ProgramProblem:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare.solver import Solved, Solver, Vector
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Stop
@@ -19,7 +20,6 @@ from graphrun.engines.numpy import NodeProgram, NumpyEngine
 from graphrun.plan import Array, Feed, Plan
 from graphrun.solvers.iterations import iterations
 from graphrun.solvers.problem import ProgramProblem
-from graphrun.solvers.solver import Solved, Solver, Vector
 
 
 class SolverProgram:

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from graphrun.declare.solver import Problem, Solver, Vector
 from graphrun.solvers.scaling import Scaled, XScale
-from graphrun.solvers.solver import Problem, Solver, Vector
 
 BACK_OFF = 0.1
 """The share of a step that is tried next where its end has no finite objective."""

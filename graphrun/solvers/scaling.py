@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from graphrun.solvers.solver import Problem, Vector
+from graphrun.declare.solver import Problem, Vector
 
 XScale = Literal["start", "none"]
 

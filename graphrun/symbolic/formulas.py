@@ -11,8 +11,8 @@ import sympy
 from sympy.printing.latex import LatexPrinter, tex_greek_dictionary
 from sympy.printing.latex import greek_letters_set as greek_letters
 
-from graphrun.engines.native.trace import CannotTraceError
-from graphrun.nodetype import NodeType
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.trace import CannotTraceError
 from graphrun.symbolic.namespace import Namespace, read_derivatives, read_forward
 
 LARGEST_DENOMINATOR = 12

@@ -15,7 +15,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean, BooleanAtom, BooleanFunction
 
-from graphrun.engines.native.trace import CannotTraceError
+from graphrun.declare.trace import CannotTraceError
 from graphrun.symbolic.constants import exact
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphrun.engines.native.trace import CannotTraceError
-from graphrun.nodetype import Kink, NodeType
+from graphrun.declare.nodetype import Kink, NodeType
+from graphrun.declare.trace import CannotTraceError
 from graphrun.plugins import error_text
 from graphrun.symbolic.cases import CannotDecideError, Case, by_cases
 from graphrun.symbolic.constants import exact

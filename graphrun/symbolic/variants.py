@@ -18,9 +18,9 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from graphrun.domain import Interval
-from graphrun.engines.native.trace import CannotTraceError
-from graphrun.nodetype import NodeType
+from graphrun.declare.domain import Interval
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.trace import CannotTraceError
 from graphrun.symbolic.cases import COMPARISONS, Case
 from graphrun.symbolic.constants import exact
 from graphrun.symbolic.namespace import DecidesError, Namespace, read_derivatives, read_forward

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphrun.hookspecs import hookimpl
-from graphrun.updaterule import UpdateRule
+from graphrun.declare.hookspecs import hookimpl
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.updates import adaptive, gradient_descent
 
 FAMILIES = (gradient_descent, adaptive)

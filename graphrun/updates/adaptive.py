@@ -7,7 +7,7 @@ decoupled from the gradient and shrinks the value itself (Loshchilov and Hutter,
 
 from __future__ import annotations
 
-from graphrun.updaterule import update_rule
+from graphrun.declare.updaterule import update_rule
 
 
 def adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon):

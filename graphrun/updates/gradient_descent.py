@@ -6,7 +6,7 @@ that multiple of the value is added to its gradient, as if half its square were 
 
 from __future__ import annotations
 
-from graphrun.updaterule import update_rule
+from graphrun.declare.updaterule import update_rule
 
 
 @update_rule

@@ -16,7 +16,9 @@ from graphrun import hookspecs
 from graphrun.check import check_graph
 from graphrun.cli import commands
 from graphrun.completion import SHELLS
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.initializers import INITIALIZERS
+from graphrun.declare.nodetype import NodeType
 from graphrun.document import (
     anchors,
     data_section,
@@ -34,10 +36,8 @@ from graphrun.document import subgraphs as definitions
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.graph import CLIPS
-from graphrun.initializers import INITIALIZERS
 from graphrun.modeline import SCHEMA_FILE
 from graphrun.nodes import FAMILIES
-from graphrun.nodetype import NodeType
 from graphrun.schedule import SCHEDULES
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules as built_in_rules

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphrun import nodes
-from graphrun.nodetype import NodeType
+from graphrun.declare.nodetype import NodeType
 
 BUILT_IN = {node_type.name: node_type for node_type in nodes.graphrun_node_types()}
 

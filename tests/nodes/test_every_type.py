@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from graphrun import nodes
-from graphrun.nodetype import NodeType
+from graphrun.declare.nodetype import NodeType
 from graphrun.testing import check_node_type
 
 BUILT_IN = nodes.graphrun_node_types()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphrun import nodes
-from graphrun.declaration import Noise
+from graphrun.declare.declaration import Noise
 
 BUILT_IN = {node_type.name: node_type for node_type in nodes.graphrun_node_types() if not node_type.is_elementwise}
 

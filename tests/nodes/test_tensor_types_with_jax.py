@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from graphrun import nodes
-from graphrun.declaration import Noise
-from graphrun.nodetype import Example, NodeType
+from graphrun.declare.declaration import Noise
+from graphrun.declare.nodetype import Example, NodeType
 
 TENSOR = [node_type for node_type in nodes.graphrun_node_types() if not node_type.is_elementwise]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.declaration import Declaration, Function
+from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.plan import Array, Batch, Plan

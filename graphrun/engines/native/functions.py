@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.engines.native.text import size_of
-from graphrun.engines.native.trace import WEAK, CannotTraceError, Expression, Recorder, trace
-from graphrun.nodetype import NodeType
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.text import size_of
+from graphrun.declare.trace import WEAK, CannotTraceError, Expression, Recorder, trace
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan import Batch, Plan
-from graphrun.updaterule import UpdateRule
 
 Known = tuple[float | None, ...]
 """For each input of a node its number where it is known when the program is written, else None."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphrun.declare.text import NumbaNotation, Writer
 from graphrun.engines.native.functions import Tracer
-from graphrun.engines.native.text import NumbaNotation, Writer
 from graphrun.plan import Plan
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)

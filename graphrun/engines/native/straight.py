@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphrun.declare.text import NumbaNotation
+from graphrun.declare.trace import Expression
 from graphrun.engines.native.functions import Functions, Known, Tracer
 from graphrun.engines.native.source import NORM, WATCH, Lines, Source, sum_of
-from graphrun.engines.native.text import NumbaNotation
-from graphrun.engines.native.trace import Expression
 from graphrun.plan import Batch, Plan
 
 

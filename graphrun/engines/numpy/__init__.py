@@ -10,13 +10,13 @@ so nothing leaks from the branch of a `where` that is not taken, be it infinite 
 
 from __future__ import annotations
 
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numpy.batches import BatchProgram
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import Operation, bind, broadcast_axes, is_finite, mask
 from graphrun.engines.numpy.program import NumpyProgram
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS, StraightLineProgram
 from graphrun.plan import Feed, Plan
-from graphrun.updaterule import UpdateRule
 
 __all__ = [
     "NODES_PER_BATCH",

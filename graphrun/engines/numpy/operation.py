@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrun.declaration import Function
+from graphrun.declare.declaration import Function
+from graphrun.declare.nodetype import NodeType
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.nodetype import NodeType
 from graphrun.plan import Array, Batch
 from graphrun.shapes import Shape, as_index
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from graphrun.base.errors import RunError, UsageError
 from graphrun.base.random import uniform
-from graphrun.declaration import Function
+from graphrun.declare.declaration import Function
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.graph import Update
 from graphrun.plan import Array, Batch, Feed, Plan
-from graphrun.updaterule import UpdateRule
 
 if TYPE_CHECKING:
     from graphrun.engines.numpy.nodes import NodeProgram

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Protocol, get_args
 import numpy as np
 
 from graphrun.base.summary import number
-from graphrun.declaration import Declaration, Settings, freeze
-from graphrun.engines.native.operations import (
+from graphrun.declare.declaration import Declaration, Settings, freeze
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.operations import (
     ATOM,
     CHOICE,
     COMPARISON,
@@ -29,9 +30,8 @@ from graphrun.engines.native.operations import (
     Form,
     call,
 )
-from graphrun.engines.native.text import inputs_first
-from graphrun.engines.native.trace import BOOL, CannotTraceError, Expression, Recorder, trace
-from graphrun.nodetype import NodeType
+from graphrun.declare.text import inputs_first
+from graphrun.declare.trace import BOOL, CannotTraceError, Expression, Recorder, trace
 
 MOST_OPERATIONS = 20
 """A formula of more operations and operands explains nothing; the type is named instead."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from graphrun.base.errors import DeclarationError
-from graphrun.declaration import Declaration, Function
+from graphrun.declare.declaration import Declaration, Function
 
 
 class UpdateRule(Declaration):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from graphrun.engines.native.operations import (
+from graphrun.declare.operations import (
     ATOM,
     BEYOND_NUMPY,
     CHOICE,
@@ -21,7 +21,7 @@ from graphrun.engines.native.operations import (
     Form,
     call,
 )
-from graphrun.engines.native.trace import BOOL, FLOAT, Expression
+from graphrun.declare.trace import BOOL, FLOAT, Expression
 
 SMALL_POWERS = (2, 3, 4)
 

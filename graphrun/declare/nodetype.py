@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any, overload
 
 from graphrun.base.errors import DeclarationError
-from graphrun.declaration import Declaration, Function, Index, Noise, State
-from graphrun.domain import Domain
+from graphrun.declare.declaration import Declaration, Function, Index, Noise, State
+from graphrun.declare.domain import Domain
 
 
 @dataclass(frozen=True)

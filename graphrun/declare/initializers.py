@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.declaration import Declaration
+from graphrun.declare.declaration import Declaration
 
 Shape = tuple[int, ...]
 

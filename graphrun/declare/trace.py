@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.engines.native.operations import COMPARISONS, FOLD, LOGICAL
+from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL
 
 FLOAT, WEAK, BOOL = "float", "weak", "bool"
 """Kinds: a number of the graph's dtype; one of float64 that yields to it, as Python's do in NumPy; a truth value."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import DeclarationError
-from graphrun.declaration import Declaration, Function
+from graphrun.declare.declaration import Declaration, Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
