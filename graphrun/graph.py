@@ -29,8 +29,8 @@ from graphrun.document import (
 )
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.plugins import Registry
-from graphrun.schedule import SCHEDULES, Schedule
 from graphrun.solvers import SOLVERS, Solver
+from graphrun.updates.schedule import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -21,8 +21,8 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document.names import LITERALS
 from graphrun.plugins import Registry
-from graphrun.schedule import SCHEDULES
 from graphrun.solvers import SOLVERS
+from graphrun.updates.schedule import SCHEDULES
 
 Schema = dict[str, Any]
 

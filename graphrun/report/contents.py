@@ -19,7 +19,7 @@ from graphrun.report.lines import lines_of
 from graphrun.report.recording import Parts, Recording
 from graphrun.report.scene import scene
 from graphrun.result import Result
-from graphrun.schedule import Schedule
+from graphrun.updates.schedule import Schedule
 
 SINGLE_STEPS = 60
 """Of more nodes than this the passes take those at once that do not depend on each other."""

@@ -38,9 +38,9 @@ from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.graph import CLIPS
 from graphrun.modeline import SCHEMA_FILE
 from graphrun.nodes import FAMILIES
-from graphrun.schedule import SCHEDULES
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules as built_in_rules
+from graphrun.updates.schedule import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import graphrun
-from graphrun.schedule import SCHEDULES
+from graphrun.updates.schedule import SCHEDULES
 
 STEPS = 40
 BEYOND = 10
