@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from graphrun.base.errors import RunError, UsageError
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import counted
+from graphrun.data.rows import DataSource, Rows, held_back_rows, statistics_of
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
@@ -27,7 +28,6 @@ from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan
 from graphrun.plugins import Registry
 from graphrun.result import Result
-from graphrun.rows import DataSource, Rows, held_back_rows, statistics_of
 from graphrun.run import Row, RunOptions, run
 from graphrun.solvers import Solver
 from graphrun.stop import StopRule

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from graphrun.api import Graph, load
 from graphrun.cli import run_command
+from graphrun.data.rows import DataSource
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph import build_graph
 from graphrun.plugins import Registry
-from graphrun.rows import DataSource
 
 REGISTRY = Registry()
 
