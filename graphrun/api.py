@@ -26,7 +26,7 @@ from graphrun.graph import ComputationalGraph, build_graph
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 from graphrun.result import Result
 from graphrun.run import Row, RunOptions, run
 from graphrun.solvers import Solver

@@ -44,7 +44,7 @@ def node_types(context: click.Context, parameter: click.Parameter, incomplete: s
     from graphrun.catalog import summary
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
 
     try:
         registry = Registry(context.params.get("folders") or ())

@@ -28,7 +28,7 @@ from graphrun.document import (
     settings_problems,
 )
 from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES, Schedule
 

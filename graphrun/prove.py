@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from graphrun.base.errors import RunError
 from graphrun.base.wording import counted
 from graphrun.declare.nodetype import NodeType
-from graphrun.plugins import Registry, error_text
+from graphrun.plugins.registry import Registry, error_text
 
 SECONDS = 20.0
 """The time limit for one type; the built-in ones take up to 0.2 s."""

@@ -20,7 +20,7 @@ from graphrun.declare.initializers import INITIALIZERS
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document.names import LITERALS
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS
 from graphrun.updates.schedule import SCHEDULES
 

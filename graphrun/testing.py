@@ -25,7 +25,7 @@ from graphrun.local_check import (
     interval_numbers,
     shape_text,
 )
-from graphrun.plugins import import_file
+from graphrun.plugins.registry import import_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -12,7 +12,7 @@ from graphrun.diff import SHOWN, diff_graphs
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()
 

@@ -12,7 +12,7 @@ from graphrun.base.errors import GraphFileError, ShapeError
 from graphrun.declare.initializers import INITIALIZERS, draw, fans
 from graphrun.document import Source, load_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()
 SQRT2 = math.sqrt(2)

@@ -13,7 +13,7 @@ import pytest
 
 import graphrun
 from graphrun.cli import run_command
-from graphrun.plugins import Plugin, Registry
+from graphrun.plugins.registry import Plugin, Registry
 
 # A type that doubles its input; each test breaks one thing of it.
 TWICE = '''\

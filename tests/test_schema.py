@@ -24,7 +24,7 @@ from graphrun.document.header import OTHER_KEYS
 from graphrun.document.models import Header
 from graphrun.document.parameters import KEYS as PARAMETER_KEYS
 from graphrun.document.subgraphs import KEYS as SUBGRAPH_KEYS
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 from graphrun.schema import graph_file_schema, keys_of
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from graphrun.commands.options import offering, plugin_folders
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
     """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
     from graphrun.catalog import describe, listing
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
 
     registry = Registry(folders)
     lines = listing(registry) if type_name is None else describe(registry, type_name)
@@ -28,7 +28,7 @@ def nodes(type_name: str | None, folders: Sequence[str]) -> None:
 def plugins(folders: Sequence[str]) -> None:
     """List the plugins: what each adds, from where, how long it took to load, and what failed."""
     from graphrun.catalog import plugin_listing
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
 
     for line in plugin_listing(Registry(folders)):
         click.echo(line)
@@ -47,7 +47,7 @@ def plugins(folders: Sequence[str]) -> None:
 )
 def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
-    from graphrun.scaffold import write_plugin
+    from graphrun.plugins.scaffold import write_plugin
 
     for file in write_plugin(name, folder, tensor=tensor):
         click.echo(file)
@@ -65,7 +65,7 @@ def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     """
     import json
 
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
     from graphrun.schema import graph_file_schema
 
     if init != bool(files):

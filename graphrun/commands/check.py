@@ -63,7 +63,7 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
 def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool) -> int:
     """Prove the derivatives of the elementwise types of graphs, or of all; print what is found."""
     from graphrun.declare.nodetype import Elementwise, NodeType
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
     from graphrun.prove import Outcome, Proofs, prove_all
 
     if graphs:

@@ -18,7 +18,7 @@ from graphrun.commands.options import data_file, load_to_run, offering, override
 if TYPE_CHECKING:
     from graphrun.distributed import Cluster
     from graphrun.engines.auto import Choice
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
 
 INTERRUPTED = 130
 

@@ -17,7 +17,7 @@ import sympy
 
 from graphrun.declare.nodetype import Kink, NodeType
 from graphrun.declare.trace import CannotTraceError
-from graphrun.plugins import error_text
+from graphrun.plugins.registry import error_text
 from graphrun.symbolic.cases import CannotDecideError, Case, by_cases
 from graphrun.symbolic.constants import exact
 from graphrun.symbolic.region import DIGITS, Point

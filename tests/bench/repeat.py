@@ -15,7 +15,7 @@ from graphrun.api import Graph
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REPEATED = """\
 parameters: {{x: 0.5, c: 1.5}}

@@ -18,7 +18,7 @@ from graphrun.data.rows import DataSource
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()
 

@@ -15,7 +15,7 @@ from graphrun.api import Graph
 from graphrun.base.errors import NotFiniteError
 from graphrun.document import Source, load_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 torch = pytest.importorskip("torch", reason="the oracle is PyTorch: pip install torch")
 F = torch.nn.functional

@@ -12,7 +12,7 @@ import pytest
 from graphrun.base.errors import GraphFileError
 from graphrun.document import load_document, source
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()
 SUBGRAPH = "subgraphs: {NAME: {inputs: [x], parameters: {w: 2}, nodes: {y: x * w}, output: y}}\n"

@@ -11,7 +11,7 @@ from graphrun.api import Graph
 from graphrun.base.errors import GraphFileError
 from graphrun.document import Document, Source, load_document
 from graphrun.graph import build_graph
-from graphrun.plugins import Registry
+from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()
 

@@ -88,7 +88,7 @@ def run_text(text: str, **options: Any) -> tuple[str, Result]:
     from graphrun.api import Graph
     from graphrun.document import Source, load_document
     from graphrun.graph import build_graph
-    from graphrun.plugins import Registry
+    from graphrun.plugins.registry import Registry
 
     registry = Registry()
     return make_report(Graph(build_graph(load_document(Source("g.yaml", text)), registry), None, registry), **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
 from graphrun.document.names import is_name, normalize
-from graphrun.plugins import Registry, project_folders
+from graphrun.plugins.registry import Registry, project_folders
 
 ELEMENTWISE = '''"""The node type {name}: say what it computes."""
 

@@ -1,0 +1,1 @@
+"""Plugins: finding what is declared, and beginning a new one."""
