@@ -22,7 +22,7 @@ from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
-from graphrun.graph import ComputationalGraph, build_graph
+from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
 from graphrun.plan import Array, Plan, build_plan

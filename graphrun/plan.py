@@ -20,7 +20,7 @@ from graphrun.declare.declaration import Noise, Settings, State
 from graphrun.declare.initializers import draw
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.graph import ComputationalGraph, Update
+from graphrun.graph.graph import ComputationalGraph, Update
 from graphrun.shapes import Shape, Shapes, infer_shapes
 
 Array = Any

@@ -14,7 +14,7 @@ import numpy as np
 from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
 from graphrun.declare.declaration import Noise
-from graphrun.graph import ComputationalGraph, Node
+from graphrun.graph.graph import ComputationalGraph, Node
 
 Shape = tuple[int, ...]
 

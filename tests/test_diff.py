@@ -11,7 +11,7 @@ from graphrun.cli import run_command
 from graphrun.diff import SHOWN, diff_graphs
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
-from graphrun.graph import build_graph
+from graphrun.graph.graph import build_graph
 from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()

@@ -18,7 +18,7 @@ from graphrun.declare.formula import formulas_of
 from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.folding import Folding, Share, fold, relative
 from graphrun.draw.text import visible
-from graphrun.graph import ComputationalGraph
+from graphrun.graph.graph import ComputationalGraph
 from graphrun.passes import Edge, Passes
 
 MOST_LABELLED = 60

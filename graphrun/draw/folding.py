@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphrun.draw.drawing import Frame
-from graphrun.graph import ComputationalGraph
+from graphrun.graph.graph import ComputationalGraph
 
 MOST_UNFOLDED = 80
 """Frames are folded, inner ones first, until there are no more boxes than this."""

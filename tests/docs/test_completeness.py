@@ -35,7 +35,7 @@ from graphrun.document import source as sources
 from graphrun.document import subgraphs as definitions
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
-from graphrun.graph import CLIPS
+from graphrun.graph.graph import CLIPS
 from graphrun.modeline import SCHEMA_FILE
 from graphrun.nodes import FAMILIES
 from graphrun.solvers import SOLVERS

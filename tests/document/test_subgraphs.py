@@ -10,7 +10,7 @@ import pytest
 from graphrun.api import Graph
 from graphrun.base.errors import GraphFileError
 from graphrun.document import Document, Source, load_document
-from graphrun.graph import build_graph
+from graphrun.graph.graph import build_graph
 from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()

@@ -28,7 +28,7 @@ OPTIONAL = tuple(
 
 LATE = (
     "graphrun.checkpoint",
-    "graphrun.ordering",
+    "graphrun.graph.ordering",
     "graphrun.data",
     "graphrun.distributed",
     "graphrun.export",

@@ -17,7 +17,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
-from graphrun.graph import Update
+from graphrun.graph.graph import Update
 from graphrun.plan import Array, Batch, Feed, Plan
 
 if TYPE_CHECKING:

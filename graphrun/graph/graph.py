@@ -335,7 +335,7 @@ class _Builder:
         # is half the time and memory of a large load.
         if all(not node.inputs or max(node.inputs) < number for number, node in enumerate(nodes, first)):
             return list(range(first, first + len(nodes)))
-        from graphrun.ordering import CycleError, topological_order
+        from graphrun.graph.ordering import CycleError, topological_order
 
         try:
             return topological_order(first, [node.inputs for node in nodes])
