@@ -25,7 +25,7 @@ from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
-from graphrun.plan import Array, Plan, build_plan
+from graphrun.plan.plan import Array, Plan, build_plan
 from graphrun.plugins.registry import Registry
 from graphrun.result import Result
 from graphrun.run import Row, RunOptions, run

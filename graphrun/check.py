@@ -15,7 +15,7 @@ from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
 from graphrun.output import format_value
-from graphrun.plan import Array, Batch, Plan
+from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.result import Result
 from graphrun.testing import check_local_derivatives
 

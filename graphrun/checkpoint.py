@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import CheckpointError, UsageError
-from graphrun.plan import Plan
+from graphrun.plan.plan import Plan
 
 KEY = "graphrun"
 FORMAT = 1

@@ -12,7 +12,7 @@ import numpy as np
 from graphrun.base.wording import arrows
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
-from graphrun.plan import Array, Batch, Plan
+from graphrun.plan.plan import Array, Batch, Plan
 
 SHOWN_ELEMENTS = 6
 

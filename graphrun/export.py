@@ -19,7 +19,7 @@ from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_o
 from graphrun.declare.trace import Expression
 from graphrun.document import StopEntry
 from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
-from graphrun.plan import Batch
+from graphrun.plan.plan import Batch
 
 HELPERS = {
     "logaddexp": """\

@@ -16,7 +16,7 @@ import numpy as np
 
 from graphrun.engines import Program
 from graphrun.engines.numpy import bind, broadcast_axes, mask
-from graphrun.plan import Array, Batch, Plan
+from graphrun.plan.plan import Array, Batch, Plan
 
 
 class Kind(StrEnum):

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphrun.base.wording import counted
 from graphrun.output import align, encode
-from graphrun.plan import Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 SHOWN_BATCHES = 40
 SHOWN_NAMES = 8

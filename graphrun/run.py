@@ -14,7 +14,7 @@ import numpy as np
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
-from graphrun.plan import Array, Feed, Plan
+from graphrun.plan.plan import Array, Feed, Plan
 from graphrun.result import Objective, Result, plain
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
 from graphrun.document import Document
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 
 if TYPE_CHECKING:
     from graphrun.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Protocol
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.plan import Array, Feed, Plan
+from graphrun.plan.plan import Array, Feed, Plan
 
 Stop = Callable[[float, float], str | None]
 """A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""

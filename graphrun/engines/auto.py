@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphrun.base.errors import UsageError
 from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES
-from graphrun.plan import Batch, Feed, Plan
+from graphrun.plan.plan import Batch, Feed, Plan
 
 # What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
 # last is for each array operation.

@@ -20,7 +20,7 @@ from graphrun.engines.native.functions import NotSupportedError
 from graphrun.engines.native.loops import Schedule, loops
 from graphrun.engines.native.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
-from graphrun.plan import Array, Feed, Plan
+from graphrun.plan.plan import Array, Feed, Plan
 from graphrun.stop import RULES, StopRule
 
 MEASURED_NODES = 50_000

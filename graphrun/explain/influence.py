@@ -13,7 +13,7 @@ from graphrun.base.summary import norm
 from graphrun.engines.numpy import bind, mask
 from graphrun.explain.board import Board
 from graphrun.passes import Edge, Passes
-from graphrun.plan import Batch
+from graphrun.plan.plan import Batch
 
 
 def path_to_leaf(board: Board, slot: int) -> list[Edge]:

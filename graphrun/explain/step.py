@@ -11,7 +11,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.engines import Program
 from graphrun.passes import Passes
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 
 if TYPE_CHECKING:
     from graphrun.api import Graph

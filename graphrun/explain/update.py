@@ -18,7 +18,7 @@ from graphrun.engines.native.functions import NotSupportedError, Tracer
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 from graphrun.solvers import Solver
 
 LONGEST = 60

@@ -24,7 +24,7 @@ from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
-from graphrun.plan import Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 from graphrun.profile.machine import Machine, measure_machine
 from graphrun.profile.work import Work, work_of_batches, work_of_update
 

@@ -19,8 +19,8 @@ from graphrun.declare.text import operations_in
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.native.functions import NotSupportedError, Tracer
 from graphrun.nodes.contraction import read_subscripts
-from graphrun.plan import Batch, Plan
-from graphrun.shapes import Shape
+from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.shapes import Shape
 
 
 @dataclass(frozen=True)

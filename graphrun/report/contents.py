@@ -13,7 +13,7 @@ from graphrun.declare.declaration import Declaration
 from graphrun.declare.formula import Formulas, formulas_of
 from graphrun.document.excerpt import printable
 from graphrun.passes import Kind, Passes
-from graphrun.plan import Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 from graphrun.report.columns import Columns, count_parts, parts, shortened
 from graphrun.report.lines import lines_of
 from graphrun.report.recording import Parts, Recording

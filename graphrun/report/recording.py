@@ -15,7 +15,7 @@ import numpy as np
 from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
 from graphrun.passes import Edge, Passes
-from graphrun.plan import Array, Plan
+from graphrun.plan.plan import Array, Plan
 from graphrun.report.columns import count_parts, parts
 
 MOST_NUMBERS = 120_000

@@ -13,7 +13,7 @@ from graphrun.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.draw.folding import MOST_BOXES
 from graphrun.draw.rows import Part, frame_title, rows
 from graphrun.graph.graph import ComputationalGraph
-from graphrun.plan import Plan
+from graphrun.plan.plan import Plan
 from graphrun.report.recording import Use
 
 MOST_SINGLE_BOXES = 600

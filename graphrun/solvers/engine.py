@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphrun.engines import Program
-from graphrun.plan import Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 from graphrun.solvers.program import SolverProgram
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrun.declare.solver import Vector
 from graphrun.engines.numpy import NodeProgram, Operation
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 
 CALL = 1000
 """What a call of NumPy costs, counted in elements that it could have worked on meanwhile (about 1 us)."""

@@ -10,7 +10,7 @@ from graphrun.base.errors import UsageError
 from graphrun.declare.solver import Vector
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import NodeProgram
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 from graphrun.solvers.jacobian import Jacobian
 
 

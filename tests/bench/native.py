@@ -35,7 +35,7 @@ from peers import (
 
 import graphrun
 from graphrun.engines import get_engine
-from graphrun.plan import Plan
+from graphrun.plan.plan import Plan
 
 ROUNDS = 11
 TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch eager": 0.02, "wide": 0.4, "layered": 0.4, "chain": 1.0}

@@ -28,7 +28,7 @@ import graphrun
 from graphrun.engines import Engine
 from graphrun.engines.jax import JaxEngine
 from graphrun.engines.numpy import NumpyEngine
-from graphrun.plan import Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 ROWS = 8192
 STEP_SIZE = 0.01

@@ -36,7 +36,7 @@ from graphrun.engines.jax.loop import (
 from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
-from graphrun.plan import Array, Feed, Plan
+from graphrun.plan.plan import Array, Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
 NODES_ONE_BY_ONE = 64

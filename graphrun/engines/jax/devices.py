@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from graphrun.base.errors import UsageError
 from graphrun.engines.cache import cache_folder
-from graphrun.plan import Array
+from graphrun.plan.plan import Array
 
 double_precision = partial(jax.enable_x64, True)
 """Inside it JAX has 64 bits, as NumPy has, whatever the rest of the process chose; float32 stays where asked for."""

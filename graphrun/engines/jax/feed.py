@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.engines.jax.devices import Placement
-from graphrun.plan import Array, Feed, Plan
+from graphrun.plan.plan import Array, Feed, Plan
 
 INDICES_AT_ONCE = 1 << 16
 """So many rows are named to the device at once: 256 kB, put together while the steps before are made."""

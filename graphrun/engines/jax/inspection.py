@@ -14,7 +14,7 @@ from graphrun.engines.jax.devices import Placement, double_precision
 from graphrun.engines.jax.feed import Rows, column_dtype
 from graphrun.engines.jax.loop import State, given_to, next_states, updated
 from graphrun.engines.jax.passes import NodePasses, Part, Passes
-from graphrun.plan import Array, Plan
+from graphrun.plan.plan import Array, Plan
 
 
 class Inspection:

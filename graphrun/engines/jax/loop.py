@@ -19,7 +19,7 @@ import numpy as np
 from graphrun.base.random import uniform
 from graphrun.engines.jax.feed import Rows
 from graphrun.engines.jax.passes import Part, Passes, tracing
-from graphrun.plan import Array, Plan
+from graphrun.plan.plan import Array, Plan
 
 WATCHED = 1024
 """So many steps at most are made at once where a stop rule watches: their objectives and norms are kept."""

@@ -21,7 +21,7 @@ from graphrun.base.errors import UsageError
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
-from graphrun.plan import Array, Batch, Plan
+from graphrun.plan.plan import Array, Batch, Plan
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""

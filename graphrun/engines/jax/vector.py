@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.jax.passes import Part, masked_product, traced_derivative, traced_forward
-from graphrun.plan import Array, Batch, Plan
+from graphrun.plan.plan import Array, Batch, Plan
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)
 NANOSECONDS_PER_OPERATION = 500

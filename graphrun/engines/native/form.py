@@ -10,7 +10,7 @@ from graphrun.engines.native.functions import check_supported
 from graphrun.engines.native.loops import Schedule, loops
 from graphrun.engines.native.source import Source
 from graphrun.engines.native.straight import straight_line
-from graphrun.plan import Plan
+from graphrun.plan.plan import Plan
 
 STRAIGHT_LINE_OPERATIONS = 2000
 """More operations than this are loops: Numba takes 1.2 s for 400 nodes of straight-line code, and ever more a node."""

@@ -12,7 +12,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.text import size_of
 from graphrun.declare.trace import WEAK, CannotTraceError, Expression, Recorder, trace
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.plan import Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 Known = tuple[float | None, ...]
 """For each input of a node its number where it is known when the program is written, else None."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from graphrun.declare.text import NumbaNotation, inputs_of
 from graphrun.engines.native.functions import Functions, Known, Tracer
 from graphrun.engines.native.source import NORM, WATCH, Lines, Source
-from graphrun.plan import Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 FOLDED = (-1.0, 0.5, 1.0, 2.0, 3.0)
 """The numbers that get loops of their own where every node of a batch has them, so that x ** 2 is x * x."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphrun.declare.text import NumbaNotation, Writer
 from graphrun.engines.native.functions import Tracer
-from graphrun.plan import Plan
+from graphrun.plan.plan import Plan
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
 """What `steps` ends with; the last four are the stop rules in the order of `StopRule`."""

@@ -12,7 +12,7 @@ from graphrun.declare.text import NumbaNotation
 from graphrun.declare.trace import Expression
 from graphrun.engines.native.functions import Functions, Known, Tracer
 from graphrun.engines.native.source import NORM, WATCH, Lines, Source, sum_of
-from graphrun.plan import Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 
 def straight_line(plan: Plan, *, masked: bool, limit: int) -> Source | None:

@@ -16,7 +16,7 @@ from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import Operation, bind, broadcast_axes, is_finite, mask
 from graphrun.engines.numpy.program import NumpyProgram
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS, StraightLineProgram
-from graphrun.plan import Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 __all__ = [
     "NODES_PER_BATCH",

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrun.engines.numpy.operation import Operation, bind, mask
 from graphrun.engines.numpy.program import NumpyProgram
-from graphrun.plan import Array, Batch
+from graphrun.plan.plan import Array, Batch
 
 
 class BatchProgram(NumpyProgram):

@@ -12,8 +12,8 @@ import numpy as np
 from graphrun.declare.declaration import Function
 from graphrun.declare.nodetype import NodeType
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.plan import Array, Batch
-from graphrun.shapes import Shape, as_index
+from graphrun.plan.plan import Array, Batch
+from graphrun.plan.shapes import Shape, as_index
 
 
 class Operation(NamedTuple):

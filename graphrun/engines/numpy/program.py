@@ -18,7 +18,7 @@ from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.graph.graph import Update
-from graphrun.plan import Array, Batch, Feed, Plan
+from graphrun.plan.plan import Array, Batch, Feed, Plan
 
 if TYPE_CHECKING:
     from graphrun.engines.numpy.nodes import NodeProgram

@@ -23,8 +23,8 @@ from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
 from graphrun.engines.numpy.program import clip, norm
-from graphrun.plan import Batch, Feed, Plan
-from graphrun.shapes import as_index
+from graphrun.plan.plan import Batch, Feed, Plan
+from graphrun.plan.shapes import as_index
 
 # Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
 # for graphs up to so many nodes, when a run has come to so many steps.

@@ -21,7 +21,7 @@ from graphrun.declare.initializers import draw
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import ComputationalGraph, Update
-from graphrun.shapes import Shape, Shapes, infer_shapes
+from graphrun.plan.shapes import Shape, Shapes, infer_shapes
 
 Array = Any
 """A float64 or float32 number or array, of whatever library the engine works with."""

@@ -1,0 +1,1 @@
+"""Graph to plan: the schedule of integers that engines read."""
