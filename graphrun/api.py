@@ -22,6 +22,7 @@ from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
+from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.observers import Observers, RunDescription
 from graphrun.passes import Passes
@@ -30,7 +31,6 @@ from graphrun.plugins.registry import Registry
 from graphrun.result import Result
 from graphrun.run import Row, RunOptions, run
 from graphrun.solvers import Solver
-from graphrun.stop import StopRule
 
 if TYPE_CHECKING:
     from graphrun.data import DataSet
@@ -429,7 +429,7 @@ class Graph:
                 "take that, or an update rule such as adam"
             )
         if is_solver:
-            from graphrun.solvers.engine import SolverEngine
+            from graphrun.engines.scipy.engine import SolverEngine
 
             return SolverEngine()
         if name == "auto":

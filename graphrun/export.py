@@ -18,7 +18,7 @@ from graphrun.base.errors import UsageError
 from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
 from graphrun.declare.trace import Expression
 from graphrun.document import StopEntry
-from graphrun.engines.native.functions import Known, NotSupportedError, Tracer, check_supported
+from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 
 HELPERS = {

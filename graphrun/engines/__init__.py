@@ -102,7 +102,7 @@ class Engine(Protocol):
 
 ENGINES = {
     "numpy": "graphrun.engines.numpy:NumpyEngine",
-    "numba": "graphrun.engines.numba:NumbaEngine",
+    "numba": "graphrun.engines.numba.engine:NumbaEngine",
     "jax": "graphrun.engines.jax:JaxEngine",
 }
 """Where each engine is: module and class, imported when it is asked for."""

@@ -14,7 +14,7 @@ from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import Bound, own_settings, setting_text, write
 from graphrun.declare.operations import ATOM, POWER
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.native.functions import NotSupportedError, Tracer
+from graphrun.engines.numba.functions import NotSupportedError, Tracer
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable

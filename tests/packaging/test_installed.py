@@ -35,10 +35,10 @@ LATE = (
     "graphrun.check",
     "graphrun.schema",
     "graphrun.predict",
-    "graphrun.engines.numba",
+    "graphrun.engines.numba.engine",
     "graphrun.engines.native",
     "graphrun.engines.jax",
-    "graphrun.solvers.engine",
+    "graphrun.engines.scipy.engine",
 )
 """Modules of graphrun that only some files, options or commands need."""
 

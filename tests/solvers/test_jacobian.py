@@ -10,7 +10,7 @@ import pytest
 
 from graphrun.api import Graph
 from graphrun.engines.numpy import NodeProgram
-from graphrun.solvers.jacobian import Jacobian
+from graphrun.engines.scipy.jacobian import Jacobian
 
 Load = Callable[[dict[str, Any]], Graph]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.declare.text import NumbaNotation, inputs_of
-from graphrun.engines.native.functions import Functions, Known, Tracer
-from graphrun.engines.native.source import NORM, WATCH, Lines, Source
+from graphrun.engines.numba.functions import Functions, Known, Tracer
+from graphrun.engines.numba.source import NORM, WATCH, Lines, Source
 from graphrun.plan.plan import Batch, Plan
 
 FOLDED = (-1.0, 0.5, 1.0, 2.0, 3.0)

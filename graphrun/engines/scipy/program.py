@@ -17,9 +17,9 @@ from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Stop
 from graphrun.engines.numpy import NodeProgram, NumpyEngine
+from graphrun.engines.scipy.iterations import iterations
+from graphrun.engines.scipy.problem import ProgramProblem
 from graphrun.plan.plan import Array, Feed, Plan
-from graphrun.solvers.iterations import iterations
-from graphrun.solvers.problem import ProgramProblem
 
 
 class SolverProgram:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphrun.declare.text import NumbaNotation, Writer
-from graphrun.engines.native.functions import Tracer
+from graphrun.engines.numba.functions import Tracer
 from graphrun.plan.plan import Plan
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
@@ -38,7 +38,7 @@ import math
 
 import numpy as np
 
-from graphrun.engines.native.instructions import floor_divide, read, select, write
+from graphrun.engines.numba.instructions import floor_divide, read, select, write
 """
 
 # The Euclidean norm by way of the largest part, for squares overflow and underflow.

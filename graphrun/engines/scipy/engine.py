@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphrun.engines import Program
+from graphrun.engines.scipy.program import SolverProgram
 from graphrun.plan.plan import Feed, Plan
-from graphrun.solvers.program import SolverProgram
 
 
 class SolverEngine:

@@ -14,14 +14,14 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
-from graphrun.engines.native.compiler import Steps, compile_steps
-from graphrun.engines.native.form import Form, form_of
-from graphrun.engines.native.functions import NotSupportedError
-from graphrun.engines.native.loops import Schedule, loops
-from graphrun.engines.native.source import NOT_FINITE
+from graphrun.engines.numba.compiler import Steps, compile_steps
+from graphrun.engines.numba.form import Form, form_of
+from graphrun.engines.numba.functions import NotSupportedError
+from graphrun.engines.numba.loops import Schedule, loops
+from graphrun.engines.numba.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
+from graphrun.engines.stop import RULES, StopRule
 from graphrun.plan.plan import Array, Feed, Plan
-from graphrun.stop import RULES, StopRule
 
 MEASURED_NODES = 50_000
 """So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from graphrun.declare.text import NumbaNotation
 from graphrun.declare.trace import Expression
-from graphrun.engines.native.functions import Functions, Known, Tracer
-from graphrun.engines.native.source import NORM, WATCH, Lines, Source, sum_of
+from graphrun.engines.numba.functions import Functions, Known, Tracer
+from graphrun.engines.numba.source import NORM, WATCH, Lines, Source, sum_of
 from graphrun.plan.plan import Batch, Plan
 
 

@@ -10,8 +10,8 @@ from graphrun.base.errors import UsageError
 from graphrun.declare.solver import Vector
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.scipy.jacobian import Jacobian
 from graphrun.plan.plan import Array
-from graphrun.solvers.jacobian import Jacobian
 
 
 class ProgramProblem:

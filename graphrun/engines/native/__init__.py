@@ -1,1 +1,0 @@
-"""From a plan to compiled code: the node types' functions are traced, written out as one function, and compiled."""

@@ -1,0 +1,1 @@
+"""The Numba engine: node types' functions are traced, written out as one function, and compiled."""

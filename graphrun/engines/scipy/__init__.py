@@ -1,0 +1,1 @@
+"""What solvers run on: SciPy makes the steps, the NumPy engine evaluates."""
