@@ -31,8 +31,8 @@ from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tens
 from graphrun.declare.updaterule import UpdateRule, update_rule
 
 if TYPE_CHECKING:
-    from graphrun.api import Graph, load
-    from graphrun.result import Result
+    from graphrun.run.api import Graph, load
+    from graphrun.run.result import Result
 
 __version__ = "0.1.0"
 
@@ -63,7 +63,7 @@ __all__ = [
     "update_rule",
 ]
 
-_LATER = {"Graph": "graphrun.api", "load": "graphrun.api", "Result": "graphrun.result"}
+_LATER = {"Graph": "graphrun.run.api", "load": "graphrun.run.api", "Result": "graphrun.run.result"}
 
 
 def __getattr__(name: str) -> Any:

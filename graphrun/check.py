@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.api import Graph
 from graphrun.base.wording import counted
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
 from graphrun.output import format_value
 from graphrun.plan.plan import Array, Batch, Plan
-from graphrun.result import Result
+from graphrun.run.api import Graph
+from graphrun.run.result import Result
 from graphrun.testing import check_local_derivatives
 
 GRADIENT_ELEMENTS = 30

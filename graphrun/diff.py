@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from graphrun.api import Graph
 from graphrun.document import Document
 from graphrun.output import format_value
-from graphrun.result import Result
+from graphrun.run.api import Graph
+from graphrun.run.result import Result
 
 TOLERANCE = 1e-9
 SHOWN = 20

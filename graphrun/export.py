@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import graphrun
-from graphrun.api import Graph
 from graphrun.base.errors import UsageError
 from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
 from graphrun.declare.trace import Expression
 from graphrun.document import StopEntry
 from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
+from graphrun.run.api import Graph
 
 HELPERS = {
     "logaddexp": """\

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from graphrun.base.summary import describe, number
 from graphrun.draw import Drawing, colours, lay_out, to_svg
 from graphrun.draw.svg import escape
-from graphrun.result import Result
+from graphrun.run.result import Result
 
 MOST_CHARTS = 6
 MOST_PARAMETERS = 20

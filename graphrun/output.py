@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from graphrun.result import Result
+from graphrun.run.result import Result
 
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 9

@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 
 import graphrun
 from graphrun.base.errors import CheckpointError, UsageError
-from graphrun.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
 from graphrun.cli import run_command
+from graphrun.run.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
 
 GRAPH = """\
 data:
@@ -400,7 +400,7 @@ def test_a_disk_that_fills_up(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("graphrun.checkpoint.os.fsync", full)
+    monkeypatch.setattr("graphrun.run.checkpoint.os.fsync", full)
     code = run_command(["g.yaml", "--steps", "9", "--save", "c.safetensors", "--save-every", "4", "--format", "json"])
     captured = capsys.readouterr()
     assert code == 1

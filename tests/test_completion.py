@@ -118,4 +118,4 @@ def test_plain_run_imports_nothing_of_it(folder: Path) -> None:
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for module in ("completion", "schema", "modeline"):
         assert f"'graphrun.{module}'" not in finished.stdout
-    assert "'graphrun.run'" in finished.stdout
+    assert "'graphrun.run.loop'" in finished.stdout

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from random_graphs import graphs
 
 import graphrun
-from graphrun.passes import Kind, Passes
+from graphrun.run.passes import Kind, Passes
 
 GRAPHS = sorted(Path(__file__).parent.parent.joinpath("graphs").glob("**/*.yaml"))
 NESTED = next(file for file in GRAPHS if file.name == "nested.yaml")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.checkpoint import load_checkpoint
 from graphrun.cli import run_command
+from graphrun.run.checkpoint import load_checkpoint
 
 GRAPH = """\
 data:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from graphrun.base.errors import UsageError
-from graphrun.rendezvous import meet
+from graphrun.run.rendezvous import meet
 
 pytestmark = pytest.mark.slow
 

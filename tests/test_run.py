@@ -12,7 +12,7 @@ import pytest
 
 import graphrun
 from graphrun.api import Graph
-from graphrun.run import HISTORY_ROWS, smallest_stride
+from graphrun.run.loop import HISTORY_ROWS, smallest_stride
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

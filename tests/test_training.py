@@ -289,7 +289,7 @@ def test_running_statistics_against_pytorch(load: Write, folder: Path, torch: An
     for step in range(20):
         norm(torch.tensor(batch(step)[0]))
     graph.run(save="c.safetensors")
-    from graphrun.checkpoint import load_checkpoint
+    from graphrun.run.checkpoint import load_checkpoint
 
     arrays = load_checkpoint("c.safetensors").arrays
     for name, tensor in (("running_mean", norm.running_mean), ("running_variance", norm.running_var)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphrun.result import Result
+    from graphrun.run.result import Result
 
 
 class GraphrunError(Exception):

@@ -14,7 +14,7 @@ from graphrun.base.memory import begin_collection
 from graphrun.commands.options import load, offering, overrides, plugin_folders
 
 if TYPE_CHECKING:
-    from graphrun.api import Graph
+    from graphrun.run.api import Graph
 
 
 @click.command()

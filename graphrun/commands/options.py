@@ -12,7 +12,7 @@ from graphrun.base.errors import UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from graphrun.api import Graph
+    from graphrun.run.api import Graph
 
 
 def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -62,7 +62,7 @@ data_file = click.option("--data", metavar="FILE", help="A data file in place of
 
 def load(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
     """Load a graph file."""
-    from graphrun.api import load as load_graph
+    from graphrun.run.api import load as load_graph
 
     return load_graph(file, overrides=overrides, plugins=folders, data=data)
 

@@ -28,7 +28,7 @@ def predict(
     folders: Sequence[str],
 ) -> None:
     """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
-    from graphrun.predict import write_predictions
+    from graphrun.run.predict import write_predictions
 
     graph = load(file, folders, overrides, data)
     wanted = [name.strip() for name in names.split(",") if name.strip()]

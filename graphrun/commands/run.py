@@ -16,9 +16,9 @@ from graphrun.base.memory import begin_collection
 from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 
 if TYPE_CHECKING:
-    from graphrun.distributed import Cluster
     from graphrun.engines.auto import Choice
     from graphrun.plugins.registry import Registry
+    from graphrun.run.distributed import Cluster
 
 INTERRUPTED = 130
 
@@ -157,7 +157,7 @@ def run(
 
 def join_cluster(device: str | None, coordinator: str | None, process_id: int | None, count: int | None) -> Cluster:
     """Meet the other processes of a run."""
-    from graphrun.distributed import Cluster
+    from graphrun.run.distributed import Cluster
 
     cluster = Cluster(coordinator, process_id, count)
     # Gloo says on stdout whom it is connected to; what this program says goes another way.

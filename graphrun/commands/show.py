@@ -14,7 +14,7 @@ from graphrun.base.errors import RunError
 from graphrun.commands.options import load, offering, overrides, plugin_folders, step_count
 
 if TYPE_CHECKING:
-    from graphrun.api import Graph
+    from graphrun.run.api import Graph
 
 
 @click.command()

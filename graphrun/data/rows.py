@@ -13,8 +13,8 @@ from graphrun.document import Document
 from graphrun.plan.plan import Array
 
 if TYPE_CHECKING:
-    from graphrun.checkpoint import Checkpoint
     from graphrun.data import DataSet
+    from graphrun.run.checkpoint import Checkpoint
 
 
 class DataSource:

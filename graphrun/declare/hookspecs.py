@@ -10,8 +10,8 @@ import pluggy
 if TYPE_CHECKING:
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
-    from graphrun.observers import RunDescription
-    from graphrun.result import Result
+    from graphrun.run.observers import RunDescription
+    from graphrun.run.result import Result
 
 hookspec = pluggy.HookspecMarker("graphrun")
 hookimpl = pluggy.HookimplMarker("graphrun")

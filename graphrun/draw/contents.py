@@ -19,7 +19,7 @@ from graphrun.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.draw.folding import Folding, Share, fold, relative
 from graphrun.draw.text import visible
 from graphrun.graph.graph import ComputationalGraph
-from graphrun.passes import Edge, Passes
+from graphrun.run.passes import Edge, Passes
 
 MOST_LABELLED = 60
 """In a drawing of more lines, none has a label: who points at one reads it."""

@@ -12,7 +12,7 @@ from graphrun.explain.board import Board
 from graphrun.explain.gradients import gradient_text
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
-from graphrun.passes import Edge
+from graphrun.run.passes import Edge
 
 SHOWN_TERMS = 4
 """Sums of more terms are not written out."""

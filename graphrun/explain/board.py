@@ -12,7 +12,7 @@ from graphrun.declare.trace import Expression
 from graphrun.explain.notation import BoardNotation, is_number, value_text
 from graphrun.explain.page import Math
 from graphrun.explain.step import Step
-from graphrun.passes import Edge, Kind, Passes
+from graphrun.run.passes import Edge, Kind, Passes
 
 SHORT = 4
 """Names of more letters make the symbols of local derivatives longer than a line has room for."""

@@ -10,7 +10,7 @@ from graphrun.base.summary import describe
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Row
-from graphrun.passes import Kind
+from graphrun.run.passes import Kind
 
 KINDS = {
     Kind.PARAMETER: ("parameter", "Parameters"),

@@ -11,7 +11,7 @@ import numpy as np
 from graphrun.declare.formula import setting_text
 from graphrun.declare.nodetype import Tensor
 from graphrun.explain.board import Board
-from graphrun.passes import Edge
+from graphrun.run.passes import Edge
 
 LONGEST = 60
 """A longer text explains nothing in a line."""

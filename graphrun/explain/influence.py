@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from graphrun.base.summary import norm
 from graphrun.engines.numpy import bind, mask
 from graphrun.explain.board import Board
-from graphrun.passes import Edge, Passes
 from graphrun.plan.plan import Batch
+from graphrun.run.passes import Edge, Passes
 
 
 def path_to_leaf(board: Board, slot: int) -> list[Edge]:

@@ -17,7 +17,7 @@ from graphrun.explain.lesson import title
 from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row, printable
 from graphrun.explain.update import update_of
-from graphrun.passes import Edge, Kind
+from graphrun.run.passes import Edge, Kind
 
 MOST_EDGES = 12
 """Of a value that has more neighbours, those with the largest share of the gradient are shown."""

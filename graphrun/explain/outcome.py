@@ -12,7 +12,7 @@ from graphrun.base.summary import number
 from graphrun.explain.board import Board
 from graphrun.explain.notation import is_number
 from graphrun.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
-from graphrun.passes import Passes
+from graphrun.run.passes import Passes
 from graphrun.solvers import Solver
 
 SHOWN_NODES = 8

@@ -14,7 +14,7 @@ from graphrun.explain.influence import Carried, carried, depths
 from graphrun.explain.lesson import title
 from graphrun.explain.notation import is_number, value_text
 from graphrun.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
-from graphrun.passes import Kind
+from graphrun.run.passes import Kind
 
 MOST_LEAVES = 20
 MOST_GENERATIONS = 16

@@ -10,12 +10,12 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import Program
-from graphrun.passes import Passes
 from graphrun.plan.plan import Array
+from graphrun.run.passes import Passes
 
 if TYPE_CHECKING:
-    from graphrun.api import Graph
     from graphrun.engines.auto import Choice
+    from graphrun.run.api import Graph
 
 
 @dataclass(frozen=True)

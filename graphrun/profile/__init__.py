@@ -17,16 +17,16 @@ from typing import Any, overload
 
 import numpy as np
 
-from graphrun.api import Graph
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
 from graphrun.plan.plan import Feed, Plan
 from graphrun.profile.machine import Machine, measure_machine
 from graphrun.profile.work import Work, work_of_batches, work_of_update
+from graphrun.run.api import Graph
+from graphrun.run.diagnosis import diagnose, diagnose_failure
 
 ROUNDS = 7
 SECONDS_PER_ROUND = 0.05

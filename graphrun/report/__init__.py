@@ -9,11 +9,11 @@ from graphrun.base.errors import UsageError
 from graphrun.report.contents import contents
 from graphrun.report.page import page
 from graphrun.report.recording import Recording
-from graphrun.result import Result
-from graphrun.run import smallest_stride
+from graphrun.run.loop import smallest_stride
+from graphrun.run.result import Result
 
 if TYPE_CHECKING:
-    from graphrun.api import Graph
+    from graphrun.run.api import Graph
 
 MOST_VALUES = 20_000
 """Nobody reads a page of more values, and no browser shows it in a moment."""

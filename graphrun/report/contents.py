@@ -7,18 +7,18 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
-from graphrun.api import Graph
 from graphrun.base.summary import number
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.formula import Formulas, formulas_of
 from graphrun.document.excerpt import printable
-from graphrun.passes import Kind, Passes
 from graphrun.plan.plan import Batch, Plan
 from graphrun.report.columns import Columns, count_parts, parts, shortened
 from graphrun.report.lines import lines_of
 from graphrun.report.recording import Parts, Recording
 from graphrun.report.scene import scene
-from graphrun.result import Result
+from graphrun.run.api import Graph
+from graphrun.run.passes import Kind, Passes
+from graphrun.run.result import Result
 from graphrun.updates.schedule import Schedule
 
 SINGLE_STEPS = 60

@@ -14,9 +14,9 @@ import numpy as np
 
 from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
-from graphrun.passes import Edge, Passes
 from graphrun.plan.plan import Array, Plan
 from graphrun.report.columns import count_parts, parts
+from graphrun.run.passes import Edge, Passes
 
 MOST_NUMBERS = 120_000
 """A report has fewer rows of a larger graph, so that it has about so many numbers at most."""

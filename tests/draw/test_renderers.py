@@ -22,7 +22,7 @@ from graphrun.draw.dot import to_dot
 from graphrun.draw.formats import write
 from graphrun.draw.mermaid import to_mermaid
 from graphrun.draw.text import shorten, visible, width
-from graphrun.passes import Passes
+from graphrun.run.passes import Passes
 
 SVG = "{http://www.w3.org/2000/svg}"
 NESTED = Path(__file__).parents[2] / "graphs" / "nested.yaml"

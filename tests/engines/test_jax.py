@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun import nodes
 from graphrun.base.errors import UsageError
-from graphrun.checkpoint import load_checkpoint
 from graphrun.engines.auto import choose
 from graphrun.plan_listing import plan_data
+from graphrun.run.checkpoint import load_checkpoint
 from graphrun.solvers import Solver
 
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")

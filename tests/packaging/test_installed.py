@@ -27,14 +27,14 @@ OPTIONAL = tuple(
 """What a plain run must not import, be it installed or not: it would cost everybody its start-up time."""
 
 LATE = (
-    "graphrun.checkpoint",
+    "graphrun.run.checkpoint",
     "graphrun.graph.ordering",
     "graphrun.data",
-    "graphrun.distributed",
+    "graphrun.run.distributed",
     "graphrun.export",
     "graphrun.check",
     "graphrun.schema",
-    "graphrun.predict",
+    "graphrun.run.predict",
     "graphrun.engines.numba.engine",
     "graphrun.engines.native",
     "graphrun.engines.jax",

@@ -22,7 +22,7 @@ from graphrun.cli import run_command
 from graphrun.report import make_report
 from graphrun.report.columns import Columns, shortened
 from graphrun.report.page import to_json
-from graphrun.result import Result
+from graphrun.run.result import Result
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = GRAPHS / "nested.yaml"

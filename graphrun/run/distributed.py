@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from graphrun.base.errors import GraphrunError, RunError, UsageError
-from graphrun.rendezvous import meet
+from graphrun.run.rendezvous import meet
 
 HEARTBEAT_SECONDS = 20
 """A process that was not heard of for so long is lost. Mostly the others notice at once, by a broken connection."""

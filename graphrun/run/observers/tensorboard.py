@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.observers import RunDescription
+from graphrun.run.observers import RunDescription
 
 
 class TensorBoard:

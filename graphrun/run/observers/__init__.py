@@ -16,8 +16,8 @@ from graphrun.base.errors import GraphrunError, RunError, UsageError
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.result import Result
-from graphrun.run import Row
+from graphrun.run.loop import Row
+from graphrun.run.result import Result
 
 EVENTS = ("graphrun_started", "graphrun_recorded", "graphrun_finished", "graphrun_failed")
 
@@ -136,8 +136,8 @@ class Observers:
 @hookimpl
 def graphrun_observers() -> Mapping[str, Callable[[str], object]]:
     """Return the observers that are built in."""
-    from graphrun.observers.files import CsvFile, JsonLinesFile
-    from graphrun.observers.mlflow import MLflow
-    from graphrun.observers.tensorboard import TensorBoard
+    from graphrun.run.observers.files import CsvFile, JsonLinesFile
+    from graphrun.run.observers.mlflow import MLflow
+    from graphrun.run.observers.tensorboard import TensorBoard
 
     return {"csv": CsvFile, "jsonl": JsonLinesFile, "tensorboard": TensorBoard, "mlflow": MLflow}

@@ -10,8 +10,8 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.observers import RunDescription
-from graphrun.result import Result
+from graphrun.run.observers import RunDescription
+from graphrun.run.result import Result
 
 ROWS_TOGETHER = 100
 """So many rows go to the server in one request."""

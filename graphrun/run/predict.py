@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.checkpoint import write_atomically
+from graphrun.run.checkpoint import write_atomically
 
 Piece = Mapping[str, NDArray[Any]]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
-from graphrun.diagnosis import diagnose, diagnose_failure
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Array, Feed, Plan
-from graphrun.result import Objective, Result, plain
+from graphrun.run.diagnosis import diagnose, diagnose_failure
+from graphrun.run.result import Objective, Result, plain
 
 if TYPE_CHECKING:
-    from graphrun.checkpoint import Checkpoint
+    from graphrun.run.checkpoint import Checkpoint
 
 HISTORY_ROWS = 1000
 SECONDS_BETWEEN_LOOKS = 0.1

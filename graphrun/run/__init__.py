@@ -1,0 +1,1 @@
+"""Running a graph: the step loop, what it records, keeps and tells."""
