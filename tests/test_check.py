@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import graphrun
-from graphrun.check import Report, check_graph
+from graphrun.check.check import Report, check_graph
 from graphrun.cli import run_command
 
 NESTED = """\

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun import Kink, nodes
+from graphrun.check.prove import Outcome, prove_all, prove_type
 from graphrun.cli import run_command
-from graphrun.prove import Outcome, prove_all, prove_type
 
 pytest.importorskip("sympy")
 
@@ -430,7 +430,9 @@ def test_without_sympy_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And the formulas of `graphrun nodes` need none."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "sympy" or "graphrun.symbolic" in name]:
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] == "sympy" or "graphrun.check.symbolic" in name
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sympy", None)
     assert run_command(["check", "--prove"]) == 2

@@ -19,9 +19,9 @@ from graphrun.declare.nodetype import Tensor
 
 sympy = pytest.importorskip("sympy")
 
-from graphrun.symbolic import Namespace, formulas, latex  # noqa: E402 (they need SymPy)
-from graphrun.symbolic.constants import exact  # noqa: E402
-from graphrun.symbolic.region import Region  # noqa: E402
+from graphrun.check.symbolic import Namespace, formulas, latex  # noqa: E402 (they need SymPy)
+from graphrun.check.symbolic.constants import exact  # noqa: E402
+from graphrun.check.symbolic.region import Region  # noqa: E402
 
 BUILT_IN = nodes.graphrun_node_types()
 ELEMENTWISE = [declared for declared in BUILT_IN if declared.is_elementwise]

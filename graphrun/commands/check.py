@@ -32,7 +32,7 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
 
     With --prove the derivatives of elementwise types are also proven, with SymPy, for all inputs and settings.
     """
-    from graphrun.check import check_graph
+    from graphrun.check.check import check_graph
 
     if not files and not prove:
         raise click.UsageError("Missing argument 'FILE...'.")
@@ -62,9 +62,9 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
 
 def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool) -> int:
     """Prove the derivatives of the elementwise types of graphs, or of all; print what is found."""
+    from graphrun.check.prove import Outcome, Proofs, prove_all
     from graphrun.declare.nodetype import Elementwise, NodeType
     from graphrun.plugins.registry import Registry
-    from graphrun.prove import Outcome, Proofs, prove_all
 
     if graphs:
         types = {batch.type for graph in graphs for batch in graph.plan("float64").batches}

@@ -13,7 +13,7 @@ import yaml
 
 import graphrun
 from graphrun import hookspecs
-from graphrun.check import check_graph
+from graphrun.check.check import check_graph
 from graphrun.cli import commands
 from graphrun.completion import SHELLS
 from graphrun.declare.declaration import Declaration

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import pytest
 
 import graphrun
-from graphrun.check import check_graph
+from graphrun.check.check import check_graph
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "graphs/README.md", "plugins/README.md")

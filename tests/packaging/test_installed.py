@@ -32,7 +32,7 @@ LATE = (
     "graphrun.data",
     "graphrun.run.distributed",
     "graphrun.export",
-    "graphrun.check",
+    "graphrun.check.check",
     "graphrun.schema",
     "graphrun.run.predict",
     "graphrun.engines.numba.engine",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import sympy
 
-from graphrun.symbolic.cases import Case
+from graphrun.check.symbolic.cases import Case
 
 
 def is_zero(expression: sympy.Expr, case: Case) -> bool:

@@ -113,7 +113,7 @@ def prove_type(declared: NodeType) -> Verdict:
     Raises:
         UsageError: SymPy is not installed.
     """
-    from graphrun.symbolic.proof import prove_derivatives
+    from graphrun.check.symbolic.proof import prove_derivatives
 
     if declared.derivative is None:
         return Verdict(declared.name, Outcome.NOTHING)
@@ -138,7 +138,7 @@ def _extent(settings: Sequence[dict[str, object]], symbols: Sequence[str]) -> st
 
 def compare(declared: NodeType, reason: str) -> Verdict:
     """Compare a type that could not be proven with finite differences."""
-    from graphrun.testing import slope_failures
+    from graphrun.check.testing import slope_failures
 
     failures = slope_failures(declared)
     if failures:
@@ -157,7 +157,7 @@ def prove_all(names: Sequence[str], folders: Sequence[str] = (), seconds: float 
     Raises:
         UsageError: SymPy is not installed.
     """
-    import graphrun.symbolic  # noqa: F401 (it says what to install)
+    import graphrun.check.symbolic  # noqa: F401 (it says what to install)
 
     if not names:
         return
@@ -280,7 +280,7 @@ def _work(connection: Connection, folders: Sequence[str]) -> None:
     """Prove what is asked for, in a process of its own."""
     with _ctrl_c_ignored(), contextlib.redirect_stdout(sys.stderr):
         registry = Registry(folders)
-        from graphrun.symbolic import proof  # noqa: F401 (before the first time limit begins)
+        from graphrun.check.symbolic import proof  # noqa: F401 (before the first time limit begins)
 
         connection.send(None)
         while True:

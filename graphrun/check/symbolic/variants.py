@@ -18,12 +18,12 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
+from graphrun.check.symbolic.cases import COMPARISONS, Case
+from graphrun.check.symbolic.constants import exact
+from graphrun.check.symbolic.namespace import DecidesError, Namespace, read_derivatives, read_forward
 from graphrun.declare.domain import Interval
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
-from graphrun.symbolic.cases import COMPARISONS, Case
-from graphrun.symbolic.constants import exact
-from graphrun.symbolic.namespace import DecidesError, Namespace, read_derivatives, read_forward
 
 MOST_VARIANTS = 64
 VARIADIC_INPUTS = 3

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphrun.check.finite_differences import Slopes, differentiate
 from graphrun.declare.declaration import Noise, State
-from graphrun.finite_differences import Slopes, differentiate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -11,9 +11,9 @@ import sympy
 from sympy.printing.latex import LatexPrinter, tex_greek_dictionary
 from sympy.printing.latex import greek_letters_set as greek_letters
 
+from graphrun.check.symbolic.namespace import Namespace, read_derivatives, read_forward
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
-from graphrun.symbolic.namespace import Namespace, read_derivatives, read_forward
 
 LARGEST_DENOMINATOR = 12
 """Fractions are written as such up to this denominator, above as decimal numbers."""

@@ -15,8 +15,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean, BooleanAtom, BooleanFunction
 
+from graphrun.check.symbolic.constants import exact
 from graphrun.declare.trace import CannotTraceError
-from graphrun.symbolic.constants import exact
 
 
 class DecidesError(CannotTraceError):

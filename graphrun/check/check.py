@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.wording import counted
+from graphrun.check.testing import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
@@ -17,7 +18,6 @@ from graphrun.output import format_value
 from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
-from graphrun.testing import check_local_derivatives
 
 GRADIENT_ELEMENTS = 30
 """Up to so many elements of the parameters the gradient is checked one by one, above in so many random directions."""

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import sympy
 from sympy.core.relational import Relational
 
-from graphrun.symbolic.namespace import Round, is_condition
-from graphrun.symbolic.region import Region
+from graphrun.check.symbolic.namespace import Round, is_condition
+from graphrun.check.symbolic.region import Region
 
 MOST_CASES = 400
 MOST_ROOTS = 4

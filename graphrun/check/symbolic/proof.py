@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import sympy
 
+from graphrun.check.symbolic.cases import CannotDecideError, Case, by_cases
+from graphrun.check.symbolic.constants import exact
+from graphrun.check.symbolic.region import DIGITS, Point
+from graphrun.check.symbolic.variants import Variant, concrete_settings, open_settings, read
+from graphrun.check.symbolic.zero import is_zero
 from graphrun.declare.nodetype import Kink, NodeType
 from graphrun.declare.trace import CannotTraceError
 from graphrun.plugins.registry import error_text
-from graphrun.symbolic.cases import CannotDecideError, Case, by_cases
-from graphrun.symbolic.constants import exact
-from graphrun.symbolic.region import DIGITS, Point
-from graphrun.symbolic.variants import Variant, concrete_settings, open_settings, read
-from graphrun.symbolic.zero import is_zero
 
 POINTS = 12
 """At how many points of a case a derivative is tried that could not be shown to be right."""

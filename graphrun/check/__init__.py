@@ -1,0 +1,1 @@
+"""Checking derivatives: by differences, and by proof."""
