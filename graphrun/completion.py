@@ -41,10 +41,10 @@ def words_of_metavar(context: click.Context, parameter: click.Parameter, incompl
 
 def node_types(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
     """Offer the node types and update rules, those of the plugins that were named before included."""
-    from graphrun.catalog import summary
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
     from graphrun.plugins.registry import Registry
+    from graphrun.show.catalog import summary
 
     try:
         registry = Registry(context.params.get("folders") or ())

@@ -49,7 +49,7 @@ seed: 3
 
 DRIVER = """\
 import os, sys
-import graphrun.api, graphrun.data, graphrun.output, graphrun.plugins.registry, graphrun.terminal, safetensors.numpy
+import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.terminal, safetensors.numpy
 from graphrun.cli import run_command
 graphrun.load("g.yaml").run(1)
 for line in sys.stdin:

@@ -8,11 +8,11 @@ import pytest
 
 from graphrun.api import Graph
 from graphrun.cli import run_command
-from graphrun.diff import SHOWN, diff_graphs
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph.graph import build_graph
 from graphrun.plugins.registry import Registry
+from graphrun.show.diff import SHOWN, diff_graphs
 
 REGISTRY = Registry()
 

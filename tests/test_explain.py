@@ -18,8 +18,8 @@ from random_graphs import graphs
 
 import graphrun
 from graphrun.cli import commands, run_command
-from graphrun.explain import explain
-from graphrun.explain.step import take_step
+from graphrun.show.explain import explain
+from graphrun.show.explain.step import take_step
 
 ROOT = Path(__file__).parent.parent
 GRAPHS = sorted(ROOT.joinpath("graphs").glob("*.yaml"))

@@ -19,7 +19,7 @@ from random_graphs import TYPES, graphs
 
 import graphrun
 from graphrun.cli import run_command
-from graphrun.export import export_python
+from graphrun.show.export import export_python
 
 EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))
 NESTED = """\

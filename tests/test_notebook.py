@@ -16,8 +16,8 @@ from IPython.core.formatters import DisplayFormatter
 
 import graphrun
 from graphrun.base.summary import number
-from graphrun.draw.contents import TIMES
-from graphrun.notebook import chart, history_charts
+from graphrun.show.draw.contents import TIMES
+from graphrun.show.notebook import chart, history_charts
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 FILES = sorted(GRAPHS.glob("*.yaml"))

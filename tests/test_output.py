@@ -14,7 +14,7 @@ import pytest
 
 import graphrun
 from graphrun.cli import run_command
-from graphrun.output import align, format_value
+from graphrun.show.output import align, format_value
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

@@ -16,7 +16,7 @@ from random_graphs import graphs
 import graphrun
 from graphrun import nodes
 from graphrun.cli import run_command
-from graphrun.plan_listing import WIDTH, plan_data, plan_lines
+from graphrun.show.plan_listing import WIDTH, plan_data, plan_lines
 
 EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}

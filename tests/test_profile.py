@@ -11,8 +11,8 @@ import pytest
 
 import graphrun
 from graphrun.cli import run_command
-from graphrun.profile.table import WIDTH
-from graphrun.profile.work import work_of_batches, work_of_update
+from graphrun.show.profile.table import WIDTH
+from graphrun.show.profile.work import work_of_batches, work_of_update
 
 GRAPHS = Path(__file__).parents[1] / "graphs"
 NESTED = """\
@@ -216,7 +216,7 @@ def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]
 def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
     """Timing operations leaves the values and gradients of a program as they were."""
     from graphrun.engines import get_engine
-    from graphrun.profile import form_of, measure_parts
+    from graphrun.show.profile import form_of, measure_parts
 
     for engine in ("numpy", "numba"):
         if engine == "numba":

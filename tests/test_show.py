@@ -12,8 +12,8 @@ import pytest
 import graphrun
 from graphrun.base.summary import number
 from graphrun.cli import run_command
-from graphrun.draw import Box, Drawing, Shape, draw_graph
-from graphrun.tree import cells, cut, table
+from graphrun.show.draw import Box, Drawing, Shape, draw_graph
+from graphrun.show.tree import cells, cut, table
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")

@@ -14,10 +14,10 @@ from graphrun.check.testing import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
-from graphrun.output import format_value
 from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
+from graphrun.show.output import format_value
 
 GRADIENT_ELEMENTS = 30
 """Up to so many elements of the parameters the gradient is checked one by one, above in so many random directions."""

@@ -14,8 +14,8 @@ from graphrun.commands.options import offering, plugin_folders
 @plugin_folders
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
     """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
-    from graphrun.catalog import describe, listing
     from graphrun.plugins.registry import Registry
+    from graphrun.show.catalog import describe, listing
 
     registry = Registry(folders)
     lines = listing(registry) if type_name is None else describe(registry, type_name)
@@ -27,8 +27,8 @@ def nodes(type_name: str | None, folders: Sequence[str]) -> None:
 @plugin_folders
 def plugins(folders: Sequence[str]) -> None:
     """List the plugins: what each adds, from where, how long it took to load, and what failed."""
-    from graphrun.catalog import plugin_listing
     from graphrun.plugins.registry import Registry
+    from graphrun.show.catalog import plugin_listing
 
     for line in plugin_listing(Registry(folders)):
         click.echo(line)

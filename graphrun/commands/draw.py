@@ -50,8 +50,8 @@ def draw(
     folders: Sequence[str],
 ) -> None:
     """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
-    from graphrun.draw import draw_graph
-    from graphrun.draw.formats import PICTURES, format_of, save, write
+    from graphrun.show.draw import draw_graph
+    from graphrun.show.draw.formats import PICTURES, format_of, save, write
 
     to_stdout = target in {None, "-"}
     if picture_format is None:

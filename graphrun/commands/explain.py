@@ -47,8 +47,8 @@ def explain(
     folders: Sequence[str],
 ) -> None:
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
-    from graphrun.explain import explain as explain_step
-    from graphrun.explain.step import take_step
+    from graphrun.show.explain import explain as explain_step
+    from graphrun.show.explain.step import take_step
 
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")

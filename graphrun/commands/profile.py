@@ -48,8 +48,8 @@ def profile(
     folders: Sequence[str],
 ) -> None:
     """Measure where the time of a step goes: by node type, by node, and how far from what the machine can do."""
-    from graphrun.profile import profile_graph
-    from graphrun.profile.table import write_profile
+    from graphrun.show.profile import profile_graph
+    from graphrun.show.profile.table import write_profile
 
     graph = load(file, folders, overrides, data)
     output = sys.stdout

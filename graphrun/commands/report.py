@@ -59,8 +59,8 @@ def report(
     quiet: bool,
 ) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
-    from graphrun.report import make_report
     from graphrun.run.checkpoint import write_atomically
+    from graphrun.show.report import make_report
     from graphrun.terminal import Interruption, progress
 
     page = Path(target)

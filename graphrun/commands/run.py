@@ -102,7 +102,7 @@ def run(
     verbose: bool,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
-    from graphrun.output import write_result, write_row
+    from graphrun.show.output import write_result, write_row
     from graphrun.terminal import Interruption, progress
 
     if save_every is not None and save is None:

@@ -62,7 +62,7 @@ def show(
 
 def show_plan(graph: Graph, output_format: str) -> None:
     """Print the schedule of a graph."""
-    from graphrun.plan_listing import write_plan
+    from graphrun.show.plan_listing import write_plan
 
     with redirect_stdout(sys.stderr):
         plan = graph.plan()
@@ -71,8 +71,8 @@ def show_plan(graph: Graph, output_format: str) -> None:
 
 def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
     """Print a graph as a table; without values where it has none before any update, with a note that says why."""
-    from graphrun.draw import draw_graph
-    from graphrun.tree import table
+    from graphrun.show.draw import draw_graph
+    from graphrun.show.tree import table
 
     passes = None
     try:
@@ -94,7 +94,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
 @plugin_folders
 def diff(first: str, second: str, steps: int | None, tolerance: float, folders: Sequence[str]) -> int:
     """Show what differs between two graph files: in structure, and when they are run. Ends with 1 if anything does."""
-    from graphrun.diff import diff_graphs
+    from graphrun.show.diff import diff_graphs
 
     lines = list(diff_graphs(load(first, folders), load(second, folders), steps, tolerance))
     for line in lines:
@@ -110,6 +110,6 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @plugin_folders
 def export(file: str, target: str, steps: int | None, overrides: Sequence[str], folders: Sequence[str]) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
-    from graphrun.export import export_python
+    from graphrun.show.export import export_python
 
     click.echo(export_python(load(file, folders, overrides), steps), nl=False)

@@ -34,8 +34,8 @@ from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
     from graphrun.data import DataSet
-    from graphrun.draw import Drawing
     from graphrun.run.distributed import Cluster
+    from graphrun.show.draw import Drawing
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -318,7 +318,7 @@ class Graph:
 
     def _drawing(self) -> Drawing:
         """Return the drawing that a notebook shows: with the values before any update, where there are such."""
-        from graphrun.draw import draw_graph
+        from graphrun.show.draw import draw_graph
 
         try:
             passes = self.passes()
@@ -327,12 +327,12 @@ class Graph:
         return draw_graph(self.structure, passes)
 
     def _repr_html_(self) -> str:
-        from graphrun.notebook import drawing_html
+        from graphrun.show.notebook import drawing_html
 
         return drawing_html(self._drawing())
 
     def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        from graphrun.notebook import drawing_html, svg
+        from graphrun.show.notebook import drawing_html, svg
 
         drawing = self._drawing()
         return {"text/plain": repr(self), "text/html": drawing_html(drawing), "image/svg+xml": svg(drawing)}
@@ -499,7 +499,7 @@ def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
 
 def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
     """Make the drawing of a graph with the values and gradients of a result."""
-    from graphrun.draw import draw_graph
+    from graphrun.show.draw import draw_graph
 
     values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
     gradients: list[Array] = [None] * len(plan.names)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
-    from graphrun.draw import Drawing
+    from graphrun.show.draw import Drawing
 
 INSTALL = "pip install 'graphrun[notebook]'"
 
@@ -111,12 +111,12 @@ class Result:
         return DataFrame(columns, index=Index(self.history["step"], name="step"))
 
     def _repr_html_(self) -> str:
-        from graphrun.notebook import result_html
+        from graphrun.show.notebook import result_html
 
         return result_html(self, None if self.drawn is None else self.drawn(self))
 
     def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        from graphrun.notebook import result_html, summary, svg
+        from graphrun.show.notebook import result_html, summary, svg
 
         drawing = None if self.drawn is None else self.drawn(self)
         picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrun.draw import Box, Drawing, Frame, Line, Shape
+from graphrun.show.draw import Box, Drawing, Frame, Line, Shape
 
 GRAPHS = sorted(Path(__file__).parents[2].joinpath("graphs").glob("*.yaml"))
 

@@ -100,7 +100,7 @@ def test_too_much_for_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A picture that would take minutes is refused, with the ways out; a text has every box."""
-    monkeypatch.setattr("graphrun.draw.formats.MOST_PLACED", 4)
+    monkeypatch.setattr("graphrun.show.draw.formats.MOST_PLACED", 4)
     assert run_command(["draw", NESTED, "-o", str(tmp_path / "g.svg")]) == 2
     assert "5 boxes are too many for a picture" in capsys.readouterr().err
     assert run_command(["draw", NESTED, "-o", str(tmp_path / "g.dot")]) == 0

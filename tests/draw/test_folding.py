@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import graphrun
-from graphrun.draw import Drawing, Shape, draw_graph
-from graphrun.draw.folding import MOST_BOXES, MOST_UNFOLDED, ways_of
+from graphrun.show.draw import Drawing, Shape, draw_graph
+from graphrun.show.draw.folding import MOST_BOXES, MOST_UNFOLDED, ways_of
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 

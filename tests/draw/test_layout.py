@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrun
-from graphrun.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
-from graphrun.draw.rows import label_width
+from graphrun.show.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
+from graphrun.show.draw.rows import label_width
 
 CLOSE = 0.01
 

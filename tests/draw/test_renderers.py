@@ -16,13 +16,13 @@ from random_graphs import graphs
 
 import graphrun
 from graphrun.base.summary import number
-from graphrun.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
-from graphrun.draw.contents import TIMES
-from graphrun.draw.dot import to_dot
-from graphrun.draw.formats import write
-from graphrun.draw.mermaid import to_mermaid
-from graphrun.draw.text import shorten, visible, width
 from graphrun.run.passes import Passes
+from graphrun.show.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
+from graphrun.show.draw.contents import TIMES
+from graphrun.show.draw.dot import to_dot
+from graphrun.show.draw.formats import write
+from graphrun.show.draw.mermaid import to_mermaid
+from graphrun.show.draw.text import shorten, visible, width
 
 SVG = "{http://www.w3.org/2000/svg}"
 NESTED = Path(__file__).parents[2] / "graphs" / "nested.yaml"

@@ -20,8 +20,8 @@ import graphrun
 from graphrun import nodes
 from graphrun.base.errors import UsageError
 from graphrun.engines.auto import choose
-from graphrun.plan_listing import plan_data
 from graphrun.run.checkpoint import load_checkpoint
+from graphrun.show.plan_listing import plan_data
 from graphrun.solvers import Solver
 
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")

@@ -31,7 +31,7 @@ LATE = (
     "graphrun.graph.ordering",
     "graphrun.data",
     "graphrun.run.distributed",
-    "graphrun.export",
+    "graphrun.show.export",
     "graphrun.check.check",
     "graphrun.schema",
     "graphrun.run.predict",
@@ -71,7 +71,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         for file in (ROOT / "graphrun").rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert {"graphrun/py.typed", "graphrun/report/template.html", "graphrun/report/vendor/uPlot.LICENSE"} <= files
+    assert {
+        "graphrun/py.typed",
+        "graphrun/show/report/template.html",
+        "graphrun/show/report/vendor/uPlot.LICENSE",
+    } <= files
     assert {name for name in names if ".dist-info/" not in name} == files
     assert any(name.endswith("LICENSE") for name in names)
 

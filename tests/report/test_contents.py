@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun.base.summary import number
 from graphrun.cli import run_command
-from graphrun.report import make_report
-from graphrun.report.columns import Columns, shortened
-from graphrun.report.page import to_json
 from graphrun.run.result import Result
+from graphrun.show.report import make_report
+from graphrun.show.report.columns import Columns, shortened
+from graphrun.show.report.page import to_json
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = GRAPHS / "nested.yaml"

@@ -11,8 +11,8 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.output import encode, write_row
 from graphrun.run.observers import RunDescription
+from graphrun.show.output import encode, write_row
 
 
 class _File:

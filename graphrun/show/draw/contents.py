@@ -1,0 +1,293 @@
+"""A graph → a drawing: what each box and each line says, with the values and gradients of a step where there is one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from graphrun.base.summary import describe, number
+from graphrun.declare.declaration import Noise
+from graphrun.declare.formula import formulas_of
+from graphrun.graph.graph import ComputationalGraph
+from graphrun.run.passes import Edge, Passes
+from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
+from graphrun.show.draw.folding import Folding, Share, fold, relative
+from graphrun.show.draw.text import visible
+
+MOST_LABELLED = 60
+"""In a drawing of more lines, none has a label: who points at one reads it."""
+
+Uses = list[tuple[int, int, int]]
+"""Uses of values: the number of the value, the number of the node, and which of its inputs it is."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def draw_graph(graph: ComputationalGraph, passes: Passes | None = None, depth: int | None = None) -> Drawing:
+    """Make a drawing of a graph.
+
+    Args:
+        graph: the graph.
+        passes: both passes of the step whose values and gradients are shown; without them, what the file gives.
+        depth: how many frames within each other are opened; all that fit by default.
+    """
+    return _Contents(graph, passes, fold(graph, depth)).drawing()
+
+
+def short(value: Any) -> str:
+    """Show a value in the room of a box: a number, a small array whole, another one by its shape and range."""
+    if np.ndim(value) == 0:
+        return number(value)
+    return _rounded(describe(value)).partition(", norm")[0].removeprefix("matrix ").removeprefix("array ")
+
+
+def short_gradient(value: Any) -> str:
+    """Show a gradient in the room of a box: a number, a small array whole, another one by its norm."""
+    if np.ndim(value) == 0:
+        return number(value)
+    text = _rounded(describe(value))
+    if text.startswith("["):
+        return text
+    range_, _, size = text.partition(", ")
+    return size if size.startswith("norm") and ": all" not in range_ else range_.partition(": ")[2]
+
+
+def _rounded(text: str) -> str:
+    """Round the numbers in the description of an array to three digits."""
+    return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda found: number(float(f"{float(found[0]):.3g}")), text)
+
+
+class _Contents:
+    def __init__(self, graph: ComputationalGraph, passes: Passes | None, folding: Folding) -> None:
+        self.graph = graph
+        self.passes = passes
+        self.folding = folding
+        self.first = len(graph.leaves)
+        self.data = set(graph.data)
+
+    def drawing(self) -> Drawing:
+        graph, folding = self.graph, self.folding
+        members: dict[str, list[int]] = {}
+        for value, name in enumerate(graph.names):
+            if name is not None:
+                members.setdefault(folding.box_of[name], []).append(value)
+        boxes = tuple(
+            self._group(folding.shares[box], values) if box in folding.shares else self._single(values[0])
+            for box, values in members.items()
+        )
+        name = PurePath(graph.document.source.name).name
+        title = name if self.passes is None else f"{name}, step {self.passes.step}"
+        frames = tuple(replace(frame, title=self._frame_title(frame)) for frame in folding.frames)
+        return Drawing(title, self._description(), boxes, tuple(self._lines()), frames, folding.note)
+
+    def _frame_title(self, frame: Frame) -> str:
+        """Return what a frame is: an expression in full, or an instance with the name of its subgraph."""
+        subgraph, expression = self._origin(frame.name) if frame.outer is None else ("", "")
+        if subgraph:
+            return f"{frame.title}: {subgraph}"
+        return f"{frame.title} = {expression}" if expression else frame.title
+
+    def _origin(self, name: str) -> tuple[str, str]:
+        """Return the subgraph or the expression that stands under a name in the file; both may be empty."""
+        entry = self.graph.document.nodes.get(name)
+        if entry is None:
+            return "", ""
+        if entry.use is None:
+            return "", "" if entry.origin is None else entry.origin.expression
+        # Of a name without a dot the outermost use is meant: those inside made its value.
+        use = entry.use
+        while use.outer is not None:
+            use = use.outer
+        return use.subgraph if "." not in name else "", ""
+
+    def _description(self) -> str:
+        graph = self.graph
+        given = graph.document.description.strip().rstrip(".")
+        sentences = [f"{given}."] if given else []
+        sentences.append(
+            f"A computational graph of {_count(len(graph.parameters), 'parameter')} and "
+            f"{_count(len(graph.nodes), 'node')}."
+        )
+        if graph.objective is not None:
+            objective = graph.names[graph.objective] or ""
+            now = ""
+            if self.passes is not None:
+                now = f": {number(self.passes.values[self.passes.plan.slots[objective]])} at step {self.passes.step}"
+            sentences.append(f"{objective} is {'maximized' if graph.maximize else 'minimized'}{now}.")
+        if self.folding.note:
+            sentences.append(f"{self.folding.note}.")
+        return " ".join(sentences)
+
+    def _shape(self, value: int) -> Shape:
+        if value < len(self.graph.parameters):
+            return Shape.PARAMETER
+        if value >= self.first:
+            return Shape.NODE
+        if value in self.data:
+            return Shape.DATA
+        leaf = self.graph.engine_leaves.get(value)
+        if leaf is None:
+            return Shape.CONSTANT
+        return Shape.NOISE if issubclass(leaf.kind, Noise) else Shape.STATE
+
+    def _single(self, value: int) -> Box:
+        graph = self.graph
+        name = graph.names[value] or ""
+        frame = self.folding.frame_of[name]
+        shape, formula = self._shape(value), self._formula(value, frame)
+        now, gradient = self._now(value)
+        known = now if now is not None else self._given(value)
+        detail = [f"{name}: {shape}", f"{name} = {self._formula(value, None)}" if shape is Shape.NODE else formula]
+        if shape is Shape.NODE:
+            detail[0] = f"{name}: {graph.nodes[value - self.first].type.name}"
+        if known is not None:
+            detail.append(f"value: {describe(known)}")
+        if gradient is not None:
+            detail.append(f"gradient: {describe(gradient)}")
+        return Box(
+            name=name,
+            title=self._title(name, frame),
+            shape=shape,
+            formula=formula,
+            value="" if known is None else short(known),
+            gradient="" if gradient is None else short_gradient(gradient),
+            detail="\n".join(visible(line) for line in detail if line),
+            frame=frame,
+            is_objective=value == self.graph.objective,
+            names=(name,),
+        )
+
+    def _group(self, share: Share, values: Sequence[int]) -> Box:
+        """Return the box of a folded frame, which shows the frame's own value, or of values that share one."""
+        names = tuple(self.graph.names[value] or "" for value in values)
+        leaves = Counter(self._shape(value) for value in values if value < self.first)
+        kinds = Counter(self.graph.nodes[v - self.first].type.name for v in values if v >= self.first)
+        parts = [_count(many, kind) for kind, many in leaves.items()]
+        content = ", ".join(parts + ([_count(kinds.total(), "node")] if kinds else []))
+        # The last of several copies has the name of all of them.
+        outer = share.name.rpartition(".")[0]
+        own = next((values[names.index(name)] for name in (share.name, outer) if name in names), None)
+        now, gradient = (None, None) if own is None else self._now(own)
+        subgraph, expression = self._origin(share.name)
+        types = ", ".join(f"{many} {kind}" for kind, many in kinds.most_common())
+        detail = [f"{share.name}: {content}", types]
+        if now is not None:
+            detail.append(f"value: {describe(now)}")
+        if gradient is not None:
+            detail.append(f"gradient: {describe(gradient)}")
+        return Box(
+            name=share.name,
+            title=f"{share.title}: {subgraph}" if subgraph else share.title,
+            shape=Shape.GROUP,
+            formula=f"= {expression}" if expression else content,
+            value="" if now is None else short(now),
+            gradient="" if gradient is None else short_gradient(gradient),
+            detail="\n".join(visible(line) for line in detail if line),
+            frame=self.folding.frame_of[share.name],
+            is_objective=self.graph.objective in values,
+            names=names,
+        )
+
+    def _title(self, name: str, frame: str | None) -> str:
+        """Return a name as it stands in its frame; the value of a frame itself as it stands in the one around it."""
+        outer = {known.name: known.outer for known in self.folding.frames}
+        while frame is not None and not name.startswith(f"{frame}."):
+            frame = outer[frame]
+        return relative(name, frame)
+
+    def _formula(self, value: int, frame: str | None) -> str:
+        graph = self.graph
+        if value >= self.first:
+            node = graph.nodes[value - self.first]
+            inputs = [self._operand(source, frame) for source in node.inputs]
+            return formulas_of(node.type, node.settings, inputs, graph.names[value] or "").forward
+        if value in graph.initializers and self.passes is None:
+            shape = "x".join(map(str, graph.parameters[graph.names[value] or ""].shape))
+            return " ".join(filter(None, (shape, graph.initializers[value][0].name)))
+        return ""
+
+    def _operand(self, source: int, frame: str | None) -> str:
+        name = self.graph.names[source]
+        if name is not None:
+            return self._title(name, frame)
+        leaf = self.graph.engine_leaves.get(source)
+        given = self.graph.leaves[source]
+        return leaf.kind.__name__.lower() if leaf is not None else "" if given is None else number(given)
+
+    def _given(self, value: int) -> Any:
+        """Return the value that the file gives, or None."""
+        return self.graph.leaves[value] if value < self.first else None
+
+    def _now(self, value: int) -> tuple[Any, Any]:
+        """Return value and gradient at the step, or None for what is not known or has none to speak of."""
+        if self.passes is None:
+            return None, None
+        plan = self.passes.plan
+        slot = plan.slots[self.graph.names[value] or ""]
+        leaf = self.first > value >= len(self.graph.parameters)
+        gradient = None if leaf or plan.objective is None else self.passes.gradients[slot]
+        return self.passes.values[slot], gradient
+
+    def _lines(self) -> Iterator[Line]:
+        graph, folding, box_of = self.graph, self.folding, self.folding.box_of
+        found: dict[tuple[str, str], Uses] = {}
+        for value, node in enumerate(graph.nodes, self.first):
+            target = box_of[graph.names[value] or ""]
+            for position, source in enumerate(node.inputs):
+                name = graph.names[source]
+                if name is not None and box_of[name] != target:
+                    found.setdefault((box_of[name], target), []).append((source, value, position))
+        if folding.is_summary:
+            found = _without_shortcuts(found)
+        is_labelled = sum(map(len, found.values())) <= MOST_LABELLED
+        for (source_box, target_box), uses in found.items():
+            if source_box in self.folding.shares or target_box in self.folding.shares:
+                detail = f"{source_box} → {target_box}" + (f": {len(uses)} uses" if len(uses) > 1 else "")
+                position = uses[0][2] if len(uses) == 1 else -1
+                yield Line(source_box, target_box, position, "", visible(detail))
+                continue
+            edges = self._edges(uses[0][1])
+            for _, _, position in uses:
+                edge = edges[position] if edges else None
+                detail = "\n".join([f"{source_box} → {target_box}", *_told(edge, source_box, target_box)])
+                label = _factor(edge) if is_labelled else ""
+                yield Line(source_box, target_box, position, label, detail)
+
+    def _edges(self, node: int) -> Sequence[Edge]:
+        """Return what the edges into a node carry; nothing where a value is missing for it."""
+        if self.passes is None:
+            return ()
+        slot = self.passes.plan.slots[self.graph.names[node] or ""]
+        if any(self.passes.values[source] is None for source in self.passes.inputs(slot)):
+            return ()
+        return self.passes.edges_into(slot)
+
+
+def _without_shortcuts(found: Mapping[tuple[str, str], Uses]) -> dict[tuple[str, str], Uses]:
+    """Leave out the lines between boxes that are also connected by way of others."""
+    kept = nx.transitive_reduction(nx.DiGraph(list(found))).edges
+    return {ends: uses for ends, uses in found.items() if ends in kept}
+
+
+def _told(edge: Edge | None, source: str, target: str) -> Iterator[str]:
+    if edge is not None and edge.local_derivative is not None:
+        yield f"local derivative of {target} by {source}: {describe(edge.local_derivative)}"
+    if edge is not None and edge.contribution is not None:
+        yield f"contribution to the gradient of {source}: {describe(edge.contribution)}"
+
+
+def _factor(edge: Edge | None) -> str:
+    """Return the local derivative as the factor that it is in the backward pass; empty for an array."""
+    derivative = None if edge is None else edge.local_derivative
+    return f"{TIMES} {number(derivative)}" if derivative is not None and np.ndim(derivative) == 0 else ""
+
+
+def _count(many: int, word: str) -> str:
+    return f"{many:,} {word}{'' if many == 1 or word in {'data', 'noise'} else 's'}"

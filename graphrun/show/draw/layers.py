@@ -1,0 +1,130 @@
+"""A layered layout: items in layers along the direction of the graph, links as curves between them.
+
+The steps are those of Sugiyama, Tagawa and Toda (1981): break cycles, give each item a layer, order the layers so that
+few links cross, and place items so that links are straight. Places are chosen by least squares: pooling adjacent
+violators finds the exact optimum of a layer for the neighbours' places. Coordinates are (along, across); who calls
+decides which of them is horizontal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphrun.show.draw.alignment import place_across
+from graphrun.show.draw.items import SPREAD, Gaps, Item, Layers, Link
+from graphrun.show.draw.ordering import order_rows
+from graphrun.show.draw.ranks import layers_of
+
+Point = tuple[float, float]
+
+PORT_GAP = 14.0
+"""The distance of a border from what is next to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Where everything goes: both sizes, the middle of each item, and each link as cubic curves (1 + 3n points)."""
+
+    along: float
+    across: float
+    centers: list[Point]
+    curves: list[list[Point]]
+
+
+def arrange(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> Arrangement:
+    """Place items and links."""
+    if not items:
+        return Arrangement(0.0, 0.0, [], [])
+    layers, chains, turned = layers_of(items, links)
+    order_rows(layers)
+    places = place_across(layers, gaps)
+    starts, stops = _stack(layers, gaps)
+    leaves = [not above for above in layers.above]
+    roots = [not below for below in layers.below]
+
+    def along(item: int) -> float:
+        """An item without inputs is as near as can be to what uses it, one that nobody uses to what it uses."""
+        rank, half = layers.rank[item], layers.items[item].along / 2
+        if layers.items[item].pin < 0 or (roots[item] and not leaves[item] and not layers.items[item].pin):
+            return starts[rank] + half
+        if layers.items[item].pin > 0 or (leaves[item] and not roots[item]):
+            return stops[rank] - half
+        return (starts[rank] + stops[rank]) / 2
+
+    centers = [(along(k), places[k]) for k in range(len(items))]
+    spread = _spread(layers, places, links, chains, turned)
+    curves = []
+    for number, chain in enumerate(chains):
+        first, last = chain[0], chain[-1]
+        leave, reach = spread[number]
+        path = [(centers[first][0] + layers.items[first].along / 2, centers[first][1] + leave)]
+        curve = path + straight(path[-1], (stops[layers.rank[first]], path[-1][1]))
+        for item in chain[1:-1]:
+            rank = layers.rank[item]
+            curve += _bend(curve[-1], (starts[rank], places[item]))
+            curve += straight(curve[-1], (stops[rank], places[item]))
+        end = centers[last][1] + reach
+        curve += _bend(curve[-1], (starts[layers.rank[last]], end))
+        curve += straight(curve[-1], (centers[last][0] - layers.items[last].along / 2, end))
+        curves.append(curve[::-1] if turned[number] else curve)
+    width = max(places[k] + layers.items[k].across / 2 for k in range(len(places)))
+    return Arrangement(stops[-1], width, centers, curves)
+
+
+def _stack(layers: Layers, gaps: Gaps) -> tuple[list[float], list[float]]:
+    """Return where each layer starts and stops; layers of nothing but ends of links at a border take no room."""
+    starts: list[float] = []
+    stops: list[float] = []
+    at = 0.0
+    previous_is_border = True
+    for row in layers.rows:
+        is_border = not any(layers.items[item].across for item in row)
+        if starts:
+            at += PORT_GAP if is_border or previous_is_border else gaps.along
+        starts.append(at)
+        at += max(layers.items[item].along for item in row)
+        stops.append(at)
+        previous_is_border = is_border
+    return starts, stops
+
+
+def _spread(
+    layers: Layers,
+    places: Sequence[float],
+    links: Sequence[Link],
+    chains: Sequence[Sequence[int]],
+    turned: Sequence[bool],
+) -> list[tuple[float, float]]:
+    """Return where each link leaves the upper item and meets the lower one, from the middle.
+
+    Links leave an item in one place, for they carry one value, and arrive next to each other.
+    """
+    result = [[0.0, 0.0] for _ in chains]
+    arriving: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    for number, (chain, link, turn) in enumerate(zip(chains, links, turned, strict=True)):
+        upper, lower = (1, 0) if turn else (0, 1)
+        result[number][upper] = link.source_offset or 0.0
+        result[number][lower] = link.target_offset or 0.0
+        if link.target_offset is None:
+            ends = chain[::-1] if turn else chain
+            arriving.setdefault((ends[-1], lower), []).append((places[ends[-2]], number))
+    for (item, side), found in arriving.items():
+        found.sort()
+        step = min(SPREAD, max(layers.items[item].across - 24.0, 0.0) / max(len(found) - 1, 1))
+        for k, (_, number) in enumerate(found):
+            result[number][side] = (k - (len(found) - 1) / 2) * step
+    return [(leave, reach) for leave, reach in result]
+
+
+def straight(start: Point, end: Point) -> list[Point]:
+    """Return the points that follow the start of a straight line, written as a curve; none where it has no length."""
+    if start == end:
+        return []
+    third = (end[0] - start[0]) / 3, (end[1] - start[1]) / 3
+    return [(start[0] + third[0], start[1] + third[1]), (end[0] - third[0], end[1] - third[1]), end]
+
+
+def _bend(start: Point, end: Point) -> list[Point]:
+    middle = (start[0] + end[0]) / 2
+    return [(middle, start[1]), (middle, end[1]), end]

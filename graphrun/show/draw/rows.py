@@ -1,0 +1,83 @@
+"""What stands in a box, row by row, and how much room it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graphrun.show.draw.drawing import Box, Frame, Line, Shape
+from graphrun.show.draw.text import shorten, visible, width
+
+FONT = 13.0
+SMALL = 11.0
+ROW = 17.0
+PADDING = 8.0
+
+LONGEST_TITLE = 28
+LONGEST_ROW = 38
+
+
+class Part(StrEnum):
+    """What a row tells."""
+
+    TITLE = "title"
+    FORMULA = "formula"
+    VALUE = "value"
+    GRADIENT = "gradient"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a box: a title in bold, then more in plain type; either may be empty."""
+
+    part: Part
+    strong: str
+    plain: str = ""
+
+
+def rows(box: Box) -> list[Row]:
+    """Return the rows of a box: its name and formula, its value, its gradient."""
+    title, formula = shorten(visible(box.title), LONGEST_TITLE), visible(box.formula)
+    joined = f"= {formula}" if box.shape is Shape.NODE else formula
+    if formula and len(title) + len(joined) < LONGEST_TITLE and box.shape is not Shape.GROUP:
+        result = [Row(Part.TITLE, title, joined)]
+    else:
+        result = [Row(Part.TITLE, title)]
+        if formula:
+            result.append(Row(Part.FORMULA, "", shorten(joined, LONGEST_ROW)))
+    if box.value:
+        result.append(Row(Part.VALUE, shorten(visible(box.value), LONGEST_ROW)))
+    if box.gradient:
+        result.append(Row(Part.GRADIENT, shorten(visible(box.gradient), LONGEST_ROW), "gradient"))
+    return result
+
+
+def row_width(row: Row) -> float:
+    """Return how wide a row is."""
+    strong = width(row.strong, FONT, bold=True)
+    return strong + (width(row.plain, SMALL if row.part is Part.GRADIENT else FONT) + 5 if row.plain else 0.0)
+
+
+def measure(box: Box) -> tuple[float, float]:
+    """Return width and height of a box."""
+    found = rows(box)
+    wide = max(map(row_width, found)) + 2 * PADDING
+    high = ROW * len(found) + 2 * PADDING - 4
+    # The ends of a pill, the points of a hexagon and the lids of a cylinder take room.
+    if box.shape is Shape.DATA:
+        high += 12
+    elif box.shape is not Shape.NODE:
+        wide += 14
+    if box.is_objective:
+        wide, high = wide + 6, high + 6
+    return max(wide, 44.0), high
+
+
+def label_width(line: Line) -> float:
+    """Return how wide the label of a line is."""
+    return width(visible(line.label), SMALL) if line.label else 0.0
+
+
+def frame_title(frame: Frame) -> str:
+    """Return the title of a frame as it is shown."""
+    return shorten(visible(frame.title), LONGEST_ROW)

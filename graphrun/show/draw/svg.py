@@ -1,0 +1,200 @@
+"""A placed drawing as SVG: no script, no style sheet, no font from elsewhere, so that any page may have it in it.
+
+Every box, line and frame is a group with data attributes: ``data-name`` of a box or a frame, ``data-source``,
+``data-target`` and ``data-position`` of a line. Colours are presentation attributes, which a page's style sheet
+overrides by the groups' classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import hypot
+from xml.sax.saxutils import quoteattr
+
+from graphrun.show.draw import colours
+from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
+from graphrun.show.draw.layers import Point
+from graphrun.show.draw.layout import Layout, Place, Route
+from graphrun.show.draw.rows import FONT, ROW, SMALL, Part, frame_title, label_width, rows
+from graphrun.show.draw.text import visible, width
+
+FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+ARROW = 8.0
+
+
+def to_svg(drawing: Drawing, layout: Layout) -> str:
+    """Write a drawing as SVG, ready to stand in a page or in a file.
+
+    Args:
+        drawing: what is to be seen.
+        layout: where it goes.
+    """
+    wide, high = _number(layout.width), _number(layout.height)
+    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
+    font = f'font-family={quoteattr(FAMILY)} font-size="{_number(FONT)}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graphrun" {size} role="img" {font}>',
+        f"<title>{escape(drawing.title)}</title>",
+        f"<desc>{escape(drawing.description)}</desc>",
+        f'<rect class="background" width="{wide}" height="{high}" fill="{colours.BACKGROUND}"/>',
+        *(_frame(frame, layout.frames[frame.name]) for frame in drawing.frames),
+        *(_line(line, route) for line, route in zip(drawing.lines, layout.routes, strict=True)),
+        *(_frame_label(frame, layout.frames[frame.name]) for frame in drawing.frames),
+        *(_box(box, layout.boxes[box.name]) for box in drawing.boxes),
+        # Labels come last, so that no line runs through one.
+        *(_label(line, route.label) for line, route in zip(drawing.lines, layout.routes, strict=True) if line.label),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return a text as it stands in SVG and HTML, in an attribute too; what cannot be seen is made visible."""
+    lines = (quoteattr(visible(line), {'"': "&quot;", "'": "&#39;"})[1:-1] for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _frame(frame: Frame, place: Place) -> str:
+    return (
+        f'<g class="frame" data-name="{escape(frame.name)}"><title>{escape(frame.title)}</title>'
+        f'<rect x="{_number(place.x)}" y="{_number(place.y)}" width="{_number(place.width)}" '
+        f'height="{_number(place.height)}" rx="6" fill="{colours.FRAME_FILL}" stroke="{colours.FRAME}" '
+        f'stroke-dasharray="4 3"/></g>'
+    )
+
+
+def _frame_label(frame: Frame, place: Place) -> str:
+    title = frame_title(frame)
+    wide = width(title, SMALL, bold=True)
+    return (
+        f'<g class="frame-label" data-name="{escape(frame.name)}"><rect x="{_number(place.x + 5)}" '
+        f'y="{_number(place.y + 3)}" width="{_number(wide + 4)}" height="15" fill="{colours.FRAME_FILL}"/>'
+        f'<text x="{_number(place.x + 8)}" y="{_number(place.y + 14)}" font-size="{_number(SMALL)}" '
+        f'font-weight="bold" fill="{colours.FAINT}">{escape(title)}</text></g>'
+    )
+
+
+def _line(line: Line, route: Route) -> str:
+    tip = route.points[-1]
+    base = _before(route.points)
+    points = [*route.points[:-1], base]
+    path = f"M{_point(points[0])}" + "".join(
+        f"C{' '.join(_point(point) for point in points[k : k + 3])}" for k in range(1, len(points), 3)
+    )
+    dx, dy = (tip[0] - base[0]) * 0.42, (tip[1] - base[1]) * 0.42
+    head = " ".join(map(_point, (tip, (base[0] - dy, base[1] + dx), (base[0] + dy, base[1] - dx))))
+    title = f"<title>{escape(line.detail)}</title>" if line.detail else ""
+    return (
+        f'<g class="line" data-source="{escape(line.source)}" data-target="{escape(line.target)}" '
+        f'data-position="{line.position}">{title}'
+        f'<path d="{path}" fill="none" stroke="{colours.LINE}" stroke-width="1.3"/>'
+        f'<polygon points="{head}" fill="{colours.LINE}"/></g>'
+    )
+
+
+def _before(points: tuple[Point, ...]) -> Point:
+    """Return where the arrow's head begins, in the direction in which the line comes in."""
+    tip = points[-1]
+    before = next((point for point in reversed(points[:-1]) if point != tip), (tip[0] - 1, tip[1]))
+    length = hypot(tip[0] - before[0], tip[1] - before[1])
+    return tip[0] - ARROW * (tip[0] - before[0]) / length, tip[1] - ARROW * (tip[1] - before[1]) / length
+
+
+def _point(point: Point) -> str:
+    return f"{_number(point[0])},{_number(point[1])}"
+
+
+def _label(line: Line, at: Point) -> str:
+    half = label_width(line) / 2 + 3
+    return (
+        f'<g class="label" data-source="{escape(line.source)}" data-target="{escape(line.target)}" '
+        f'data-position="{line.position}"><rect x="{_number(at[0] - half)}" y="{_number(at[1] - 8)}" '
+        f'width="{_number(2 * half)}" height="16" rx="4" fill="{colours.BACKGROUND}"/>'
+        f'<text x="{_number(at[0])}" y="{_number(at[1] + 4)}" text-anchor="middle" font-size="{_number(SMALL)}" '
+        f'fill="{colours.GRADIENT}">{escape(line.label)}</text></g>'
+    )
+
+
+def _box(box: Box, place: Place) -> str:
+    fill, stroke = colours.FILLS[box.shape], colours.STROKES[box.shape]
+    if box.is_objective:
+        fill, stroke = colours.OBJECTIVE_FILL, colours.OBJECTIVE
+    kind = f"box {box.shape}" + (" objective" if box.is_objective else "")
+    title = f"<title>{escape(box.detail)}</title>" if box.detail else ""
+    outline = "".join(_outline(box, place))
+    return (
+        f'<g class="{kind}" data-name="{escape(box.name)}">{title}'
+        f'<g class="outline" fill="{fill}" stroke="{stroke}" stroke-width="1.6">{outline}</g>'
+        f"{''.join(_texts(box, place))}</g>"
+    )
+
+
+def _texts(box: Box, place: Place) -> Iterator[str]:
+    found = rows(box)
+    lid = 5 if box.shape is Shape.DATA else 0
+    top = place.y + lid + (place.height - lid - ROW * len(found)) / 2
+    middle = _number(place.x + (place.width - (5 if box.shape is Shape.GROUP else 0)) / 2)
+    for k, row in enumerate(found):
+        strong, plain = escape(row.strong), escape(row.plain)
+        colour = {Part.VALUE: colours.VALUE, Part.GRADIENT: colours.GRADIENT}.get(row.part, colours.TEXT)
+        bold = f'<tspan font-weight="bold">{strong}</tspan>' if strong else ""
+        if row.part is Part.GRADIENT:
+            text = f'<tspan font-size="{_number(SMALL)}">{plain}</tspan> {bold}'
+        else:
+            text = f"{bold} {plain}".strip()
+        yield (
+            f'<text class="{row.part}" x="{middle}" y="{_number(top + ROW * k + 13)}" text-anchor="middle" '
+            f'fill="{colour}">{text}</text>'
+        )
+
+
+def _outline(box: Box, place: Place) -> Iterator[str]:
+    x, y, wide, high = place.x, place.y, place.width, place.height
+    if box.shape is Shape.PARAMETER:
+        yield _rectangle(place, min(high / 2, 20.0))
+    elif box.shape is Shape.DATA:
+        top, bottom, half = _number(y + 6), _number(y + high - 6), _number(wide / 2)
+        yield (
+            f'<path d="M{_number(x)},{top}A{half},6 0 0 1 {_number(x + wide)},{top}V{bottom}'
+            f'A{half},6 0 0 1 {_number(x)},{bottom}Z"/>'
+            f'<path d="M{_number(x)},{top}A{half},6 0 0 0 {_number(x + wide)},{top}" fill="none"/>'
+        )
+    elif box.shape is Shape.CONSTANT:
+        # A rectangle with its corners cut off.
+        cut = 7.0
+        yield _polygon(
+            (x + cut, y), (x + wide - cut, y), (x + wide, y + cut), (x + wide, y + high - cut),
+            (x + wide - cut, y + high), (x + cut, y + high), (x, y + high - cut), (x, y + cut),
+        )  # fmt: skip
+    elif box.shape is Shape.NOISE:
+        cut, middle = 10.0, y + high / 2
+        yield _polygon(
+            (x + cut, y), (x + wide - cut, y), (x + wide, middle), (x + wide - cut, y + high), (x + cut, y + high),
+            (x, middle),
+        )  # fmt: skip
+    elif box.shape is Shape.STATE:
+        yield _polygon((x + 10, y), (x + wide, y), (x + wide - 10, y + high), (x, y + high))
+    elif box.shape is Shape.GROUP:
+        # Sheets behind each other.
+        yield _rectangle(Place(x + 5, y + 5, wide - 5, high - 5), 3)
+        yield _rectangle(Place(x, y, wide - 5, high - 5), 3)
+    elif box.is_objective:
+        yield _rectangle(place, 5)
+        yield _rectangle(Place(x + 3, y + 3, wide - 6, high - 6), 3)
+    else:
+        yield _rectangle(place, 3)
+
+
+def _rectangle(place: Place, radius: float) -> str:
+    return (
+        f'<rect x="{_number(place.x)}" y="{_number(place.y)}" width="{_number(place.width)}" '
+        f'height="{_number(place.height)}" rx="{_number(radius)}"/>'
+    )
+
+
+def _polygon(*corners: Point) -> str:
+    return f'<polygon points="{" ".join(map(_point, corners))}"/>'

@@ -1,0 +1,32 @@
+"""Explaining one step of a run: both passes and the update, in numbers and in symbols."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphrun.show.explain.board import Board
+from graphrun.show.explain.formats import FORMATS
+from graphrun.show.explain.lesson import lesson
+from graphrun.show.explain.neighbourhood import neighbourhood
+from graphrun.show.explain.sensitivity import sensitivity
+from graphrun.show.explain.step import Step
+
+
+def explain(step: Step, output_format: str = "text", *, node: str | None = None, ranked: bool = False) -> str:
+    """Explain a step.
+
+    Args:
+        step: the step, from `take_step`.
+        output_format: ``text``, ``markdown``, ``latex`` or ``html``.
+        node: the value to show with its neighbours, in place of the whole graph.
+        ranked: show how sensitive the objective is to the leaves, in place of the passes.
+
+    Raises:
+        UsageError: there is no such value.
+    """
+    chosen = FORMATS[output_format]
+    board = Board(step, chosen.notation)
+    # What is too large for a float is shown as infinite.
+    with np.errstate(all="ignore"):
+        page = sensitivity(board) if ranked else lesson(board) if node is None else neighbourhood(board, node)
+    return chosen.render(page)

@@ -1,0 +1,176 @@
+"""What all parts of an explanation know of a step: names, formulas and numbers in one notation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from graphrun.declare.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
+from graphrun.declare.operations import ATOM
+from graphrun.declare.text import inputs_of
+from graphrun.declare.trace import Expression
+from graphrun.run.passes import Edge, Kind, Passes
+from graphrun.show.explain.notation import BoardNotation, is_number, value_text
+from graphrun.show.explain.page import Math
+from graphrun.show.explain.step import Step
+
+SHORT = 4
+"""Names of more letters make the symbols of local derivatives longer than a line has room for."""
+
+
+class Board:
+    """A step, written in a notation.
+
+    Args:
+        step: the step.
+        notation: how mathematics is written.
+    """
+
+    def __init__(self, step: Step, notation: BoardNotation) -> None:
+        self.step = step
+        self.notation = notation
+        self.passes = step.before
+        self.plan = step.before.plan
+        self.objective = self.plan.objective
+        self._edges: dict[int, Sequence[Edge]] = {}
+        self._parts: dict[int, Sequence[Edge]] = {}
+
+    @cached_property
+    def order(self) -> Sequence[int]:
+        """The nodes' slots in topological order, that of the file among nodes that are ready."""
+        structure, slots = self.step.graph.structure, self.plan.slots
+        return [slots[structure.names[number] or ""] for number in structure.order]
+
+    @cached_property
+    def names_are_short(self) -> bool:
+        """Whether local derivatives that are mere numbers can be named beside them, as in ``df/dd * dd/da``."""
+        return all(name is None or len(name) <= SHORT for name in self.plan.names)
+
+    @cached_property
+    def goal(self) -> str:
+        """The name of the objective."""
+        return "" if self.objective is None else self.raw(self.objective)
+
+    def raw(self, slot: int) -> str:
+        """Return a value's name as the graph file has it, a literal's number."""
+        name = self.plan.names[slot]
+        return repr(float(self.plan.leaves[slot])) if name is None else name
+
+    def name(self, slot: int) -> str:
+        """Return a value's name, a literal's number, as it is written."""
+        name = self.plan.names[slot]
+        return self.value(slot) if name is None else self.notation.name(name)
+
+    def value(self, slot: int, passes: Passes | None = None) -> str:
+        """Return a value as it is written: a number, or the summary of an array."""
+        return value_text(self.notation, (passes or self.passes).values[slot])
+
+    def gradient(self, slot: int) -> str:
+        """Return the derivative of the objective by a value, as it is written."""
+        return value_text(self.notation, self.passes.gradients[slot])
+
+    def derivative(self, slot: int) -> str:
+        """Return the symbol of the derivative of the objective by a value."""
+        return self.notation.derivative(self.goal, self.raw(slot))
+
+    def bound(self, number: object) -> Bound:
+        """Return a number, and how tightly it binds."""
+        return self.notation.decimal(float(number))  # type: ignore[arg-type]
+
+    def product(self, *factors: Bound) -> str:
+        """Return a product."""
+        result = factors[0]
+        for factor in factors[1:]:
+            result = apply(self.notation, "multiply", [result, factor])
+        return result[0]
+
+    def total(self, terms: Sequence[Bound]) -> str:
+        """Return a sum."""
+        result = terms[0]
+        for text, binding in terms[1:]:
+            if text.startswith("-"):
+                result = apply(self.notation, "subtract", [result, (text[1:], ATOM)])
+            else:
+                result = apply(self.notation, "add", [result, (text, binding)])
+        return result[0]
+
+    def forward(self, node: int) -> str:
+        """Return the formula of a node's value."""
+        batch = self.passes.batch(node)
+        return formulas_of(batch.type, batch.settings, self._inputs(node), self.raw(node), self.notation).forward
+
+    def equation(self, node: int) -> Math:
+        """Return a node as ``name = formula``."""
+        return Math(f"{self.name(node)} = {self.forward(node)}")
+
+    def forward_in_numbers(self, node: int, passes: Passes | None = None) -> str:
+        """Return a node's formula with the numbers in it; nothing where an array is among them."""
+        found = self._traced(node).forward
+        return "" if found is None else self._in_numbers(found, node, passes or self.passes)
+
+    def local(self, edge: Edge) -> tuple[Bound | None, bool]:
+        """Return the formula of a local derivative, and whether it is a mere number."""
+        found = self._traced(edge.target).local_derivatives[edge.position]
+        if found is None:
+            return None, False
+        names = operands(self._inputs(edge.target), self.raw(edge.target), self.notation)
+        return write(found, names, self.notation), found.is_constant
+
+    def local_in_numbers(self, edge: Edge) -> str:
+        """Return the formula of a local derivative with the numbers in it."""
+        found = self._traced(edge.target).local_derivatives[edge.position]
+        return "" if found is None else self._in_numbers(found, edge.target, self.passes)
+
+    def _inputs(self, node: int) -> list[str]:
+        return [self.raw(slot) for slot in self.passes.inputs(node)]
+
+    def _traced(self, node: int) -> Traced:
+        batch = self.passes.batch(node)
+        return traced(batch.type, batch.settings, tuple(map(literal, self._inputs(node))))
+
+    def _in_numbers(self, expression: Expression, node: int, passes: Passes) -> str:
+        slots = {f"x{k}": slot for k, slot in enumerate(self.passes.inputs(node))} | {"y": node}
+        used = inputs_of([expression])
+        if not all(is_number(passes.values[slots[name]]) for name in used):
+            return ""
+        written = write(expression, {name: self.bound(passes.values[slots[name]]) for name in used}, self.notation)
+        return "" if written is None else written[0]
+
+    @cached_property
+    def follows_constants(self) -> bool:
+        """Whether the backward pass is followed to constants: where the objective depends on no parameter."""
+        return (
+            self.objective is not None and self.objective >= len(self.plan.leaves) and not self._moves(self.objective)
+        )
+
+    def _moves(self, slot: int) -> bool:
+        return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.passes.batch(slot).moving
+
+    def is_followed(self, slot: int) -> bool:
+        """Whether the backward pass is followed to a value: to what updates move, and what depends on it."""
+        if self.follows_constants:
+            return self.passes.kind(slot) in {Kind.NODE, Kind.CONSTANT}
+        return self._moves(slot)
+
+    def edges_into(self, node: int) -> Sequence[Edge]:
+        """Return the edges of the backward pass that lead from a node to what it is computed from."""
+        if node not in self._edges:
+            edges = self.passes.edges_into(node)
+            followed = [edge for edge in edges if edge.contribution is not None and self.is_followed(edge.source)]
+            self._edges[node] = followed
+        return self._edges[node]
+
+    @cached_property
+    def _place(self) -> Mapping[int, int]:
+        return {node: place for place, node in enumerate(self.order)}
+
+    def parts(self, slot: int) -> Sequence[Edge]:
+        """Return the edges that the gradient of a value adds up, in the order in which the backward pass comes by."""
+        if slot not in self._parts:
+            uses = sorted(dict(self.passes.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
+            self._parts[slot] = [edge for node in uses for edge in self.edges_into(node) if edge.source == slot]
+        return self._parts[slot]
+
+    def operand(self, text: str) -> Bound:
+        """Return a text that binds as tightly as a name does."""
+        return text, ATOM

@@ -1,0 +1,27 @@
+"""The formats of an explanation: how each writes mathematics, and how it renders a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graphrun.show.explain import html, latex, markdown, text
+from graphrun.show.explain.notation import BoardNotation, BoardText
+from graphrun.show.explain.page import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format."""
+
+    notation: BoardNotation
+    render: Callable[[Page], str]
+
+
+FORMATS = {
+    "text": Format(BoardText(), text.render),
+    "markdown": Format(BoardText(), markdown.render),
+    "latex": Format(latex.LatexNotation(), latex.render),
+    "html": Format(BoardText(), html.render),
+}
+"""The formats by name."""

@@ -1,0 +1,127 @@
+"""After the update: the values that came of it, and why the objective rose or fell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphrun.base.summary import number
+from graphrun.run.passes import Passes
+from graphrun.show.explain.board import Board
+from graphrun.show.explain.notation import is_number
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
+from graphrun.solvers import Solver
+
+SHOWN_NODES = 8
+"""Of a graph of more nodes only the objective is shown after the update."""
+
+SHOWN_TERMS = 4
+
+EXACT = 1e-9
+"""A difference of a smaller share is rounding."""
+
+SMALL = 1e-3
+"""A difference of a smaller share is not worth an explanation."""
+
+CURVED = 0.5
+"""Where the true change is off by more than this share of what the derivatives promise, it is said."""
+
+
+def outcome(board: Board) -> Iterator[Block]:
+    """Yield what came of the update."""
+    after, objective = board.step.after, board.objective
+    if after is None or objective is None or not board.plan.parameters:
+        return
+    nodes = board.order if len(board.order) <= SHOWN_NODES else [slot for slot in board.order if slot == objective]
+    rows = []
+    for node in nodes:
+        numbers, result = board.forward_in_numbers(node, after), board.value(node, after)
+        rows.append(Row(board.name(node), "", "" if numbers == result else numbers, result))
+    what_happened, why = _why(board, after)
+    yield Heading(["After the update", *what_happened])
+    if rows:
+        yield Equations([Group(rows)])
+    yield Paragraph(why)
+
+
+def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
+    """Return what became of the objective, and why: what the derivatives promise, and what is different."""
+    plan, objective, goal = board.plan, board.objective or 0, Math(board.notation.name(board.goal))
+    changes = [after.values[slot] - board.passes.values[slot] for slot in range(plan.parameters)]
+    parts = [float(np.sum(board.passes.gradients[slot] * change)) for slot, change in enumerate(changes)]
+    promised, actual = sum(parts), float(after.values[objective] - board.passes.values[objective])
+    what = board.passes.varying
+    if what:
+        before = f"Each step has other {what}, so before and after cannot be compared. With the same {what}: "
+        return [], [before, *_promise(board, changes, parts), "."]
+    if not any(np.any(change) for change in changes):
+        flat = not any(np.any(board.passes.gradients[slot]) for slot in range(plan.parameters))
+        bounds = ": the bounds hold those that have a derivative" if any(plan.bounds) else ""
+        held = f"No parameter moved{bounds}."
+        return [": ", goal, " stays"], ["Every derivative is 0: ", goal, " is flat here."] if flat else [held]
+    verb = "rose" if actual > 0 else "fell" if actual < 0 else "stayed"
+    wrong = actual < 0 if plan.maximize else actual > 0
+    wanted = f", though it is to be {'maximized' if plan.maximize else 'minimized'}" if wrong else ""
+    amount = [" by ", Math(board.bound(abs(actual))[0])] if actual else []
+    why = ["Why: ", *_promise(board, changes, parts), ". ", *_direction(board, parts), *_rest(board, promised, actual)]
+    return [": ", goal, f" {verb}", *amount, wanted], why
+
+
+def _promise(board: Board, changes: Sequence[Any], parts: Sequence[float]) -> Prose:
+    """Say what the derivatives promise: each parameter's derivative times its change."""
+    numbers = [slot for slot, change in enumerate(changes) if is_number(change)]
+    total = Math(board.bound(sum(parts))[0])
+    prose: Prose = ["a parameter adds its derivative times its change"]
+    if len(parts) == 1 and not numbers:
+        return [*prose, ", summed over the elements: ", total]
+    if numbers:
+        shown = max(numbers, key=lambda slot: abs(float(number(parts[slot]))))
+        product = board.product(board.bound(board.passes.gradients[shown]), board.bound(changes[shown]))
+        prose = [*prose, ": for ", Math(board.name(shown)), ", ", Math(f"{product} = {board.bound(parts[shown])[0]}")]
+    if len(parts) == 1:
+        return prose
+    if len(parts) > SHOWN_TERMS:
+        return [*prose, ". Together: ", total]
+    return [*prose, ". Together: ", Math(board.total([board.bound(part) for part in parts])), " = ", total]
+
+
+def _direction(board: Board, parts: Sequence[float]) -> Prose:
+    """Say which way the parameters moved."""
+    plan, goal = board.plan, Math(board.notation.name(board.goal))
+    sign = 1 if plan.maximize else -1
+    against = sum(sign * part < 0 for part in parts)
+    if not against:
+        way = "the way that its derivative points" if plan.maximize else "against its derivative"
+        each = "Each parameter moved" if len(parts) > 1 else "The parameter moved"
+        what = "raises" if plan.maximize else "lowers"
+        return [f"{each} {way}, so {'every part' if len(parts) > 1 else 'that'} {what} ", goal, ". "]
+    why = (
+        "chooses steps that reach further than the slope"
+        if isinstance(plan.update.rule, Solver)
+        else ("remembers earlier gradients" if plan.rule.state else "moved it so")
+    )
+    some = "One part goes" if against == 1 else f"{against} parts go"
+    return [f"{some} the other way, for {plan.update.rule.name} {why}. "]
+
+
+def _rest(board: Board, promised: float, actual: float) -> Prose:
+    """Say how what happened differs from what was promised."""
+    rest = actual - promised
+    happened: Prose = ["What happened is ", Math(board.bound(actual)[0])]
+    if not math.isfinite(rest):
+        return [*happened, ": the step is too long to be told by the slope."]
+    if abs(rest) <= EXACT * max(abs(promised), abs(actual)):
+        return ["What happened is that, for the derivatives stay the same on the way."]
+    if not actual:
+        return ["That is less than the last digit of ", Math(board.notation.name(board.goal)), " can show."]
+    if abs(rest) <= SMALL * abs(promised):
+        return ["What happened differs by ", Math(board.bound(rest)[0]), ": so short a step follows the slope."]
+    if abs(rest) <= CURVED * abs(promised):
+        return ["The rest, ", Math(board.bound(rest)[0]), ", is curvature: the derivatives change on the way."]
+    if actual * promised < 0:
+        long = " Try a smaller step_size." if "step_size" in dict(board.plan.update.settings) else ""
+        return [*happened, f": the step is so long that the slope where it began says little.{long}"]
+    return [*happened, ": the step is long, and the derivatives change much on the way."]

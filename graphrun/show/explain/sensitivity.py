@@ -1,0 +1,190 @@
+"""Sensitivity: which leaves matter most, and where the gradient vanishes or explodes on the way to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.run.passes import Kind
+from graphrun.show.explain.board import Board
+from graphrun.show.explain.forward import KINDS
+from graphrun.show.explain.influence import Carried, carried, depths
+from graphrun.show.explain.lesson import title
+from graphrun.show.explain.notation import is_number, value_text
+from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
+
+MOST_LEAVES = 20
+MOST_GENERATIONS = 16
+MOST_NAMED = 3
+
+VANISHED = 1e-3
+"""A gradient that is smaller by this factor at the leaves has vanished; one larger by its inverse has exploded."""
+
+
+def sensitivity(board: Board) -> Page:
+    """Return the page on how sensitive the objective is, and to what."""
+    blocks: list[Block] = list(title(board))
+    if board.objective is not None:
+        blocks += [*_ranking(board), *_flow(board)]
+    return Page(blocks)
+
+
+def _ranking(board: Board) -> Iterator[Block]:
+    """Yield the leaves by the size of gradient times value."""
+    goal = Math(board.notation.name(board.goal))
+    yield Heading(["Leaves by |gradient * value|"])
+    weights = {slot: _weight(board, slot) for slot in range(len(board.plan.leaves)) if _counts(board, slot)}
+    total = sum(weights.values())
+    ranked = sorted((slot for slot in weights if weights[slot]), key=lambda slot: -weights[slot])
+    if not ranked:
+        yield Paragraph(["It is 0 for every leaf."])
+        return
+    yield Paragraph(
+        ["If a leaf grows by 1 %, ", goal, " changes by about 1 % of gradient * value; of arrays the norm is shown."]
+    )
+    rows = [
+        [
+            Math(board.name(slot)),
+            KINDS[board.passes.kind(slot)][0],
+            *(_size(board, given[slot]) for given in (board.passes.values, board.passes.gradients)),
+            Math(board.bound(weights[slot])[0]),
+            f"{100 * weights[slot] / total:.1f} %" if math.isfinite(total) else "",
+        ]
+        for slot in ranked[:MOST_LEAVES]
+    ]
+    yield Table(["leaf", "", "value", "gradient", "|gradient * value|", "share"], rows)
+    if len(ranked) > MOST_LEAVES:
+        yield Paragraph([f"{MOST_LEAVES} of {len(ranked):,} leaves are shown."])
+    yield from _without(board, [slot for slot in weights if not weights[slot]])
+
+
+def _counts(board: Board, slot: int) -> bool:
+    """Whether a leaf can be ranked: it has a name, and is no state or label."""
+    if board.passes.kind(slot) in {Kind.LITERAL, Kind.STATE, Kind.NOISE}:
+        return False
+    return np.asarray(board.passes.values[slot]).dtype.kind not in "iu"
+
+
+def _weight(board: Board, slot: int) -> float:
+    with np.errstate(all="ignore"):
+        return norm(board.passes.gradients[slot] * board.passes.values[slot])
+
+
+def _size(board: Board, value: object) -> str:
+    return Math(value_text(board.notation, value)) if is_number(value) else f"norm {number(norm(value), ARRAY_DIGITS)}"
+
+
+def _without(board: Board, slots: Sequence[int]) -> Iterator[Block]:
+    """Name the leaves whose product is 0: those without a gradient, and those that are 0."""
+    moved = [slot for slot in slots if board.is_followed(slot)]
+    dead = [slot for slot in moved if not np.any(board.passes.gradients[slot])]
+    zero = [slot for slot in moved if np.any(board.passes.gradients[slot])]
+    for words, found in (("No gradient reaches ", dead), ("The value is 0, though not the gradient, of ", zero)):
+        if found:
+            yield Paragraph([words, *_names(board, found), "."])
+
+
+def _names(board: Board, slots: Sequence[int], most: int = 8) -> Prose:
+    prose: list[str] = []
+    for slot in slots[:most]:
+        prose += [", "] if prose else []
+        prose.append(Math(board.name(slot)))
+    return [*prose, f" and {len(slots) - most:,} more"] if len(slots) > most else prose
+
+
+def _flow(board: Board) -> Iterator[Block]:
+    """Yield what becomes of the gradient on its way from the objective to the leaves."""
+    yield Heading(["The gradient on its way, from the objective to the leaves"])
+    depth = depths(board.passes)
+    nodes = [slot for slot in board.order if board.is_followed(slot) and board.passes.is_needed(slot)]
+    by_generation: dict[int, list[int]] = {}
+    for slot in nodes:
+        by_generation.setdefault(depth[slot], []).append(slot)
+    if not by_generation:
+        yield Paragraph(["There is no way: the objective depends on no parameter through a node."])
+        return
+    generations = sorted(by_generation, reverse=True)
+    norms = [_norm_of(board, by_generation[generation]) for generation in generations]
+    leaves = _leaves_by_generation(board, depth)
+    places = {round(k) for k in np.linspace(0, len(generations) - 1, min(len(generations), MOST_GENERATIONS))}
+    rows = [
+        [
+            f"{generation:,}",
+            f"{len(by_generation[generation]):,}",
+            number(norms[place]),
+            number(norms[place] / norms[place - 1]) if place and norms[place - 1] else "",
+            number(_norm_of(board, leaves[generation])) if generation in leaves else "",
+        ]
+        for place, generation in enumerate(generations)
+        if place in places
+    ]
+    yield Table(["generation", "nodes", "norm of gradient", "times the one above", "of parameters used"], rows)
+    if len(places) < len(generations):
+        yield Paragraph([f"{len(places)} of {len(generations):,} generations are shown."])
+    yield Paragraph(_verdict(norms))
+    yield from _extremes(board)
+
+
+def _norm_of(board: Board, slots: Sequence[int]) -> float:
+    return math.hypot(*(norm(board.passes.gradients[slot]) for slot in slots))
+
+
+def _leaves_by_generation(board: Board, depth: Sequence[int]) -> dict[int, list[int]]:
+    """Return the leaves that are followed, by the generation that uses them first."""
+    leaves: dict[int, list[int]] = {}
+    for slot in range(len(board.plan.leaves)):
+        uses = board.passes.uses.get(slot)
+        if uses and board.is_followed(slot):
+            leaves.setdefault(min(depth[node] for node, _ in uses), []).append(slot)
+    return leaves
+
+
+def _verdict(norms: Sequence[float]) -> Prose:
+    """Say what becomes of the gradient between the objective and the first generation."""
+    steps = len(norms) - 1
+    if not steps:
+        return ["The leaves are one step away."]
+    whole = norms[-1] / norms[0] if norms[0] else math.nan
+    text = f"from {number(norms[0])} to {number(norms[-1])} over {steps:,} generation{'s' if steps > 1 else ''}"
+    if 0 < whole < math.inf and steps > 1:
+        text += f", a factor of {number(whole ** (1 / steps), 3)} each"
+    if whole == 0:
+        return [f"The gradient is lost on the way: {text}."]
+    if whole < VANISHED:
+        return [f"The gradient vanishes: {text}."]
+    if whole > 1 / VANISHED:
+        return [f"The gradient explodes: {text}."]
+    return [f"The gradient neither vanishes nor explodes: {text}."]
+
+
+def _extremes(board: Board) -> Iterator[Block]:
+    """Name the edges at which the gradient drops and grows most, and those where it ends."""
+    edges = [edge for edge in carried(board) if math.isfinite(edge.factor)]
+    alive = [edge for edge in edges if edge.factor > 0]
+    drop, growth = min(alive, key=_factor, default=None), max(alive, key=_factor, default=None)
+    if drop is not None and drop.factor < 1:
+        yield Paragraph(["It drops most ", *_edge(board, drop)])
+    if growth is not None and growth.factor > 1:
+        yield Paragraph(["It grows most ", *_edge(board, growth)])
+    ends = [edge for edge in edges if edge.factor == 0]
+    if ends:
+        places = f"{len(ends):,} edge{'s' if len(ends) > 1 else ''}"
+        prose: list[str] = [f"It ends at {places}, whose local derivative is 0: "]
+        for edge in ends[:MOST_NAMED]:
+            prose += ["; "] if len(prose) > 1 else []
+            prose += ["from ", Math(board.name(edge.target)), " to ", Math(board.name(edge.source))]
+        yield Paragraph([*prose, "; ..." if len(ends) > MOST_NAMED else "."])
+
+
+def _factor(edge: Carried) -> float:
+    return edge.factor
+
+
+def _edge(board: Board, edge: Carried) -> Prose:
+    target, source = edge.target, edge.source
+    factor = Math(board.bound(edge.factor)[0])
+    between = ["from ", Math(board.name(target)), " to ", Math(board.name(source)), ", times ", factor]
+    return [*between, ": ", board.equation(target), "."]

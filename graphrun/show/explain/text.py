@@ -1,0 +1,203 @@
+"""A page as plain text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from graphrun.show.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
+from graphrun.show.output import align
+
+WIDTH = 80
+INDENT = "  "
+
+# A left side that is longer than this does not push the others' right sides to the right.
+WIDEST_LEFT = 36
+
+LONG_RESULT = 16
+
+WIDEST_GAP = 36
+"""Notes stand one under the other, unless one would be this far from its line."""
+
+
+def render(page: Page) -> str:
+    """Return a page as text."""
+    return "".join(f"{line}\n" for line in _lines(page.blocks))
+
+
+def _lines(blocks: Sequence[Block]) -> Iterator[str]:
+    for position, block in enumerate(blocks):
+        if isinstance(block, Heading):
+            if position and block.level > 1:
+                yield ""
+            yield from _wrapped(block.prose, "")
+        elif isinstance(block, Paragraph):
+            yield from _wrapped(block.prose, INDENT)
+        elif isinstance(block, Equations):
+            yield from _equations(block)
+        else:
+            yield from _table(block)
+
+
+def _wrapped(prose: Prose, indent: str) -> Iterator[str]:
+    # What stands between two texts may be broken, a formula only if it is too long for a line of its own.
+    text = "".join(_unbroken(piece) for piece in prose)
+    lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    yield from (line.replace(UNBROKEN, " ") for line in lines)
+
+
+UNBROKEN = "\N{NO-BREAK SPACE}"
+
+
+def _unbroken(piece: str) -> str:
+    return piece.replace(" ", UNBROKEN) if isinstance(piece, Math) and len(piece) < WIDTH - 8 else str(piece)
+
+
+def _table(table: Table) -> Iterator[str]:
+    lines = [INDENT + line for line in align([table.header, *table.rows], left=1)]
+    if max(map(len, lines)) <= WIDTH:
+        yield from lines
+        return
+    # What is too wide for a table is told row by row.
+    for name, *cells in table.rows:
+        told = ", ".join(f"{word} {cell}".strip() for word, cell in zip(table.header[1:], cells, strict=True) if cell)
+        yield from _wrapped([f"{name}: {told}"], INDENT)
+
+
+def _equations(equations: Equations) -> Iterator[str]:
+    titled = any(group.title for group in equations.groups)
+    lines = [
+        Line(row, INDENT * (2 if group.title else 1), len(INDENT) * (2 if titled else 1))
+        for group in equations.groups
+        for row in group.rows
+    ]
+    columns = Columns(lines)
+    following = iter(lines)
+    for group in equations.groups:
+        if group.title:
+            yield from _cut(group.title, INDENT, INDENT * 3)
+        for _ in group.rows:
+            yield from columns.write(next(following))
+
+
+class Line:
+    """A row of a calculation, to be written.
+
+    Args:
+        row: the row.
+        indent: what stands before it.
+        start: where the left sides of the rows around it begin.
+    """
+
+    def __init__(self, row: Row, indent: str, start: int) -> None:
+        self.left = indent + row.left
+        # The others are indented as far.
+        self.left_width = max(len(self.left), start + len(row.left))
+        self.sign = "gets" if row.gets else "="
+        self.note = "".join(row.note)
+        cells = [row.formula, row.numbers, row.result]
+        first = next((k for k, cell in enumerate(cells) if cell), 2)
+        # The sign of the first is that of the left side; what has only a result shows it there.
+        self.cells = [f"= {cell}" if cell and k != first else cell for k, cell in enumerate(cells)]
+        if first == len(cells) - 1:
+            self.cells = [cells[first], "", ""]
+        elif first:
+            self.cells = [cells[1], "", self.cells[2]]
+        # A long result takes the place of the numbers that it has none of.
+        self.spans = not self.cells[1] and len(self.cells[2]) > LONG_RESULT
+
+
+class Columns:
+    """Where the parts of a calculation's lines stand.
+
+    Args:
+        lines: the lines, of which the longest stay out of the columns until the others fit.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.left = max((line.left_width for line in lines if line.left_width <= WIDEST_LEFT), default=0)
+        self.sign = max((len(line.sign) for line in lines), default=1)
+        inside = sorted((line for line in lines if any(line.cells[1:])), key=lambda line: sum(map(len, line.cells)))
+        self.widths = [0, 0, 0]
+        while inside:
+            shared = [line.cells for line in inside if not line.spans] or [["", "", ""]]
+            self.widths = [max(map(len, column)) for column in zip(*shared, strict=True)]
+            self.widths[0] = max(len(line.cells[0]) for line in inside)
+            if all(self._end(line) <= WIDTH for line in inside):
+                break
+            inside.pop()
+        self.inside = set(map(id, inside))
+
+    def _end(self, line: Line) -> int:
+        """Return where a line ends that keeps to the columns."""
+        if line.spans:
+            return self.indent + self.widths[0] + 2 + len(line.cells[2])
+        return self.indent + sum(width + 2 for width in self.widths if width) - 2
+
+    @property
+    def indent(self) -> int:
+        """Where the first right side begins."""
+        return self.left + self.sign + 2
+
+    def write(self, line: Line) -> Iterator[str]:
+        """Yield one line or, where a part is too long for its column, several."""
+        text = f"{line.left.ljust(self.left)} {line.sign.rjust(self.sign)} "
+        margin = " " * (len(text) - 2)
+        if len(text) + len(line.cells[0]) <= WIDTH and (id(line) in self.inside or not any(line.cells[1:])):
+            place = len(text)
+            for cell, width in zip(line.cells, self.widths, strict=True):
+                text = text.ljust(place) + cell if cell else text
+                place += width + 2 if width and not (line.spans and place > len(margin) + 2) else 0
+            yield from self._noted(text, place + 1, line.note, margin)
+            return
+        first, *others = [cell for cell in line.cells if cell]
+        second = "  ".join(others)
+        yield from _cut(first, text, margin + INDENT * 2)
+        if second and len(margin) + len(second) <= WIDTH:
+            yield from self._noted(margin + second, 0, line.note, margin)
+            return
+        for cell in others:
+            yield from _cut(cell, margin, margin + INDENT * 2)
+        yield from self._noted("", 0, line.note, margin)
+
+    def _noted(self, text: str, place: int, note: str, margin: str) -> Iterator[str]:
+        """Yield a line with its note, which stands on the next one where it has no place."""
+        place = max(place, len(text) + 3)
+        if note and text and (place + len(note) > WIDTH or place > len(text) + WIDEST_GAP):
+            place = len(text) + 3
+        if note and text and place + len(note) <= WIDTH:
+            yield text.ljust(place) + note
+            return
+        if text:
+            yield text.rstrip()
+        if note:
+            yield from _wrapped([note], margin + INDENT)
+
+
+def _cut(text: str, first: str, following: str) -> Iterator[str]:
+    """Yield a formula in as many lines as it takes."""
+    if len(first) + len(text) > WIDTH and first.strip():
+        # Rather below than in pieces.
+        yield first.rstrip()
+        first = following = INDENT * 3
+    for piece in _pieces(text, WIDTH - len(first), WIDTH - len(following)):
+        yield first + piece
+        first = following
+
+
+def _pieces(text: str, width: int, following: int) -> Iterator[str]:
+    """Yield a formula in pieces: it is broken before an operator or a word, within as few parentheses as possible."""
+    while len(text) > width:
+        depth, depths = 0, []
+        for character in text:
+            depth += (character in "([") - (character in ")]")
+            depths.append(depth)
+        places = [k for k, character in enumerate(text[: width + 1]) if character == " " and k >= width // 3]
+        # A power is not torn from its base.
+        places = [k for k in places if "**" not in text[max(k - 2, 0) : k + 3]]
+        if not places:
+            break
+        place = min(places, key=lambda k: (depths[k], text[k + 1] not in "+-*/", -k))
+        yield text[:place]
+        text, width = text[place + 1 :], following
+    yield text

@@ -1,0 +1,268 @@
+"""The update on the board: the rule in symbols, and what it makes of each parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.declare.declaration import Settings
+from graphrun.declare.formula import Bound, own_settings, setting_text, write
+from graphrun.declare.operations import ATOM, POWER
+from graphrun.declare.updaterule import UpdateRule
+from graphrun.engines.numba.functions import NotSupportedError, Tracer
+from graphrun.plan.plan import Array
+from graphrun.show.explain.board import Board
+from graphrun.show.explain.notation import is_number, value_text
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
+from graphrun.solvers import Solver
+
+LONGEST = 60
+"""How many operations and operands a rule's formula may have."""
+
+SHOWN_PARAMETERS = 12
+"""The parameters that move most are shown; with more of them the others are counted."""
+
+
+class UpdateStep:
+    """One update, taken apart.
+
+    Args:
+        board: the step.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.plan = board.plan
+        self.update = board.plan.update
+
+    @cached_property
+    def step_size(self) -> float | None:
+        """The step size of this step, that of the schedule where there is one."""
+        if self.update.schedule is not None:
+            schedule, settings = self.update.schedule
+            return float(schedule.function(np, self.board.passes.step, **dict(settings)))
+        given = dict(self.update.settings).get("step_size")
+        return None if given is None else float(given)
+
+    @cached_property
+    def gradients(self) -> Sequence[Array]:
+        """The gradient of each parameter as the rule is given it: clipped."""
+        gradients = [self.board.passes.gradients[slot] for slot in range(self.plan.parameters)]
+        limit = self.update.clip_value
+        if limit is not None:
+            gradients = [np.clip(gradient, -limit, limit) for gradient in gradients]
+        return [gradient * self.factor(gradients) for gradient in gradients]
+
+    def factor(self, gradients: Sequence[Array]) -> float:
+        """Return what `clip_norm` multiplies the gradient by; 1 where it does not act."""
+        if self.update.clip_norm is None:
+            return 1.0
+        return min(1.0, self.update.clip_norm / (math.hypot(*map(norm, gradients)) + 1e-6))
+
+    @cached_property
+    def formulas(self) -> tuple[tuple[str, ...], str] | None:
+        """The formulas of the states and of the new value, in symbols; None where the rule cannot be traced."""
+        try:
+            value, *states = Tracer(self.plan).update()
+        except NotSupportedError:
+            return None
+        board, notation = self.board, self.board.notation
+        names: dict[str, Bound] = {
+            name: (notation.name(name), ATOM) for name in ("step", "step_size", *self.plan.rule.state)
+        }
+        names |= {"value": (notation.name("x"), ATOM), "gradient": (notation.derivative(board.goal, "x"), POWER)}
+        known = {id(s): names[name] for s, name in zip(states, self.plan.rule.state, strict=True) if s.arguments}
+        written = [
+            write(root, names, notation, {k: t for k, t in known.items() if k != id(root)}, LONGEST) for root in states
+        ]
+        new = write(value, names, notation, known, LONGEST)
+        if new is None or any(text is None for text in written):
+            return None
+        return tuple(text[0] for text in written if text is not None), new[0]
+
+    def in_numbers(self, slot: int) -> str:
+        """Return the rule's formula with the numbers of a parameter in it, for a rule without memory."""
+        if self.plan.rule.state or not is_number(self.board.passes.values[slot]):
+            return ""
+        try:
+            (value,) = Tracer(self.plan).update()
+        except NotSupportedError:
+            return ""
+        numbers: dict[str, Any] = {
+            "value": self.board.passes.values[slot],
+            "gradient": self.gradients[slot],
+            "step_size": self.step_size or 0.0,
+            "step": self.board.passes.step + 1,
+        }
+        names = {name: self.board.bound(given) for name, given in numbers.items()}
+        written = write(value, names, self.board.notation, most=LONGEST)
+        return "" if written is None else written[0]
+
+    def change(self, slot: int) -> Array:
+        """Return by how much a parameter moved."""
+        after = self.board.step.after
+        assert after is not None  # noqa: S101 (for the type checker: it is asked where there is one)
+        return after.values[slot] - self.board.passes.values[slot]
+
+    def states(self, slot: int, which: int) -> Mapping[str, Array]:
+        """Return what the rule remembers of a parameter, before (0) or after (1) the update."""
+        memory, name = self.board.step.memory[which], self.plan.names[slot]
+        return {state: memory[f"rule/{state}/{name}"] for state in self.plan.rule.state}
+
+    def at_bound(self, slot: int) -> str:
+        """Return the word for the bound that a parameter lies at, empty where it lies at none."""
+        limits, after = self.plan.bounds[slot], self.board.step.after
+        if limits is None or after is None or not is_number(after.values[slot]):
+            return ""
+        lower, upper = limits
+        return "lower" if after.values[slot] == lower else "upper" if after.values[slot] == upper else ""
+
+
+def update(board: Board) -> Iterator[Block]:
+    """Yield the update."""
+    if board.objective is None:
+        return
+    update, after = UpdateStep(board), board.step.after
+    rule = board.plan.update.rule
+    if not board.plan.parameters:
+        yield Heading(["No update: there are no parameters"])
+        return
+    if after is None:
+        yield Heading([f"No update: the run ends here ({printable(board.step.ended)})"])
+        return
+    yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
+    if isinstance(rule, Solver):
+        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", _first(rule)])
+    else:
+        yield from _clipping(update)
+        yield from _formula(update)
+    shown = _shown(update)
+    if not isinstance(rule, Solver) and rule.state:
+        yield from _with_memory(update, shown)
+    else:
+        yield Equations([Group([_row(update, slot) for slot in shown])], ("parameter", "", "in numbers", "new value"))
+    if len(shown) < board.plan.parameters:
+        yield Paragraph([f"{len(shown)} of {board.plan.parameters} parameters are shown: those that move most."])
+
+
+def _first(rule: UpdateRule | Solver) -> str:
+    return rule.description.partition("\n")[0]
+
+
+def _rule(update: UpdateStep) -> Prose:
+    rule = update.update.rule
+    settings: Settings = tuple((name, v) for name, v in update.update.settings if name != "step_size")
+    words = [rule.name]
+    if update.step_size is not None:
+        words.append(f"step_size {number(update.step_size)}")
+        if update.update.schedule is not None:
+            words[-1] += f" (of the schedule {update.update.schedule[0].name})"
+    words += [
+        f"{name} {printable(value) if isinstance(value, str) else setting_text(value)}"
+        for name, value in own_settings(rule, settings).items()
+    ]
+    return [", ".join(words)]
+
+
+def _clipping(update: UpdateStep) -> Iterator[Block]:
+    """Say what clipping does in this step."""
+    given = [update.board.passes.gradients[slot] for slot in range(update.plan.parameters)]
+    value, largest = update.update.clip_value, update.update.clip_norm
+    if value is not None:
+        clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
+        acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"
+        yield Paragraph([f"clip_value {number(value)} {acts}."])
+        given = [np.clip(gradient, -value, value) for gradient in given]
+    if largest is not None:
+        size, factor = math.hypot(*map(norm, given)), update.factor(given)
+        acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
+        yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
+
+
+def _formula(update: UpdateStep) -> Iterator[Block]:
+    found, rule, notation = update.formulas, update.plan.rule, update.board.notation
+    if found is None:
+        yield Paragraph([_first(rule)])
+        return
+    states, value = found
+    rows = [Row(notation.name(name), text) for name, text in zip(rule.state, states, strict=True)]
+    rows = [row for row in rows if row.formula != row.left]
+    yield Equations([Group([*rows, Row(notation.new("x"), value)])], ("", "rule", "", ""))
+
+
+def _shown(update: UpdateStep) -> list[int]:
+    """Return the parameters to show, in their order: those that moved most."""
+    slots = list(range(update.plan.parameters))
+    if len(slots) > SHOWN_PARAMETERS:
+        slots = sorted(sorted(slots, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))[:SHOWN_PARAMETERS])
+    return slots
+
+
+def _row(update: UpdateStep, slot: int) -> Row:
+    board, after = update.board, update.board.step.after
+    left, result = board.name(slot), board.value(slot, after)
+    if not is_number(board.passes.values[slot]):
+        return Row(left, "", "", result, [f"moved by norm {number(norm(update.change(slot)), ARRAY_DIGITS)}"])
+    if isinstance(update.update.rule, Solver):
+        change = board.total([board.bound(board.passes.values[slot]), board.bound(update.change(slot))])
+        return Row(left, "", change, result, _note(update, slot))
+    return Row(left, "", update.in_numbers(slot), result, _note(update, slot))
+
+
+def _note(update: UpdateStep, slot: int) -> Prose:
+    """Say what the move of a parameter adds to the objective, and whether a bound holds it."""
+    board, bound = update.board, update.at_bound(slot)
+    added = float(board.passes.gradients[slot] * update.change(slot))
+    what: Prose = ["adds ", Math(board.bound(added)[0]), " to ", Math(board.notation.name(board.goal))]
+    return [f"held at its {bound} bound, ", *what] if bound else what
+
+
+def _with_memory(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
+    """Yield a table for a rule that remembers: what it was given, what it remembers after, the new value."""
+    board, states = update.board, update.plan.rule.state
+    numbers = [slot for slot in shown if is_number(board.passes.values[slot])]
+    arrays = [slot for slot in shown if slot not in numbers]
+    used = [name for name in states if any(np.any(update.states(slot, 1)[name]) for slot in shown)]
+    if numbers:
+        header = ["", "derivative", *used, "value", "new value", ""]
+        rows = []
+        for slot in numbers:
+            cells = [update.gradients[slot], *(update.states(slot, 1)[name] for name in used)]
+            cells += [board.passes.values[slot], board.step.after.values[slot]]  # type: ignore[union-attr]
+            bound = update.at_bound(slot)
+            shown_cells = [Math(value_text(board.notation, cell)) for cell in cells]
+            rows.append([Math(board.name(slot)), *shown_cells, f"held at its {bound} bound" if bound else ""])
+        if not any(row[-1] for row in rows):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        yield Table(header, rows)
+    if arrays:
+        header = ["norms", "gradient", *used, "value", "change", "new value"]
+        rows = [_norms(update, slot, used) for slot in arrays]
+        yield Table(header, rows)
+
+
+def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
+    board = update.board
+    after = update.states(slot, 1)
+    cells = [update.gradients[slot], *(after[name] for name in used), board.passes.values[slot], update.change(slot)]
+    new = board.step.after.values[slot]  # type: ignore[union-attr]
+    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in [*cells, new])]
+
+
+def update_of(board: Board, slot: int) -> Iterator[Block]:
+    """Yield what the update makes of one parameter."""
+    if board.step.after is None:
+        return
+    update = UpdateStep(board)
+    rule = board.plan.update.rule
+    yield Heading(["Update by ", *_rule(update)])
+    if not isinstance(rule, Solver) and rule.state:
+        yield from _formula(update)
+        yield from _with_memory(update, [slot])
+    else:
+        yield Equations([Group([_row(update, slot)])], ("parameter", "", "in numbers", "new value"))

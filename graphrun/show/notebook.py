@@ -1,0 +1,115 @@
+"""What notebooks show of graphs and results: the drawing, the history, the parameters, as HTML without scripts.
+
+It has no style sheet either, which would be the whole page's, and every text in it is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.base.summary import describe, number
+from graphrun.run.result import Result
+from graphrun.show.draw import Drawing, colours, lay_out, to_svg
+from graphrun.show.draw.svg import escape
+
+MOST_CHARTS = 6
+MOST_PARAMETERS = 20
+
+WIDTH, HEIGHT = 260.0, 130.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 10.0, 24.0, 20.0
+
+
+def svg(drawing: Drawing) -> str:
+    """Return a drawing as SVG."""
+    return to_svg(drawing, lay_out(drawing))
+
+
+def drawing_html(drawing: Drawing) -> str:
+    """Return a drawing as HTML, with a note where something is folded."""
+    note = f"<p>{escape(drawing.note)}</p>" if drawing.note else ""
+    return f'<div style="overflow-x: auto">{svg(drawing)}</div>{note}'
+
+
+def result_html(result: Result, drawing: Drawing | None) -> str:
+    """Return a result as HTML: how the run ended, the drawing, charts of the history, a table of the parameters."""
+    heading = f"<p><b>{escape(result.graph)}</b>: {escape(summary(result))}</p>"
+    charts = "".join(history_charts(result.history))
+    picture = "" if drawing is None else drawing_html(drawing)
+    return f"<div>{heading}{picture}{charts and f'<div>{charts}</div>'}{_parameters(result)}</div>"
+
+
+def summary(result: Result) -> str:
+    """Say in a line how a run ended."""
+    steps = f"{result.steps} step{'' if result.steps == 1 else 's'}"
+    parts = [f"{steps} on {result.engine}", f"stopped: {result.stopped}"]
+    if result.objective is not None:
+        parts.insert(0, f"{result.objective.direction} {result.objective.name} = {number(result.objective.value)}")
+    return ", ".join(parts)
+
+
+def history_charts(history: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    """Yield a small chart of each recorded number, by the step."""
+    steps = history["step"]
+    if len(steps) < 2:
+        return
+    names = [name for name, column in history.items() if name != "step" and column.ndim == 1]
+    for name in names[:MOST_CHARTS]:
+        yield chart(name, steps.tolist(), history[name].tolist())
+
+
+def chart(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
+    """Return a chart of a number by the step, as SVG."""
+    known = [value for value in values if np.isfinite(value)]
+    least, most = (min(known), max(known)) if known else (0.0, 1.0)
+    span, first, last = (most - least) or 1.0, steps[0], steps[-1]
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+
+    def at(step: float, value: float) -> str:
+        x = LEFT + (right - LEFT) * (step - first) / ((last - first) or 1)
+        return f"{x:.1f},{bottom - (bottom - TOP) * (value - least) / span:.1f}"
+
+    # A line ends at a value that is not finite, and goes on after it.
+    pieces: list[list[str]] = [[]]
+    for step, value in zip(steps, values, strict=True):
+        if np.isfinite(value):
+            pieces[-1].append(at(step, value))
+        else:
+            pieces.append([])
+    lines = "".join(
+        f'<polyline points="{" ".join(piece)}" fill="none" stroke="{colours.VALUE}" stroke-width="1.6"/>'
+        for piece in pieces
+        if piece
+    )
+    told = f"{name} from {number(values[0])} at step {first} to {number(values[-1])} at step {last}"
+    label = f'font-size="10" fill="{colours.FAINT}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}" height="{HEIGHT:g}" role="img" '
+        f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" font-family="Helvetica, Arial, sans-serif">'
+        f"<title>{escape(told)}</title>"
+        f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="{colours.BACKGROUND}"/>'
+        f'<path d="M{LEFT:g},{TOP:g}V{bottom:g}H{right:g}" fill="none" stroke="{colours.LINE}"/>'
+        f'<text x="{LEFT:g}" y="15" font-size="12" font-weight="bold" fill="{colours.TEXT}">{escape(name)}</text>'
+        f'<text x="{LEFT - 5:g}" y="{TOP + 4:g}" text-anchor="end" {label}>{number(most)}</text>'
+        f'<text x="{LEFT - 5:g}" y="{bottom:g}" text-anchor="end" {label}>{number(least)}</text>'
+        f'<text x="{LEFT:g}" y="{HEIGHT - 6:g}" {label}>{first}</text>'
+        f'<text x="{right:g}" y="{HEIGHT - 6:g}" text-anchor="end" {label}>step {last}</text>'
+        f"{lines}</svg>"
+    )
+
+
+def _parameters(result: Result) -> str:
+    names = list(result.parameters)
+    if not names:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(describe(result.parameters[name]))}</td>"
+        f"<td>{escape(describe(result.gradients[name])) if name in result.gradients else ''}</td></tr>"
+        for name in names[:MOST_PARAMETERS]
+    )
+    more = len(names) - MOST_PARAMETERS
+    note = f"<p>and {more} more in <code>result.parameters</code></p>" if more > 0 else ""
+    return f"<table><tr><th>parameter</th><th>value</th><th>gradient</th></tr>{rows}</table>{note}"

@@ -1,0 +1,313 @@
+"""`graphrun show FILE --plan`: the schedule of a graph for a reader, and whole as plain data for a program."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from textwrap import wrap
+from typing import Any, TextIO
+
+import numpy as np
+
+from graphrun.base.wording import counted
+from graphrun.plan.plan import Batch, Plan
+from graphrun.show.output import align, encode
+
+SHOWN_BATCHES = 40
+SHOWN_NAMES = 8
+LEAVES_WIDTH = 30
+WIDTH = 80
+
+PARTS = {
+    "both": "forward and backward pass of each step",
+    "forward": "forward pass of each step: no parameter reaches it",
+    "kept": "forward pass of each step: a node keeps something of it for the next step",
+    "once": "computed once, before the first step",
+    "aside": "not needed for the objective: computed when it is looked at",
+}
+"""When the nodes of a batch are computed."""
+
+ORDER = (
+    "The backward pass takes the batches marked 'both' from the last to the first. What several uses give to a value "
+    "is added up in the order of that pass, so that every run gives the same bits."
+)
+
+
+def write_plan(plan: Plan, name: str, output_format: str, file: TextIO) -> None:
+    """Write a plan as a ``table`` for a reader or as ``json``.
+
+    Args:
+        plan: the plan.
+        name: the name of the graph file.
+        output_format: which of the two.
+        file: where to write.
+    """
+    if output_format == "json":
+        json.dump({"graph": name, **plan_data(plan)}, file, allow_nan=False)
+        file.write("\n")
+    else:
+        file.writelines(f"{line}\n" for line in plan_lines(plan, name))
+
+
+def part_of(plan: Plan, batch: Batch) -> str:
+    """Return when the nodes of a batch are computed, a key of `PARTS`."""
+    if not batch.varying:
+        return "once"
+    if not batch.needed:
+        return "kept" if plan.states and batch in plan.in_loop else "aside"
+    return "both" if batch.moving else "forward"
+
+
+def generations(plan: Plan) -> list[int]:
+    """Return for each batch the length of the longest path that leads to its nodes from a leaf."""
+    of = np.zeros(len(plan.names), np.int64)
+    found = []
+    for batch in plan.batches:
+        # All nodes of a batch are of one generation.
+        first = plan.operands[batch.operands : batch.operands + batch.arity * batch.count : batch.count]
+        generation = 1 + max(of[first].tolist(), default=0)
+        of[batch.start : batch.stop] = generation
+        found.append(generation)
+    return found
+
+
+def memory(plan: Plan) -> dict[str, int]:
+    """Return the bytes that a run keeps: values, gradients, the update rule's states, the slots of the inputs."""
+    sizes = [math.prod(shape) * plan.dtype.itemsize for shape in plan.shapes]
+    states = len(getattr(plan.update.rule, "state", ())) * sum(sizes[: plan.parameters])
+    return {"values": sum(sizes), "gradients": sum(sizes), "states": states, "inputs": plan.operands.nbytes}
+
+
+# --- plain data ------------------------------------------------------------------------------------------------------
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain data, ready for JSON, with all that it takes to compute what a run computes.
+
+    A slot is the number of a value: parameters, the other leaves, then the nodes. ``leaves`` holds the leaves' values,
+    null for what a data set or the engine gives. ``forward`` and ``backward`` hold, in order, the numbers of the
+    batches that each step computes; ``inputs`` of a batch the slots of all its nodes' first inputs, then of all second
+    ones, and so on; ``derivatives`` the positions of the inputs that are given a derivative.
+    """
+    of = generations(plan)
+    moving = _moving(plan)
+    numbers = range(len(plan.batches))
+    given = {*plan.data, *(noise.slot for noise in plan.noise)}
+    schedule = plan.update.schedule
+    return {
+        "dtype": plan.dtype.name,
+        "names": list(plan.names),
+        "shapes": [list(shape) for shape in plan.shapes],
+        "parameters": plan.parameters,
+        "leaves": [None if slot in given else encode(leaf) for slot, leaf in enumerate(plan.leaves)],
+        "bounds": [bounds and [encode(bound) for bound in bounds] for bounds in plan.bounds],
+        "data": list(plan.data),
+        "random": [{"slot": noise.slot, "key": noise.key, "like": noise.like} for noise in plan.noise],
+        "states": [{"slots": list(node.slots), "node": node.batch.start} for node in plan.states],
+        "batches": [
+            {
+                "type": batch.type.name,
+                "settings": _plain(dict(batch.settings)),
+                "generation": generation,
+                "start": batch.start,
+                "count": batch.count,
+                "shape": list(batch.shape),
+                "inputs": plan.inputs(batch).tolist(),
+                "derivatives": [k for k, slots in enumerate(plan.inputs(batch)) if moving[slots].any()],
+                "part": part_of(plan, batch),
+            }
+            for batch, generation in zip(plan.batches, of, strict=True)
+        ],
+        "forward": [k for k in numbers if part_of(plan, plan.batches[k]) in {"both", "forward", "kept"}],
+        "backward": [k for k in reversed(numbers) if part_of(plan, plan.batches[k]) == "both"],
+        "objective": plan.objective,
+        "maximize": plan.maximize,
+        "update": {
+            "type": plan.update.rule.name,
+            "settings": _plain(dict(plan.update.settings)),
+            "schedule": schedule and {"type": schedule[0].name, "settings": _plain(dict(schedule[1]))},
+            "clip_norm": plan.update.clip_norm,
+            "clip_value": plan.update.clip_value,
+        },
+        "memory": memory(plan),
+    }
+
+
+def _moving(plan: Plan) -> Any:
+    moving = np.zeros(len(plan.names), bool)
+    moving[: plan.parameters] = True
+    for batch in plan.batches:
+        moving[batch.start : batch.stop] = batch.moving
+    return moving
+
+
+def _plain(value: Any) -> Any:
+    """Make the value of a setting plain data."""
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float | np.floating | np.ndarray):
+        return encode(value)
+    return value if isinstance(value, bool | int | str | None) else str(value)
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def plan_lines(plan: Plan, name: str) -> Iterator[str]:
+    """Yield the listing of a plan: leaves, batches by generation, the order of the backward pass, the memory.
+
+    Args:
+        plan: the plan.
+        name: the name of the graph file.
+    """
+    of = generations(plan)
+    nodes = len(plan.names) - len(plan.leaves)
+    counts = [
+        counted(nodes, "node"),
+        counted(len(plan.batches), "batch", "batches"),
+        counted(max(of, default=0), "generation"),
+        plan.dtype.name,
+    ]
+    yield from wrap(f"{name}: {', '.join(counts)}", WIDTH)
+    if not plan.names:
+        return
+    yield ""
+    yield from align([["slots", "leaves", "shape"], *_leaf_rows(plan)], left=3)
+    yield ""
+    yield from _batch_table(plan, of)
+    used = {part_of(plan, batch) for batch in plan.batches}
+    yield from (f"{part}: {meaning}" for part, meaning in PARTS.items() if part in used)
+    yield ""
+    if plan.objective is None:
+        yield "There is no objective, so there is no backward pass and no update."
+    if "both" in used and plan.objective is not None:
+        yield from wrap(f"{ORDER} It begins at {plan.names[plan.objective]} with 1.", WIDTH)
+    parts = [f"{part} {_size(size)}" for part, size in memory(plan).items() if size]
+    yield from wrap(f"memory: {', '.join(parts)}", WIDTH)
+
+
+def _leaf_rows(plan: Plan) -> Iterator[list[str]]:
+    """Yield what the leaves are, those of one kind and shape on one line."""
+    data, given = set(plan.data), {noise.slot for noise in plan.noise}
+    kept = {slot for node in plan.states for slot in node.slots}
+
+    def kind(slot: int) -> str:
+        if slot < plan.parameters:
+            return "parameter"
+        if slot in data:
+            return "data column"
+        if slot in given:
+            return "random number"
+        if slot in kept:
+            return "node state"
+        return "constant" if plan.names[slot] is not None else "number"
+
+    for (what, shape), group in groupby(range(len(plan.leaves)), lambda slot: (kind(slot), plan.shapes[slot])):
+        slots = list(group)
+        names = [_name(plan, slot) for slot in slots[:SHOWN_NAMES]]
+        while len(names) > 1 and len(", ".join(names)) > LEAVES_WIDTH:
+            names.pop()
+        text = f"{what} {_cut(', '.join(names), LEAVES_WIDTH)}"
+        if len(names) < len(slots):
+            text = f"{counted(len(slots), what)}: {', '.join(names)}, ..."
+        yield [_slots(slots[0], slots[-1]), text, _shape(shape)]
+
+
+def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
+    """Yield the batches, of many the first and the last, and how many nodes of each type there are between."""
+    batches = list(zip(plan.batches, of, strict=True))
+    hidden = batches[SHOWN_BATCHES // 2 : -SHOWN_BATCHES // 2] if len(batches) > SHOWN_BATCHES else []
+    shown = [*batches[: SHOWN_BATCHES // 2], *batches[-SHOWN_BATCHES // 2 :]] if hidden else batches
+    room = _room(plan, [(generation, batch) for batch, generation in shown])
+    before, rows = 0, [["gen", "slots", "nodes", "shape", "part"]]
+    for number, (batch, generation) in enumerate(shown):
+        if hidden and number == SHOWN_BATCHES // 2:
+            cut = len(rows)
+        first, *rest = wrap(_call(plan, batch), room, subsequent_indent="  ")
+        mark = str(generation) if generation != before else ""
+        rows.append([mark, _slots(batch.start, batch.stop - 1), first, _shape(batch.shape), part_of(plan, batch)])
+        rows += [["", "", line, "", ""] for line in rest]
+        before = generation
+    lines = list(align(rows, left=5))
+    if not hidden:
+        yield from lines
+        return
+    yield from lines[:cut]
+    types: Counter[str] = Counter()
+    for batch, _ in hidden:
+        types[batch.type.name] += batch.count
+    kinds = ", ".join(f"{name} {count:,}" for name, count in types.most_common())
+    text = f"... {counted(len(hidden), 'batch', 'batches')} more, with nodes of {kinds}; --format json has them all"
+    yield from wrap(text, WIDTH - 5, initial_indent=" " * 5, subsequent_indent=" " * 9)
+    yield from lines[cut:]
+
+
+def _room(plan: Plan, shown: Sequence[tuple[int, Batch]]) -> int:
+    """Return how wide the column of the nodes may be beside the others."""
+    others = [
+        (
+            len(str(generation)),
+            len(_slots(batch.start, batch.stop - 1)),
+            len(_shape(batch.shape)),
+            len(part_of(plan, batch)),
+        )
+        for generation, batch in shown
+    ]
+    taken: int = sum(max(column) for column in zip((3, 5, 5, 4), *others, strict=True))
+    return max(WIDTH - 8 - taken, 24)
+
+
+def _call(plan: Plan, batch: Batch) -> str:
+    """Return what a batch computes: a node with its inputs by name, many with the slots that their inputs lie in."""
+    slots = plan.inputs(batch)
+    if batch.count == 1:
+        inputs = [_name(plan, slot) for slot in slots[:, 0].tolist()]
+        what = f"{plan.names[batch.start]} = "
+    else:
+        inputs = [_range(plan, column) for column in slots]
+        what = f"{batch.count:,} x "
+    settings = [f"{name}={_setting(value)}" for name, value in batch.settings]
+    return f"{what}{batch.type.name}({', '.join([*inputs, *settings])})"
+
+
+def _name(plan: Plan, slot: int) -> str:
+    return plan.names[slot] or f"{float(plan.leaves[slot]):.8g}"
+
+
+def _range(plan: Plan, column: Any) -> str:
+    """Return where the inputs of many nodes lie; as `of` where they are not all in a row."""
+    low, high = int(column.min()), int(column.max())
+    if low == high:
+        return _name(plan, low)
+    return f"{low}-{high}" if (np.diff(column) == 1).all() else f"of {low}-{high}"
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else str(_plain(value))
+
+
+def _slots(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _shape(shape: Iterable[int]) -> str:
+    sizes = " x ".join(map(str, shape))
+    return sizes or "number"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _size(size: float) -> str:
+    """Return a number of bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

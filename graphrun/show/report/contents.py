@@ -1,0 +1,232 @@
+"""Everything that a report shows, as plain data: the page has the words and the drawing, this has the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import PurePath
+from typing import Any
+
+from graphrun.base.summary import number
+from graphrun.declare.declaration import Declaration
+from graphrun.declare.formula import Formulas, formulas_of
+from graphrun.document.excerpt import printable
+from graphrun.plan.plan import Batch, Plan
+from graphrun.run.api import Graph
+from graphrun.run.passes import Kind, Passes
+from graphrun.run.result import Result
+from graphrun.show.report.columns import Columns, count_parts, parts, shortened
+from graphrun.show.report.lines import lines_of
+from graphrun.show.report.recording import Parts, Recording
+from graphrun.show.report.scene import scene
+from graphrun.updates.schedule import Schedule
+
+SINGLE_STEPS = 60
+"""Of more nodes than this the passes take those at once that do not depend on each other."""
+
+MOST_SERIES = 60
+MOST_LINES = 5000
+
+Data = dict[str, Any]
+
+
+def contents(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> Data:
+    """Return what a report shows.
+
+    Args:
+        graph: the graph.
+        result: what the run gave.
+        recording: what it left behind.
+        depth: how many frames within each other the drawing opens.
+    """
+    plan = recording.plan
+    columns = Columns()
+    passes = Passes(plan, 0, (), ())
+    values = _values(graph, plan, passes)
+    return {
+        "title": printable(PurePath(graph.name).name),
+        "description": [printable(line) for line in graph.document.description.splitlines()],
+        "run": _run(graph, result, recording) | {"varying": passes.varying},
+        "objective": None if plan.objective is None else {"value": plan.objective, "maximize": plan.maximize},
+        "values": values,
+        "edges": _edges(recording),
+        "waves": _waves(graph, plan, passes),
+        "rows": _rows(recording, columns),
+        "history": _history(result, plan, columns),
+        "scene": scene(graph.structure, plan, recording.edges, depth),
+        "file": _file(graph),
+        "columns": list(columns),
+    }
+
+
+def _run(graph: Graph, result: Result, recording: Recording) -> Data:
+    document = graph.document
+    return {
+        "steps": result.steps,
+        "stopped": printable(result.stopped.split(": ")[0] if result.error else result.stopped),
+        "error": None if result.error is None else printable(str(result.error)),
+        "engine": result.engine,
+        "dtype": recording.plan.dtype.name,
+        "update": None if recording.plan.objective is None else _update(recording.plan),
+        "every": recording.stride,
+        "overrides": [
+            f"{printable('.'.join(map(str, path)))} = {printable(source.text)}"
+            for path, source in document.source.overrides.items()
+        ],
+    }
+
+
+def _update(plan: Plan) -> Data:
+    update = plan.update
+    settings = dict(update.settings)
+    if update.schedule is not None:
+        schedule, given = update.schedule
+        settings["step_size"] = _call(schedule, given)
+    settings = {
+        name: value
+        for name, value in settings.items()
+        if name == "step_size" or not _is_default(update.rule, name, value)
+    }
+    extra = {"clip_norm": update.clip_norm, "clip_value": update.clip_value}
+    settings |= {name: value for name, value in extra.items() if value is not None}
+    # The one rule that is a formula of what the page shows.
+    plain = update.rule.name == "sgd" and set(settings) == {"step_size"} and update.schedule is None
+    size = shortened(float(settings["step_size"])) if plain else None
+    return {
+        "rule": update.rule.name,
+        "settings": [f"{name} {_text(value)}" for name, value in settings.items()],
+        "step_size": size,
+        "sign": 1 if plan.maximize else -1,
+    }
+
+
+def _is_default(declared: Declaration, name: str, value: Any) -> bool:
+    return any(setting.name == name and setting.default == value for setting in declared.keyword)
+
+
+def _call(schedule: Schedule, settings: Sequence[tuple[str, Any]]) -> str:
+    return f"{schedule.name}({', '.join(f'{name} {_text(value)}' for name, value in settings)})"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return printable(str(value))
+    return number(value)
+
+
+def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
+    lines = lines_of(graph.document, plan.slots)
+    result = []
+    for slot, name in enumerate(plan.names):
+        kind = passes.kind(slot)
+        entry: Data = {"name": number(plan.leaves[slot]) if name is None else name, "kind": kind.value}
+        if name is not None and lines[name]:
+            entry["lines"] = lines[name]
+        if plan.shapes[slot]:
+            entry["shape"] = list(plan.shapes[slot])
+        if kind is Kind.NODE:
+            entry |= _node(plan, passes, slot)
+        result.append(entry)
+    return result
+
+
+def _node(plan: Plan, passes: Passes, slot: int) -> Data:
+    batch = passes.batch(slot)
+    inputs = passes.inputs(slot)
+    literals = [number(plan.leaves[source]) if plan.names[source] is None else None for source in inputs]
+    found = _formulas(batch, literals)
+    entry: Data = {"type": batch.type.name, "inputs": inputs, "formula": found.forward}
+    if plan.objective is not None and batch.needed:
+        entry["needed"] = True
+        if any(found.local_derivatives):
+            entry["derivatives"] = list(found.local_derivatives)
+    return entry
+
+
+def _formulas(batch: Batch, literals: Sequence[str | None]) -> Formulas:
+    """Return formulas with places for names or numbers: ``{0} * {1}``; the node itself is ``{y}``."""
+    inputs = [f"{{{k}}}" if literal is None else literal for k, literal in enumerate(literals)]
+    return formulas_of(batch.type, batch.settings, inputs, "{y}")
+
+
+def _edges(recording: Recording) -> list[list[int]]:
+    return [list(edge) for edge in recording.edges]
+
+
+def _waves(graph: Graph, plan: Plan, passes: Passes) -> list[list[int]]:
+    """Return the nodes in the order of the forward pass: one at a time, or generation by generation."""
+    names = graph.structure.names
+    order = [plan.slots[name] for name in (names[number] for number in graph.structure.order) if name is not None]
+    if len(order) <= SINGLE_STEPS:
+        return [[slot] for slot in order]
+    depth = [0] * len(plan.names)
+    for slot in order:
+        depth[slot] = 1 + max((depth[source] for source in passes.inputs(slot)), default=0)
+    return [list(wave) for _, wave in groupby(sorted(order, key=depth.__getitem__), depth.__getitem__)]
+
+
+def _rows(recording: Recording, columns: Columns) -> Data:
+    rows, moves = recording.rows, recording.moves
+    plan = recording.plan
+    result: Data = {
+        "step": columns.add([row.step for row in rows]) if rows else None,
+        "count": len(rows),
+        "values": _table(columns, [row.values for row in rows]),
+    }
+    if plan.objective is not None:
+        result |= {
+            "gradients": _table(columns, [row.gradients for row in rows]),
+            "locals": _table(columns, [row.local_derivatives for row in rows]),
+            "contributions": _table(columns, [row.contributions for row in rows]),
+        }
+        nothing = [[float("nan")] * count_parts(shape) for shape in plan.shapes[: plan.parameters]]
+        taken = [moves.get(row.step) for row in rows]
+        if any(taken):
+            result["next"] = columns.add([-1 if move is None else move.step for move in taken])
+            result["moves"] = _table(columns, [nothing if move is None else move.changes for move in taken])
+    return result
+
+
+def _table(columns: Columns, rows: Sequence[Sequence[Parts | None]]) -> list[list[int] | None]:
+    """Return the columns of each quantity."""
+    result: list[list[int] | None] = []
+    for quantity in zip(*rows, strict=True):
+        given = [numbers for numbers in quantity if numbers is not None]
+        result.append(columns.add_rows(given) if len(given) == len(quantity) else None)
+    return result
+
+
+def _history(result: Result, plan: Plan, columns: Columns) -> Data:
+    """Return the recorded values, of arrays what stands for them."""
+    history = {name: column for name, column in result.history.items() if name != "step"}
+    series = []
+    for name, column in list(history.items())[:MOST_SERIES]:
+        shape = column.shape[1:]
+        own = name.removeprefix("holdout.") if name not in plan.slots else name
+        entry: Data = {
+            "name": own,
+            "holdout": own != name,
+            "value": plan.slots.get(own),
+            "columns": columns.add_rows([parts(value) for value in column]) if len(column) else [],
+        }
+        if shape:
+            entry["shape"] = list(shape)
+        series.append(entry)
+    steps = result.history["step"]
+    return {
+        "step": columns.add(steps.tolist()) if len(steps) else None,
+        "count": len(steps),
+        "series": series,
+        "left_out": max(0, len(history) - MOST_SERIES),
+    }
+
+
+def _file(graph: Graph) -> Data:
+    lines = graph.document.source.lines
+    if not lines[-1]:
+        lines = lines[:-1]
+    return {
+        "name": printable(graph.name),
+        "lines": [printable(line) for line in lines[:MOST_LINES]],
+        "left_out": max(0, len(lines) - MOST_LINES),
+    }

@@ -1,0 +1,174 @@
+"""What a run leaves behind for its report: at some of its rows, every value, every gradient and what each edge carries.
+
+Arrays are summed up as the run goes, so that a long run of large arrays takes no memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from graphrun.declare.formula import formulas_of
+from graphrun.engines import Program
+from graphrun.plan.plan import Array, Plan
+from graphrun.run.passes import Edge, Passes
+from graphrun.show.report.columns import count_parts, parts
+
+MOST_NUMBERS = 120_000
+"""A report has fewer rows of a larger graph, so that it has about so many numbers at most."""
+
+MOST_ELEMENTS = 20_000_000
+"""So many elements of values are looked at, at most: large arrays have fewer rows too."""
+
+FEWEST_ROWS = 3
+NUMBER = re.compile(r"-?[\d./]+")
+
+Parts = list[float]
+
+
+class Use(NamedTuple):
+    """An edge without its numbers."""
+
+    source: int
+    target: int
+    position: int
+
+
+class Row(NamedTuple):
+    """The numbers of one row.
+
+    Attributes:
+        step: how many updates were made before.
+        values, gradients: of each slot; gradients are empty where there is no objective.
+        local_derivatives, contributions: of each edge; None where there is none.
+    """
+
+    step: int
+    values: list[Parts]
+    gradients: list[Parts]
+    local_derivatives: list[Parts | None]
+    contributions: list[Parts | None]
+
+
+class Move(NamedTuple):
+    """What one update, or several between two recorded rows, added to each parameter; `step` is the one after it."""
+
+    step: int
+    changes: list[Parts]
+
+
+class Recording:
+    """Looks at a program whenever the run has recorded a row; `take` is the run's `inspect`.
+
+    Attributes:
+        plan: what is run.
+        edges: every use of a value by a node, node by node.
+        rows: the rows so far.
+        moves: the update that followed each row, by its step.
+    """
+
+    def __init__(self, plan: Plan, every: int, count: int) -> None:
+        """Begin.
+
+        Args:
+            plan: what is to be run.
+            every: how many steps there are between the rows that the run records.
+            count: how many rows that are.
+        """
+        self.plan = plan
+        self.rows: list[Row] = []
+        self.moves: dict[int, Move] = {}
+        self.edges = [
+            Use(source, target, position)
+            for batch in plan.batches
+            for target, sources in enumerate(plan.inputs(batch).T.tolist(), batch.start)
+            for position, source in enumerate(sources)
+        ]
+        elements = sum(map(math.prod, plan.shapes))
+        most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
+        most = max(FEWEST_ROWS, most)
+        self._stride = every * max(1, -(-count // most))
+        self._before: tuple[int, list[Array]] | None = None
+        self._program: Program | None = None
+
+    @property
+    def stride(self) -> int:
+        """How many steps there are between rows."""
+        return self._stride
+
+    def take(self, program: Program) -> None:
+        """Look at a program at a row of the run."""
+        self._program = program
+        self._take_move(program)
+        if program.step % self._stride == 0:
+            self._take_row(program)
+
+    def finish(self) -> None:
+        """Take the last row of the run, be it due or not."""
+        program = self._program
+        if program is not None and (not self.rows or self.rows[-1].step != program.step):
+            self._take_move(program)
+            self._take_row(program)
+
+    def _take_move(self, program: Program) -> None:
+        if self._before is None:
+            return
+        step, before = self._before
+        if program.step > step:
+            after = program.values(range(self.plan.parameters))
+            with np.errstate(all="ignore"):
+                changes = [parts(np.subtract(new, old)) for new, old in zip(after, before, strict=True)]
+            self.moves[step] = Move(program.step, changes)
+            self._before = None
+
+    def _take_row(self, program: Program) -> None:
+        passes = Passes.of(program)
+        plan = self.plan
+        edges: list[Edge] = []
+        if plan.objective is not None:
+            for batch in plan.batches:
+                for node in range(batch.start, batch.stop):
+                    edges += passes.edges_into(node)
+        self.rows.append(
+            Row(
+                program.step,
+                [parts(value) for value in passes.values],
+                [] if plan.objective is None else [parts(gradient) for gradient in passes.gradients],
+                [self._shown(edge, edge.local_derivative) for edge in edges],
+                [self._shown(edge, edge.contribution) for edge in edges],
+            )
+        )
+        if plan.objective is not None:
+            self._before = program.step, [np.array(value) for value in passes.values[: plan.parameters]]
+
+    def _shown(self, edge: Edge, value: Array | None) -> Parts | None:
+        """Return what stands for a value on an edge; nobody wants the derivative by a number that is written down."""
+        return None if value is None or self.plan.names[edge.source] is None else parts(value)
+
+    def _numbers_of_a_row(self) -> int:
+        """Return about how many numbers a row has: those that are the same as others are not counted."""
+        plan = self.plan
+        values = sum(map(count_parts, plan.shapes))
+        if plan.objective is None:
+            return values
+        uses = np.bincount([edge.source for edge in self.edges], minlength=len(plan.names))
+        contributions = sum(count_parts(plan.shapes[edge.source]) for edge in self.edges if uses[edge.source] > 1)
+        derivatives = sum(
+            batch.count * count_parts(batch.shape) * _new_derivatives(batch.type.is_elementwise, formula)
+            for batch in plan.batches
+            if batch.needed
+            for formula in [
+                formulas_of(batch.type, batch.settings, [f"x{k}" for k in range(batch.arity)], "y").local_derivatives
+            ]
+        )
+        return 2 * values + contributions + derivatives
+
+
+def _new_derivatives(is_elementwise: bool, formulas: Sequence[str | None]) -> int:
+    """Return how many of a type's local derivatives are neither numbers nor values that there are anyway."""
+    same = re.compile(rf"{NUMBER.pattern}|x\d+|y")
+    return sum(formula is None or not same.fullmatch(formula) for formula in formulas) if is_elementwise else 0

@@ -1,0 +1,131 @@
+"""The drawing of a report: what has a box, and where boxes and lines are. The page itself draws them.
+
+There are two layouts: from left to right, and from top to bottom for what is too wide, and for telephones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from graphrun.graph.graph import ComputationalGraph
+from graphrun.plan.plan import Plan
+from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
+from graphrun.show.draw.folding import MOST_BOXES
+from graphrun.show.draw.rows import Part, frame_title, rows
+from graphrun.show.report.recording import Use
+
+MOST_SINGLE_BOXES = 600
+"""A page can be moved and enlarged, so it gives boxes of their own to more values than a picture does."""
+
+MOST_PRODUCTS = {"right": 14, "down": 4}
+"""In a drawing of more lines, none says what is multiplied by what, only what comes of it."""
+
+MOST_LABELS = 40
+"""In a drawing of more lines than this, only those say it that the passes are at."""
+
+MOST_TO_THE_RIGHT = 40
+"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
+
+WIDEST_VALUE = "-0.00000"
+WIDEST_GRADIENT = "-0.0000"
+WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
+
+
+def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int | None = None) -> dict[str, Any]:
+    """Return boxes, lines and frames, and both layouts of them.
+
+    Args:
+        graph: the graph.
+        plan: its schedule, whose slots stand for values.
+        uses: every use of a value by a node.
+        depth: how many frames within each other are opened; all that fit by default.
+    """
+    drawing = _draw(graph, depth)
+    box_of = {name: box.name for box in drawing.boxes for name in box.names}
+    between: dict[tuple[str, str], list[int]] = {}
+    single: dict[tuple[str, str, int], int] = {}
+    for number, use in enumerate(uses):
+        source, target = plan.names[use.source], plan.names[use.target]
+        if source is None or target is None:
+            continue
+        between.setdefault((box_of[source], box_of[target]), []).append(number)
+        single[source, target, use.position] = number
+    return {
+        "boxes": [_box(box, plan) for box in drawing.boxes],
+        "lines": [
+            [single[line.source, line.target, line.position]]
+            if (line.source, line.target, line.position) in single
+            else between[line.source, line.target]
+            for line in drawing.lines
+        ],
+        "frames": [frame_title(frame) for frame in drawing.frames],
+        "note": drawing.note,
+        "down": _layout(drawing, plan, "down"),
+        "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
+    }
+
+
+def _draw(graph: ComputationalGraph, depth: int | None) -> Drawing:
+    if depth is None:
+        outermost = draw_graph(graph, depth=0)
+        if MOST_BOXES < len(outermost.boxes) <= MOST_SINGLE_BOXES:
+            return outermost
+    return draw_graph(graph, depth=depth)
+
+
+def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
+    """Return an arrangement in whole pixels, in the order of the drawing."""
+    labels = _labels(len(drawing.lines), direction) if plan.objective is not None else "none"
+    drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
+    layout = lay_out(drawing, direction)
+    return {
+        "size": [round(layout.width), round(layout.height)],
+        "labels": labels,
+        "boxes": [_rectangle(layout.boxes[box.name]) for box in drawing.boxes],
+        "frames": [_rectangle(layout.frames[frame.name]) for frame in drawing.frames],
+        "routes": [
+            {
+                "points": [round(coordinate) for point in route.points for coordinate in point],
+                "label": [round(coordinate) for coordinate in route.label],
+            }
+            for route in layout.routes
+        ],
+    }
+
+
+def _labels(count: int, direction: str) -> str:
+    """Return what lines say; from top to bottom, labels stand side by side and have less room."""
+    if count <= MOST_PRODUCTS[direction]:
+        return "product"
+    return "contribution" if count <= MOST_LABELS else "none"
+
+
+def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:
+    """Put in place of each number the widest one that is likely, so that boxes fit all steps."""
+    widest = {"product": WIDEST_PRODUCT, "contribution": WIDEST_GRADIENT, "none": ""}[labels]
+    moved = (Shape.PARAMETER, Shape.NODE, Shape.GROUP) if has_gradients else ()
+    boxes = tuple(
+        replace(box, value=WIDEST_VALUE, gradient=WIDEST_GRADIENT if box.shape in moved else "")
+        for box in drawing.boxes
+    )
+    return replace(drawing, boxes=boxes, lines=tuple(replace(line, label=widest) for line in drawing.lines))
+
+
+def _rectangle(place: Place) -> list[int]:
+    return [round(place.x), round(place.y), round(place.width), round(place.height)]
+
+
+def _box(box: Box, plan: Plan) -> dict[str, Any]:
+    shown = [row for row in rows(box) if row.part in (Part.TITLE, Part.FORMULA)]
+    entry: dict[str, Any] = {
+        "name": box.name,
+        "rows": [[row.strong, row.plain] for row in shown],
+        "values": [plan.slots[name] for name in box.names],
+    }
+    if box.shape is Shape.GROUP:
+        entry["group"] = True
+        if box.name in plan.slots:
+            entry["face"] = plan.slots[box.name]
+    return entry
