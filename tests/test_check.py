@@ -9,7 +9,7 @@ import pytest
 
 import graphrun
 from graphrun.check.check import Report, check_graph
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 import graphrun
 from graphrun.base.errors import CheckpointError, UsageError
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.run.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
 
 GRAPH = """\
@@ -49,8 +49,8 @@ seed: 3
 
 DRIVER = """\
 import os, sys
-import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.terminal, safetensors.numpy
-from graphrun.cli import run_command
+import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.cli.terminal, safetensors.numpy
+from graphrun.cli.entry import run_command
 graphrun.load("g.yaml").run(1)
 for line in sys.stdin:
     child = os.fork()

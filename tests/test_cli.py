@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from graphrun.cli import commands, run_command
+from graphrun.cli.entry import commands, run_command
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

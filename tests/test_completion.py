@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrun.cli import commands
+from graphrun.cli.entry import commands
 
 BASH = shutil.which("bash")
 
@@ -114,7 +114,7 @@ def test_script_is_printed(shell: str) -> None:
 def test_plain_run_imports_nothing_of_it(folder: Path) -> None:
     """Neither completion nor the schema costs a run anything."""
     (folder / "nested.yaml").write_text("nodes: {f: {type: add, inputs: [1, 2]}}\n", encoding="utf-8")
-    code = "import sys, graphrun.cli as cli; cli.run_command(['nested.yaml']); print(list(sys.modules))"
+    code = "import sys, graphrun.cli.entry as cli; cli.run_command(['nested.yaml']); print(list(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for module in ("completion", "schema", "modeline"):
         assert f"'graphrun.{module}'" not in finished.stdout

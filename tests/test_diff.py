@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphrun.api import Graph
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
 from graphrun.graph.graph import build_graph

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
 import graphrun
-from graphrun.cli import commands, run_command
+from graphrun.cli.entry import commands, run_command
 from graphrun.show.explain import explain
 from graphrun.show.explain.step import take_step
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from random_graphs import TYPES, graphs
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.show.export import export_python
 
 EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))

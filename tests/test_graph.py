@@ -11,7 +11,7 @@ import networkx as nx
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 Load = Callable[[str], graphrun.Graph]
 

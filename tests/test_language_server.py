@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import pytest
 
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.observers import RunDescription
 
 NESTED = """\

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.show.output import align, format_value
 
 NESTED = """\

@@ -15,7 +15,7 @@ from random_graphs import graphs
 
 import graphrun
 from graphrun import nodes
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.show.plan_listing import WIDTH, plan_data, plan_lines
 
 EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.plugins.registry import Plugin, Registry
 
 # A type that doubles its input; each test breaks one thing of it.

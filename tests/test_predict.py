@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.run.checkpoint import load_checkpoint
 
 GRAPH = """\

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.show.profile.table import WIDTH
 from graphrun.show.profile.work import work_of_batches, work_of_update
 

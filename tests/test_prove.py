@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun import Kink, nodes
 from graphrun.check.prove import Outcome, prove_all, prove_type
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 pytest.importorskip("sympy")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 
 @pytest.fixture(autouse=True)

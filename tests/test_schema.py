@@ -17,7 +17,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
+from graphrun.cli.schema import graph_file_schema, keys_of
 from graphrun.declare.nodetype import NodeType
 from graphrun.document import loader
 from graphrun.document.header import OTHER_KEYS
@@ -25,7 +26,6 @@ from graphrun.document.models import Header
 from graphrun.document.parameters import KEYS as PARAMETER_KEYS
 from graphrun.document.subgraphs import KEYS as SUBGRAPH_KEYS
 from graphrun.plugins.registry import Registry
-from graphrun.schema import graph_file_schema, keys_of
 
 ROOT = Path(__file__).parents[1]
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))

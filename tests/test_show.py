@@ -11,7 +11,7 @@ import pytest
 
 import graphrun
 from graphrun.base.summary import number
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.show.draw import Box, Drawing, Shape, draw_graph
 from graphrun.show.tree import cells, cut, table
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun import nodes
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.declare.nodetype import Tensor
 
 sympy = pytest.importorskip("sympy")

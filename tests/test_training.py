@@ -13,7 +13,7 @@ import pytest
 import graphrun
 from graphrun.api import Graph
 from graphrun.base.errors import GraphrunError, NotFiniteError
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.data import open_data
 
 ROWS = 23

@@ -218,7 +218,7 @@ except Exception as error:
 def test_nothing_of_this_is_imported_without_data() -> None:
     """Nor DuckDB by a small CSV file."""
     code = (
-        "import sys, graphrun.cli, graphrun.document\n"
+        "import sys, graphrun.cli.entry, graphrun.document\n"
         "assert not [m for m in sys.modules if m.startswith(('graphrun.data', 'duckdb'))]\n"
         "import graphrun.data\nassert 'duckdb' not in sys.modules"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "graphs" / "pictures"

@@ -14,8 +14,9 @@ import yaml
 import graphrun
 from graphrun import hookspecs
 from graphrun.check.check import check_graph
-from graphrun.cli import commands
-from graphrun.completion import SHELLS
+from graphrun.cli.completion import SHELLS
+from graphrun.cli.entry import commands
+from graphrun.cli.modeline import SCHEMA_FILE
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.initializers import INITIALIZERS
 from graphrun.declare.nodetype import NodeType
@@ -36,7 +37,6 @@ from graphrun.document import subgraphs as definitions
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
 from graphrun.graph.graph import CLIPS
-from graphrun.modeline import SCHEMA_FILE
 from graphrun.nodes import FAMILIES
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules as built_in_rules

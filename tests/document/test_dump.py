@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphrun.api import Graph, load
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.data.rows import DataSource
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import graphrun
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 pytest.importorskip("graphrun.data")
@@ -71,7 +71,7 @@ def free_port():
 
 COUNTING = """
 import sys
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.data.memory import MemoryDataSet
 rows = []
 part = MemoryDataSet.part

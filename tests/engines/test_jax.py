@@ -638,7 +638,7 @@ def test_a_missing_jax_is_told_with_the_command_that_installs_it(tmp_path):
     graph.write_text(yaml.safe_dump(QUADRATIC), encoding="utf-8")
     code = (
         "import sys\nsys.modules['jax'] = None\n"
-        "from graphrun.cli import run_command\nsys.exit(run_command([sys.argv[1], '--engine', 'jax']))"
+        "from graphrun.cli.entry import run_command\nsys.exit(run_command([sys.argv[1], '--engine', 'jax']))"
     )
     result = subprocess.run([sys.executable, "-c", code, str(graph)], capture_output=True, text=True, check=False)
     assert result.returncode == 2

@@ -33,7 +33,7 @@ LATE = (
     "graphrun.run.distributed",
     "graphrun.show.export",
     "graphrun.check.check",
-    "graphrun.schema",
+    "graphrun.cli.schema",
     "graphrun.run.predict",
     "graphrun.engines.numba.engine",
     "graphrun.engines.native",
@@ -106,7 +106,7 @@ def test_module_is_the_command(installed: Environment, folder: Path, command: li
 def test_plain_run_imports_no_optional_package(installed: Environment, folder: Path) -> None:
     """A run with NumPy alone loads none of the packages that only some commands or engines need."""
     program = (
-        "import sys; from graphrun.cli import run_command; "
+        "import sys; from graphrun.cli.entry import run_command; "
         "status = run_command(['nested.yaml', '--steps', '10']); "
         "print(sorted(sys.modules), file=sys.stderr); sys.exit(status)"
     )

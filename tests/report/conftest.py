@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

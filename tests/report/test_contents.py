@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun.base.summary import number
-from graphrun.cli import run_command
+from graphrun.cli.entry import run_command
 from graphrun.run.result import Result
 from graphrun.show.report import make_report
 from graphrun.show.report.columns import Columns, shortened

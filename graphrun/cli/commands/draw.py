@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from graphrun.base.errors import UsageError
-from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.base.errors import RunError
-from graphrun.commands.options import load, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import load, offering, overrides, plugin_folders, step_count
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from graphrun.commands.options import offering, plugin_folders
+from graphrun.cli.commands.options import offering, plugin_folders
 
 
 @click.command()
@@ -65,8 +65,8 @@ def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     """
     import json
 
+    from graphrun.cli.schema import graph_file_schema
     from graphrun.plugins.registry import Registry
-    from graphrun.schema import graph_file_schema
 
     if init != bool(files):
         raise click.UsageError("--init needs a FILE" if init else "write --init to connect a FILE with the schema")
@@ -77,7 +77,7 @@ def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     if not init:
         click.echo(text)
         return
-    from graphrun.modeline import connect
+    from graphrun.cli.modeline import connect
 
     for line in connect(files, f"{text}\n"):
         click.echo(line)
@@ -90,7 +90,7 @@ def completion(shell: str) -> None:
 
     In bash and zsh: eval "$(graphrun completion bash)"; in fish: graphrun completion fish | source.
     """
-    from graphrun.completion import script
+    from graphrun.cli.completion import script
 
     group = click.get_current_context().find_root().command
     click.echo(script(group, shell))

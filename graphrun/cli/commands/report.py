@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
-from graphrun.commands.run import INTERRUPTED, report_choice
+from graphrun.cli.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.run import INTERRUPTED, report_choice
 
 
 @click.command()
@@ -59,9 +59,9 @@ def report(
     quiet: bool,
 ) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
+    from graphrun.cli.terminal import Interruption, progress
     from graphrun.run.checkpoint import write_atomically
     from graphrun.show.report import make_report
-    from graphrun.terminal import Interruption, progress
 
     page = Path(target)
     if page.suffix.lower() not in {".html", ".htm"}:

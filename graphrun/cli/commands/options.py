@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Return the function of `graphrun.completion` with that name, imported when a shell asks."""
+    """Return the function of `graphrun.cli.completion` with that name, imported when a shell asks."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from graphrun import completion
+        from graphrun.cli import completion
 
         items: list[CompletionItem] = getattr(completion, name)(ctx, parameter, incomplete)
         return items

@@ -16,15 +16,15 @@ from click_default_group import DefaultGroup
 import graphrun
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
-from graphrun.commands.catalog import completion, new_node, nodes, plugins, schema
-from graphrun.commands.check import check
-from graphrun.commands.draw import draw
-from graphrun.commands.explain import explain
-from graphrun.commands.predict import predict
-from graphrun.commands.profile import profile
-from graphrun.commands.report import report
-from graphrun.commands.run import INTERRUPTED, run
-from graphrun.commands.show import diff, export, show
+from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
+from graphrun.cli.commands.check import check
+from graphrun.cli.commands.draw import draw
+from graphrun.cli.commands.explain import explain
+from graphrun.cli.commands.predict import predict
+from graphrun.cli.commands.profile import profile
+from graphrun.cli.commands.report import report
+from graphrun.cli.commands.run import INTERRUPTED, run
+from graphrun.cli.commands.show import diff, export, show
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -91,7 +91,7 @@ class Commands(DefaultGroup):
         if incomplete.startswith("-"):
             options = self.commands["run"].shell_complete(ctx, incomplete)
             return found + [item for item in options if item.value not in {known.value for known in found}]
-        from graphrun.completion import commands_or_files
+        from graphrun.cli.completion import commands_or_files
 
         return commands_or_files(found, incomplete)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from graphrun.commands.options import data_file, load, overrides, plugin_folders
+from graphrun.cli.commands.options import data_file, load, overrides, plugin_folders
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import begin_collection
-from graphrun.commands.options import load, offering, overrides, plugin_folders
+from graphrun.cli.commands.options import load, offering, overrides, plugin_folders
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph

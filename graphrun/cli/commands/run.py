@@ -13,7 +13,7 @@ import click
 
 from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.base.memory import begin_collection
-from graphrun.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -102,8 +102,8 @@ def run(
     verbose: bool,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
+    from graphrun.cli.terminal import Interruption, progress
     from graphrun.show.output import write_result, write_row
-    from graphrun.terminal import Interruption, progress
 
     if save_every is not None and save is None:
         raise click.UsageError("--save-every goes with --save FILE")

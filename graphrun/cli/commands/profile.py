@@ -10,8 +10,8 @@ from functools import partial
 import click
 
 from graphrun.base.memory import begin_collection
-from graphrun.commands.options import data_file, load, offering, overrides, plugin_folders
-from graphrun.commands.run import report_choice
+from graphrun.cli.commands.options import data_file, load, offering, overrides, plugin_folders
+from graphrun.cli.commands.run import report_choice
 
 
 @click.command()
