@@ -17,7 +17,7 @@ from random_graphs import graphs
 import graphrun
 from graphrun.run.passes import Kind, Passes
 
-GRAPHS = sorted(Path(__file__).parent.parent.joinpath("graphs").glob("**/*.yaml"))
+GRAPHS = sorted(Path(__file__).parents[2].joinpath("graphs").glob("**/*.yaml"))
 NESTED = next(file for file in GRAPHS if file.name == "nested.yaml")
 NAMES_OF_SHAPES = st.sampled_from([(), (3,), (2, 1), (2, 3)])
 

@@ -21,7 +21,7 @@ import graphrun
 from graphrun.cli.entry import run_command
 from graphrun.show.export import export_python
 
-EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))
+EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}
 nodes:

@@ -10,7 +10,7 @@ import graphrun
 from graphrun.show.draw import Drawing, Shape, draw_graph
 from graphrun.show.draw.folding import MOST_BOXES, MOST_UNFOLDED, ways_of
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
+GRAPHS = Path(__file__).parents[3] / "graphs"
 
 
 def drawing_of(text: str, tmp_path: Path, depth: int | None = None) -> Drawing:

@@ -15,7 +15,7 @@ from graphrun.cli.entry import run_command
 from graphrun.show.draw import Box, Drawing, Shape, draw_graph
 from graphrun.show.tree import cells, cut, table
 
-GRAPHS = Path(__file__).parent.parent / "graphs"
+GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")
 FILES = sorted(GRAPHS.glob("*.yaml"))
 

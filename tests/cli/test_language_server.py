@@ -1,6 +1,6 @@
 """What an editor shows in a graph file: yaml-language-server, which VS Code and others run, is asked over its protocol.
 
-It is installed with npm, at the version of tests/lsp/package-lock.json, into pytest's cache folder.
+It is installed with npm, at the version of tests/cli/lsp/package-lock.json, into pytest's cache folder.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 
 from graphrun.cli.entry import run_command
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
+GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")
 
 

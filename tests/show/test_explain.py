@@ -21,7 +21,7 @@ from graphrun.cli.entry import commands, run_command
 from graphrun.show.explain import explain
 from graphrun.show.explain.step import take_step
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GRAPHS = sorted(ROOT.joinpath("graphs").glob("*.yaml"))
 NESTED = ROOT / "graphs" / "nested.yaml"
 FORMATS = ("text", "markdown", "latex", "html")

@@ -27,7 +27,7 @@ from graphrun.document.parameters import KEYS as PARAMETER_KEYS
 from graphrun.document.subgraphs import KEYS as SUBGRAPH_KEYS
 from graphrun.plugins.registry import Registry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
 DOCUMENTS = [file for file in (ROOT / "README.md", ROOT / "graphs/README.md") if file.exists()]
 TEXT = "\n".join(file.read_text(encoding="utf-8") for file in DOCUMENTS)

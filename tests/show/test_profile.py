@@ -14,7 +14,7 @@ from graphrun.cli.entry import run_command
 from graphrun.show.profile.table import WIDTH
 from graphrun.show.profile.work import work_of_batches, work_of_update
 
-GRAPHS = Path(__file__).parents[1] / "graphs"
+GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}
 nodes:

@@ -18,7 +18,7 @@ from graphrun import nodes
 from graphrun.cli.entry import run_command
 from graphrun.show.plan_listing import WIDTH, plan_data, plan_lines
 
-EXAMPLES = sorted(Path(__file__).parents[1].glob("graphs/*.yaml"))
+EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

@@ -8,7 +8,7 @@ import pytest
 
 from graphrun.show.draw import Box, Drawing, Frame, Line, Shape
 
-GRAPHS = sorted(Path(__file__).parents[2].joinpath("graphs").glob("*.yaml"))
+GRAPHS = sorted(Path(__file__).parents[3].joinpath("graphs").glob("*.yaml"))
 
 HOSTILE = '</title><script>alert("1")</script> \' ]]> --> & \\N \u202e\u2066 \x1b[31m |"` %%{init} end\n}'
 

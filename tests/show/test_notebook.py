@@ -19,7 +19,7 @@ from graphrun.base.summary import number
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.notebook import chart, history_charts
 
-GRAPHS = Path(__file__).parent.parent / "graphs"
+GRAPHS = Path(__file__).parents[2] / "graphs"
 FILES = sorted(GRAPHS.glob("*.yaml"))
 
 

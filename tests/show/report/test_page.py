@@ -16,7 +16,7 @@ import graphrun
 
 Report = Callable[..., Path]
 Open = Callable[..., Any]
-GRAPHS = Path(__file__).parents[2] / "graphs"
+GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = GRAPHS / "nested.yaml"
 NUMBER = re.compile(r"−?(?:\d+(?:\.\d+)?(?:e−?\d+)?|∞)|NaN")
 

@@ -18,7 +18,7 @@ import graphrun
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GRAPHS = ROOT / "graphs"
 EPOCH = 45
 """Steps of an epoch of the digits: 1438 training rows in batches of 32."""

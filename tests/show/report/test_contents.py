@@ -24,7 +24,7 @@ from graphrun.show.report import make_report
 from graphrun.show.report.columns import Columns, shortened
 from graphrun.show.report.page import to_json
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
+GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = GRAPHS / "nested.yaml"
 
 

@@ -25,7 +25,7 @@ from graphrun.show.draw.mermaid import to_mermaid
 from graphrun.show.draw.text import shorten, visible, width
 
 SVG = "{http://www.w3.org/2000/svg}"
-NESTED = Path(__file__).parents[2] / "graphs" / "nested.yaml"
+NESTED = Path(__file__).parents[3] / "graphs" / "nested.yaml"
 
 NOISY = """
 parameters: {w: [1, 2, 3], one: [1]}
