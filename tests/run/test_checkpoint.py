@@ -49,7 +49,8 @@ seed: 3
 
 DRIVER = """\
 import os, sys
-import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.cli.terminal, safetensors.numpy
+import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.cli.terminal
+import safetensors.numpy
 from graphrun.cli.entry import run_command
 graphrun.load("g.yaml").run(1)
 for line in sys.stdin:
