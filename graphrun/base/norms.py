@@ -19,6 +19,7 @@ LEAST, MOST = 2.0**-900, 2.0**1023
 GROWN, SHRUNK = 2.0**600, 2.0**-600
 """What numbers are multiplied by whose squares vanish, and those whose squares overflow."""
 
+NUMBERS = {float, np.float32, np.float64}
 LEAST_SINGLE = 1e-20
 """As `LEAST`, of a sum in single precision."""
 
@@ -47,8 +48,9 @@ def root_of_squares(
 
 def norm(*parts: Any) -> float:
     """Return the Euclidean norm of all elements of some arrays; of a number its absolute value."""
-    if len(parts) == 1 and isinstance(parts[0], float):
-        return abs(float(parts[0]))
+    if NUMBERS.issuperset(map(type, parts)):
+        # Python's own is scaled too, and takes a tenth of the time.
+        return math.hypot(*parts)
     with np.errstate(all="ignore"):
         return float(root_of_squares(math, partial(_squares, parts), _choose))
 
