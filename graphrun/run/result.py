@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.rows import columns
+from graphrun.run.display import Displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
-    from graphrun.show.draw import Drawing
+    from graphrun.graph.graph import ComputationalGraph
+    from graphrun.plan.plan import Plan
 
 INSTALL = "pip install 'graphrun[notebook]'"
 
@@ -30,7 +32,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Displayed):
     """The outcome of a run.
 
     Values and gradients belong to the final parameters. Numbers are Python floats, arrays are NumPy arrays.
@@ -48,7 +50,7 @@ class Result:
         history: ``step`` and each recorded name, by column; row 0 is before any update.
         holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
-        drawn: makes the drawing of the graph with these values and gradients; None for a result that was pickled.
+        made_of: the graph and its plan, with which it is drawn; None for a result that was pickled.
     """
 
     graph: str
@@ -62,7 +64,7 @@ class Result:
     history: dict[str, NDArray[Any]]
     holdout: dict[str, Any] = field(default_factory=dict)
     error: RunError | None = None
-    drawn: Callable[[Result], Drawing] | None = field(default=None, repr=False, compare=False)
+    made_of: tuple[ComputationalGraph, Plan] | None = field(default=None, repr=False, compare=False)
 
     def plot(self, *names: str) -> Axes:
         """Plot recorded numbers by the step, and return Matplotlib's axes.
@@ -102,30 +104,12 @@ class Result:
             from pandas import DataFrame, Index
         except ImportError:
             raise UsageError(f"to_pandas() needs pandas: {INSTALL}") from None
-        columns = {
-            name + (f"[{','.join(map(str, index))}]" if index else ""): column[(slice(None), *index)]
-            for name, column in self.history.items()
-            if name != "step"
-            for index in np.ndindex(column.shape[1:])
-        }
-        return DataFrame(columns, index=Index(self.history["step"], name="step"))
-
-    def _repr_html_(self) -> str:
-        from graphrun.show.notebook import result_html
-
-        return result_html(self, None if self.drawn is None else self.drawn(self))
-
-    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        from graphrun.show.notebook import result_html, summary, svg
-
-        drawing = None if self.drawn is None else self.drawn(self)
-        picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}
-        text = f"<Result of {self.graph}: {summary(self)}>"
-        return {"text/plain": text, "text/html": result_html(self, drawing), **picture}
+        recorded = {name: column for name, column in self.history.items() if name != "step"}
+        return DataFrame(dict(columns(recorded)), index=Index(self.history["step"], name="step"))
 
     def __getstate__(self) -> dict[str, Any]:
-        # What draws it holds the plan, and with it the functions of plugins, which cannot be pickled.
-        return self.__dict__ | {"drawn": None}
+        # The functions of plugins in them cannot be pickled.
+        return self.__dict__ | {"made_of": None}
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.base.numbertext import ARRAY_DIGITS, norm, number
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS

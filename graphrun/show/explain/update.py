@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.base.numbertext import ARRAY_DIGITS, norm, number
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import Bound, own_settings, setting_text, write
 from graphrun.declare.operations import ATOM, POWER

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.summary import SHOWN_ELEMENTS, norm
+from graphrun.base.numbertext import SHOWN_ELEMENTS, norm
 
 DIGITS = 7
 """One more than are shown."""
