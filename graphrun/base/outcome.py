@@ -1,70 +1,51 @@
-"""What a run has come to, as an observer of it and the catcher of its error are given it."""
+"""What a run has come to, as its observers and whoever catches its error are given it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 
-class ObjectiveOutcome(Protocol):
-    """The objective of a run."""
+@dataclass(frozen=True)
+class Objective:
+    """The objective of a run: its name, ``maximize`` or ``minimize``, and its final value."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def direction(self) -> str:
-        """``maximize`` or ``minimize``."""
-
-    @property
-    def value(self) -> float:
-        """Its final value."""
+    name: str
+    direction: str
+    value: float
 
 
-class RunOutcome(Protocol):
-    """What `graphrun.Result` tells; values and gradients belong to the final parameters."""
+@dataclass(frozen=True)
+class RunOutcome:
+    """The outcome of a run.
 
-    @property
-    def graph(self) -> str:
-        """The name of the graph file."""
+    Values and gradients belong to the final parameters. Numbers are Python floats, arrays are NumPy arrays.
 
-    @property
-    def steps(self) -> int:
-        """How many updates were made."""
+    Attributes:
+        graph: the name of the graph file.
+        steps: how many updates were made.
+        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite or
+            failed.
+        engine: the engine that ran it.
+        objective: the objective, or None for a graph that is only evaluated.
+        parameters: the final value of each parameter.
+        values: the value of each node.
+        gradients: the derivative of the objective by each parameter and node.
+        history: ``step`` and each recorded name, by column; row 0 is before any update.
+        holdout: the last recorded values on the held-back rows of the data set.
+        error: why the run failed, or None.
+    """
 
-    @property
-    def stopped(self) -> str:
-        """Why the run ended."""
-
-    @property
-    def engine(self) -> str:
-        """The engine that ran it."""
-
-    @property
-    def objective(self) -> ObjectiveOutcome | None:
-        """The objective, or None for a graph that is only evaluated."""
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The final value of each parameter."""
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """The value of each node."""
-
-    @property
-    def gradients(self) -> Mapping[str, Any]:
-        """The derivative of the objective by each parameter and node."""
-
-    @property
-    def history(self) -> Mapping[str, Any]:
-        """``step`` and each recorded name, by column."""
-
-    @property
-    def holdout(self) -> Mapping[str, Any]:
-        """The last recorded values on the held-back rows of the data set."""
-
-    @property
-    def error(self) -> Exception | None:
-        """Why the run failed, or None."""
+    graph: str
+    steps: int
+    stopped: str
+    engine: str
+    objective: Objective | None
+    parameters: dict[str, Any]
+    values: dict[str, Any]
+    gradients: dict[str, Any]
+    history: dict[str, NDArray[Any]]
+    holdout: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None

@@ -20,8 +20,8 @@ from graphrun.data.rows import DataSource, Rows, held_back_rows
 from graphrun.declare.events import RunDescription
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
-from graphrun.engines import Engine, Program, get_engine
-from graphrun.engines.auto import Choice, choose, keep
+from graphrun.engines import Engine, Program
+from graphrun.engines.auto import Choice, choose, get_engine, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph

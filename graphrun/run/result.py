@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.outcome import RunOutcome
 from graphrun.base.rows import columns
 from graphrun.run.display import Displayed
 
@@ -23,46 +23,13 @@ INSTALL = "pip install 'graphrun[notebook]'"
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The objective of a run: its name, ``maximize`` or ``minimize``, and its final value."""
-
-    name: str
-    direction: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Result(Displayed):
-    """The outcome of a run.
-
-    Values and gradients belong to the final parameters. Numbers are Python floats, arrays are NumPy arrays.
+class Result(RunOutcome, Displayed):
+    """The outcome of a run: its attributes are those of `RunOutcome`; notebooks show it, plot it, make it a table.
 
     Attributes:
-        graph: the name of the graph file.
-        steps: how many updates were made.
-        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite or
-            failed.
-        engine: the engine that ran it.
-        objective: the objective, or None for a graph that is only evaluated.
-        parameters: the final value of each parameter.
-        values: the value of each node.
-        gradients: the derivative of the objective by each parameter and node.
-        history: ``step`` and each recorded name, by column; row 0 is before any update.
-        holdout: the last recorded values on the held-back rows of the data set.
-        error: why the run failed, or None.
         made_of: the graph and its plan, with which it is drawn; None for a result that was pickled.
     """
 
-    graph: str
-    steps: int
-    stopped: str
-    engine: str
-    objective: Objective | None
-    parameters: dict[str, Any]
-    values: dict[str, Any]
-    gradients: dict[str, Any]
-    history: dict[str, NDArray[Any]]
-    holdout: dict[str, Any] = field(default_factory=dict)
     error: RunError | None = None
     made_of: tuple[ComputationalGraph, Plan] | None = field(default=None, repr=False, compare=False)
 
