@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, get_args
 
 import numpy as np
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration, Settings, freeze
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.operations import (

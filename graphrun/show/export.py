@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import graphrun
 from graphrun.base.errors import UsageError
+from graphrun.base.version import __version__
 from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
 from graphrun.declare.trace import Expression
 from graphrun.document import StopEntry
@@ -122,7 +122,7 @@ class _Program:
         """Yield the docstring, the imports and the helpers."""
         file = self.graph.name.replace("\\", "/").rpartition("/")[2]
         yield f'"""{file} as a program: {title}."""'
-        yield f"# Written by graphrun {graphrun.__version__}: graphrun export {file} --to python"
+        yield f"# Written by graphrun {__version__}: graphrun export {file} --to python"
         if self.graph.document.dtype == "float32":
             yield "# Python's numbers are of double precision; those of the graph file are float32."
         used = set(self.notation.used)

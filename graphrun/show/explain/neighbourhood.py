@@ -7,7 +7,7 @@ from itertools import groupby
 
 from graphrun.base.errors import UsageError
 from graphrun.base.norms import norm
-from graphrun.base.summary import ARRAY_DIGITS, number
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from graphrun.base.summary import describe, number
+from graphrun.base.numbertext import describe, number
 from graphrun.declare.formula import Bound, Notation, TextNotation
 from graphrun.declare.operations import ATOM, SIGN
 

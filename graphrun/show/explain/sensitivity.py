@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from graphrun.base.norms import norm
-from graphrun.base.summary import ARRAY_DIGITS, number
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS

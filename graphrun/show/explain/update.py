@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.norms import norm
-from graphrun.base.summary import ARRAY_DIGITS, number
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import Bound, own_settings, setting_text, write
