@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,11 +20,12 @@ import numpy as np
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import Engine, NotFinite, Program, StepFailed
-from graphrun.engines.auto import Choice, choose, get_engine
+from graphrun.engines.auto import choose, get_engine
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
+from graphrun.run.request import RunRequest
 from graphrun.show.profile.machine import Machine, measure_machine
 from graphrun.show.profile.work import Work, work_of_batches, work_of_update
 
@@ -131,24 +132,13 @@ class Profile:
         return sum((part.work for part in self.parts), self.update)
 
 
-def profile_graph(
-    graph: Graph,
-    steps: int | None = None,
-    *,
-    engine: str = "auto",
-    dtype: str | None = None,
-    seed: int | None = None,
-    on_choice: Callable[[Choice], None] = lambda _choice: None,
-) -> Profile:
+def profile_graph(graph: Graph, request: RunRequest) -> Profile:
     """Measure a graph's steps.
 
     Args:
         graph: the graph.
-        steps: how many steps a round makes, default as many as take a twentieth of a second.
-        engine: the engine; ``auto`` chooses as for a run of so many steps, default the file's number.
-        dtype: as of a run.
-        seed: as of a run.
-        on_choice: called with what ``auto`` chose, and why.
+        request: how many steps a round makes, default as many as take a twentieth of a second; the engine, where
+            ``auto`` chooses as for a run of so many steps, default the file's number; dtype and seed.
 
     Raises:
         UsageError: the graph makes no steps of its own, or the engine cannot run it.
@@ -156,7 +146,7 @@ def profile_graph(
         PluginError: a function raises.
     """
     start = time.perf_counter()
-    plan = graph.plan(dtype, seed)
+    plan = graph.plan(request.dtype, request.seed)
     seconds_of_plan = time.perf_counter() - start
     if plan.objective is None:
         raise UsageError("profile: there is no objective, so there are no steps to measure")
@@ -165,8 +155,8 @@ def profile_graph(
             f"profile: {plan.update.rule.name} is a solver, whose steps differ from one another; "
             "--set 'update={type: sgd}' profiles the same passes"
         )
-    feed = graph.source.open((graph.document.seed or 0) if seed is None else seed)
-    made, compiled, start = _choose(plan, graph.steps if steps is None else steps, feed, engine, on_choice)
+    feed = graph.source.open((graph.document.seed or 0) if request.seed is None else request.seed)
+    made, compiled, start = _choose(plan, request.steps_of(graph.document), feed, request)
     started = False
     program = made.compile(plan, feed)
     try:
@@ -175,7 +165,7 @@ def profile_graph(
         first = program.snapshot()
         program.advance(1)
         seconds_of_first = time.perf_counter() - start
-        count, seconds, rounds = time_steps(program, first, steps)
+        count, seconds, rounds = time_steps(program, first, request.steps)
         _restart(program, first)
         form = form_of(program, count)
         how, parts = measure_parts(plan, program, form)
@@ -212,10 +202,9 @@ def profile_graph(
     )
 
 
-def _choose(
-    plan: Plan, steps: int, feed: Feed | None, name: str, on_choice: Callable[[Choice], None]
-) -> tuple[Engine, str, float]:
+def _choose(plan: Plan, steps: int, feed: Feed | None, request: RunRequest) -> tuple[Engine, str, float]:
     """Return the engine, how its code is made, and when that began."""
+    name = request.engine
     before = name in {"auto", "numba"} and _is_compiled(plan)
     compiled = {
         "numpy": "no code is compiled",
@@ -225,7 +214,7 @@ def _choose(
     if name == "auto":
         start = time.perf_counter()
         choice = choose(plan, steps, feed)
-        on_choice(choice)
+        request.on_choice(choice)
         if choice.engine == "numba":
             # It was compiled to choose it.
             return get_engine("numba"), f"{compiled['numba']}, with importing Numba", start
