@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
+import numpy as np
+
 from graphrun.base.errors import DeclarationError
-from graphrun.declare.declaration import Declaration, Function, Index, Noise, State
+from graphrun.declare.declaration import Declaration, Function, Index, Noise, Settings, State
 from graphrun.declare.domain import Domain
 
 
@@ -234,17 +236,38 @@ class Tensor(NodeType):
         formula: the forward function as text, in the names of its inputs and settings; empty where it has none.
         gradients: the gradient of each input as text, of ``gradient``, the inputs, settings and the output as the vjp
             names it; None for an input without one. Empty where there are no texts.
+        cost: ``(output, *inputs, *, settings)`` of arrays of which only the shapes are looked at: how many operations
+            on numbers the forward function does. Each gradient takes as many; where that is not so, it returns a tuple
+            with those of the forward function and of each gradient. None: one for each element of the largest array.
     """
 
     is_elementwise = False
     derivative_decorator = "vjp"
 
     def __init__(
-        self, function: Function, *, formula: str = "", gradients: Sequence[str | None] = (), **declared: Any
+        self,
+        function: Function,
+        *,
+        formula: str = "",
+        gradients: Sequence[str | None] = (),
+        cost: Function | None = None,
+        **declared: Any,
     ) -> None:
         super().__init__(function, **declared)
         self.formula = formula
         self.gradients = tuple(gradients)
+        self.cost = cost
+
+    def operations(
+        self, output: tuple[int, ...], inputs: Sequence[tuple[int, ...]], settings: Settings
+    ) -> tuple[int, ...]:
+        """Return how many operations on numbers the forward function and the gradient of each input take, by shapes."""
+        arrays = [np.broadcast_to(0.0, shape) for shape in (output, *inputs)]
+        if self.cost is None:
+            found: Any = max(array.size for array in arrays)
+        else:
+            found = self.cost(*arrays, **dict(settings))
+        return tuple(found) if isinstance(found, tuple) else (found,) * len(arrays)
 
     def check_declaration(self) -> None:
         """Read the whole declaration once, the second function's and the texts included."""
@@ -293,13 +316,14 @@ def tensor(
     examples: Sequence[Example] = (),
     formula: str = "",
     gradients: Sequence[str | None] = (),
+    cost: Function | None = None,
 ) -> Callable[[Function], Tensor]: ...
 def tensor(function: Function | None = None, /, **declared: Any) -> Any:
     """Declare a tensor node type by its forward function ``(xp, *inputs, *, settings) -> output``.
 
     Args:
         function: the forward function. It raises ValueError where shapes do not fit.
-        declared: as of `elementwise`; and formula and gradients, the texts that `graphrun nodes` shows for the forward
-            function and, input by input, for the vjp.
+        declared: as of `elementwise`; formula and gradients, the texts that `graphrun nodes` shows for the forward
+            function and, input by input, for the vjp; and cost, by which `graphrun profile` counts (see `Tensor`).
     """
     return Tensor(function) if function else lambda function: Tensor(function, **declared)

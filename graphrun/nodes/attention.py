@@ -59,6 +59,7 @@ def check_attention(query, key, value, mask):
             values=[None, None, None, [[1, 0, 1], [1, 1, 0], [0, 0, 0]]],
         ),
     ],
+    cost=lambda z, query, key, value, mask=None, **_: 2 * (query.size + z.size) * key.shape[-2],
 )
 def scaled_dot_product_attention(xp, query, key, value, mask=None, *, causal: bool = False, scale: float | None = None):
     """Attention: softmax(scale query key^T) value; a mask is 0 where a query may not look, causal hides later keys."""

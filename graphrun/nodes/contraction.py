@@ -33,6 +33,7 @@ from graphrun.nodes.axes import (
         Example(shapes=[(2, 1, 2, 3), (3, 3, 1)]),
         Example(shapes=[(1, 1, 3), (2, 3, 1)]),
     ],
+    cost=lambda z, x, y: 2 * z.size * x.shape[-1],
 )
 def matmul(xp, x, y):
     """Matrix product x @ y of vectors, matrices, or stacks of matrices whose leading axes broadcast."""
@@ -132,6 +133,8 @@ def paired_axes(x, y, axes):
         Example(shapes=[(4, 2, 3), (3, 5, 4)], settings={"axes": [[0, 2], [-1, 0]]}),
         Example(shapes=[(4, 2, 3), (5, 2)], settings={"axes": [[1], [1]]}),
     ],
+    # What is summed over stands in both inputs, everything else in one of them and in the output.
+    cost=lambda z, x, y, *, axes: 2 * round(math.sqrt(z.size * x.size * y.size)),
 )
 def tensordot(xp, x, y, *, axes: int | tuple[tuple[int, ...], tuple[int, ...]] = 2):
     """Sum of products over pairs of axes: the last of x with the first of y, or those that two lists name."""
@@ -246,6 +249,7 @@ def contract(xp, terms, arrays, output, sizes):
         Example(shapes=[(2, 3), (3,)], settings={"subscripts": "ij,j->i"}),
         Example(shapes=[(2,), (3,)], settings={"subscripts": "i,j->j"}),
     ],
+    cost=lambda z, *arrays, subscripts: len(arrays) * math.prod(read_subscripts(subscripts, arrays)[2].values()),
 )
 def einsum(xp, *arrays, subscripts: str):
     """Sum of products by Einstein's convention: "ij,jk->ik" is the matrix product."""

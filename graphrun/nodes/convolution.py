@@ -172,6 +172,12 @@ def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, g
     return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
 
 
+def of_products(numbers, weight):
+    """Cost of a sum of products for each number; the gradient of the bias is a sum, and nothing beside the others."""
+    products = 2 * numbers * math.prod(weight.shape[1:])
+    return products, products, products, 0
+
+
 @tensor(
     formula="sum of x * weight over each window, plus bias",
     gradients=[
@@ -186,6 +192,7 @@ def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, g
         Example(shapes=[(1, 4, 6), (2, 2, 2), (2,)], settings={"stride": 2, "padding": 1, "groups": 2}),
         Example(shapes=[(2, 1, 6), (1, 1, 3)], settings={"dilation": 2}),
     ],
+    cost=lambda y, x, weight, bias=None, **_: of_products(y.size, weight),
 )
 def conv1d(
     xp,
@@ -225,6 +232,7 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
         ),
         Example(shapes=[(1, 2, 6, 6), (4, 1, 2, 2)], settings={"stride": 3, "groups": 2}),
     ],
+    cost=lambda y, x, weight, bias=None, **_: of_products(y.size, weight),
 )
 def conv2d(
     xp,
@@ -277,6 +285,7 @@ def transposed_windows(x, weight, stride, padding, dilation, output_padding):
             settings={"stride": [2, 1], "padding": [0, 1], "dilation": [1, 2], "groups": 2},
         ),
     ],
+    cost=lambda y, x, weight, bias=None, **_: of_products(x.size, weight),
 )
 def conv_transpose2d(
     xp,

@@ -119,6 +119,54 @@ def test_contractions_are_counted_by_hand() -> None:
     assert work_of_update(plan).bytes == 8 * elements * 5
 
 
+PLUGIN = """\
+import graphrun
+
+@graphrun.tensor(cost={cost})
+def halved(xp, x, *, times: int = 1):
+    \"\"\"Half of x, some times over.\"\"\"
+    return x * 0.5 ** times
+
+@halved.vjp
+def _(xp, gradient, y, x, *, times):
+    return (gradient * 0.5 ** times,)
+
+@graphrun.hookimpl
+def graphrun_node_types():
+    return [halved]
+"""
+HALVED = """\
+parameters: {x: [1, 2, 3]}
+nodes: {h: {type: halved, inputs: [x], times: 4}, f: sum(h)}
+minimize: f
+update: {type: sgd, step_size: 1e-9}
+"""
+
+
+@pytest.mark.parametrize(
+    ("cost", "counted"),
+    [
+        ("None", 3 + 3),
+        ("lambda y, x, *, times: 10 * times * y.size + x.ndim", 2 * (10 * 4 * 3 + 1)),
+        ("lambda y, x, *, times: (times, 100)", 4 + 100),
+    ],
+)
+def test_a_plugin_declares_its_cost(cost: str, counted: int) -> None:
+    """By the shapes and the settings: the same for each gradient, or what a tuple says."""
+    Path("halved.py").write_text(PLUGIN.format(cost=cost))
+    Path("halved.yaml").write_text(HALVED)
+    plan = graphrun.load("halved.yaml", plugins=["."]).plan()
+    assert next(iter(work_of_batches(plan))).operations == counted
+
+
+def test_a_cost_that_raises_is_the_plugin_s_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the type."""
+    Path("halved.py").write_text(PLUGIN.format(cost="lambda y, x: 1 / 0"))
+    Path("halved.yaml").write_text(HALVED)
+    assert run_command(["profile", "halved.yaml", "--plugins", ".", "--steps", "2", "--engine", "numpy"]) == 1
+    assert "profile: the cost of the node type halved: TypeError: " in capsys.readouterr().err
+
+
 def test_half_the_bytes_in_single_precision(capsys: pytest.CaptureFixture[str]) -> None:
     """As of arrays."""
     double, single = (

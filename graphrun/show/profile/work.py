@@ -11,14 +11,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 
+from graphrun.base.errors import PluginError
+from graphrun.declare.nodetype import Tensor
 from graphrun.declare.text import operations_in
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numba.functions import NotSupportedError, Tracer
-from graphrun.nodes.contraction import read_subscripts
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape
 
@@ -73,39 +73,18 @@ def work_of_update(plan: Plan) -> Work:
 
 def _operations(tracer: Tracer, batch: Batch, shapes: Sequence[Shape], wanted: Sequence[bool]) -> tuple[int, int]:
     """Return the operations of a node's forward and of its backward pass."""
+    if isinstance(batch.type, Tensor):
+        try:
+            forward, *gradients = batch.type.operations(batch.shape, shapes, batch.settings)
+        except Exception as error:
+            raise PluginError(
+                f"profile: the cost of the node type {batch.type.name}: {type(error).__name__}: {error}"
+            ) from error
+        return forward, sum(cost for cost, use in zip(gradients, wanted, strict=False) if use)
     size = math.prod(batch.shape)
-    if not batch.type.is_elementwise:
-        forward = contraction(batch, shapes)
-        if forward is None:
-            forward = max(size, *(math.prod(shape) for shape in shapes)) if shapes else size
-        # The gradient of a convolution's bias is a sum, and nothing beside the others.
-        return forward, forward * sum(wanted[:2] if batch.type.name.startswith("conv") else wanted)
     try:
         functions = tracer.functions(batch, tuple(repeat(None, batch.arity)))
     except NotSupportedError:
         return size, 2 * size * sum(wanted)
     given = [part for part, use in zip(functions.contributions, wanted, strict=True) if use and part is not None]
     return operations_in([functions.forward]) * size, (operations_in(given) + len(given)) * size
-
-
-def contraction(batch: Batch, shapes: Sequence[Shape]) -> int | None:
-    """Return the multiplications and additions of a node that is made of them; None where it is none."""
-    name, size = batch.type.name, math.prod(batch.shape)
-    sizes = [math.prod(shape) for shape in shapes]
-    if name == "matmul":
-        return 2 * size * shapes[0][-1]
-    if name == "tensordot":
-        # What is summed over stands in both inputs, everything else in one of them and in the output.
-        return 2 * round(math.sqrt(size * sizes[0] * sizes[1]))
-    if name == "einsum":
-        arrays = [np.broadcast_to(0.0, shape) for shape in shapes]
-        read: Any = read_subscripts
-        sizes_of_letters: dict[str, int] = read(dict(batch.settings)["subscripts"], arrays)[2]
-        return len(shapes) * math.prod(sizes_of_letters.values())
-    if name.startswith("conv_transpose"):
-        return 2 * sizes[0] * math.prod(shapes[1][1:])
-    if name.startswith("conv"):
-        return 2 * size * math.prod(shapes[1][1:])
-    if name == "scaled_dot_product_attention":
-        return 2 * (sizes[0] + size) * shapes[1][-2]
-    return None
