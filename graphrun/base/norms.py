@@ -24,6 +24,22 @@ LEAST_SINGLE = 1e-20
 """As `LEAST`, of a sum in single precision."""
 
 
+class Numbers:
+    """Python's numbers as an array namespace: small steps would wait for NumPy's functions."""
+
+    sqrt, minimum = math.sqrt, min
+
+    @staticmethod
+    def where(condition: bool, x: float, y: float) -> float:
+        """Return x where the condition holds, else y."""
+        return x if condition else y
+
+    @staticmethod
+    def choose(condition: bool, x: Callable[[], float], y: Callable[[], float]) -> float:
+        """Return what x does where the condition holds, else what y does."""
+        return x() if condition else y()
+
+
 def root_of_squares(
     xp: Any,
     squares: Callable[[Any], Any],
@@ -51,12 +67,7 @@ def norm(*parts: Any) -> float:
     if NUMBERS.issuperset(map(type, parts)):
         # Python's own is scaled too, and takes a tenth of the time.
         return math.hypot(*parts)
-    with np.errstate(all="ignore"):
-        return float(root_of_squares(math, partial(_squares, parts), _choose))
-
-
-def _choose(holds: bool, this: Callable[[], float], other: Callable[[], float]) -> float:
-    return this() if holds else other()
+    return float(root_of_squares(Numbers, partial(_squares, parts), Numbers.choose))
 
 
 def _squares(parts: Iterable[Any], factor: float) -> float:
@@ -66,13 +77,13 @@ def _squares(parts: Iterable[Any], factor: float) -> float:
             number = float(part) * factor
             total += number * number
             continue
-        array = np.ravel(part)
-        if factor == 1.0 and array.dtype == np.float32:
-            found = float(np.dot(array, array))
+        array = np.asarray(part)
+        if factor != 1.0 or array.dtype != np.float64:
+            found = float(np.vdot(array, array)) if factor == 1.0 and array.dtype == np.float32 else math.inf
             if LEAST_SINGLE < found < math.inf:
                 total += found
                 continue
-        if factor != 1.0 or array.dtype != np.float64:
             array = array.astype(np.float64) * factor
-        total += float(np.dot(array, array))
+        # Of all functions for it the one that does not warn.
+        total += float(np.vdot(array, array))
     return total

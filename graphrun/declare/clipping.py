@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 
 def within(xp: Any, gradient: Any, limit: Any) -> Any:
     """Return a gradient whose elements are at most `limit` in size."""
@@ -24,8 +22,8 @@ def clip(
     *,
     value: float | None,
     norm: float | None,
-    dtype: np.dtype[Any],
-    norm_of: Callable[..., Any],
+    multiplier: Callable[[Sequence[Any], float], Any],
+    cast: Callable[[float], Any],
 ) -> list[Any]:
     """Return the gradients brought to the largest value and then to the largest norm of all together.
 
@@ -34,13 +32,13 @@ def clip(
         gradients: those of the parameters.
         value: the limit of each element, None for none.
         norm: the limit of the norm, None for none.
-        dtype: the graph's.
-        norm_of: returns the norm of the arrays that it is given.
+        multiplier: returns `factor` of gradients for a limit, in the graph's dtype.
+        cast: returns a number in the graph's dtype.
     """
     clipped = list(gradients)
     if value is not None:
-        clipped = [within(xp, gradient, dtype.type(value)) for gradient in clipped]
+        clipped = [within(xp, gradient, cast(value)) for gradient in clipped]
     if norm is not None:
-        multiplier = factor(xp, norm_of(*clipped), norm).astype(dtype)
-        clipped = [gradient * multiplier for gradient in clipped]
+        number = multiplier(clipped, norm)
+        clipped = [gradient * number for gradient in clipped]
     return clipped

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from graphrun.base.norms import Numbers
 from graphrun.document import StopEntry
 
 RULES = ("gradient_norm", "value", "change", "patience")
@@ -37,14 +38,6 @@ def look(xp: Any, objective: Any, previous: Any, best: Any, since_best: Any, *, 
     better = value < best
     since = xp.where(better, 0.0, since_best + 1.0)
     return Seen(value, abs(objective - previous), -since, xp.where(better, value, best), since)
-
-
-class _Numbers:
-    """Python's numbers, for a run of small steps would wait for NumPy's `where`."""
-
-    @staticmethod
-    def where(condition: bool, x: float, y: float) -> float:
-        return x if condition else y
 
 
 class StopRule:
@@ -82,7 +75,7 @@ class StopRule:
 
     def __call__(self, objective: float, gradient_norm: float) -> str | None:
         """Take one row in; return the name of the rule that is met, or None."""
-        seen = look(_Numbers, objective, self._previous, self._best, self._since_best, sign=self.sign)
+        seen = look(Numbers, objective, self._previous, self._best, self._since_best, sign=self.sign)
         self._previous, self._best, self._since_best = objective, seen.best, seen.since_best
         watched = (gradient_norm, seen.value, seen.change, seen.patience)
         return next((name for name, x, limit in zip(RULES, watched, self._limits, strict=True) if x <= limit), None)

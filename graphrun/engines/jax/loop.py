@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -18,7 +19,7 @@ import numpy as np
 
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
-from graphrun.declare.clipping import clip
+from graphrun.declare.clipping import clip, factor
 from graphrun.engines.jax.feed import Rows
 from graphrun.engines.jax.passes import Part, Passes, tracing
 from graphrun.plan.plan import Array, Plan
@@ -195,7 +196,12 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
     targets, states = [], []
     update = plan.update
     gradients = clip(
-        jnp, state.gradients, value=update.clip_value, norm=update.clip_norm, dtype=plan.dtype, norm_of=norm
+        jnp,
+        state.gradients,
+        value=update.clip_value,
+        norm=update.clip_norm,
+        multiplier=lambda clipped, limit: factor(jnp, norm(*clipped), limit).astype(plan.dtype),
+        cast=partial(jnp.asarray, dtype=plan.dtype),
     )
     before = zip(state.targets, gradients, state.rule, passes.bounds(), strict=True)
     for value, gradient, own, bounds in before:

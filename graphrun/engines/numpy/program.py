@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.base.norms import norm
+from graphrun.base.norms import Numbers, norm
 from graphrun.base.random import uniform
-from graphrun.declare.clipping import clip
+from graphrun.declare.clipping import clip, factor
 from graphrun.declare.declaration import Function
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
@@ -371,4 +371,9 @@ class NumpyProgram:
 def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
     """Return what clips the parameters' gradients."""
     update = plan.update
-    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, dtype=plan.dtype, norm_of=norm)
+    number = plan.dtype.type
+
+    def multiplier(gradients: Sequence[Array], limit: float) -> Array:
+        return number(factor(Numbers, norm(*gradients), limit))
+
+    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, multiplier=multiplier, cast=number)
