@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
-import numpy as np
-
 from graphrun.base.errors import DeclarationError
 from graphrun.declare.declaration import Declaration, Function, Index, Noise, Settings, State
 from graphrun.declare.domain import Domain
@@ -258,11 +256,13 @@ class Tensor(NodeType):
         self.gradients = tuple(gradients)
         self.cost = cost
 
-    def operations(
-        self, output: tuple[int, ...], inputs: Sequence[tuple[int, ...]], settings: Settings
-    ) -> tuple[int, ...]:
-        """Return how many operations on numbers the forward function and the gradient of each input take, by shapes."""
-        arrays = [np.broadcast_to(0.0, shape) for shape in (output, *inputs)]
+    def operations(self, *arrays: Any, settings: Settings) -> tuple[int, ...]:
+        """Return how many operations on numbers the forward function and the gradient of each input take.
+
+        Args:
+            arrays: the output and the inputs, of which only the shapes are looked at.
+            settings: the settings.
+        """
         if self.cost is None:
             found: Any = max(array.size for array in arrays)
         else:

@@ -75,7 +75,8 @@ def _operations(tracer: Tracer, batch: Batch, shapes: Sequence[Shape], wanted: S
     """Return the operations of a node's forward and of its backward pass."""
     if isinstance(batch.type, Tensor):
         try:
-            forward, *gradients = batch.type.operations(batch.shape, shapes, batch.settings)
+            arrays = [np.broadcast_to(0.0, shape) for shape in (batch.shape, *shapes)]
+            forward, *gradients = batch.type.operations(*arrays, settings=batch.settings)
         except Exception as error:
             raise PluginError(
                 f"profile: the cost of the node type {batch.type.name}: {type(error).__name__}: {error}"
