@@ -186,7 +186,7 @@ def test_kinds_have_shapes_and_colours_of_their_own(tmp_path: Path) -> None:
     }
     assert_all_there(drawing)
     outlines = {
-        name: sorted(element.tag for element in group.find(f"{SVG}g") or ())
+        name: sorted(element.tag for element in group.findall(f"{SVG}g/*"))
         for name, group in groups(to_svg(drawing, lay_out(drawing))).items()
     }
     assert outlines["w"] == outlines["d"] == [f"{SVG}rect"]
