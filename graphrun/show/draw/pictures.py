@@ -43,9 +43,9 @@ def _png(root: ET.Element) -> bytes:
 
     wide, high = _size(root)
     scale = min(SCALE, LONGEST_SIDE / max(wide, high), sqrt(MOST_PIXELS / (wide * high)))
-    files = [str(font.file) for font in _set_fonts(root)]
-    svg, own = _text(root), [str(REGULAR), str(BOLD)]
-    return svg_to_bytes(svg_string=svg, zoom=scale, skip_system_fonts=True, font_files=own + files)
+    files = [str(REGULAR), str(BOLD), *(str(font.file) for font in _set_fonts(root))]
+    picture: bytes = svg_to_bytes(svg_string=_text(root), zoom=scale, skip_system_fonts=True, font_files=files)
+    return picture
 
 
 def _pdf(root: ET.Element) -> bytes:
@@ -86,23 +86,14 @@ def _set_fonts(root: ET.Element) -> list[Font]:
     root.set("font-family", FAMILY)
     texts = list(root.iter("text"))
     fonts = fonts_of("".join("".join(text.itertext()) for text in texts))
+    ours = Font(REGULAR, FAMILY)
     for text in texts:
-        if fonts.keys() & set("".join(text.itertext())):
-            pieces = [({}, text.text or ""), *_pieces(text)]
-            attributes = text.attrib.copy()
-            text.clear()
-            text.attrib |= attributes
-            for style, piece in pieces:
-                for font, characters in groupby(piece, key=lambda character: fonts.get(character, FAMILY)):
-                    family = font.family if isinstance(font, Font) else FAMILY
-                    part = ET.SubElement(text, "tspan", style | {"font-family": family})
-                    part.text = "".join(SQUARE if font is None else character for character in characters)
+        if not fonts.keys() & set("".join(text.itertext())):
+            continue
+        pieces = [({}, text.text), *(piece for part in text for piece in ((part.attrib, part.text), ({}, part.tail)))]
+        text[:], text.text = [], None
+        for style, piece in pieces:
+            for font, characters in groupby(piece or "", key=lambda character: fonts.get(character, ours)):
+                part = ET.SubElement(text, "tspan", style | {"font-family": (font or ours).family})
+                part.text = "".join(character if font else SQUARE for character in characters)
     return [*{font.file: font for font in fonts.values() if font is not None}.values()]
-
-
-def _pieces(text: ET.Element) -> list[tuple[dict[str, str], str]]:
-    """Return the parts of a text, each with its style."""
-    parts: list[tuple[dict[str, str], str]] = []
-    for part in text:
-        parts += [(part.attrib, part.text or ""), ({}, part.tail or "")]
-    return parts

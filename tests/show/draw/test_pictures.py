@@ -19,7 +19,7 @@ from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.fonts import BOLD, REGULAR, fonts_of, read
 from graphrun.show.draw.formats import write
 from graphrun.show.draw.pictures import SCALE, SQUARE
-from graphrun.show.draw.rows import FONT, PADDING, SMALL, Part, label_width, rows
+from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
 
 GRAPHS = Path(__file__).parents[3] / "graphs"
 
@@ -126,7 +126,7 @@ def test_texts_fit(example: Path) -> None:
         for row in rows(box):
             strong, plain = sum(map(fonts[BOLD].get, row.strong)), sum(map(fonts[REGULAR].get, row.plain))
             space = fonts[REGULAR][" "] if row.strong and row.plain else 0
-            size = SMALL if row.part is Part.GRADIENT else FONT
+            size = SMALL if row.kind is RowKind.GRADIENT else FONT
             assert (strong + space) * FONT + plain * size <= layout.boxes[box.name].width - PADDING
     for line in drawing.lines:
         assert sum(map(fonts[REGULAR].get, line.label)) * SMALL <= label_width(line) + 1
