@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-OWN = Path(__file__).parent / "fonts"
+OWN = Path(__file__).parent / "vendor"
 REGULAR, BOLD = OWN / "GraphrunSans.ttf", OWN / "GraphrunSans-Bold.ttf"
 FAMILY = "Graphrun Sans"
 """What these two are called; they are parts of DejaVu Sans, which `text.width` is measured on."""
