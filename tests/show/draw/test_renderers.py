@@ -233,7 +233,7 @@ def test_nothing_gets_out(hostile: Drawing) -> None:
 
 @pytest.mark.parametrize("picture_format", ["png", "pdf"])
 def test_pictures(hostile: Drawing, picture_format: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Graphviz draws PNG and PDF, of hostile texts too, and says nothing on stderr."""
+    """PNG and PDF are drawn, of hostile texts too, and nothing is said on stderr."""
     graph = graphrun.load(NESTED)
     for drawing in (draw_graph(graph.structure, graph.passes()), hostile):
         picture = write(drawing, picture_format)
