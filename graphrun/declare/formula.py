@@ -30,8 +30,15 @@ from graphrun.declare.operations import (
     Form,
     call,
 )
-from graphrun.declare.text import inputs_first
-from graphrun.declare.trace import BOOL, CannotTraceError, Expression, Recorder, trace
+from graphrun.declare.trace import (
+    BOOL,
+    CannotTraceError,
+    Expression,
+    Recorder,
+    inputs_first,
+    trace,
+    trace_derivatives,
+)
 
 MOST_OPERATIONS = 20
 """A formula of more operations and operands explains nothing; the type is named instead."""
@@ -248,11 +255,10 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
     if declared.derivative is None:
         return Traced(forward, nothing.local_derivatives)
     try:
-        given = trace(recorder, declared.derivative, [recorder.input("y"), *known], given_settings)
-        derivatives = tuple(None if part is None else recorder.lift(part) for part in given)
-    except (CannotTraceError, TypeError):
-        return Traced(forward, nothing.local_derivatives)
-    return Traced(forward, derivatives if len(derivatives) == len(literals) else nothing.local_derivatives)
+        derivatives = trace_derivatives(recorder, declared.derivative, recorder.input("y"), known, given_settings)
+    except CannotTraceError:
+        derivatives = nothing.local_derivatives
+    return Traced(forward, derivatives)
 
 
 def write(

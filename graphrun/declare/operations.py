@@ -76,6 +76,12 @@ FOLD |= {
     "where": lambda condition, x, y: x if condition else y,
 }
 
+OF_UFUNCS = {
+    name: name for name in ("add", "subtract", "multiply", "divide", "floor_divide", "remainder", *COMPARISONS)
+}
+OF_UFUNCS |= {"power": "pow", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"}
+"""The operations that NumPy's numbers do with an operator, by the names of its ufuncs."""
+
 OPERATORS = {
     "add": Form("{0} + {1}", SUM, (SUM, SUM + 1)),
     "subtract": Form("{0} - {1}", SUM, (SUM, SUM + 1)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
@@ -21,7 +21,7 @@ from graphrun.declare.operations import (
     Form,
     call,
 )
-from graphrun.declare.trace import BOOL, FLOAT, Expression
+from graphrun.declare.trace import BOOL, FLOAT, Expression, count_uses, inputs_first
 
 SMALL_POWERS = (2, 3, 4)
 
@@ -234,63 +234,3 @@ class Writer:
             return parts[0]
         texts = [f"({t})" if b < need else t for (t, b), need in zip(parts, form.arguments, strict=True)]
         return form.template.format(*texts), form.binding
-
-
-def inputs_first(roots: Sequence[Expression], known: Container[Expression] = ()) -> list[Expression]:
-    """Return expressions with all that they are made of, each after its arguments; nothing of what is known."""
-    order: list[Expression] = []
-    done: set[int] = set()
-    pending = [(root, False) for root in reversed(roots)]
-    while pending:
-        expression, ready = pending.pop()
-        if ready:
-            order.append(expression)
-        elif id(expression) not in done:
-            done.add(id(expression))
-            pending.append((expression, True))
-            if expression not in known:
-                pending += [(argument, False) for argument in reversed(expression.arguments)]
-    return order
-
-
-def count_uses(roots: Sequence[Expression], known: Container[Expression] = ()) -> dict[int, int]:
-    """Return how often each expression is used by others and as a root, what is known counting as an input."""
-    uses: dict[int, int] = {}
-    pending = list(roots)
-    while pending:
-        expression = pending.pop()
-        key = id(expression)
-        uses[key] = uses.get(key, 0) + 1
-        if uses[key] == 1 and expression not in known:
-            pending += expression.arguments
-    return uses
-
-
-def inputs_of(roots: Sequence[Expression], known: Container[Expression] = ()) -> set[str]:
-    """Return the names of the inputs that expressions use, but for what is known."""
-    seen: dict[int, Expression] = {}
-    pending = list(roots)
-    while pending:
-        expression = pending.pop()
-        if id(expression) not in seen and expression not in known:
-            seen[id(expression)] = expression
-            pending += expression.arguments
-    return {expression.value for expression in seen.values() if expression.operation == "input"}
-
-
-def operations_in(roots: Sequence[Expression]) -> int:
-    """Return how many operations on numbers that are not known expressions take; what is used twice is done once."""
-    seen: set[int] = set()
-    pending, count = list(roots), 0
-    while pending:
-        expression = pending.pop()
-        if id(expression) not in seen:
-            seen.add(id(expression))
-            count += bool(expression.arguments)
-            pending += expression.arguments
-    return count
-
-
-def size_of(roots: Sequence[Expression]) -> int:
-    """Return how many operations there are."""
-    return sum(1 for _ in count_uses(roots))

@@ -14,8 +14,8 @@ from typing import Any
 
 import graphrun
 from graphrun.base.errors import UsageError
-from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
-from graphrun.declare.trace import Expression
+from graphrun.declare.text import PythonNotation, Writer
+from graphrun.declare.trace import Expression, inputs_first, inputs_of, size_of
 from graphrun.document import StopEntry
 from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,8 @@ import sympy
 from sympy.printing.latex import LatexPrinter, tex_greek_dictionary
 from sympy.printing.latex import greek_letters_set as greek_letters
 
-from graphrun.check.symbolic.namespace import Namespace, read_derivatives, read_forward
+from graphrun.check.symbolic.constants import exact
+from graphrun.check.symbolic.lowering import FormulaRecorder, read, read_derivatives
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
 
@@ -56,23 +56,23 @@ def formulas(
     """
     if not declared.is_elementwise:
         return None
-    xp = Namespace()
+    recorder = FormulaRecorder()
     symbols = [_operand(text) for text in inputs]
     try:
-        forward = read_forward(declared.function, xp, symbols, settings)
+        forward = read(recorder, declared.function, symbols, settings)
     except CannotTraceError:
         return None
-    parts: tuple[sympy.Expr | None, ...] = (None,) * len(symbols)
-    if declared.derivative is not None:
-        result = forward if output is None else sympy.Symbol(output, real=True)
-        with suppress(CannotTraceError):
-            parts = read_derivatives(declared.derivative, xp, result, symbols, settings)
+    result = forward if output is None else sympy.Symbol(output, real=True)
+    try:
+        parts = read_derivatives(recorder, declared, result, symbols, settings)
+    except CannotTraceError:
+        parts = (None,) * len(symbols)
     return Formulas(forward, parts)
 
 
 def _operand(text: str) -> sympy.Expr:
     if text[:1] in "+-." or text[:1].isdigit():
-        return Namespace().number(float(text)).number
+        return exact(float(text))
     return sympy.Symbol(text, real=True)
 
 

@@ -9,8 +9,15 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.nodetype import NodeType
-from graphrun.declare.text import size_of
-from graphrun.declare.trace import WEAK, CannotTraceError, Expression, Recorder, trace
+from graphrun.declare.trace import (
+    WEAK,
+    CannotTraceError,
+    Expression,
+    Recorder,
+    size_of,
+    trace,
+    trace_derivatives,
+)
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Batch, Plan
 
@@ -81,10 +88,7 @@ class Tracer:
         forward = recorder.cast(trace(recorder, node_type.function, inputs, settings))
         if node_type.derivative is None:
             return Functions(forward, (None,) * len(known))
-        output = recorder.input("y")
-        partials = trace(recorder, node_type.derivative, [output, *inputs], settings)
-        if not isinstance(partials, tuple) or len(partials) != len(known):
-            raise CannotTraceError(f"its derivatives are no tuple of {len(known)}")
+        partials = trace_derivatives(recorder, node_type.derivative, recorder.input("y"), inputs, settings)
         gradient = recorder.constant(1.0, "float") if seed else recorder.input("g")
         contributions: list[Expression | None] = []
         for partial in partials:

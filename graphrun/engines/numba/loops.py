@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.declare.text import NumbaNotation, inputs_of
+from graphrun.declare.text import NumbaNotation
+from graphrun.declare.trace import inputs_of
 from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import NORM, WATCH, Lines, Source
 from graphrun.plan.plan import Batch, Plan

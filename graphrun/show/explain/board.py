@@ -7,8 +7,7 @@ from functools import cached_property
 
 from graphrun.declare.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
 from graphrun.declare.operations import ATOM
-from graphrun.declare.text import inputs_of
-from graphrun.declare.trace import Expression
+from graphrun.declare.trace import Expression, inputs_of
 from graphrun.run.passes import Edge, Kind, Passes
 from graphrun.show.explain.notation import BoardNotation, is_number, value_text
 from graphrun.show.explain.page import Math

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.declare.text import operations_in
+from graphrun.declare.trace import operations_in
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numba.functions import NotSupportedError, Tracer
 from graphrun.nodes.contraction import read_subscripts
