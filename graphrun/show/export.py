@@ -14,8 +14,9 @@ from typing import Any
 
 import graphrun
 from graphrun.base.errors import UsageError
-from graphrun.declare.text import PythonNotation, Writer
-from graphrun.declare.trace import Expression, inputs_first, inputs_of, size_of
+from graphrun.declare.notation import python
+from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
+from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
 from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
@@ -73,7 +74,7 @@ class _Program:
         self.plan = graph.plan("float64")
         self.steps = steps
         self.tracer = Tracer(self.plan)
-        self.notation = PythonNotation()
+        self.notation = python()
         self.lines: list[str] = []
         self.temporaries = 0
         self.functions: dict[Any, tuple[str, list[str]]] = {}
@@ -84,7 +85,9 @@ class _Program:
             # A number of the file is written where it is used.
             if name is None:
                 self.literals[slot] = float(self.plan.leaves[slot])
-            self.names.append(self.new(name) if name is not None else self.notation.number(self.literals[slot])[0])
+            self.names.append(
+                self.new(name) if name is not None else self.notation.constant(self.literals[slot], FLOAT)[0]
+            )
         target = self.names[self.plan.objective or 0]
         self.gradients = [
             self.new(f"d{target}_d{name}") if given else ""

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.declare.text import NumbaNotation
 from graphrun.declare.trace import inputs_of
 from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import NORM, WATCH, Lines, Source
@@ -51,7 +50,7 @@ def loops(plan: Plan) -> tuple[Source, Schedule]:
     """
     tracer = Tracer(plan)
     kinds, of_batch = _kinds(plan, tracer)
-    out = Lines(NumbaNotation(plan.dtype), tracer)
+    out = Lines(tracer)
     _write(plan, out, kinds)
     operands = plan.operands.copy()
     for batch in plan.in_loop:
@@ -107,7 +106,7 @@ def _functions(tracer: Tracer, batch: Batch, known: Known) -> Functions:
 
 def _write(plan: Plan, out: Lines, kinds: list[_Kind]) -> None:
     count, states = plan.parameters, len(plan.rule.state)
-    zero, one = out.notation.literal(0.0), out.notation.literal(1.0)
+    zero, one = out.literal(0.0), out.literal(1.0)
     out.add("watching = not math.isnan(memory[3])")
     out.add("last = step + count", "code = 0", "first = True", "while True:")
     out.indent += 1

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphrun.declare.text import NumbaNotation, Writer
+from graphrun.declare.writer import Writer
 from graphrun.engines.numba.functions import Tracer
+from graphrun.engines.numba.notation import Literals, notation
 from graphrun.plan.plan import Plan
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
@@ -90,9 +91,10 @@ class Source:
 class Lines:
     """The lines of a function, indented."""
 
-    def __init__(self, notation: NumbaNotation, tracer: Tracer) -> None:
-        self.notation = notation
+    def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
+        self.literal = Literals(self.plan.dtype)
+        self.notation = notation(self.literal)
         self.lines: list[str] = []
         self.names = 0
         self.indent = 1
@@ -124,7 +126,7 @@ class Lines:
         head = f"def steps({', '.join(ARGUMENTS)}):"
         return (
             "\n".join(
-                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.notation.header(), "", "", head, *self.lines]
+                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.literal.header(), "", "", head, *self.lines]
             )
             + "\n"
         )
@@ -143,13 +145,13 @@ class Lines:
 
     def clip(self, count: int) -> None:
         """Write the clipping of `gradients` to the largest value and the largest norm that are allowed."""
-        update, literal = self.plan.update, self.notation.literal
+        update = self.plan.update
         if update.clip_value is not None:
-            limit = literal(float(update.clip_value))
+            limit = self.literal(float(update.clip_value))
             self.block(f"for k in range({count}):\n    gradients[k] = min(max(gradients[k], -{limit}), {limit})")
         if update.clip_norm is not None:
             self.block(NORM.format(count=count))
-            number = "np.float32" if self.notation.single else "float"
+            number = "np.float32" if self.literal.single else "float"
             self.add(f"factor = {number}(min(1.0, {float(update.clip_norm)!r} / (norm + 1e-6)))")
             self.block(f"for k in range({count}):\n    gradients[k] = gradients[k] * factor")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrun.declare.text import NumbaNotation
 from graphrun.declare.trace import Expression
 from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import NORM, WATCH, Lines, Source, sum_of
@@ -40,7 +39,7 @@ class _StraightLine:
         self.plan = plan
         self.masked = masked
         self.tracer = Tracer(plan)
-        self.out = Lines(NumbaNotation(plan.dtype), self.tracer)
+        self.out = Lines(self.tracer)
         # A number that the file writes where it is used is part of the text; a named one may change between runs.
         self.literals = {
             slot: float(plan.leaves[slot])
@@ -72,7 +71,7 @@ class _StraightLine:
         given = self.backward(moving)
         objective = f"v{plan.objective}"
         # Zero times a number is zero unless it is infinite or none.
-        zero = out.notation.literal(0.0)
+        zero = out.literal(0.0)
         checked = [objective, *(f"g{k}" for k in parameters if k in given)]
         out.add(f"if not ({sum_of(f'{zero} * {name}' for name in checked)} == {zero}):")
         out.add(*(f"    trial[{k}] = v{k}" for k in parameters))
@@ -114,7 +113,7 @@ class _StraightLine:
         plan, out = self.plan, self.out
         writer = out.writer()
         given = {plan.objective or 0}
-        out.add(f"g{plan.objective} = {out.notation.literal(1.0)}")
+        out.add(f"g{plan.objective} = {out.literal(1.0)}")
         for batch in reversed(plan.in_loop):
             inputs_of = plan.inputs(batch).T.tolist()
             for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
@@ -137,7 +136,7 @@ class _StraightLine:
         """Write the update of every parameter, of which all read the gradients of the same pass."""
         plan, out = self.plan, self.out
         out.step_size()
-        zero = out.notation.literal(0.0)
+        zero = out.literal(0.0)
         if out.clips:
             out.add(*(f"gradients[{k}] = {f'g{k}' if k in given else zero}" for k in range(plan.parameters)))
             out.clip(plan.parameters)

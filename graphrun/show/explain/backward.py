@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from graphrun.declare.formula import call_text
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
@@ -81,7 +82,7 @@ def _chain(board: Board, edge: Edge) -> str:
     factor = board.operand(symbol) if local is None or (is_a_number and board.names_are_short) else local
     chain = board.product(board.operand(board.derivative(edge.target)), factor)
     if is_broadcast(board, edge):
-        return board.notation.call("sum", [board.operand(chain)], {})[0]
+        return call_text(board.notation, "sum", [board.operand(chain)], {})[0]
     return chain
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from graphrun.declare.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
-from graphrun.declare.operations import ATOM
+from graphrun.declare.formula import Traced, formulas_of, literal, operands, traced
+from graphrun.declare.notation import ATOM, Bound
 from graphrun.declare.trace import Expression, inputs_of
+from graphrun.declare.writer import write_line
 from graphrun.run.passes import Edge, Kind, Passes
 from graphrun.show.explain.notation import BoardNotation, is_number, value_text
 from graphrun.show.explain.page import Math
@@ -80,7 +81,7 @@ class Board:
         """Return a product."""
         result = factors[0]
         for factor in factors[1:]:
-            result = apply(self.notation, "multiply", [result, factor])
+            result = self.notation.apply("multiply", [result, factor])
         return result[0]
 
     def total(self, terms: Sequence[Bound]) -> str:
@@ -88,9 +89,9 @@ class Board:
         result = terms[0]
         for text, binding in terms[1:]:
             if text.startswith("-"):
-                result = apply(self.notation, "subtract", [result, (text[1:], ATOM)])
+                result = self.notation.apply("subtract", [result, (text[1:], ATOM)])
             else:
-                result = apply(self.notation, "add", [result, (text, binding)])
+                result = self.notation.apply("add", [result, (text, binding)])
         return result[0]
 
     def forward(self, node: int) -> str:
@@ -113,7 +114,7 @@ class Board:
         if found is None:
             return None, False
         names = operands(self._inputs(edge.target), self.raw(edge.target), self.notation)
-        return write(found, names, self.notation), found.is_constant
+        return write_line(found, names, self.notation), found.is_constant
 
     def local_in_numbers(self, edge: Edge) -> str:
         """Return the formula of a local derivative with the numbers in it."""
@@ -132,7 +133,7 @@ class Board:
         used = inputs_of([expression])
         if not all(is_number(passes.values[slots[name]]) for name in used):
             return ""
-        written = write(expression, {name: self.bound(passes.values[slots[name]]) for name in used}, self.notation)
+        written = write_line(expression, {name: self.bound(passes.values[slots[name]]) for name in used}, self.notation)
         return "" if written is None else written[0]
 
     @cached_property
