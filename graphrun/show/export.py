@@ -1,6 +1,6 @@
 """`graphrun export FILE --to python`: a run as a program of plain Python, the way one would write it by hand.
 
-The functions of the node types are traced (`engines.native.trace`) and written out where they are used, so the text
+The functions of the node types are traced (`declare.trace`) and written out where they are used, so the text
 needs nothing but Python. It computes with Python's floats, which raise where NumPy's numbers become infinite.
 """
 

@@ -1,7 +1,7 @@
 """The numba engine: graphs of numbers as native loops, both passes and the update of many steps in one call.
 
 A small graph becomes straight-line code, a large one a loop for each kind of node over the plan's arrays. Both are the
-node types' own functions, traced (`native.trace`), and both give the numbers of the NumPy engine to rounding.
+node types' own functions, traced (`declare.trace`), and both give the numbers of the NumPy engine to rounding.
 """
 
 from __future__ import annotations
