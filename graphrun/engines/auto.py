@@ -101,7 +101,7 @@ def _array_seconds(plan: Plan, batch: Batch) -> float:
 
     Of (m, k) and (k, n) the root of the product of the three sizes is the m k n multiplications that it takes.
     """
-    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs(batch)[:, 0].tolist()]
+    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
     size = math.prod(batch.shape)
     seconds: float = SECONDS_PER_CALL + SECONDS_PER_ELEMENT * (size + sum(sizes))
     if batch.type.is_elementwise or len(sizes) < 2:

@@ -24,7 +24,8 @@ from graphrun.engines.auto import Choice, choose, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph
-from graphrun.plan.plan import Array, Plan, build_plan
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Array, Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.loop import Row, RunOptions, run
 from graphrun.run.observers import Observers, RunDescription
@@ -509,7 +510,7 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
         values[slot] = np.asarray(value)[()]
         gradients[slot] = result.gradients.get(name)
     # What each step is given anew is not kept.
-    given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]
+    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
     for slot in (*given, *(plan.data if plan.feeds else ())):
         values[slot] = None
     return draw_graph(structure, Passes(plan, result.steps, values, gradients))

@@ -114,7 +114,7 @@ class _Program:
         # After what the run is for: these may be the logarithm of a negative number, where Python raises.
         aside = [b for b in plan.batches if not b.needed]
         self.nodes("Nodes that the objective does not depend on.", aside)
-        self.show([slot for batch in aside for slot in range(batch.start, batch.stop)])
+        self.show([slot for batch in aside for slot in batch.slots])
         return "\n".join([*self.header(title), *self.lines]) + "\n"
 
     def show(self, slots: Iterable[int]) -> None:
@@ -162,30 +162,27 @@ class _Program:
 
     def forward(self, batches: Iterable[Batch]) -> None:
         """Write the forward functions of some nodes."""
-        for batch in batches:
-            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
-                known = self.known(inputs)
-                functions = self.tracer.functions(batch, known)
-                text = self.expression((batch, "", known), functions.forward, self.inputs(inputs))
-                self.add(f"{self.names[output]} = {text}")
+        for batch, output, inputs in self.plan.nodes(batches):
+            known = self.known(inputs)
+            functions = self.tracer.functions(batch, known)
+            text = self.expression((batch, "", known), functions.forward, self.inputs(inputs))
+            self.add(f"{self.names[output]} = {text}")
 
     def backward(self) -> None:
         """Write what each node gives to its inputs; what an input is given by several uses adds up."""
         plan = self.plan
-        moving = set(range(plan.parameters)).union(*(range(b.start, b.stop) for b in plan.in_loop))
+        moving = set(range(plan.parameters)).union(*(batch.slots for batch in plan.in_loop))
         objective = plan.objective or 0
         given: set[int] = set()
         self.add(f"{self.gradients[objective]} = 1.0")
-        for batch in reversed(plan.in_loop):
-            inputs_of = plan.inputs(batch).T.tolist()
-            for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
-                if output not in given and output != objective:
-                    continue
-                for position, slot in enumerate(inputs):
-                    text = self.contribution(batch, position, inputs, output) if slot in moving else None
-                    if text is not None:
-                        self.add(f"{self.gradients[slot]} {'+=' if slot in given else '='} {text}")
-                        given.add(slot)
+        for batch, output, inputs in reversed(list(plan.nodes(plan.in_loop))):
+            if output not in given and output != objective:
+                continue
+            for position, slot in enumerate(inputs):
+                text = self.contribution(batch, position, inputs, output) if slot in moving else None
+                if text is not None:
+                    self.add(f"{self.gradients[slot]} {'+=' if slot in given else '='} {text}")
+                    given.add(slot)
         for slot in sorted(moving - given - {objective}):
             self.add(f"{self.gradients[slot]} = 0.0")
 

@@ -188,7 +188,7 @@ class JaxProgram:
         for number, rule_state in enumerate(plan.rule.state):
             own = [states[number] for states in state.rule]
             arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
         return {name: np.array(value) for name, value in arrays.items()}
 
@@ -204,7 +204,7 @@ class JaxProgram:
             return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
 
         states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
         self._state = self._state._replace(
             targets=self._put(of_parameters("parameters")),
@@ -260,7 +260,7 @@ class JaxProgram:
                 leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
         for noise in plan.noise:
             leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         for slot, value in zip(slots, state.nodes, strict=True):
             leaves[slot] = np.array(value)[()]
         return leaves
@@ -274,7 +274,7 @@ class JaxProgram:
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
-        nodes = tuple(np.asarray(plan.leaves[slot]) for node in plan.states for slot in node.slots)
+        nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
         return State(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),

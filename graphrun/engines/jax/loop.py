@@ -232,7 +232,7 @@ def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[
     given = dict(zip(plan.data, columns, strict=True)) if plan.feeds else {}
     for noise in plan.noise:
         given[noise.slot] = uniform(jnp, noise.key, step, noise.shape).astype(plan.dtype)
-    slots = [slot for node in plan.states for slot in node.slots]
+    slots = plan.state_slots
     return given | dict(zip(slots, nodes, strict=True))
 
 
@@ -242,7 +242,7 @@ def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
     for node in plan.states:
         batch = node.batch
         assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-        inputs = [passes.value(values, slot) for slot in plan.inputs(batch)[:, 0].tolist()]
+        inputs = [passes.value(values, slot) for slot in plan.inputs_of(batch.start)]
         with tracing("node type", batch.type):
             given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
             following += [jnp.asarray(value).astype(plan.dtype) for value in given]

@@ -73,7 +73,7 @@ class NumbaProgram(BatchProgram):
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             try:
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
             except (Exception, SystemExit) as error:
                 raise StepFailed(self._leaves(), error) from error
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():

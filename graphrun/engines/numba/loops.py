@@ -72,12 +72,7 @@ def _kinds(plan: Plan, tracer: Tracer) -> tuple[list[_Kind], list[int]]:
         for slot in range(plan.parameters, len(plan.leaves))
         if plan.names[slot] is None and plan.leaves[slot] in FOLDED
     }
-    moving = np.zeros(len(plan.names), bool)
-    moving[: plan.parameters] = True
-    for batch in plan.batches:
-        if batch.moving:
-            moving[batch.start : batch.stop] = True
-    moves = moving.tolist()
+    moving, moves = plan.moving, plan.moving.tolist()
     numbers: dict[Any, int] = {}
     kinds: list[_Kind] = []
     of_batch = []

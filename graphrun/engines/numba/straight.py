@@ -98,11 +98,10 @@ class _StraightLine:
     def forward(self) -> None:
         """Write the forward pass."""
         writer = self.out.writer()
-        for batch in self.plan.in_loop:
-            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
-                functions = self.functions(batch, self.known(inputs))
-                (text,) = writer.write([functions.forward], self.names(inputs))
-                self.out.add(f"v{output} = {text}")
+        for batch, output, inputs in self.plan.nodes(self.plan.in_loop):
+            functions = self.functions(batch, self.known(inputs))
+            (text,) = writer.write([functions.forward], self.names(inputs))
+            self.out.add(f"v{output} = {text}")
 
     def backward(self, moving: set[int]) -> set[int]:
         """Write the backward pass: each node gives to its inputs, what an input is given adds up.

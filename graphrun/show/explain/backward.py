@@ -89,7 +89,7 @@ def _chain(board: Board, edge: Edge) -> str:
 def is_broadcast(board: Board, edge: Edge) -> bool:
     """Whether the source of an edge was repeated along an axis."""
     shapes = board.plan.shapes
-    is_elementwise = board.passes.batch(edge.target).type.is_elementwise
+    is_elementwise = board.plan.batch_of(edge.target).type.is_elementwise
     return is_elementwise and bool(broadcast_axes(shapes[edge.source], shapes[edge.target]))
 
 

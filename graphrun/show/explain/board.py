@@ -96,7 +96,7 @@ class Board:
 
     def forward(self, node: int) -> str:
         """Return the formula of a node's value."""
-        batch = self.passes.batch(node)
+        batch = self.plan.batch_of(node)
         return formulas_of(batch.type, batch.settings, self._inputs(node), self.raw(node), self.notation).forward
 
     def equation(self, node: int) -> Math:
@@ -122,14 +122,14 @@ class Board:
         return "" if found is None else self._in_numbers(found, edge.target, self.passes)
 
     def _inputs(self, node: int) -> list[str]:
-        return [self.raw(slot) for slot in self.passes.inputs(node)]
+        return [self.raw(slot) for slot in self.plan.inputs_of(node)]
 
     def _traced(self, node: int) -> Traced:
-        batch = self.passes.batch(node)
+        batch = self.plan.batch_of(node)
         return traced(batch.type, batch.settings, tuple(map(literal, self._inputs(node))))
 
     def _in_numbers(self, expression: Expression, node: int, passes: Passes) -> str:
-        slots = {f"x{k}": slot for k, slot in enumerate(self.passes.inputs(node))} | {"y": node}
+        slots = {f"x{k}": slot for k, slot in enumerate(self.plan.inputs_of(node))} | {"y": node}
         used = inputs_of([expression])
         if not all(is_number(passes.values[slots[name]]) for name in used):
             return ""
@@ -144,7 +144,7 @@ class Board:
         )
 
     def _moves(self, slot: int) -> bool:
-        return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.passes.batch(slot).moving
+        return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.plan.batch_of(slot).moving
 
     def is_followed(self, slot: int) -> bool:
         """Whether the backward pass is followed to a value: to what updates move, and what depends on it."""
@@ -167,7 +167,7 @@ class Board:
     def parts(self, slot: int) -> Sequence[Edge]:
         """Return the edges that the gradient of a value adds up, in the order in which the backward pass comes by."""
         if slot not in self._parts:
-            uses = sorted(dict(self.passes.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
+            uses = sorted(dict(self.plan.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
             self._parts[slot] = [edge for node in uses for edge in self.edges_into(node) if edge.source == slot]
         return self._parts[slot]
 
