@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration, Settings, freeze
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.notation import ATOM, TEXT, Bound, Notation

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.declare.trace import BOOL, Expression
 
 CHOICE, NOT, COMPARISON, OR, XOR, AND, SUM, PRODUCT, SIGN, POWER, ATOM = range(11)

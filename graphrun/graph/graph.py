@@ -71,6 +71,11 @@ class Update:
     clip_norm: float | None = None
     clip_value: float | None = None
 
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.clip_norm is not None or self.clip_value is not None
+
 
 @dataclass(frozen=True)
 class ComputationalGraph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import UsageError
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import counted
-from graphrun.data.rows import DataSource, Rows, held_back_rows, statistics_of
+from graphrun.data.rows import DataSource, Rows, held_back_rows
+from graphrun.declare.events import RunDescription
 from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
-from graphrun.engines import Engine, Program, get_engine
-from graphrun.engines.auto import Choice, choose, keep
+from graphrun.engines import Engine, Program
+from graphrun.engines.auto import Choice, choose, get_engine, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.plan.build import build_plan
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
+from graphrun.run.display import Displayed
 from graphrun.run.loop import Row, RunOptions, run
-from graphrun.run.observers import Observers, RunDescription
+from graphrun.run.observers import Observers
 from graphrun.run.passes import Passes
 from graphrun.run.result import Result
 from graphrun.solvers import Solver
@@ -36,7 +38,6 @@ from graphrun.solvers import Solver
 if TYPE_CHECKING:
     from graphrun.data import DataSet
     from graphrun.run.distributed import Cluster
-    from graphrun.show.draw import Drawing
 
 RECORDED_PARAMETERS = 1000
 """With more scalar parameters than this, only the objective is recorded by default."""
@@ -72,7 +73,7 @@ def load(
         return Graph(structure, source, registry)
 
 
-class Graph:
+class Graph(Displayed):
     """A graph, ready to run.
 
     Attributes:
@@ -245,7 +246,7 @@ class Graph:
         if checkpoint is not None and resume is not None:
             check_fits(checkpoint, plan, resume)
             if feed is not None and feed.statistics:
-                feed = self.source.open(seed, statistics_of(checkpoint))
+                feed = self.source.open(seed, checkpoint.statistics)
                 plan = build_plan(self.structure, plan.dtype, seed, feed)
         if steps and plan.objective is None:
             steps = 0
@@ -287,7 +288,7 @@ class Graph:
         with nullcontext() if cluster is None else cluster.watched():
             result = run(plan, made, options)
         result = in_file_order(result, self.structure)
-        return told.ended(replace(result, drawn=partial(draw_result, self.structure, plan)))
+        return told.ended(replace(result, made_of=(self.structure, plan)))
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
@@ -317,27 +318,6 @@ class Graph:
             return taken[0]
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
 
-    def _drawing(self) -> Drawing:
-        """Return the drawing that a notebook shows: with the values before any update, where there are such."""
-        from graphrun.show.draw import draw_graph
-
-        try:
-            passes = self.passes()
-        except RunError:
-            passes = None
-        return draw_graph(self.structure, passes)
-
-    def _repr_html_(self) -> str:
-        from graphrun.show.notebook import drawing_html
-
-        return drawing_html(self._drawing())
-
-    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        from graphrun.show.notebook import drawing_html, svg
-
-        drawing = self._drawing()
-        return {"text/plain": repr(self), "text/html": drawing_html(drawing), "image/svg+xml": svg(drawing)}
-
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
 
@@ -361,7 +341,7 @@ class Graph:
         part = self._part(names)
         if part.document.data is None or not part.source.names:
             raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
-        data = part.source.open(saved.seed, statistics_of(saved))
+        data = part.source.open(saved.seed, saved.statistics)
         assert data is not None  # noqa: S101 (for the type checker: there is a section)
         program: NumpyProgram | None = None
         for columns in data.everything():
@@ -496,24 +476,6 @@ def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
     values = {name: result.values[name] for name in nodes}
     gradients = {name: result.gradients[name] for name in (*result.parameters, *nodes)} if result.gradients else {}
     return replace(result, values=values, gradients=gradients)
-
-
-def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
-    """Make the drawing of a graph with the values and gradients of a result."""
-    from graphrun.show.draw import draw_graph
-
-    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
-    gradients: list[Array] = [None] * len(plan.names)
-    for name, slot in plan.slots.items():
-        value = result.values.get(name, result.parameters.get(name, values[slot]))
-        # NumPy's numbers, not Python's, which raise where those give an infinity.
-        values[slot] = np.asarray(value)[()]
-        gradients[slot] = result.gradients.get(name)
-    # What each step is given anew is not kept.
-    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
-    for slot in (*given, *(plan.data if plan.feeds else ())):
-        values[slot] = None
-    return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 
 
 def write_checkpoint(

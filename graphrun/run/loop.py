@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
+from graphrun.base.outcome import Objective
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Array, Feed, Plan
 from graphrun.run.diagnosis import diagnose, diagnose_failure
-from graphrun.run.result import Objective, Result, plain
+from graphrun.run.result import Result, plain
 
 if TYPE_CHECKING:
     from graphrun.run.checkpoint import Checkpoint

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.run.checkpoint import write_atomically
+from graphrun.base.files import write_atomically
+from graphrun.base.rows import columns
 
 Piece = Mapping[str, NDArray[Any]]
 
@@ -52,18 +53,10 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
         raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
-def _rows(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[list[Any]]:
+def _rows(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[Iterable[Any]]:
     """Yield the header, then the rows; the elements of an array are columns named like ``probability[0]``."""
-    header: list[str] | None = None
-    for piece in pieces:
-        columns: list[Any] = []
-        titles: list[str] = []
-        for name in names:
-            values = piece[name]
-            for index in np.ndindex(values.shape[1:]):
-                titles.append(name + (f"[{','.join(map(str, index))}]" if index else ""))
-                columns.append(values[(slice(None), *index)].tolist())
-        if header is None:
-            header = titles
-            yield header
-        yield from map(list, zip(*columns, strict=True))
+    for number, piece in enumerate(pieces):
+        table = dict(columns({name: piece[name] for name in names}))
+        if not number:
+            yield table
+        yield from zip(*(column.tolist() for column in table.values()), strict=True)

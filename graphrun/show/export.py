@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import graphrun
 from graphrun.base.errors import UsageError
+from graphrun.base.version import __version__
 from graphrun.declare.notation import python
 from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
 from graphrun.declare.writer import Writer
@@ -125,7 +125,7 @@ class _Program:
         """Yield the docstring, the imports and the helpers."""
         file = self.graph.name.replace("\\", "/").rpartition("/")[2]
         yield f'"""{file} as a program: {title}."""'
-        yield f"# Written by graphrun {graphrun.__version__}: graphrun export {file} --to python"
+        yield f"# Written by graphrun {__version__}: graphrun export {file} --to python"
         if self.graph.document.dtype == "float32":
             yield "# Python's numbers are of double precision; those of the graph file are float32."
         used = set(self.notation.used)
@@ -298,17 +298,15 @@ class _Program:
 
     def clipped(self) -> list[str]:
         """Write the clipping of the gradient, and return the names of its parts."""
-        update, gradients = self.plan.update, self.gradients[: self.plan.parameters]
-        if update.clip_value is not None:
-            limit = float(update.clip_value)
+        gradients = self.gradients[: self.plan.parameters]
+        within, factor = self.tracer.clipping()
+        if within is not None:
             clipped = [self.new(f"{name}_clipped") for name in gradients]
-            self.add(
-                *(f"{new} = min(max({g}, -{limit!r}), {limit!r})" for new, g in zip(clipped, gradients, strict=True))
-            )
+            for new, gradient in zip(clipped, gradients, strict=True):
+                self.add(f"{new} = {self.writer().write([within], {'gradient': gradient})[0]}")
             gradients = clipped
-        if update.clip_norm is not None:
-            self.notation.used.add("hypot")
-            self.add(f"factor = min(1.0, {float(update.clip_norm)!r} / (hypot({', '.join(gradients)}) + 1e-6))")
+        if factor is not None:
+            self.add(f"factor = {self.writer().write([factor], {'norm': self.norm(gradients)})[0]}")
             gradients = [f"({name} * factor)" for name in gradients]
         return gradients
 
@@ -322,20 +320,30 @@ class _Program:
         """Yield the lines of the stop rules."""
         plan = self.plan
         objective = self.names[plan.objective or 0]
+        seen = self.tracer.watched(-1.0 if plan.maximize else 1.0)
         if entry.gradient_norm is not None:
-            self.notation.used.add("hypot")
-            norm = f"hypot({', '.join(self.gradients[: plan.parameters])})"
+            norm = self.norm(self.gradients[: plan.parameters])
             yield from (f"if {norm} <= {float(entry.gradient_norm)!r}:", "    break")
         if entry.value is not None:
             sign = ">=" if plan.maximize else "<="
             yield from (f"if {objective} {sign} {float(entry.value)!r}:", "    break")
         if entry.change is not None:
-            yield from (f"if abs({objective} - previous) <= {float(entry.change)!r}:", "    break")
+            yield from (f"if {self.seen([seen.change])[0]} <= {float(entry.change)!r}:", "    break")
             yield f"previous = {objective}"
         if entry.patience is not None:
-            loss = f"-{objective}" if plan.maximize else objective
-            yield from (f"since_best = 0 if {loss} < best else since_best + 1", f"best = min(best, {loss})")
+            yield f"best, since_best = {', '.join(self.seen([seen.best, seen.since_best]))}"
             yield from (f"if since_best >= {entry.patience}:", "    break")
+
+    def seen(self, expressions: Sequence[Expression]) -> list[str]:
+        """Return the texts of what a stop rule sees."""
+        names = {"objective": self.names[self.plan.objective or 0]}
+        names |= {name: name for name in ("previous", "best", "since_best")}
+        return self.writer().write(expressions, names)
+
+    def norm(self, gradients: Sequence[str]) -> str:
+        """Return the norm of the gradient: Python's own neither overflows nor vanishes on the way."""
+        self.notation.used.add("hypot")
+        return f"hypot({', '.join(gradients)})"
 
     def assign(self, slot: int) -> str:
         """Return the line that gives a leaf its value."""

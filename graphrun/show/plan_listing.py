@@ -12,9 +12,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from graphrun.base.numbertext import size as as_bytes
+from graphrun.base.rows import encode
 from graphrun.base.wording import counted
 from graphrun.plan.plan import Batch, Plan
-from graphrun.show.output import align, encode
+from graphrun.show.tables import align
 
 SHOWN_BATCHES = 40
 SHOWN_NAMES = 8
@@ -163,7 +165,7 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
         yield "There is no objective, so there is no backward pass and no update."
     if "both" in used and plan.objective is not None:
         yield from wrap(f"{ORDER} It begins at {plan.names[plan.objective]} with 1.", WIDTH)
-    parts = [f"{part} {_size(size)}" for part, size in memory(plan).items() if size]
+    parts = [f"{part} {as_bytes(size)}" for part, size in memory(plan).items() if size]
     yield from wrap(f"memory: {', '.join(parts)}", WIDTH)
 
 
@@ -278,12 +280,3 @@ def _shape(shape: Iterable[int]) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
-def _size(size: float) -> str:
-    """Return a number of bytes in the unit that fits."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -19,7 +19,8 @@ from graphrun.declare.nodetype import Tensor
 
 sympy = pytest.importorskip("sympy")
 
-from graphrun.check.symbolic import Namespace, formulas, latex  # noqa: E402 (they need SymPy)
+from graphrun.check.formulas import formulas  # noqa: E402 (they need SymPy)
+from graphrun.check.symbolic import Namespace, latex  # noqa: E402
 from graphrun.check.symbolic.constants import exact  # noqa: E402
 from graphrun.check.symbolic.region import Region  # noqa: E402
 

@@ -215,7 +215,7 @@ def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.campaign
 def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
     """Timing operations leaves the values and gradients of a program as they were."""
-    from graphrun.engines import get_engine
+    from graphrun.engines.auto import get_engine
     from graphrun.show.profile import form_of, measure_parts
 
     for engine in ("numpy", "numba"):

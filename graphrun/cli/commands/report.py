@@ -59,8 +59,8 @@ def report(
     quiet: bool,
 ) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
+    from graphrun.base.files import write_atomically
     from graphrun.cli.terminal import Interruption, progress
-    from graphrun.run.checkpoint import write_atomically
     from graphrun.show.report import make_report
 
     page = Path(target)

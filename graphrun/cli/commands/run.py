@@ -102,8 +102,9 @@ def run(
     verbose: bool,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
+    from graphrun.base.rows import write_row
     from graphrun.cli.terminal import Interruption, progress
-    from graphrun.show.output import write_result, write_row
+    from graphrun.show.tables import write_result
 
     if save_every is not None and save is None:
         raise click.UsageError("--save-every goes with --save FILE")

@@ -72,7 +72,7 @@ def show_plan(graph: Graph, output_format: str) -> None:
 def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
     """Print a graph as a table; without values where it has none before any update, with a note that says why."""
     from graphrun.show.draw import draw_graph
-    from graphrun.show.tree import table
+    from graphrun.show.graph_table import table
 
     passes = None
     try:

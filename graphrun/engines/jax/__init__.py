@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ except ModuleNotFoundError as missing:
         raise
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
@@ -142,8 +142,8 @@ class JaxProgram:
     def _stopped(self, outcome: Outcome, made: int, stop: Stop | None) -> tuple[int, str | None]:
         """Return how many steps were made when a stop rule gave a reason, and the reason; else all, and None."""
         if stop is not None:
-            for row, (objective, norm) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
-                if reason := stop(objective, norm):
+            for row, (objective, length) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
+                if reason := stop(objective, length):
                     return row, reason
         return made, None
 
@@ -220,7 +220,7 @@ class JaxProgram:
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        return math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in self._state.gradients))
+        return norm(*map(np.asarray, self._state.gradients))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots; those of parameters and of the objective are the loop's own."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.declaration import Declaration, Function
+from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.plan.plan import Array, Batch, Plan

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare import clipping
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import (
     WEAK,
@@ -19,6 +20,7 @@ from graphrun.declare.trace import (
     trace_derivatives,
 )
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.engines.stop import Seen, look
 from graphrun.plan.plan import Batch, Plan
 
 Known = tuple[float | None, ...]
@@ -140,6 +142,30 @@ class Tracer:
             return self.recorder.cast(trace(self.recorder, declared.function, [made], dict(settings)))
         except CannotTraceError as error:
             raise NotSupportedError(f"the schedule {declared.name}: {error}") from error
+
+    def clipping(self) -> tuple[Expression | None, Expression | None]:
+        """Return a clipped element, of ``gradient``, and what all are multiplied by, of ``norm``; None for no limit."""
+        update, recorder = self.plan.update, self.recorder
+        within = factor = None
+        if update.clip_value is not None:
+            limit = recorder.constant(update.clip_value)
+            within = trace(recorder, clipping.within, [recorder.input("gradient"), limit], {})
+        if update.clip_norm is not None:
+            limit = recorder.constant(update.clip_norm)
+            factor = recorder.cast(trace(recorder, clipping.factor, [recorder.input("norm", WEAK), limit], {}))
+        return within, factor
+
+    def watched(self, sign: float | None = None) -> Seen:
+        """Return what a stop rule sees and remembers, of the inputs of `look`.
+
+        Args:
+            sign: that of the objective, where it is known.
+        """
+        inputs = [self.recorder.input(name, WEAK) for name in ("objective", "previous", "best", "since_best")]
+        seen: Seen = trace(
+            self.recorder, look, inputs, {"sign": self.recorder.input("sign", WEAK) if sign is None else sign}
+        )
+        return seen
 
 
 def _refusal(what: str, declared: NodeType | UpdateRule, reason: str) -> str:

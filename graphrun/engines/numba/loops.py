@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphrun.declare.trace import inputs_of
 from graphrun.engines.numba.functions import Functions, Known, Tracer
-from graphrun.engines.numba.source import NORM, WATCH, Lines, Source
+from graphrun.engines.numba.source import Lines, Source
 from graphrun.plan.plan import Batch, Plan
 
 FOLDED = (-1.0, 0.5, 1.0, 2.0, 3.0)
@@ -126,8 +126,7 @@ def _write(plan: Plan, out: Lines, kinds: list[_Kind]) -> None:
     out.add(*(f"            states[{i}, k] = kept[{i + 1}, k]" for i in range(states)))
     out.add("    break")
     out.add("if watching and not first:")
-    out.block(NORM.format(count=count), deeper=1)
-    out.block(WATCH.format(objective=f"values[{plan.objective}]"), deeper=1)
+    out.watch(count, f"values[{plan.objective}]")
     out.add("first = False", "if step == last or code != 0:", "    break", "step += 1")
     _update(plan, out)
     out.indent -= 1
@@ -137,7 +136,7 @@ def _write(plan: Plan, out: Lines, kinds: list[_Kind]) -> None:
 def _update(plan: Plan, out: Lines) -> None:
     """Write the update of every parameter, after what was before it is put aside."""
     out.step_size()
-    if out.clips:
+    if plan.update.clips:
         out.clip(plan.parameters)
     out.add(f"for k in range({plan.parameters}):")
     out.indent += 1

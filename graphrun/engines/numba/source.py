@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphrun.base.norms import GROWN, LEAST, MOST, SHRUNK
 from graphrun.declare.writer import Writer
 from graphrun.engines.numba.functions import Tracer
 from graphrun.engines.numba.notation import Literals, notation
@@ -42,36 +43,18 @@ import numpy as np
 from graphrun.engines.numba.instructions import floor_divide, read, select, write
 """
 
-# The Euclidean norm by way of the largest part, for squares overflow and underflow.
-NORM = """\
-largest = 0.0
-for k in range({count}):
-    largest = max(largest, abs(float(gradients[k])))
-norm = 0.0
-if largest > 0.0:
-    for k in range({count}):
-        norm += (float(gradients[k]) / largest) ** 2
-    norm = largest * math.sqrt(norm)
-"""
-
-WATCH = """\
-objective = float({objective})
-change = abs(objective - memory[0])
-memory[0] = objective
-loss = memory[3] * objective
-if loss < memory[1]:
-    memory[1] = loss
-    memory[2] = 0.0
-else:
-    memory[2] += 1.0
-if norm <= limits[0]:
-    code = 2
-elif loss <= limits[1]:
-    code = 3
-elif change <= limits[2]:
-    code = 4
-elif memory[2] >= limits[3]:
-    code = 5
+# The Euclidean norm as `root_of_squares` has it.
+NORM = f"""\
+squares = 0.0
+for k in range({{count}}):
+    squares += float(gradients[k]) ** 2
+norm = math.sqrt(squares)
+if not (squares >= {LEAST!r} and squares <= {MOST!r}):
+    scale = {GROWN!r} if squares < {LEAST!r} else {SHRUNK!r}
+    squares = 0.0
+    for k in range({{count}}):
+        squares += (float(gradients[k]) * scale) ** 2
+    norm = math.sqrt(squares) / scale
 """
 
 
@@ -145,20 +128,26 @@ class Lines:
 
     def clip(self, count: int) -> None:
         """Write the clipping of `gradients` to the largest value and the largest norm that are allowed."""
-        update = self.plan.update
-        if update.clip_value is not None:
-            limit = self.literal(float(update.clip_value))
-            self.block(f"for k in range({count}):\n    gradients[k] = min(max(gradients[k], -{limit}), {limit})")
-        if update.clip_norm is not None:
+        within, factor = self.tracer.clipping()
+        if within is not None:
+            (text,) = self.writer().write([within], {"gradient": "gradients[k]"})
+            self.block(f"for k in range({count}):\n    gradients[k] = {text}")
+        if factor is not None:
             self.block(NORM.format(count=count))
-            number = "np.float32" if self.literal.single else "float"
-            self.add(f"factor = {number}(min(1.0, {float(update.clip_norm)!r} / (norm + 1e-6)))")
-            self.block(f"for k in range({count}):\n    gradients[k] = gradients[k] * factor")
+            (text,) = self.writer().write([factor], {"norm": "norm"})
+            self.block(f"factor = {text}\nfor k in range({count}):\n    gradients[k] = gradients[k] * factor")
 
-    @property
-    def clips(self) -> bool:
-        """Whether gradients are clipped."""
-        return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
+    def watch(self, count: int, objective: str) -> None:
+        """Write what a stop rule looks at after a step, and the code that it ends with."""
+        self.block(NORM.format(count=count), deeper=1)
+        self.indent += 1
+        self.add(f"objective = float({objective})")
+        names = {name: f"memory[{k}]" for k, name in enumerate(("previous", "best", "since_best", "sign"))}
+        texts = self.writer().write(self.tracer.watched(), {"objective": "objective", **names})
+        self.add(f"value, change, patience, memory[1], memory[2] = {', '.join(texts)}", "memory[0] = objective")
+        for k, watched in enumerate(("norm", "value", "change", "patience")):
+            self.block(f"{'elif' if k else 'if'} {watched} <= limits[{k}]:\n    code = {GRADIENT_NORM + k}")
+        self.indent -= 1
 
 
 def signature(dtype: str) -> str:

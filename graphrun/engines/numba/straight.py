@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrun.declare.trace import Expression
 from graphrun.engines.numba.functions import Functions, Known, Tracer
-from graphrun.engines.numba.source import NORM, WATCH, Lines, Source, sum_of
+from graphrun.engines.numba.source import Lines, Source, sum_of
 from graphrun.plan.plan import Batch, Plan
 
 
@@ -80,8 +80,7 @@ class _StraightLine:
             out.add(f"a{k} = v{k}", *(f"b{i}_{k} = s{i}_{k}" for i in states))
         gradients = [f"gradients[{k}] = {f'g{k}' if k in given else zero}" for k in parameters]
         out.add("if watching and not first:", *(f"    {line}" for line in gradients))
-        out.block(NORM.format(count=plan.parameters), deeper=1)
-        out.block(WATCH.format(objective=objective), deeper=1)
+        out.watch(plan.parameters, objective)
         out.add("first = False", "if step == last or code != 0:")
         stored = [slot for slot in sorted(moving) if slot >= plan.parameters]
         out.add(*(f"    values[{slot}] = v{slot}" for slot in stored))
@@ -136,11 +135,11 @@ class _StraightLine:
         plan, out = self.plan, self.out
         out.step_size()
         zero = out.literal(0.0)
-        if out.clips:
+        if plan.update.clips:
             out.add(*(f"gradients[{k}] = {f'g{k}' if k in given else zero}" for k in range(plan.parameters)))
             out.clip(plan.parameters)
         for k in range(plan.parameters):
-            gradient = f"gradients[{k}]" if out.clips else f"g{k}" if k in given else zero
+            gradient = f"gradients[{k}]" if plan.update.clips else f"g{k}" if k in given else zero
             names = {"value": f"v{k}", "gradient": gradient, "step": "float(step)", "step_size": out.step_size_name}
             names |= {name: f"s{i}_{k}" for i, name in enumerate(plan.rule.state)}
             texts = out.writer().write(rule, names)

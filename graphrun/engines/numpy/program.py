@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
+from graphrun.declare.clipping import clip
 from graphrun.declare.declaration import Function
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
-from graphrun.graph.graph import Update
 from graphrun.plan.plan import Array, Batch, Feed, Plan
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class NumpyProgram:
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        return norm(self.gradients(range(self.plan.parameters)))
+        return norm(*self.gradients(range(self.plan.parameters)))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots."""
@@ -285,8 +285,8 @@ class NumpyProgram:
         values, gradients, rule = self._values, self._gradients, self._bound_rule()
         if self.plan.states:
             self._set_node_states(self._next_node_states())
-        if self._clips:
-            gradients = clip(self.plan.update, self.gradients(range(self.plan.parameters)), self.plan.dtype)
+        if self.plan.update.clips:
+            gradients = self._clip(self.gradients(range(self.plan.parameters)))
             gradients = gradients if isinstance(self._gradients, list) else np.array(gradients)
         step = (self.step + 1,) if self.plan.rule.takes_step else ()
         states = []
@@ -319,8 +319,8 @@ class NumpyProgram:
         return partial(self._constant_rule, step_size=self.plan.dtype.type(step_size))
 
     @cached_property
-    def _clips(self) -> bool:
-        return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
+    def _clip(self) -> Callable[[Sequence[Array]], list[Array]]:
+        return clipping(self.plan)
 
     def _rule_state(self, parameter: int, state: int) -> Array:
         """Return one state of the update rule for one parameter."""
@@ -342,21 +342,7 @@ class NumpyProgram:
         raise NotImplementedError
 
 
-def norm(parts: Sequence[Array]) -> float:
-    """Return the Euclidean norm of a vector that is given in parts."""
-    return math.hypot(*(part if isinstance(part, float) else np.linalg.norm(np.ravel(part)) for part in parts))
-
-
-def clip(update: Update, gradients: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
-    """Return the parameters' gradients, brought to the largest norm and the largest value that are allowed.
-
-    The norm is that of the whole gradient; the formula is that of PyTorch's ``clip_grad_norm_``.
-    """
-    clipped = list(gradients)
-    if update.clip_value is not None:
-        limit = dtype.type(update.clip_value)
-        clipped = [np.minimum(np.maximum(gradient, -limit), limit) for gradient in clipped]
-    if update.clip_norm is not None:
-        factor = dtype.type(min(1.0, update.clip_norm / (norm(clipped) + 1e-6)))
-        clipped = [gradient * factor for gradient in clipped]
-    return clipped
+def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
+    """Return what clips the parameters' gradients."""
+    update = plan.update
+    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, dtype=plan.dtype, norm_of=norm)

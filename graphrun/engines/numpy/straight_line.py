@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
-from graphrun.engines.numpy.program import clip, norm
+from graphrun.engines.numpy.program import clipping
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
 
@@ -142,7 +143,7 @@ class _Writer:
             "            break",
             f"        {_tuple([name for name, _ in moved])} = {_tuple([name for _, name in moved])}",
             "        if stop is not None:",
-            f"            reason = stop(float(n{plan.objective}), norm({_tuple(self.parameters_gradients('h'))}))",
+            f"            reason = stop(float(n{plan.objective}), norm({', '.join(self.parameters_gradients('h'))}))",
             "            if reason:",
             "                break",
             "    if finite:",
@@ -176,8 +177,8 @@ class _Writer:
             lines.append(f"step_size = number(schedule({call}))")
             settings = [s for s in settings if not s.startswith("step_size=")] + ["step_size=step_size"]
         gradients = [f"g{k}" if k in self.given else f"v{k} * 0" for k in range(plan.parameters)]
-        if plan.update.clip_norm is not None or plan.update.clip_value is not None:
-            self.functions["clip"] = partial(clip, plan.update, dtype=plan.dtype)
+        if plan.update.clips:
+            self.functions["clip"] = clipping(plan)
             gradients = [f"c{k}" for k in range(plan.parameters)]
             lines.append(f"{_tuple(gradients)} = clip({_tuple(self.parameters_gradients('g'))})")
         for k, gradient in enumerate(gradients):

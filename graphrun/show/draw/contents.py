@@ -12,7 +12,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from graphrun.base.summary import describe, number
+from graphrun.base.numbertext import describe, number
 from graphrun.declare.declaration import Noise
 from graphrun.declare.formula import formulas_of
 from graphrun.graph.graph import ComputationalGraph

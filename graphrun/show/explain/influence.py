@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.summary import norm
+from graphrun.base.norms import norm
 from graphrun.engines.numpy import bind, mask
 from graphrun.plan.plan import Batch
 from graphrun.run.passes import Edge

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.declare.notation import (
     ATOM,
     CHOICE,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from graphrun.base.errors import UsageError
-from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from graphrun.base.summary import describe, number
+from graphrun.base.numbertext import describe, number
 from graphrun.declare.notation import TEXT_FORMS, Bound, Notation, readable_number, signed
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS
@@ -129,7 +130,7 @@ def _flow(board: Board) -> Iterator[Block]:
 
 
 def _norm_of(board: Board, slots: Sequence[int]) -> float:
-    return math.hypot(*(norm(board.passes.gradients[slot]) for slot in slots))
+    return norm(*(board.passes.gradients[slot] for slot in slots))
 
 
 def _leaves_by_generation(board: Board, depth: Sequence[int]) -> dict[int, list[int]]:

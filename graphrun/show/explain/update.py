@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from graphrun.base.summary import ARRAY_DIGITS, norm, number
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
+from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import own_settings, setting_text
 from graphrun.declare.notation import ATOM, POWER, Bound
@@ -56,14 +57,14 @@ class UpdateStep:
         gradients = [self.board.passes.gradients[slot] for slot in range(self.plan.parameters)]
         limit = self.update.clip_value
         if limit is not None:
-            gradients = [np.clip(gradient, -limit, limit) for gradient in gradients]
+            gradients = [clipping.within(np, gradient, limit) for gradient in gradients]
         return [gradient * self.factor(gradients) for gradient in gradients]
 
     def factor(self, gradients: Sequence[Array]) -> float:
         """Return what `clip_norm` multiplies the gradient by; 1 where it does not act."""
         if self.update.clip_norm is None:
             return 1.0
-        return min(1.0, self.update.clip_norm / (math.hypot(*map(norm, gradients)) + 1e-6))
+        return float(clipping.factor(np, norm(*gradients), self.update.clip_norm))
 
     @cached_property
     def formulas(self) -> tuple[tuple[str, ...], str] | None:
@@ -181,9 +182,9 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
         acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"
         yield Paragraph([f"clip_value {number(value)} {acts}."])
-        given = [np.clip(gradient, -value, value) for gradient in given]
+        given = [clipping.within(np, gradient, value) for gradient in given]
     if largest is not None:
-        size, factor = math.hypot(*map(norm, given)), update.factor(given)
+        size, factor = norm(*given), update.factor(given)
         acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
         yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
-from graphrun.engines.auto import Choice, choose
+from graphrun.engines import Engine, NotFinite, Program, StepFailed
+from graphrun.engines.auto import Choice, choose, get_engine
 from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph

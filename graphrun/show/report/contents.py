@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.formula import Formulas, formulas_of
 from graphrun.document.excerpt import printable

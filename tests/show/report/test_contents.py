@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrun
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.cli.entry import run_command
 from graphrun.run.result import Result
 from graphrun.show.report import make_report

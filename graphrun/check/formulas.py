@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sympy
-from sympy.printing.latex import LatexPrinter, tex_greek_dictionary
-from sympy.printing.latex import greek_letters_set as greek_letters
-
-from graphrun.check.symbolic.constants import exact
-from graphrun.check.symbolic.lowering import FormulaRecorder, read, read_derivatives
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
 
-LARGEST_DENOMINATOR = 12
-"""Fractions are written as such up to this denominator, above as decimal numbers."""
-
-ESCAPES = {character: rf"\{character}" for character in "_#$%&{}"} | {
-    "\\": r"\backslash{}",
-    "^": r"\hat{}",
-    "~": r"\sim{}",
-}
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True)
@@ -40,6 +28,8 @@ class Formulas:
     @property
     def latex(self) -> tuple[str, tuple[str | None, ...]]:
         """Both as LaTeX, for math mode."""
+        from graphrun.check.symbolic.latex import latex
+
         return latex(self.forward), tuple(None if part is None else latex(part) for part in self.local_derivatives)
 
 
@@ -53,7 +43,13 @@ def formulas(
         settings: all of its settings; SymPy expressions stand for those that are left open.
         inputs: the names of its inputs, and numbers as text for literals.
         output: the node's own name, which its derivatives may then use; by default they are of the inputs alone.
+
+    Raises:
+        UsageError: SymPy is not installed.
     """
+    # Imported here, for SymPy is an extra.
+    from graphrun.check.symbolic.lowering import FormulaRecorder, read, read_derivatives
+
     if not declared.is_elementwise:
         return None
     recorder = FormulaRecorder()
@@ -62,7 +58,7 @@ def formulas(
         forward = read(recorder, declared.function, symbols, settings)
     except CannotTraceError:
         return None
-    result = forward if output is None else sympy.Symbol(output, real=True)
+    result = forward if output is None else _operand(output)
     try:
         parts = read_derivatives(recorder, declared, result, symbols, settings)
     except CannotTraceError:
@@ -71,34 +67,10 @@ def formulas(
 
 
 def _operand(text: str) -> sympy.Expr:
+    import sympy
+
+    from graphrun.check.symbolic.constants import exact
+
     if text[:1] in "+-." or text[:1].isdigit():
         return exact(float(text))
     return sympy.Symbol(text, real=True)
-
-
-class Printer(LatexPrinter):  # type: ignore[misc]
-    """SymPy's LaTeX with names as a graph file has them, and numbers as their author wrote them."""
-
-    def _print_Symbol(self, symbol: sympy.Symbol, **_: Any) -> str:  # noqa: N802 (SymPy's name)
-        return _name(symbol.name)
-
-    def _print_Float(self, number: sympy.Float) -> str:  # noqa: N802 (SymPy's name)
-        digits, _, exponent = f"{float(number):.6g}".partition("e")
-        return digits if not exponent else rf"{digits} \cdot 10^{{{int(exponent)}}}"
-
-
-def _name(name: str) -> str:
-    if len(name) == 1 and name not in ESCAPES:
-        return name
-    if name in greek_letters:
-        return str(tex_greek_dictionary.get(name, rf"\{name}"))
-    return rf"\mathit{{{''.join(ESCAPES.get(character, character) for character in name)}}}"
-
-
-def latex(expression: sympy.Expr) -> str:
-    r"""Return an expression as LaTeX, for math mode: ``\frac{x}{1 + e^{- x}}``.
-
-    Names of more than one letter, other than Greek ones, are set as words.
-    """
-    long = {number for number in expression.atoms(sympy.Rational) if number.q > LARGEST_DENOMINATOR}
-    return str(Printer().doprint(expression.xreplace({number: sympy.Float(float(number)) for number in long})))
