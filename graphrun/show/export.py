@@ -19,6 +19,7 @@ from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, s
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
 from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
+from graphrun.engines.straight_line import StraightLine
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
 
@@ -80,19 +81,24 @@ class _Program:
         self.functions: dict[Any, tuple[str, list[str]]] = {}
         self.taken = set(RESERVED)
         self.names: list[str] = []
-        self.literals: dict[int, float] = {}
         for slot, name in enumerate(self.plan.names):
-            # A number of the file is written where it is used.
             if name is None:
-                self.literals[slot] = float(self.plan.leaves[slot])
-            self.names.append(
-                self.new(name) if name is not None else self.notation.constant(self.literals[slot], FLOAT)[0]
-            )
+                # A number of the file is written where it is used.
+                self.names.append(self.notation.constant(self.tracer.literals[slot], FLOAT)[0])
+            else:
+                self.names.append(self.new(name))
         target = self.names[self.plan.objective or 0]
         self.gradients = [
             self.new(f"d{target}_d{name}") if given else ""
             for name, given in zip(self.names, self.plan.names, strict=True)
         ]
+        self.code = StraightLine(
+            plan=self.plan,
+            add=self.add,
+            value=self.names.__getitem__,
+            gradient=self.gradients.__getitem__,
+            gets="{0} += {1}",
+        )
 
     def text(self) -> str:
         """Return the program."""
@@ -146,10 +152,12 @@ class _Program:
         """Write one step: forward pass, backward pass, update."""
         plan = self.plan
         self.add("# Forward pass: each node from its inputs.")
-        self.forward(plan.in_loop)
+        self.code.forward(plan.in_loop, self.forward)
         name = plan.names[plan.objective or 0]
         self.add("", f"# Backward pass: the derivative of {name} by each value, from {name} back to the parameters.")
-        self.backward()
+        given = self.code.backward("1.0", self.contributions)
+        moving = (slot for batch in plan.in_loop for slot in batch.slots)
+        self.add(*(f"{self.gradients[k]} = 0.0" for k in (*range(plan.parameters), *moving) if k not in given))
         self.stop()
         self.add("", "if step == steps:", "    break", "", "# Update: every parameter at once.")
         self.update()
@@ -158,37 +166,24 @@ class _Program:
         """Write some nodes under a title."""
         if batches:
             self.add("", f"# {title}")
-            self.forward(batches)
+            self.code.forward(batches, self.forward)
 
-    def forward(self, batches: Iterable[Batch]) -> None:
-        """Write the forward functions of some nodes."""
-        for batch, output, inputs in self.plan.nodes(batches):
-            known = self.known(inputs)
-            functions = self.tracer.functions(batch, known)
-            text = self.expression((batch, "", known), functions.forward, self.inputs(inputs))
-            self.add(f"{self.names[output]} = {text}")
+    def forward(self, batch: Batch, inputs: list[int]) -> str:
+        """Return what the forward function of a node gives."""
+        known = self.tracer.known(inputs)
+        functions = self.tracer.functions(batch, known)
+        return self.expression((batch, "", known), functions.forward, self.inputs(inputs))
 
-    def backward(self) -> None:
-        """Write what each node gives to its inputs; what an input is given by several uses adds up."""
-        plan = self.plan
-        moving = set(range(plan.parameters)).union(*(batch.slots for batch in plan.in_loop))
-        objective = plan.objective or 0
-        given: set[int] = set()
-        self.add(f"{self.gradients[objective]} = 1.0")
-        for batch, output, inputs in reversed(list(plan.nodes(plan.in_loop))):
-            if output not in given and output != objective:
-                continue
-            for position, slot in enumerate(inputs):
-                text = self.contribution(batch, position, inputs, output) if slot in moving else None
-                if text is not None:
-                    self.add(f"{self.gradients[slot]} {'+=' if slot in given else '='} {text}")
-                    given.add(slot)
-        for slot in sorted(moving - given - {objective}):
-            self.add(f"{self.gradients[slot]} = 0.0")
+    def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
+        """Yield what a node gives to its inputs."""
+        for position, slot in enumerate(inputs):
+            text = self.contribution(batch, position, inputs, output) if self.plan.moving[slot] else None
+            if text is not None:
+                yield slot, text
 
     def contribution(self, batch: Batch, position: int, inputs: Sequence[int], output: int) -> str | None:
         """Return what a node gives to the gradient of one of its inputs."""
-        known = self.known(inputs)
+        known = self.tracer.known(inputs)
         partial = self.tracer.functions(batch, known, seed=True).contributions[position]
         names = self.inputs(inputs) | {"y": self.names[output], "g": self.gradients[output]}
         if partial is None:
@@ -206,10 +201,6 @@ class _Program:
         contribution = self.tracer.functions(batch, known, masked=is_masked).contributions[position]
         assert contribution is not None  # noqa: S101 (for the type checker)
         return self.writer().write([contribution], names)[0]
-
-    def known(self, inputs: Sequence[int]) -> Known:
-        """Return the numbers of the inputs that the file writes where they are used."""
-        return tuple(self.literals.get(slot) for slot in inputs)
 
     def expression(self, of: tuple[Batch, str, Known], expression: Expression, names: Mapping[str, str]) -> str:
         """Return an expression of a node's inputs; a large one as a call of a function that is written once."""

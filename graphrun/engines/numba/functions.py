@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,17 @@ class Tracer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.recorder = Recorder(plan.dtype)
+        # A number that the file writes where it is used is part of the text; a named one may change between runs.
+        self.literals = {
+            slot: float(plan.leaves[slot])
+            for slot in range(plan.parameters, len(plan.leaves))
+            if plan.names[slot] is None
+        }
         self._functions: dict[Any, Functions] = {}
+
+    def known(self, inputs: Sequence[int]) -> Known:
+        """Return the numbers of a node's inputs that the file writes where they are used."""
+        return tuple(self.literals.get(slot) for slot in inputs)
 
     def functions(self, batch: Batch, known: Known, *, seed: bool = False, masked: bool = False) -> Functions:
         """Return the functions of a batch's nodes.
