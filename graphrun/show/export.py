@@ -92,6 +92,7 @@ class _Program:
             self.new(f"d{target}_d{name}") if given else ""
             for name, given in zip(self.names, self.plan.names, strict=True)
         ]
+        self.write = Writer(self.notation, self.add, self.temporary).write
         self.code = StraightLine(
             plan=self.plan,
             add=self.add,
@@ -200,12 +201,12 @@ class _Program:
             return f"0.0 if {names['g']} == 0.0 else {product}" if is_masked else product
         contribution = self.tracer.functions(batch, known, masked=is_masked).contributions[position]
         assert contribution is not None  # noqa: S101 (for the type checker)
-        return self.writer().write([contribution], names)[0]
+        return self.write([contribution], names)[0]
 
     def expression(self, of: tuple[Batch, str, Known], expression: Expression, names: Mapping[str, str]) -> str:
         """Return an expression of a node's inputs; a large one as a call of a function that is written once."""
         if size_of([expression]) <= LARGEST_INLINE:
-            return self.writer().write([expression], names)[0]
+            return self.write([expression], names)[0]
         used = sorted(inputs_of([expression]))
         batch, suffix, known = of
         key = batch.type, batch.settings, suffix, known
@@ -250,7 +251,7 @@ class _Program:
         plan = self.plan
         schedule = self.tracer.step_size()
         if schedule is not None:
-            (text,) = self.writer().write([schedule], {"steps_made": "step"})
+            (text,) = self.write([schedule], {"steps_made": "step"})
             self.add(f"{self.step_size} = {text}")
         gradients = self.clipped()
         rule = self.tracer.update()
@@ -262,7 +263,7 @@ class _Program:
             targets, expressions = [self.names[k], *states], rule
             if known is not None:
                 targets, expressions = targets[:1], rule[:1]
-            texts = self.writer().write(expressions, names, known or {})
+            texts = self.write(expressions, names, known or {})
             low, high = map(float, plan.bounds[k] or (-math.inf, math.inf))
             texts[0] = texts[0] if math.isinf(low) else f"max({texts[0]}, {low!r})"
             texts[0] = texts[0] if math.isinf(high) else f"min({texts[0]}, {high!r})"
@@ -283,7 +284,7 @@ class _Program:
                 return None
         known = {}
         for expression, state in zip(rule[1:], states, strict=True):
-            self.add(f"{state} = {self.writer().write([expression], names, known)[0]}")
+            self.add(f"{state} = {self.write([expression], names, known)[0]}")
             known[expression] = state
         return known
 
@@ -294,10 +295,10 @@ class _Program:
         if within is not None:
             clipped = [self.new(f"{name}_clipped") for name in gradients]
             for new, gradient in zip(clipped, gradients, strict=True):
-                self.add(f"{new} = {self.writer().write([within], {'gradient': gradient})[0]}")
+                self.add(f"{new} = {self.write([within], {'gradient': gradient})[0]}")
             gradients = clipped
         if factor is not None:
-            self.add(f"factor = {self.writer().write([factor], {'norm': self.norm(gradients)})[0]}")
+            self.add(f"factor = {self.write([factor], {'norm': self.norm(gradients)})[0]}")
             gradients = [f"({name} * factor)" for name in gradients]
         return gradients
 
@@ -329,7 +330,7 @@ class _Program:
         """Return the texts of what a stop rule sees."""
         names = {"objective": self.names[self.plan.objective or 0]}
         names |= {name: name for name in ("previous", "best", "since_best")}
-        return self.writer().write(expressions, names)
+        return self.write(expressions, names)
 
     def norm(self, gradients: Sequence[str]) -> str:
         """Return the norm of the gradient: Python's own neither overflows nor vanishes on the way."""
@@ -352,10 +353,6 @@ class _Program:
             name += "_"
         self.taken.add(name)
         return name
-
-    def writer(self) -> Writer:
-        """Return a writer of expressions that adds its lines here."""
-        return Writer(self.notation, self.add, self.temporary)
 
     def temporary(self) -> str:
         """Return a name for an intermediate number."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
+from graphrun.engines.numba.code_form import CodeForm, form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps
-from graphrun.engines.numba.form import Form, form_of
 from graphrun.engines.numba.functions import NotSupportedError
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
@@ -51,7 +51,7 @@ class NumbaEngine:
 class NumbaProgram(BatchProgram):
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
-    def __init__(self, plan: Plan, form: Form) -> None:
+    def __init__(self, plan: Plan, form: CodeForm) -> None:
         super().__init__(plan)
         states = len(plan.rule.state)
         dtype = plan.dtype
@@ -65,7 +65,7 @@ class NumbaProgram(BatchProgram):
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
         self._use(form)
 
-    def _use(self, form: Form) -> None:
+    def _use(self, form: CodeForm) -> None:
         self._form = form
         self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,16 +61,17 @@ class Tracer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.recorder = Recorder(plan.dtype)
-        # A number that the file writes where it is used is part of the text; a named one may change between runs.
-        self.literals = {
-            slot: float(plan.leaves[slot])
-            for slot in range(plan.parameters, len(plan.leaves))
-            if plan.names[slot] is None
-        }
         self._functions: dict[Any, Functions] = {}
 
+    @cached_property
+    def literals(self) -> dict[int, float]:
+        """The numbers that the file writes where they are used: they may be part of the text, named ones may change."""
+        plan = self.plan
+        unnamed = (slot for slot in range(plan.parameters, len(plan.leaves)) if plan.names[slot] is None)
+        return {slot: float(plan.leaves[slot]) for slot in unnamed}
+
     def known(self, inputs: Sequence[int]) -> Known:
-        """Return the numbers of a node's inputs that the file writes where they are used."""
+        """Return the numbers of those of a node's inputs that are literals."""
         return tuple(self.literals.get(slot) for slot in inputs)
 
     def functions(self, batch: Batch, known: Known, *, seed: bool = False, masked: bool = False) -> Functions:

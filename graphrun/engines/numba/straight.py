@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphrun.declare.trace import Expression
 from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import Lines, Source, sum_of
 from graphrun.engines.straight_line import StraightLine
@@ -44,7 +43,6 @@ class _StraightLine:
         self.code = StraightLine(
             plan=plan, add=self.out.add, value="v{}".format, gradient="g{}".format, gets="{0} = {0} + ({1})"
         )
-        self.writer = self.out.writer()
 
     def functions(self, batch: Batch, known: Known, *, seed: bool = False) -> Functions:
         return self.tracer.functions(batch, known, seed=seed, masked=self.masked)
@@ -53,7 +51,6 @@ class _StraightLine:
         plan, out = self.plan, self.out
         parameters = range(plan.parameters)
         states = range(len(plan.rule.state))
-        rule = self.tracer.update()
         for k in parameters:
             out.add(f"v{k} = a{k} = values[{k}]")
             out.add(*(f"s{i}_{k} = b{i}_{k} = states[{i}, {k}]" for i in states))
@@ -84,7 +81,7 @@ class _StraightLine:
         out.add(*(f"    {line}" for line in gradients))
         out.add(*(f"    gradients[{slot}] = {f'g{slot}' if slot in given else zero}" for slot in nodes))
         out.add("    break", "step += 1")
-        self.update(rule, given)
+        self.update(given)
         out.indent -= 1
         for k in parameters:
             out.add(f"values[{k}] = a{k}", *(f"states[{i}, {k}] = b{i}_{k}" for i in states))
@@ -94,7 +91,7 @@ class _StraightLine:
     def forward(self, batch: Batch, inputs: list[int]) -> str:
         """Write the forward function of a node."""
         functions = self.functions(batch, self.tracer.known(inputs))
-        return self.writer.write([functions.forward], self.names(inputs))[0]
+        return self.out.write([functions.forward], self.names(inputs))[0]
 
     def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
         """Write what a node gives to its inputs."""
@@ -105,10 +102,10 @@ class _StraightLine:
             if self.plan.moving[slot] and contribution is not None
         ]
         names = self.names(inputs) | {"y": f"v{output}", "g": f"g{output}"}
-        texts = self.writer.write([contribution for _, contribution in given], names)
+        texts = self.out.write([contribution for _, contribution in given], names)
         return zip((slot for slot, _ in given), texts, strict=True)
 
-    def update(self, rule: tuple[Expression, ...], given: set[int]) -> None:
+    def update(self, given: set[int]) -> None:
         """Write the update of every parameter, of which all read the gradients of the same pass."""
         plan, out = self.plan, self.out
         out.step_size()
@@ -118,11 +115,8 @@ class _StraightLine:
             out.clip(plan.parameters)
         for k in range(plan.parameters):
             gradient = f"gradients[{k}]" if plan.update.clips else f"g{k}" if k in given else zero
-            names = {"value": f"v{k}", "gradient": gradient, "step": "float(step)", "step_size": out.step_size_name}
-            names |= {name: f"s{i}_{k}" for i, name in enumerate(plan.rule.state)}
-            texts = out.writer().write(rule, names)
-            targets = [f"v{k}", *(f"s{i}_{k}" for i in range(len(plan.rule.state)))]
-            out.add(f"{', '.join(targets)} = {', '.join(texts)}")
+            states = [f"s{i}_{k}" for i in range(len(plan.rule.state))]
+            out.add(f"{', '.join([f'v{k}', *states])} = {out.updated(f'v{k}', gradient, states)}")
             if plan.bounds[k] is not None:
                 out.add(f"v{k} = np.minimum(np.maximum(v{k}, lower{k}), upper{k})")
 
