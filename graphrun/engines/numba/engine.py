@@ -16,11 +16,11 @@ from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.numba.code_form import CodeForm, form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps
-from graphrun.engines.numba.functions import NotSupportedError
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
 from graphrun.engines.stop import RULES, StopRule
+from graphrun.engines.traced import NotSupportedError
 from graphrun.plan.plan import Array, Feed, Plan
 
 MEASURED_NODES = 50_000

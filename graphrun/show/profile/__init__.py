@@ -320,7 +320,7 @@ def form_of(program: Program, steps: int) -> str:
 def _is_compiled(plan: Plan) -> bool:
     from graphrun.engines.numba.code_form import form_of as native_form_of
     from graphrun.engines.numba.compiler import is_compiled
-    from graphrun.engines.numba.functions import NotSupportedError
+    from graphrun.engines.traced import NotSupportedError
 
     try:
         return is_compiled(native_form_of(plan).source)
