@@ -99,10 +99,7 @@ class Tracer:
 
     def _trace(self, batch: Batch, known: Known, *, seed: bool, masked: bool) -> Functions:
         recorder, node_type, settings = self.recorder, batch.type, dict(batch.settings)
-        inputs = [
-            recorder.input(f"x{k}") if number is None else recorder.constant(number, "float")
-            for k, number in enumerate(known)
-        ]
+        inputs = recorder.inputs(known)
         forward = recorder.cast(trace(recorder, node_type.function, inputs, settings))
         if node_type.derivative is None:
             return Functions(forward, (None,) * len(known))
