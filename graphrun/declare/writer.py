@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import groupby
 from types import MappingProxyType
 
 from graphrun.declare.notation import ATOM, SIGN, Bound, Notation
@@ -106,7 +108,7 @@ def _term(
     if expression.is_constant:
         return notation.constant(expression.value, expression.kind)
     if notation.is_for_readers and operation == "multiply":
-        return _product(list(_factors(expression, known)), notation, written)
+        return _product(_factors(expression, known), notation, written)
     if notation.is_for_readers and operation == "negative" and arguments[0].operation in {"multiply", "divide"}:
         # The sign of a product is that of its first factor, and needs no parentheses.
         text, binding = written[id(arguments[0])]
@@ -114,22 +116,13 @@ def _term(
     return notation.apply(operation, [written[id(argument)] for argument in arguments], arguments)
 
 
-def _product(factors: Sequence[Expression], notation: Notation, written: Mapping[int, Bound]) -> Bound:
+def _product(factors: Iterable[Expression], notation: Notation, written: Mapping[int, Bound]) -> Bound:
     """Write a product; factors that follow each other and are the same are a power, as in ``3 * x ** 2``."""
-    powers: list[tuple[Expression, int]] = []
-    for factor in factors:
-        if powers and powers[-1][0] is factor:
-            powers[-1] = factor, powers[-1][1] + 1
-        else:
-            powers.append((factor, 1))
-    parts = [
-        written[id(factor)] if count == 1 else notation.apply("pow", [written[id(factor)], (str(count), ATOM)])
-        for factor, count in powers
-    ]
-    result = parts[0]
-    for part in parts[1:]:
-        result = notation.apply("multiply", [result, part])
-    return result
+    parts = []
+    for key, same in groupby(map(id, factors)):
+        count = sum(1 for _ in same)
+        parts.append(written[key] if count == 1 else notation.apply("pow", [written[key], (str(count), ATOM)]))
+    return reduce(lambda product, part: notation.apply("multiply", [product, part]), parts)
 
 
 def _factors(product: Expression, known: Container[Expression]) -> Iterator[Expression]:
