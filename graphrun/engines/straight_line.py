@@ -9,7 +9,7 @@ from graphrun.plan.plan import Batch, Plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class StraightLine:
+class PassWriter:
     """Writes the passes of a plan, each node a line or two.
 
     Attributes:

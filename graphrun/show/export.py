@@ -18,7 +18,7 @@ from graphrun.declare.notation import python
 from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
-from graphrun.engines.straight_line import StraightLine
+from graphrun.engines.straight_line import PassWriter
 from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
@@ -93,7 +93,7 @@ class _Program:
             for name, given in zip(self.names, self.plan.names, strict=True)
         ]
         self.write = Writer(self.notation, self.add, self.temporary).write
-        self.code = StraightLine(
+        self.code = PassWriter(
             plan=self.plan,
             add=self.add,
             value=self.names.__getitem__,

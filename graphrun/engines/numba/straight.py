@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphrun.engines.numba.source import Lines, Source, sum_of
-from graphrun.engines.straight_line import StraightLine
+from graphrun.engines.straight_line import PassWriter
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
 
@@ -40,7 +40,7 @@ class _StraightLine:
         self.masked = masked
         self.tracer = Tracer(plan)
         self.out = Lines(self.tracer)
-        self.code = StraightLine(
+        self.code = PassWriter(
             plan=plan, add=self.out.add, value="v{}".format, gradient="g{}".format, gets="{0} = {0} + ({1})"
         )
 

@@ -24,7 +24,7 @@ from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
 from graphrun.engines.numpy.program import clipping
-from graphrun.engines.straight_line import StraightLine
+from graphrun.engines.straight_line import PassWriter
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
 
@@ -115,7 +115,7 @@ class _Writer:
         self.calls: dict[Any, int] = {}
         self.silent: dict[int, set[int]] = {}
         self.passes = self.begin()
-        code = StraightLine(
+        code = PassWriter(
             plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets="{0} = {0} + {1}"
         )
         code.forward(plan.in_loop, self.forward)

@@ -41,7 +41,7 @@ class BoardNotation(Notation):
         return self.new_form.format(self.name(name))
 
 
-TEXT = BoardNotation(forms=TEXT_FORMS, number=readable_number)
+BOARD_TEXT = BoardNotation(forms=TEXT_FORMS, number=readable_number)
 """Plain text: the derivative of f by a is ``df/da``."""
 
 
