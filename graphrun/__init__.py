@@ -12,6 +12,7 @@ hooks of `graphrun.hookspecs`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import (
@@ -25,16 +26,16 @@ from graphrun.base.errors import (
     ShapeError,
     UsageError,
 )
+from graphrun.base.version import __version__ as __version__
 from graphrun.declare.declaration import Index, Noise, State, Training
 from graphrun.declare.hookspecs import hookimpl
 from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
 from graphrun.declare.updaterule import UpdateRule, update_rule
+from graphrun.run.display import Displayed
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph, load
     from graphrun.run.result import Result
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
@@ -73,3 +74,13 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_LATER[name]), name)
+
+
+def _display(item: Graph | Result) -> Mapping[str, str]:
+    """Show a graph or a result in a notebook; drawing is imported only when something is shown."""
+    from graphrun.show.notebook import bundle
+
+    return bundle(item)
+
+
+Displayed.display = _display

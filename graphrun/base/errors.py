@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphrun.run.result import Result
+    from graphrun.base.outcome import RunOutcome
 
 
 class GraphrunError(Exception):
@@ -47,7 +47,7 @@ class RunError(GraphrunError):
     """
 
     exit_status = 1
-    result: Result | None = None
+    result: RunOutcome | None = None
 
 
 class PluginError(RunError):

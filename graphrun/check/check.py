@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.numbertext import format_value
 from graphrun.base.wording import counted
 from graphrun.check.testing import check_local_derivatives
 from graphrun.document import ExpectEntry
@@ -17,7 +18,6 @@ from graphrun.engines.numpy import NumpyEngine, NumpyProgram
 from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
-from graphrun.show.output import format_value
 
 GRADIENT_ELEMENTS = 30
 """Up to so many elements of the parameters the gradient is checked one by one, above in so many random directions."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-import graphrun
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
+from graphrun.base.version import __version__
 from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.cli.commands.check import check
 from graphrun.cli.commands.draw import draw
@@ -105,7 +105,7 @@ class Commands(DefaultGroup):
 
 
 @click.group(cls=Commands, default="run", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(graphrun.__version__, prog_name="graphrun")
+@click.version_option(__version__, prog_name="graphrun")
 def commands() -> None:
     """Run computational graphs declared in YAML files: forward pass, backward pass, updates.
 

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
 from graphrun.document import Document
-from graphrun.plan.plan import Array
 
 if TYPE_CHECKING:
     from graphrun.data import DataSet
-    from graphrun.run.checkpoint import Checkpoint
 
 
 class DataSource:
@@ -47,7 +45,7 @@ class DataSource:
 
         return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
 
-    def open(self, seed: int, statistics: Mapping[str, Array] | None = None) -> DataSet | None:
+    def open(self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None) -> DataSet | None:
         """Return the data set; what is drawn (order, held-back rows) derives from the seed.
 
         Args:
@@ -94,9 +92,3 @@ def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArr
         return None
     whole = data.holdout()
     return data.holdout_batches if whole is None else lambda: [whole]
-
-
-def statistics_of(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
-    """Return what a checkpoint keeps of the training part of the data set."""
-    prefix = "data/"
-    return {name.removeprefix(prefix): a for name, a in checkpoint.arrays.items() if name.startswith(prefix)}

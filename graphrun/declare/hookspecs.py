@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from graphrun.base.outcome import RunOutcome
+    from graphrun.declare.events import RunDescription
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
-    from graphrun.run.observers import RunDescription
-    from graphrun.run.result import Result
 
 hookspec = pluggy.HookspecMarker("graphrun")
 hookimpl = pluggy.HookimplMarker("graphrun")
@@ -50,10 +50,10 @@ def graphrun_recorded(step: int, values: Mapping[str, Any]) -> None:
 
 
 @hookspec
-def graphrun_finished(result: Result) -> None:
+def graphrun_finished(result: RunOutcome) -> None:
     """Take notice that a run ended as it should, or was interrupted."""
 
 
 @hookspec
-def graphrun_failed(result: Result) -> None:
+def graphrun_failed(result: RunOutcome) -> None:
     """Take notice that a run failed; `result.error` says why, and the rest is what there was until then."""

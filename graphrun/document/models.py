@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from graphrun.base.types import Natural, whole
 from graphrun.document.names import normalize
 
 
@@ -14,11 +15,6 @@ def _not_null(value: Any) -> Any:
     if value is None:
         raise ValueError("null")
     return value
-
-
-def _whole(value: Any) -> Any:
-    """Return 1e6 as the integer that it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _as_list(value: Any) -> Any:
@@ -32,7 +28,6 @@ def _names_once(names: list[str]) -> tuple[str, ...]:
 
 Given = BeforeValidator(_not_null)
 Name = Annotated[str, Field(min_length=1), AfterValidator(normalize)]
-Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -48,7 +43,7 @@ class StopEntry(Section):
     gradient_norm: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
     change: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
     value: Annotated[float | None, Given] = Field(None, description="a finite number", allow_inf_nan=False)
-    patience: Annotated[int | None, Given, BeforeValidator(_whole)] = Field(
+    patience: Annotated[int | None, Given, BeforeValidator(whole)] = Field(
         None, description="a whole number, 1 or more", ge=1
     )
 

@@ -6,10 +6,10 @@ The NumPy engine is the specification; every other one is tested against it on t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Protocol
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import RunError
+from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Array, Feed, Plan
 
 Stop = Callable[[float, float], str | None]
@@ -90,6 +90,15 @@ class Program(Protocol):
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the objective's derivatives by the values of some slots, 0 where it does not depend on one."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time the nodes of the loop as so many steps run them; the state of the run stays as it is."""
+
+    def cost(self) -> dict[str, float]:
+        """Return what a compiler says of a step, by what it counts; nothing where none counts."""
+
 
 class Engine(Protocol):
     """Makes programs of plans."""
@@ -99,23 +108,5 @@ class Engine(Protocol):
     def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run, on the rows of a data set where there is one."""
 
-
-ENGINES = {
-    "numpy": "graphrun.engines.numpy:NumpyEngine",
-    "numba": "graphrun.engines.numba.engine:NumbaEngine",
-    "jax": "graphrun.engines.jax:JaxEngine",
-}
-"""Where each engine is: module and class, imported when it is asked for."""
-
-
-def get_engine(name: str) -> Engine:
-    """Return an engine by name; ``auto`` is no engine but a choice, made by `auto.choose`.
-
-    Raises:
-        UsageError: there is no such engine.
-    """
-    if name not in ENGINES:
-        raise UsageError(f"engine {name!r} is unknown; there are: auto, {', '.join(ENGINES)}")
-    module, _, attribute = ENGINES[name].partition(":")
-    engine: Engine = getattr(import_module(module), attribute)()
-    return engine
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""

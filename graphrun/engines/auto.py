@@ -1,4 +1,4 @@
-"""The engine of a run that names none: by its work, by what is installed, and by what compiling costs.
+"""Engines by name, and that of a run that names none: by its work, by what is installed, by what compiling costs.
 
 The figures are of one core of a 2.6 GHz machine, and need not be exact: another engine than NumPy is taken where it
 saves half of the time and more.
@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 
 from graphrun.base.errors import UsageError
-from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES
+from graphrun.engines import Engine
+from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES, NumpyEngine
 from graphrun.plan.plan import Batch, Feed, Plan
 
 # What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
@@ -34,6 +35,28 @@ SECONDS_TO_START_JAX = 4.0
 
 INSTALL_JAX = "pip install 'graphrun[jax]'"
 INSTALL = "pip install 'graphrun[numba]'"
+
+
+ENGINES = ("numpy", "numba", "jax")
+
+
+def get_engine(name: str) -> Engine:
+    """Return an engine by name, imported now; ``auto`` is no engine but a choice, made by `choose`.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
+    if name == "numpy":
+        return NumpyEngine()
+    if name == "numba":
+        from graphrun.engines.numba.engine import NumbaEngine
+
+        return NumbaEngine()
+    if name == "jax":
+        from graphrun.engines.jax import JaxEngine
+
+        return JaxEngine()
+    raise UsageError(f"engine {name!r} is unknown; there are: auto, {', '.join(ENGINES)}")
 
 
 @dataclass(frozen=True)
@@ -78,8 +101,8 @@ def keep(engine: str, choice: Choice) -> Choice:
         engine: the checkpoint's engine, or "" where that is not known.
         choice: what would be chosen without it.
     """
-    library = {"numba": "numba", "jax": "jax", "numpy": "numpy"}.get(engine)
-    if library is None or engine == choice.engine or importlib.util.find_spec(library) is None:
+    # Each is named as the library that it needs.
+    if engine not in ENGINES or engine == choice.engine or importlib.util.find_spec(engine) is None:
         return choice
     faster = "" if choice.engine == "numpy" else f"--engine {choice.engine} would be faster"
     return Choice(engine, "it began this run, and goes on with it bit for bit", faster)
@@ -101,7 +124,7 @@ def _array_seconds(plan: Plan, batch: Batch) -> float:
 
     Of (m, k) and (k, n) the root of the product of the three sizes is the m k n multiplications that it takes.
     """
-    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs(batch)[:, 0].tolist()]
+    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
     size = math.prod(batch.shape)
     seconds: float = SECONDS_PER_CALL + SECONDS_PER_ELEMENT * (size + sum(sizes))
     if batch.type.is_elementwise or len(sizes) < 2:
@@ -118,9 +141,9 @@ def shown(seconds: float) -> str:
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
+    from graphrun.engines.numba.code_form import form_of
     from graphrun.engines.numba.compiler import compile_steps, is_compiled
-    from graphrun.engines.numba.form import form_of
-    from graphrun.engines.numba.functions import NotSupportedError
+    from graphrun.engines.traced import NotSupportedError
 
     if importlib.util.find_spec("numba") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")

@@ -172,64 +172,6 @@ def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, g
     return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
 
 
-# XLA's own convolution is worth it for many products, and on a processor only with the channels last: within a loop it
-# takes any other layout one element at a time (64 x 8 x 14 x 14 to 16 channels: 7,200 us, channels last 820). Times of
-# the plain form and of XLA's on two cores, in a loop, float32, a 3 x 3 kernel, in us: 64 x 1 x 28 x 28 to 8 channels
-# 560 and 2,640, 64 x 8 x 14 x 14 to 16 880 and 820, 32 x 32 x 14 x 14 to 64 3,250 and 2,530; the derivative in the
-# weight 650 and 570, 820 and 600, 6,730 and 3,040; in x they take equally long.
-FEW_PRODUCTS = 64
-
-
-def is_plain(stride, dilation, groups, number):
-    """Whether a convolution is of the kind that XLA is fast at: no stride, no dilation, no groups."""
-    return groups == 1 and for_each(stride, number) == for_each(dilation, number) == (1,) * number
-
-
-def convolve_channels_last(xp, x, weight, padding):
-    """A plain convolution as XLA's own operation; x, weight and result are laid out anew for it."""
-    from jax import lax
-
-    number = weight.ndim - 2
-    axes = tuple(range(2, 2 + number))
-    letters = "DHW"[-number:]
-    product = lax.conv_general_dilated(
-        xp.permute_dims(x, (0, *axes, 1)),
-        xp.permute_dims(weight, (*axes, 1, 0)),
-        (1,) * number,
-        [(margin, margin) for margin in for_each(padding, number)],
-        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-    )
-    return xp.permute_dims(product, (0, number + 1, *range(1, number + 1)))
-
-
-def swapped(xp, array):
-    """An array with its first two axes in the other order."""
-    return xp.permute_dims(array, (1, 0, *range(2, array.ndim)))
-
-
-def convolve_by_xla(xp, x, weight, bias, number, stride, padding, dilation, groups):
-    """The convolution, XLA's own where that is faster."""
-    if math.prod(weight.shape[1:]) < FEW_PRODUCTS or not is_plain(stride, dilation, groups, number):
-        return convolve(xp, x, weight, bias, number, stride, padding, dilation, groups)
-    check_convolution(x, weight, bias, groups, number, transposed=False)
-    Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    return with_bias(xp, convolve_channels_last(xp, x, weight, padding), bias)
-
-
-def through_convolve_by_xla(xp, gradient, x, weight, bias, stride, padding, dilation, groups):
-    """The vector-Jacobian product of the convolution, XLA's own where that is faster."""
-    of_x, of_weight, *of_rest = through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
-    if not is_plain(stride, dilation, groups, weight.ndim - 2):
-        return of_x, of_weight, *of_rest
-
-    def in_weight():
-        # A convolution of x with the gradient, in which the batch is what is summed over.
-        product = convolve_channels_last(xp, swapped(xp, x), swapped(xp, gradient), padding)
-        return swapped(xp, product)
-
-    return of_x, in_weight, *of_rest
-
-
 @tensor(
     formula="sum of x * weight over each window, plus bias",
     gradients=[
@@ -263,17 +205,6 @@ def conv1d(
 @conv1d.vjp
 def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
     return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
-
-
-@conv1d.form("jax")
-def conv1d_by_xla(xp, x, weight, bias=None, *, stride, padding, dilation, groups):
-    """Convolution of signals, XLA's own where that is faster."""
-    return convolve_by_xla(xp, x, weight, bias, 1, stride, padding, dilation, groups)
-
-
-@conv1d_by_xla.second
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve_by_xla(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
 
 
 @tensor(
@@ -313,17 +244,6 @@ def conv2d(
 @conv2d.vjp
 def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
     return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
-
-
-@conv2d.form("jax")
-def conv2d_by_xla(xp, x, weight, bias=None, *, stride, padding, dilation, groups):
-    """Convolution of images, XLA's own where that is faster."""
-    return convolve_by_xla(xp, x, weight, bias, 2, stride, padding, dilation, groups)
-
-
-@conv2d_by_xla.second
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve_by_xla(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
 
 
 def transposed_windows(x, weight, stride, padding, dilation, output_padding):

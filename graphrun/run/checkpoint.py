@@ -6,9 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import stat
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import CheckpointError, UsageError
+from graphrun.base.files import write_atomically
 from graphrun.plan.plan import Plan
 
 KEY = "graphrun"
 FORMAT = 1
-PART = ".part"
-
-LEFTOVER_SECONDS = 60
-"""A temporary file that nobody has written to for so long is one that a killed process left."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,12 @@ class Checkpoint:
     arrays: dict[str, NDArray[Any]]
     watch: dict[str, float]
     engine: str = ""
+
+    @property
+    def statistics(self) -> dict[str, NDArray[Any]]:
+        """What it keeps of the training part of the data set."""
+        prefix = "data/"
+        return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
 
 def fingerprint(plan: Plan) -> str:
@@ -107,51 +107,6 @@ def check_writable(target: Path) -> None:
         raise CheckpointError(f"the checkpoint {target} cannot be written: {os.strerror(number)}")
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file so that at every moment either the old or the new one is there, also after a loss of power."""
-    target = target.resolve()
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PART, dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(_mode(target))
-        _remove_leftovers(target, Path(temporary))
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _mode(target: Path) -> int:
-    """Return the permissions of a file, be it one that is not there yet: a temporary file is its owner's alone."""
-    with suppress(OSError):
-        return stat.S_IMODE(target.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _remove_leftovers(target: Path, temporary: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote to this target."""
-    # The file's own time, for the clock of a network's disk may be another.
-    now = temporary.stat().st_mtime
-    prefix = f".{target.name}."
-    for other in target.parent.iterdir():
-        middle = other.name.removeprefix(prefix).removesuffix(PART)
-        if other.name == f"{prefix}{middle}{PART}" and "." not in middle:
-            with suppress(OSError):
-                if now - other.stat().st_mtime > LEFTOVER_SECONDS:
-                    other.unlink()
-
-
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
@@ -207,7 +162,7 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.
     """
     parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(plan.parameters)]
-    states = [(slot, f"states/{plan.names[slot]}") for node in plan.states for slot in node.slots]
+    states = [(slot, f"states/{plan.names[slot]}") for slot in plan.state_slots]
     for slot, name in parameters + states:
         found = checkpoint.arrays.get(name)
         if found is None:

@@ -2,67 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.outcome import RunOutcome
+from graphrun.base.rows import columns
+from graphrun.run.display import Displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
-    from graphrun.show.draw import Drawing
+    from graphrun.graph.graph import ComputationalGraph
+    from graphrun.plan.plan import Plan
 
 INSTALL = "pip install 'graphrun[notebook]'"
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The objective of a run: its name, ``maximize`` or ``minimize``, and its final value."""
-
-    name: str
-    direction: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """The outcome of a run.
-
-    Values and gradients belong to the final parameters. Numbers are Python floats, arrays are NumPy arrays.
+class Result(RunOutcome, Displayed):
+    """The outcome of a run: its attributes are those of `RunOutcome`; notebooks show it, plot it, make it a table.
 
     Attributes:
-        graph: the name of the graph file.
-        steps: how many updates were made.
-        stopped: why the run ended: ``steps``, the name of a stop rule, ``interrupted``, or what was not finite or
-            failed.
-        engine: the engine that ran it.
-        objective: the objective, or None for a graph that is only evaluated.
-        parameters: the final value of each parameter.
-        values: the value of each node.
-        gradients: the derivative of the objective by each parameter and node.
-        history: ``step`` and each recorded name, by column; row 0 is before any update.
-        holdout: the last recorded values on the held-back rows of the data set.
-        error: why the run failed, or None.
-        drawn: makes the drawing of the graph with these values and gradients; None for a result that was pickled.
+        made_of: the graph and its plan, with which it is drawn; None for a result that was pickled.
     """
 
-    graph: str
-    steps: int
-    stopped: str
-    engine: str
-    objective: Objective | None
-    parameters: dict[str, Any]
-    values: dict[str, Any]
-    gradients: dict[str, Any]
-    history: dict[str, NDArray[Any]]
-    holdout: dict[str, Any] = field(default_factory=dict)
     error: RunError | None = None
-    drawn: Callable[[Result], Drawing] | None = field(default=None, repr=False, compare=False)
+    made_of: tuple[ComputationalGraph, Plan] | None = field(default=None, repr=False, compare=False)
 
     def plot(self, *names: str) -> Axes:
         """Plot recorded numbers by the step, and return Matplotlib's axes.
@@ -102,30 +71,12 @@ class Result:
             from pandas import DataFrame, Index
         except ImportError:
             raise UsageError(f"to_pandas() needs pandas: {INSTALL}") from None
-        columns = {
-            name + (f"[{','.join(map(str, index))}]" if index else ""): column[(slice(None), *index)]
-            for name, column in self.history.items()
-            if name != "step"
-            for index in np.ndindex(column.shape[1:])
-        }
-        return DataFrame(columns, index=Index(self.history["step"], name="step"))
-
-    def _repr_html_(self) -> str:
-        from graphrun.show.notebook import result_html
-
-        return result_html(self, None if self.drawn is None else self.drawn(self))
-
-    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        from graphrun.show.notebook import result_html, summary, svg
-
-        drawing = None if self.drawn is None else self.drawn(self)
-        picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}
-        text = f"<Result of {self.graph}: {summary(self)}>"
-        return {"text/plain": text, "text/html": result_html(self, drawing), **picture}
+        recorded = {name: column for name, column in self.history.items() if name != "step"}
+        return DataFrame(dict(columns(recorded)), index=Index(self.history["step"], name="step"))
 
     def __getstate__(self) -> dict[str, Any]:
-        # What draws it holds the plan, and with it the functions of plugins, which cannot be pickled.
-        return self.__dict__ | {"drawn": None}
+        # The functions of plugins in them cannot be pickled.
+        return self.__dict__ | {"made_of": None}
 
 
 def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.plugins.registry import Plugin, Registry
-from graphrun.show.output import align
+from graphrun.show.tables import align
 
 WIDTH = 80
 

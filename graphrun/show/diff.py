@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from graphrun.base.numbertext import format_value
 from graphrun.document import Document
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
-from graphrun.show.output import format_value
 
 TOLERANCE = 1e-9
 SHOWN = 20

@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.summary import describe, number
+from graphrun.base.errors import RunError
+from graphrun.base.numbertext import describe, number
+from graphrun.graph.graph import ComputationalGraph
+from graphrun.plan.plan import Array, Plan
+from graphrun.run.api import Graph
+from graphrun.run.passes import Passes
 from graphrun.run.result import Result
-from graphrun.show.draw import Drawing, colours, lay_out, to_svg
+from graphrun.show.draw import Drawing, colours, draw_graph, lay_out, to_svg
 from graphrun.show.draw.svg import escape
 
 MOST_CHARTS = 6
@@ -21,6 +26,43 @@ MOST_PARAMETERS = 20
 
 WIDTH, HEIGHT = 260.0, 130.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 10.0, 24.0, 20.0
+
+
+def bundle(item: Graph | Result) -> Mapping[str, str]:
+    """Return what a notebook shows of a graph, as its first step has it, or of a result, by MIME type."""
+    if isinstance(item, Result):
+        drawing = None if item.made_of is None else draw_result(*item.made_of, item)
+        text, html = f"<Result of {item.graph}: {summary(item)}>", result_html(item, drawing)
+    else:
+        drawing = _first_step(item)
+        text, html = repr(item), drawing_html(drawing)
+    picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}
+    return {"text/plain": text, "text/html": html, **picture}
+
+
+def _first_step(graph: Graph) -> Drawing:
+    """Return the drawing of a graph with the values before any update, where there are such."""
+    try:
+        passes = graph.passes()
+    except RunError:
+        passes = None
+    return draw_graph(graph.structure, passes)
+
+
+def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
+    """Make the drawing of a graph with the values and gradients of a result."""
+    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
+    gradients: list[Array] = [None] * len(plan.names)
+    for name, slot in plan.slots.items():
+        value = result.values.get(name, result.parameters.get(name, values[slot]))
+        # NumPy's numbers, not Python's, which raise where those give an infinity.
+        values[slot] = np.asarray(value)[()]
+        gradients[slot] = result.gradients.get(name)
+    # What each step is given anew is not kept.
+    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
+    for slot in (*given, *(plan.data if plan.feeds else ())):
+        values[slot] = None
+    return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 
 
 def svg(drawing: Drawing) -> str:

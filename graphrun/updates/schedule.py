@@ -13,11 +13,8 @@ from typing import Annotated
 from pydantic import Field
 
 from graphrun.base.errors import DeclarationError
+from graphrun.base.types import Natural, Positive
 from graphrun.declare.declaration import Declaration
-from graphrun.document.models import Natural
-
-Count = Annotated[Natural, Field(ge=1)]
-"""A number of steps, 1 or more."""
 
 
 class Schedule(Declaration):
@@ -49,25 +46,25 @@ def constant(xp, step, *, start: float, warm_up: Natural = 0):
 
 
 @Schedule
-def step_(xp, step, *, start: float, every: Count, factor: float = 0.1, warm_up: Natural = 0):
+def step_(xp, step, *, start: float, every: Positive, factor: float = 0.1, warm_up: Natural = 0):
     """Multiplied by a factor every so many steps: start * factor^floor(step / every) (PyTorch's StepLR)."""
     return warmed_up(xp, lambda step: start * factor ** (step // every), step, warm_up)
 
 
 @Schedule
-def exponential(xp, step, *, start: float, factor: float, every: Count = 1, warm_up: Natural = 0):
+def exponential(xp, step, *, start: float, factor: float, every: Positive = 1, warm_up: Natural = 0):
     """Multiplied by a factor every so many steps, smoothly: start * factor^(step / every) (ExponentialLR)."""
     return warmed_up(xp, lambda step: start * factor ** (step / every), step, warm_up)
 
 
 @Schedule
-def linear(xp, step, *, start: float, steps: Count, end: float = 0.0, warm_up: Natural = 0):
+def linear(xp, step, *, start: float, steps: Positive, end: float = 0.0, warm_up: Natural = 0):
     """A straight line from start to end in so many steps (PyTorch's LinearLR)."""
     return warmed_up(xp, lambda step: start + (end - start) * (xp.minimum(step, steps) / steps), step, warm_up)
 
 
 @Schedule
-def cosine(xp, step, *, start: float, steps: Count, end: float = 0.0, warm_up: Natural = 0):
+def cosine(xp, step, *, start: float, steps: Positive, end: float = 0.0, warm_up: Natural = 0):
     """Half a wave of the cosine from start to end in so many steps (Loshchilov and Hutter, 2017; CosineAnnealingLR)."""
     return warmed_up(xp, lambda step: halfwave(xp, start, end, xp.minimum(step, steps) / steps), step, warm_up)
 

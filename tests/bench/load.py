@@ -28,7 +28,7 @@ TARGETS = {"load": 30.0, "bytes": 1200.0, "casadi": 1.2}
 MEASURED = """
 import resource, sys, time
 import graphrun
-from graphrun.engines import get_engine
+from graphrun.engines.auto import get_engine
 graphrun.load(sys.argv[2]).run(steps=1)
 times = [time.perf_counter()]
 graph = graphrun.load(sys.argv[1])
@@ -96,7 +96,7 @@ AGAINST_CASADI = """
 import statistics, sys, time, yaml
 sys.path.insert(0, sys.argv[2])
 import graphrun
-from graphrun.engines import get_engine
+from graphrun.engines.auto import get_engine
 from peers import casadi_step
 data = yaml.load(open(sys.argv[1], encoding="utf-8"), yaml.CSafeLoader)
 nodes = [(name, node["type"], node["inputs"]) for name, node in data["nodes"].items()]

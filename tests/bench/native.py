@@ -34,7 +34,7 @@ from peers import (
 )
 
 import graphrun
-from graphrun.engines import get_engine
+from graphrun.engines.auto import get_engine
 from graphrun.plan.plan import Plan
 
 ROUNDS = 11

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import ROOT, shortest_call, table
 
 import graphrun
-from graphrun.engines import get_engine
+from graphrun.engines.auto import get_engine
 
 TARGET = 15.0
 STEP_SIZE = 1e-9

@@ -19,7 +19,8 @@ from graphrun.declare.nodetype import Tensor
 
 sympy = pytest.importorskip("sympy")
 
-from graphrun.check.symbolic import Namespace, formulas, latex  # noqa: E402 (they need SymPy)
+from graphrun.check.formulas import formulas  # noqa: E402 (they need SymPy)
+from graphrun.check.symbolic import Namespace, latex  # noqa: E402
 from graphrun.check.symbolic.constants import exact  # noqa: E402
 from graphrun.check.symbolic.region import Region  # noqa: E402
 
@@ -121,6 +122,16 @@ def test_comparisons_are_conditions_of_the_numbers() -> None:
     with pytest.raises(TypeError, match=r"it calls xp\.matmul, which formulas have not"):
         xp.matmul(a, b)
     assert sympy.sympify(np.float64(0.5) * a + np.float64(1)) == x / 2 + 1
+
+
+def test_formulas_are_finite() -> None:
+    """Whether a number is finite is no case of its own, whatever SymPy knows of it."""
+    xp = Namespace()
+    ratio = xp.number(x) / y
+    assert sympy.sympify(xp.where(xp.isfinite(ratio), x, 0)) == x
+    assert sympy.sympify(xp.where(xp.isinf(ratio) | xp.isnan(ratio), x, y)) == y
+    assert sympy.sympify(xp.where(ratio < math.inf, x, y)) == x
+    assert sympy.sympify(xp.where(ratio < -math.inf, x, y)) == y
 
 
 @settings(deadline=None)

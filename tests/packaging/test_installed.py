@@ -33,10 +33,12 @@ LATE = (
     "graphrun.run.distributed",
     "graphrun.show.export",
     "graphrun.check.check",
+    "graphrun.show.notebook",
+    "graphrun.show.draw",
     "graphrun.cli.schema",
     "graphrun.run.predict",
     "graphrun.engines.numba.engine",
-    "graphrun.engines.native",
+    "graphrun.engines.numba.compiler",
     "graphrun.engines.jax",
     "graphrun.engines.scipy.engine",
 )
@@ -131,7 +133,7 @@ def test_requirements_are_what_is_imported(installed: Environment) -> None:
     }
     late = {"safetensors"}
     package = installed.site / "graphrun"
-    of_extras = {"numba.py", "native", "jax", "symbolic", "prove.py"}
+    of_extras = {"numba", "jax", "symbolic"}
     imported, anywhere = set(), set()
     for file in package.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))

@@ -18,8 +18,9 @@ from safetensors.numpy import save_file
 
 import graphrun
 from graphrun.base.errors import CheckpointError, UsageError
+from graphrun.base.files import LEFTOVER_SECONDS, write_atomically
 from graphrun.cli.entry import run_command
-from graphrun.run.checkpoint import LEFTOVER_SECONDS, load_checkpoint, write_atomically
+from graphrun.run.checkpoint import load_checkpoint
 
 GRAPH = """\
 data:
@@ -49,7 +50,7 @@ seed: 3
 
 DRIVER = """\
 import os, sys
-import graphrun.api, graphrun.data, graphrun.show.output, graphrun.plugins.registry, graphrun.cli.terminal
+import graphrun.api, graphrun.data, graphrun.show.tables, graphrun.plugins.registry, graphrun.cli.terminal
 import safetensors.numpy
 from graphrun.cli.entry import run_command
 graphrun.load("g.yaml").run(1)

@@ -15,7 +15,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import graphrun
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.notebook import chart, history_charts
 

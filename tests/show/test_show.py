@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import graphrun
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.cli.entry import run_command
 from graphrun.show.draw import Box, Drawing, Shape, draw_graph
-from graphrun.show.tree import cells, cut, table
+from graphrun.show.graph_table import cells, cut, table
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")

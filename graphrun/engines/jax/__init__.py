@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ except ModuleNotFoundError as missing:
         raise
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
@@ -36,6 +36,7 @@ from graphrun.engines.jax.loop import (
 from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Array, Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
@@ -56,6 +57,10 @@ class JaxEngine:
         self.placement = placement or Placement.on_device(None)
         self.watch = watch
         keep_compiled_programs()
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""
+        return "traced and compiled by XLA, or from JAX's cache"
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> JaxProgram:
         """Make a plan ready to run.
@@ -142,8 +147,8 @@ class JaxProgram:
     def _stopped(self, outcome: Outcome, made: int, stop: Stop | None) -> tuple[int, str | None]:
         """Return how many steps were made when a stop rule gave a reason, and the reason; else all, and None."""
         if stop is not None:
-            for row, (objective, norm) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
-                if reason := stop(objective, norm):
+            for row, (objective, length) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
+                if reason := stop(objective, length):
                     return row, reason
         return made, None
 
@@ -163,6 +168,15 @@ class JaxProgram:
             # The call has only begun: JAX comes back at once.
             self._rows.prepare(step + 1 + count if updates else step + 1)
             return outcome
+
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "one XLA program"
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Return no times."""
+        how = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
+        return Timing(how, [Timed([slots]) for slots in batches_of(self.plan)])
 
     def cost(self) -> dict[str, float]:
         """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""
@@ -188,7 +202,7 @@ class JaxProgram:
         for number, rule_state in enumerate(plan.rule.state):
             own = [states[number] for states in state.rule]
             arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
         return {name: np.array(value) for name, value in arrays.items()}
 
@@ -204,7 +218,7 @@ class JaxProgram:
             return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
 
         states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
         self._state = self._state._replace(
             targets=self._put(of_parameters("parameters")),
@@ -220,7 +234,7 @@ class JaxProgram:
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        return math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in self._state.gradients))
+        return norm(*map(np.asarray, self._state.gradients))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots; those of parameters and of the objective are the loop's own."""
@@ -260,7 +274,7 @@ class JaxProgram:
                 leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
         for noise in plan.noise:
             leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         for slot, value in zip(slots, state.nodes, strict=True):
             leaves[slot] = np.array(value)[()]
         return leaves
@@ -274,7 +288,7 @@ class JaxProgram:
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
-        nodes = tuple(np.asarray(plan.leaves[slot]) for node in plan.states for slot in node.slots)
+        nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
         return State(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),

@@ -1,12 +1,13 @@
 """The numba engine: graphs of numbers as native loops, both passes and the update of many steps in one call.
 
 A small graph becomes straight-line code, a large one a loop for each kind of node over the plan's arrays. Both are the
-node types' own functions, traced (`native.trace`), and both give the numbers of the NumPy engine to rounding.
+node types' own functions, traced (`declare.trace`), and both give the numbers of the NumPy engine to rounding.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
-from graphrun.engines.numba.compiler import Steps, compile_steps
-from graphrun.engines.numba.form import Form, form_of
-from graphrun.engines.numba.functions import NotSupportedError
+from graphrun.engines.numba.code_form import CodeForm, form_of
+from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
 from graphrun.engines.stop import RULES, StopRule
+from graphrun.engines.timing import Timed, Timing, batches_of
+from graphrun.engines.traced import NotSupportedError
 from graphrun.plan.plan import Array, Feed, Plan
 
 MEASURED_NODES = 50_000
@@ -28,11 +30,25 @@ MEASURED_NODES = 50_000
 
 ROUNDS = 7
 
+BATCHES_ONE_BY_ONE = 100
+"""More batches than this are timed by node type alone."""
+
+LOOPS = "batches done many times over in the compiled loops, both passes together"
+AS_LOOPS = "the same functions as compiled loops, done many times over; straight-line code cannot be divided"
+
 
 class NumbaEngine:
     """Compiles plans of numbers."""
 
     name = "numba"
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""
+        try:
+            before = is_compiled(form_of(plan).source)
+        except NotSupportedError:
+            before = False
+        return "from the cache" if before else "compiled anew, and kept"
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run.
@@ -51,7 +67,7 @@ class NumbaEngine:
 class NumbaProgram(BatchProgram):
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
-    def __init__(self, plan: Plan, form: Form) -> None:
+    def __init__(self, plan: Plan, form: CodeForm) -> None:
         super().__init__(plan)
         states = len(plan.rule.state)
         dtype = plan.dtype
@@ -65,7 +81,7 @@ class NumbaProgram(BatchProgram):
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
         self._use(form)
 
-    def _use(self, form: Form) -> None:
+    def _use(self, form: CodeForm) -> None:
         self._form = form
         self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
 
@@ -73,7 +89,7 @@ class NumbaProgram(BatchProgram):
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             try:
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
             except (Exception, SystemExit) as error:
                 raise StepFailed(self._leaves(), error) from error
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
@@ -145,6 +161,26 @@ class NumbaProgram(BatchProgram):
             return False
         self._use(form_of(self.plan, masked=True))
         return self._call(0) != NOT_FINITE
+
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "straight-line code" if self.is_straight_line else "loops by batch"
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time the batches by the compiled loops: one by one or, where there are many, those of each type."""
+        how, groups = LOOPS, [[number] for number in range(len(self.plan.in_loop))]
+        if self.is_straight_line:
+            how = AS_LOOPS
+        if len(groups) > BATCHES_ONE_BY_ONE:
+            how = f"the batches of each type, {LOOPS}"
+            by_type: dict[str, list[int]] = defaultdict(list)
+            for number, batch in enumerate(self.plan.in_loop):
+                by_type[batch.type.name].append(number)
+            groups = list(by_type.values())
+        slots = batches_of(self.plan)
+        times = zip(groups, self.seconds_of(groups), strict=True)
+        nodes = [Timed([slots[number] for number in group], seconds) for group, seconds in times]
+        return Timing(how, nodes, None if self.is_straight_line else "step")
 
     def seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
         """Return how long both passes of some of the loop's batches take, in loops that do them many times over.

@@ -15,6 +15,10 @@ from graphrun.plan.plan import Array, Batch
 class NodeProgram(NumpyProgram):
     """Node by node: values are a list of NumPy numbers and arrays. For small graphs, and for arrays."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "node by node"
+
     def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         plan = self.plan
         self._values = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
@@ -31,13 +35,13 @@ class NodeProgram(NumpyProgram):
 
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         plan, shapes = self.plan, self.plan.shapes
-        moving = self._moving
+        moving = plan.moving
         operations = []
         for batch in batches:
             forward, derivative = bind(batch, plan.dtype)
             if batch.casts:
                 forward = cast(forward, plan.dtype)
-            for output, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+            for _, output, inputs in plan.nodes([batch]):
                 wanted = [
                     (position, slot, broadcast_axes(shapes[slot], batch.shape) if batch.type.is_elementwise else None)
                     for position, slot in enumerate(inputs)

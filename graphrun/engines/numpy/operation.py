@@ -11,6 +11,7 @@ import numpy as np
 
 from graphrun.declare.declaration import Function
 from graphrun.declare.nodetype import NodeType
+from graphrun.engines.numpy import forms  # noqa: F401 (it declares them)
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.plan.plan import Array, Batch
 from graphrun.plan.shapes import Shape, as_index

@@ -6,8 +6,8 @@ An observer implements some of the hooks `graphrun_started`, `graphrun_recorded`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pluggy
@@ -15,8 +15,9 @@ import pluggy
 from graphrun.base.errors import GraphrunError, RunError, UsageError
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
+from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.run.loop import Row
+from graphrun.run.request import Row
 from graphrun.run.result import Result
 
 EVENTS = ("graphrun_started", "graphrun_recorded", "graphrun_finished", "graphrun_failed")
@@ -24,38 +25,6 @@ EVENTS = ("graphrun_started", "graphrun_recorded", "graphrun_finished", "graphru
 
 class ObserverError(RunError):
     """An observer raised; the run itself came to its end."""
-
-
-@dataclass(frozen=True)
-class RunDescription:
-    """What an observer is told of a run before its first step.
-
-    Attributes:
-        graph: the name of the graph file.
-        description: what the file says of itself, or "".
-        objective: the name of the objective, or None; `direction` is ``maximize`` or ``minimize``.
-        steps: how many updates there will be at most.
-        first_step: where the run begins: 0, or the step of the checkpoint that it goes on from.
-        engine: what computes it.
-        dtype: ``float64`` or ``float32``.
-        seed: what every random draw derives from.
-        update: the update rule as a graph file gives it: ``type`` and settings.
-        record: the names that are recorded.
-        parameters: how many numbers the updates move.
-    """
-
-    graph: str
-    description: str
-    objective: str | None
-    direction: str
-    steps: int
-    first_step: int
-    engine: str
-    dtype: str
-    seed: int
-    update: Mapping[str, Any]
-    record: Sequence[str]
-    parameters: int
 
 
 class Observers:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.rows import columns, encode, write_row
+from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.run.observers import RunDescription
-from graphrun.show.output import encode, write_row
 
 
 class _File:
@@ -71,7 +71,6 @@ class CsvFile(_File):
 def numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Return all numbers of a row with their names, those of an array with their indices."""
     return [
-        (name + (f"[{','.join(map(str, index))}]" if index else ""), float(np.asarray(value)[index]))
-        for name, value in values.items()
-        for index in np.ndindex(np.shape(value))
+        (name, float(column[0]))
+        for name, column in columns({name: np.asarray(value)[np.newaxis] for name, value in values.items()})
     ]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.outcome import RunOutcome
+from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.run.observers import RunDescription
-from graphrun.run.result import Result
 
 ROWS_TOGETHER = 100
 """So many rows go to the server in one request."""
@@ -67,16 +67,16 @@ class MLflow:
             self._log()
 
     @hookimpl
-    def graphrun_finished(self, result: Result) -> None:
+    def graphrun_finished(self, result: RunOutcome) -> None:
         """End the run of the experiment."""
         self._end(result, "KILLED" if result.stopped == "interrupted" else "FINISHED")
 
     @hookimpl
-    def graphrun_failed(self, result: Result) -> None:
+    def graphrun_failed(self, result: RunOutcome) -> None:
         """End the run of the experiment as one that failed."""
         self._end(result, "FAILED")
 
-    def _end(self, result: Result, status: str) -> None:
+    def _end(self, result: RunOutcome, status: str) -> None:
         self._log()
         self._client.set_tag(self._run, "graphrun.stopped", result.stopped)
         self._client.set_terminated(self._run, status)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.run.observers import RunDescription
 
 
 class TensorBoard:

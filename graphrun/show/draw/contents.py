@@ -12,7 +12,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from graphrun.base.summary import describe, number
+from graphrun.base.numbertext import describe, number
 from graphrun.declare.declaration import Noise
 from graphrun.declare.formula import formulas_of
 from graphrun.graph.graph import ComputationalGraph
@@ -265,7 +265,7 @@ class _Contents:
         if self.passes is None:
             return ()
         slot = self.passes.plan.slots[self.graph.names[node] or ""]
-        if any(self.passes.values[source] is None for source in self.passes.inputs(slot)):
+        if any(self.passes.values[source] is None for source in self.passes.plan.inputs_of(slot)):
             return ()
         return self.passes.edges_into(slot)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from graphrun.base.summary import describe
+from graphrun.base.numbertext import describe
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number

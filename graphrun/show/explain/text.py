@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from graphrun.show.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
-from graphrun.show.output import align
+from graphrun.show.tables import align
 
 WIDTH = 80
 INDENT = "  "

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any, TextIO
 
-from graphrun.show.output import align
+from graphrun.base.numbertext import count, seconds, size
 from graphrun.show.profile import Part, Profile, TypeTotal
 from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
 from graphrun.show.profile.work import Work
+from graphrun.show.tables import align
 
 WIDTH = 80
 SHOWN_NODES = 15
@@ -84,7 +85,7 @@ def _types(profile: Profile) -> Iterator[str]:
 def _nodes(profile: Profile) -> Iterator[str]:
     """Yield the slowest nodes; where times are those of whole types alone, there is nothing to tell."""
     timed = all(part.seconds is not None for part in profile.parts)
-    if not timed and profile.how.startswith("the batches of each type"):
+    if not timed and any(total.seconds is not None for total in profile.types):
         return
     whole = sum(part.seconds or 0.0 for part in profile.parts) + (profile.rest or 0.0)
     order = sorted(profile.parts, key=lambda part: (-(part.seconds or 0.0), -part.work.operations))
@@ -165,26 +166,3 @@ def _work(work: Work) -> Sequence[str]:
 
 def _cut(name: str, width: int = LONGEST_NAME) -> str:
     return name if len(name) <= width else f"{name[: width - 3]}..."
-
-
-def seconds(time: float) -> str:
-    """Return a time in the unit that fits."""
-    return _in_units(time * 1e9, ("ns", "us", "ms", "s"))
-
-
-def size(number: float) -> str:
-    """Return a number of bytes in the unit that fits."""
-    return _in_units(number, ("B", "kB", "MB", "GB", "TB"))
-
-
-def count(number: float) -> str:
-    """Return a number of operations in thousands, millions, ..."""
-    return _in_units(number, ("", "k", "M", "G", "T")).rstrip()
-
-
-def _in_units(number: float, units: Sequence[str]) -> str:
-    for unit in units[:-1]:
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} {units[-1]}"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
 import graphrun
-from graphrun.base.summary import number
+from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
 from graphrun.show.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
 from graphrun.show.draw.contents import TIMES

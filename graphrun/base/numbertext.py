@@ -1,12 +1,17 @@
-"""Values as a reader sees them: numbers in six digits, arrays by shape, range and norm."""
+"""Numbers as a reader sees them: single ones, arrays by shape, range and norm, sizes and times in units that fit."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from graphrun.base.norms import norm
+from graphrun.base.rows import encode_nested
 
 SHOWN_ELEMENTS = 4
 """Arrays of more elements are summarized."""
@@ -42,13 +47,43 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return f"{'matrix' if len(shape) == 2 else 'array'} {'x'.join(map(str, shape))}"
 
 
-def norm(value: Any) -> float:
-    """Return the root of the sum of all squares, without overflow on the way; of a number its absolute value."""
-    array = np.abs(np.asarray(value, dtype=np.float64))
-    largest = float(array.max(initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    return largest * float(np.sqrt(np.sum(np.square(array / largest))))
+def format_value(value: Any) -> str:
+    """Show a number with 8 digits, a small array whole, a large one by its shape and range."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{int(array)}" if array.dtype.kind == "i" else f"{float(array) + 0.0:.8g}"  # + 0.0: no -0
+    if array.size <= SHOWN_ELEMENTS:
+        return json.dumps(_rounded(array.tolist())).replace('"', "")
+    return f"{array.shape} in [{array.min():.4g}, {array.max():.4g}]"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value + 0.0:.4g}") if math.isfinite(value) else encode_nested(value)
+
+
+def seconds(time: float) -> str:
+    """Return a time in the unit that fits."""
+    return _in_units(time * 1e9, ("ns", "us", "ms", "s"))
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in the unit that fits."""
+    return _in_units(number, ("B", "kB", "MB", "GB", "TB"))
+
+
+def count(number: float) -> str:
+    """Return a number of operations in thousands, millions, ..."""
+    return _in_units(number, ("", "k", "M", "G", "T")).rstrip()
+
+
+def _in_units(number: float, units: Sequence[str]) -> str:
+    for unit in units[:-1]:
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} {units[-1]}"
 
 
 def _nested(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphrun.base.summary import describe, norm, number
+from graphrun.base.numbertext import describe, norm, number
 
 
 @pytest.mark.parametrize(

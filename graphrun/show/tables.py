@@ -1,15 +1,15 @@
-"""Results as text: a table for people, JSON, JSON lines and CSV for programs."""
+"""Tables: a result as one for people, as JSON and as CSV for programs; cells in columns."""
 
 from __future__ import annotations
 
 import csv
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
+from graphrun.base.numbertext import format_value
+from graphrun.base.rows import columns, encode, encoded, write_json
 from graphrun.run.result import Result
 
 SHOWN_ROWS = 20
@@ -20,23 +20,14 @@ SHOWN_VALUES = 40
 def write_result(result: Result, output_format: str, file: TextIO) -> None:
     """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
     if output_format == "json":
-        _write_json(to_json(result), file)
+        write_json(to_json(result), file)
     elif output_format == "csv":
-        csv.writer(file, lineterminator="\n").writerows(_csv_rows(result.history))
+        history = dict(columns(result.history))
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(history)
+        writer.writerows(zip(*(column.tolist() for column in history.values()), strict=True))
     elif output_format == "table":
         file.writelines(f"{line}\n" for line in _tables(result))
-
-
-def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:
-    """Write one recorded row as a JSON line, at once."""
-    _write_json({"step": step, **_encoded(row)}, file)
-    file.flush()
-
-
-def _write_json(data: dict[str, Any], file: TextIO) -> None:
-    unicode = (file.encoding or "utf").lower().startswith("utf")
-    json.dump(data, file, ensure_ascii=not unicode, allow_nan=False)
-    file.write("\n")
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -49,45 +40,12 @@ def to_json(result: Result) -> dict[str, Any]:
         "engine": result.engine,
         "objective": objective
         and {"name": objective.name, "direction": objective.direction, "value": encode(objective.value)},
-        "parameters": _encoded(result.parameters),
-        "values": _encoded(result.values),
-        "gradients": _encoded(result.gradients),
-        "history": _encoded(result.history),
-        **({"holdout": _encoded(result.holdout)} if result.holdout else {}),
+        "parameters": encoded(result.parameters),
+        "values": encoded(result.values),
+        "gradients": encoded(result.gradients),
+        "history": encoded(result.history),
+        **({"holdout": encoded(result.holdout)} if result.holdout else {}),
     }
-
-
-def encode(value: Any) -> Any:
-    """Make a number or an array plain data; what is not finite becomes a string, for JSON has no such numbers."""
-    if isinstance(value, np.ndarray):
-        data = value.tolist()
-        return data if value.dtype.kind == "i" or np.isfinite(value).all() else _encode_nested(data)
-    number = float(value)
-    return number if math.isfinite(number) else _encode_nested(number)
-
-
-def _encode_nested(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_encode_nested(item) for item in value]
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: encode(value) for name, value in values.items()}
-
-
-def _csv_rows(history: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """Yield the header and the rows; each element of an array has a column, named like ``W[0,1]``."""
-    header: list[str] = []
-    columns: list[Any] = []
-    for name, column in history.items():
-        for index in np.ndindex(column.shape[1:]):
-            header.append(name + (f"[{','.join(map(str, index))}]" if index else ""))
-            columns.append(column[(slice(None), *index)].tolist())
-    yield header
-    yield from map(list, zip(*columns, strict=True))
 
 
 def _tables(result: Result) -> Iterator[str]:
@@ -123,22 +81,6 @@ def _final_values(result: Result) -> Iterator[str]:
     if hidden > 0:
         yield f"({SHOWN_VALUES} of {len(values)} values; --format json gives all)"
     yield ""
-
-
-def format_value(value: Any) -> str:
-    """Show a number with 8 digits, a small array whole, a large one by its shape and range."""
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return f"{int(array)}" if array.dtype.kind == "i" else f"{float(array) + 0.0:.8g}"  # + 0.0: no -0
-    if array.size <= 4:
-        return json.dumps(_rounded(array.tolist())).replace('"', "")
-    return f"{array.shape} in [{array.min():.4g}, {array.max():.4g}]"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value + 0.0:.4g}") if math.isfinite(value) else _encode_nested(value)
 
 
 def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:

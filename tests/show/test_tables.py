@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import graphrun
+from graphrun.base.numbertext import format_value
 from graphrun.cli.entry import run_command
-from graphrun.show.output import align, format_value
+from graphrun.show.tables import align
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

@@ -1,0 +1,54 @@
+"""Rows of values as plain data: JSON and its lines, and the names of the columns that CSV and others give an array."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def encode(value: Any) -> Any:
+    """Make a number or an array plain data; what is not finite becomes a string, for JSON has no such numbers."""
+    if isinstance(value, np.ndarray):
+        data = value.tolist()
+        return data if value.dtype.kind == "i" or np.isfinite(value).all() else encode_nested(data)
+    number = float(value)
+    return number if math.isfinite(number) else encode_nested(number)
+
+
+def encode_nested(value: Any) -> Any:
+    """Make nested lists of numbers plain data, as `encode` does."""
+    if isinstance(value, list):
+        return [encode_nested(item) for item in value]
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def encoded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make values plain data."""
+    return {name: encode(value) for name, value in values.items()}
+
+
+def write_json(data: Mapping[str, Any], file: TextIO) -> None:
+    """Write plain data as one line of JSON."""
+    unicode = (file.encoding or "utf").lower().startswith("utf")
+    json.dump(data, file, ensure_ascii=not unicode, allow_nan=False)
+    file.write("\n")
+
+
+def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:
+    """Write one recorded row as a JSON line, at once."""
+    write_json({"step": step, **encoded(row)}, file)
+    file.flush()
+
+
+def columns(table: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the columns of numbers of a table whose arrays have an axis of rows: ``W[0,1]`` for each element."""
+    for name, array in table.items():
+        for index in np.ndindex(array.shape[1:]):
+            yield name + (f"[{','.join(map(str, index))}]" if index else ""), array[(slice(None), *index)]
