@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from graphrun.base.errors import RunError
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.base.types import Array
+from graphrun.plan.plan import Feed, Plan
 
 Stop = Callable[[float, float], str | None]
 """A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import PluginError, ShapeError, UsageError
 from graphrun.base.random import key_of
+from graphrun.base.types import Array as Array
 from graphrun.declare.declaration import Noise, Settings, State
 from graphrun.declare.initializers import draw
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import ComputationalGraph, Update
 from graphrun.plan.shapes import Shape, Shapes, infer_shapes
-
-Array = Any
-"""A float64 or float32 number or array, of whatever library the engine works with."""
 
 
 class Feed(Protocol):
@@ -282,7 +280,7 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
     return values
 
 
-def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Array]:
+def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Any]:
     """Return the leaves as NumPy numbers and arrays; a column of whole numbers that only selects keeps its integers."""
     indices = _index_only(graph)
     return [

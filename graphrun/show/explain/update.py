@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.numbertext import ARRAY_DIGITS, norm, number
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import Bound, own_settings, setting_text, write
 from graphrun.declare.operations import ATOM, POWER
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numba.functions import NotSupportedError, Tracer
-from graphrun.plan.plan import Array
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
