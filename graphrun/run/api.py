@@ -35,7 +35,7 @@ from graphrun.run.result import Result
 from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
-    from graphrun.data import DataSet
+    from graphrun.data.dataset import DataSet
     from graphrun.run.distributed import Cluster
 
 RECORDED_PARAMETERS = 1000
