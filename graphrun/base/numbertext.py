@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.norms import norm
 from graphrun.base.rows import encode_nested
 
 SHOWN_ELEMENTS = 4
@@ -44,15 +45,6 @@ def shape_text(shape: tuple[int, ...]) -> str:
     if len(shape) == 1:
         return f"vector of {shape[0]}"
     return f"{'matrix' if len(shape) == 2 else 'array'} {'x'.join(map(str, shape))}"
-
-
-def norm(value: Any) -> float:
-    """Return the root of the sum of all squares, without overflow on the way; of a number its absolute value."""
-    array = np.abs(np.asarray(value, dtype=np.float64))
-    largest = float(array.max(initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    return largest * float(np.sqrt(np.sum(np.square(array / largest))))
 
 
 def format_value(value: Any) -> str:

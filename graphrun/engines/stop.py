@@ -4,11 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from graphrun.document import StopEntry
 
 RULES = ("gradient_norm", "value", "change", "patience")
 """The rules in the order in which they are asked."""
+
+
+class Seen(NamedTuple):
+    """What the rules look at in a row, and what they remember of it; a rule is met where that is at most its limit."""
+
+    value: Any
+    change: Any
+    patience: Any
+    best: Any
+    since_best: Any
+
+
+def look(xp: Any, objective: Any, previous: Any, best: Any, since_best: Any, *, sign: float) -> Seen:
+    """Take one row in: every engine lowers this function.
+
+    Args:
+        xp: the array namespace; only its `where` is needed.
+        objective: that of the row.
+        previous: that of the row before, NaN or infinite before the first.
+        best: the least of all rows before, of the objective times `sign`.
+        since_best: how many rows were no better in a row.
+        sign: -1 of an objective to maximize, else 1.
+    """
+    value = sign * objective
+    better = value < best
+    since = xp.where(better, 0.0, since_best + 1.0)
+    return Seen(value, abs(objective - previous), -since, xp.where(better, value, best), since)
+
+
+class _Numbers:
+    """Python's numbers, for a run of small steps would wait for NumPy's `where`."""
+
+    @staticmethod
+    def where(condition: bool, x: float, y: float) -> float:
+        return x if condition else y
 
 
 class StopRule:
@@ -26,32 +62,27 @@ class StopRule:
         self.sign = -1.0 if maximize else 1.0
         self._previous = math.nan
         self._best = math.inf
-        self._since_best = 0
+        self._since_best = 0.0
+        self._limits = self.limits()
 
     def limits(self) -> tuple[float, ...]:
-        """Return the limit of each of `RULES`, of the objective times `sign` for ``value``; NaN where there is none."""
+        """Return the limit of what `look` sees for each of `RULES`; NaN, which is never met, where there is none."""
         entry = self._entry
-        value = None if entry.value is None else self.sign * entry.value
-        given = (entry.gradient_norm, value, entry.change, entry.patience)
-        return tuple(math.nan if limit is None else float(limit) for limit in given)
+        signs = (1.0, self.sign, 1.0, -1.0)
+        given = (entry.gradient_norm, entry.value, entry.change, entry.patience)
+        return tuple(math.nan if limit is None else s * limit for s, limit in zip(signs, given, strict=True))
 
     def memory(self) -> dict[str, float]:
         """Return what the rule remembers of the rows so far, for a checkpoint."""
-        return {"previous": self._previous, "best": self._best, "since_best": float(self._since_best)}
+        return {"previous": self._previous, "best": self._best, "since_best": self._since_best}
 
     def remember(self, memory: Mapping[str, float]) -> None:
         """Go on from what `memory` gave."""
-        self._previous, self._best = memory["previous"], memory["best"]
-        self._since_best = int(memory["since_best"])
+        self._previous, self._best, self._since_best = memory["previous"], memory["best"], memory["since_best"]
 
     def __call__(self, objective: float, gradient_norm: float) -> str | None:
         """Take one row in; return the name of the rule that is met, or None."""
-        loss = self.sign * objective
-        change, self._previous = abs(objective - self._previous), objective
-        self._since_best = 0 if loss < self._best else self._since_best + 1
-        self._best = min(self._best, loss)
-        # A limit of NaN is never met.
-        watched = (gradient_norm, loss, change, -float(self._since_best))
-        gradient_limit, value_limit, change_limit, patience = self.limits()
-        limits = (gradient_limit, value_limit, change_limit, -patience)
-        return next((name for name, x, limit in zip(RULES, watched, limits, strict=True) if x <= limit), None)
+        seen = look(_Numbers, objective, self._previous, self._best, self._since_best, sign=self.sign)
+        self._previous, self._best, self._since_best = objective, seen.best, seen.since_best
+        watched = (gradient_norm, seen.value, seen.change, seen.patience)
+        return next((name for name, x, limit in zip(RULES, watched, self._limits, strict=True) if x <= limit), None)

@@ -25,7 +25,8 @@ from graphrun.engines.auto import Choice, choose, get_engine, keep
 from graphrun.engines.numpy import NodeProgram, NumpyProgram
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph
-from graphrun.plan.plan import Plan, build_plan
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
 from graphrun.run.loop import Row, RunOptions, run

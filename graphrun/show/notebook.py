@@ -59,7 +59,7 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
         values[slot] = np.asarray(value)[()]
         gradients[slot] = result.gradients.get(name)
     # What each step is given anew is not kept.
-    given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]
+    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
     for slot in (*given, *(plan.data if plan.feeds else ())):
         values[slot] = None
     return draw_graph(structure, Passes(plan, result.steps, values, gradients))

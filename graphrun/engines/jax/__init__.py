@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ except ModuleNotFoundError as missing:
         raise
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop
@@ -143,8 +143,8 @@ class JaxProgram:
     def _stopped(self, outcome: Outcome, made: int, stop: Stop | None) -> tuple[int, str | None]:
         """Return how many steps were made when a stop rule gave a reason, and the reason; else all, and None."""
         if stop is not None:
-            for row, (objective, norm) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
-                if reason := stop(objective, norm):
+            for row, (objective, length) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
+                if reason := stop(objective, length):
                     return row, reason
         return made, None
 
@@ -189,7 +189,7 @@ class JaxProgram:
         for number, rule_state in enumerate(plan.rule.state):
             own = [states[number] for states in state.rule]
             arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
         return {name: np.array(value) for name, value in arrays.items()}
 
@@ -205,7 +205,7 @@ class JaxProgram:
             return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
 
         states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
         self._state = self._state._replace(
             targets=self._put(of_parameters("parameters")),
@@ -221,7 +221,7 @@ class JaxProgram:
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        return math.hypot(*(float(np.linalg.norm(np.ravel(gradient))) for gradient in self._state.gradients))
+        return norm(*map(np.asarray, self._state.gradients))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots; those of parameters and of the objective are the loop's own."""
@@ -261,7 +261,7 @@ class JaxProgram:
                 leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
         for noise in plan.noise:
             leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         for slot, value in zip(slots, state.nodes, strict=True):
             leaves[slot] = np.array(value)[()]
         return leaves
@@ -275,7 +275,7 @@ class JaxProgram:
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
-        nodes = tuple(np.asarray(plan.leaves[slot]) for node in plan.states for slot in node.slots)
+        nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
         return State(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),

@@ -116,7 +116,7 @@ class Inspection:
 
         def on_rows(targets: Any, nodes: Any, fixed: Any, columns: Any) -> Any:
             given = dict(zip(plan.data, columns, strict=True))
-            given |= dict(zip([slot for node in plan.states for slot in node.slots], nodes, strict=True))
+            given |= dict(zip(plan.state_slots, nodes, strict=True))
             values = passes.begin(targets, given, fixed)
             for noise in plan.noise:
                 # Nothing is dropped where data is only evaluated; the shape alone may matter.

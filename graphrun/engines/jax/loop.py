@@ -16,14 +16,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
+from graphrun.declare.clipping import clip
 from graphrun.engines.jax.feed import Rows
 from graphrun.engines.jax.passes import Part, Passes, tracing
 from graphrun.plan.plan import Plan
 
 WATCHED = 1024
 """So many steps at most are made at once where a stop rule watches: their objectives and norms are kept."""
+
+FEW = 1024
+"""Arrays of so many elements together take less time than a branch of XLA's."""
 
 # What a round of the loop carries to the next goes through memory, which is most of the time of a few numbers' step:
 # 8.9 ns for nested.yaml, and 4.8 where four passes make one round. A round of more nodes is worse than one of a single
@@ -141,7 +146,7 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
 
         # The pass after some step is always the same one of its round: every run computes it by the same instructions.
         number = -jnp.remainder(request.step + request.updates, in_a_round)
-        watched = (jnp.zeros((WATCHED, 2), plan.dtype),) if kind.watch else ()
+        watched = (jnp.zeros((WATCHED, 2), np.float64),) if kind.watch else ()
         start: Carried = jnp.asarray(number, jnp.int64), state, jnp.ones((), bool), watched
         made, state, good, noticed = jax.lax.while_loop(unfinished, one_round, start)
         if not kind.careful:
@@ -165,7 +170,7 @@ def must_be_careful(plan: Plan) -> bool:
     A rule is tried with numbers that show it: those of a rule that takes the sign of the gradient do.
     """
     update, rule = plan.update, plan.rule
-    if update.clip_norm is not None or update.clip_value is not None or any(plan.bounds):
+    if update.clips or any(plan.bounds):
         return True
     bad, good = (math.inf, -math.inf, math.nan), (-2.5, 0.0, 1.0)
     tried = itertools.chain(itertools.product(good, bad), itertools.product(bad, good + bad))
@@ -189,7 +194,11 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
-    before = zip(state.targets, clipped(plan, state.gradients), state.rule, passes.bounds(), strict=True)
+    update = plan.update
+    gradients = clip(
+        jnp, state.gradients, value=update.clip_value, norm=update.clip_norm, dtype=plan.dtype, norm_of=norm
+    )
+    before = zip(state.targets, gradients, state.rule, passes.bounds(), strict=True)
     for value, gradient, own, bounds in before:
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
@@ -233,7 +242,7 @@ def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[
     given = dict(zip(plan.data, columns, strict=True)) if plan.feeds else {}
     for noise in plan.noise:
         given[noise.slot] = uniform(jnp, noise.key, step, noise.shape).astype(plan.dtype)
-    slots = [slot for node in plan.states for slot in node.slots]
+    slots = plan.state_slots
     return given | dict(zip(slots, nodes, strict=True))
 
 
@@ -243,36 +252,30 @@ def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
     for node in plan.states:
         batch = node.batch
         assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-        inputs = [passes.value(values, slot) for slot in plan.inputs(batch)[:, 0].tolist()]
+        inputs = [passes.value(values, slot) for slot in plan.inputs_of(batch.start)]
         with tracing("node type", batch.type):
             given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
             following += [jnp.asarray(value).astype(plan.dtype) for value in given]
     return following
 
 
-def clipped(plan: Plan, gradients: Sequence[Array]) -> Sequence[Array]:
-    """Return the gradients brought to the largest norm and the largest value that are allowed."""
-    update = plan.update
-    if update.clip_value is not None:
-        limit = update.clip_value
-        gradients = [jnp.minimum(jnp.maximum(gradient, -limit), limit) for gradient in gradients]
-    if update.clip_norm is not None:
-        factor = jnp.minimum(1.0, update.clip_norm / (norm(gradients) + 1e-6)).astype(plan.dtype)
-        gradients = [gradient * factor for gradient in gradients]
-    return gradients
-
-
-def norm(arrays: Sequence[Array]) -> Array:
+def norm(*arrays: Array) -> Any:
     """Return the Euclidean norm of all elements of some arrays, in double precision."""
-    total = jnp.zeros((), np.float64)
-    for array in arrays:
-        total = total + jnp.sum(array * array).astype(np.float64)
-    return jnp.sqrt(total)
+
+    def squares(factor: Any) -> Array:
+        scaled = (array.astype(np.float64) * factor for array in arrays)
+        return sum((jnp.sum(x * x) for x in scaled), jnp.zeros((), np.float64))
+
+    if all(array.dtype == np.float32 for array in arrays):
+        return jnp.sqrt(squares(1.0))
+    # Of a few numbers all three sums are faster than a branch.
+    few = sum(array.size for array in arrays) <= FEW
+    return root_of_squares(jnp, squares, lambda c, x, y: jnp.where(c, x(), y()) if few else jax.lax.cond(c, x, y))
 
 
 def noted(state: State, watched: tuple[Array, ...], number: Array) -> tuple[Array, ...]:
     """Note the objective and the norm of the gradient, where a stop rule watches."""
-    rows = [jnp.stack([state.objective, norm(state.gradients).astype(state.objective.dtype)])[None] for _ in watched]
+    rows = [jnp.stack([state.objective.astype(np.float64), norm(*state.gradients)])[None] for _ in watched]
     return tuple(jax.lax.dynamic_update_slice(w, row, (number, 0)) for w, row in zip(watched, rows, strict=True))
 
 

@@ -1,7 +1,7 @@
 """The numba engine: graphs of numbers as native loops, both passes and the update of many steps in one call.
 
 A small graph becomes straight-line code, a large one a loop for each kind of node over the plan's arrays. Both are the
-node types' own functions, traced (`native.trace`), and both give the numbers of the NumPy engine to rounding.
+node types' own functions, traced (`declare.trace`), and both give the numbers of the NumPy engine to rounding.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
+from graphrun.engines.numba.code_form import CodeForm, form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps
-from graphrun.engines.numba.form import Form, form_of
 from graphrun.engines.numba.functions import NotSupportedError
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
@@ -51,7 +51,7 @@ class NumbaEngine:
 class NumbaProgram(BatchProgram):
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
-    def __init__(self, plan: Plan, form: Form) -> None:
+    def __init__(self, plan: Plan, form: CodeForm) -> None:
         super().__init__(plan)
         states = len(plan.rule.state)
         dtype = plan.dtype
@@ -65,7 +65,7 @@ class NumbaProgram(BatchProgram):
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
         self._use(form)
 
-    def _use(self, form: Form) -> None:
+    def _use(self, form: CodeForm) -> None:
         self._form = form
         self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
 
@@ -73,7 +73,7 @@ class NumbaProgram(BatchProgram):
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             try:
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
             except (Exception, SystemExit) as error:
                 raise StepFailed(self._leaves(), error) from error
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare import clipping
 from graphrun.declare.nodetype import NodeType
-from graphrun.declare.text import size_of
-from graphrun.declare.trace import WEAK, CannotTraceError, Expression, Recorder, trace
+from graphrun.declare.trace import (
+    WEAK,
+    CannotTraceError,
+    Expression,
+    Recorder,
+    size_of,
+    trace,
+    trace_derivatives,
+)
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.engines.stop import Seen, look
 from graphrun.plan.plan import Batch, Plan
 
 Known = tuple[float | None, ...]
@@ -52,6 +63,17 @@ class Tracer:
         self.recorder = Recorder(plan.dtype)
         self._functions: dict[Any, Functions] = {}
 
+    @cached_property
+    def literals(self) -> dict[int, float]:
+        """The numbers that the file writes where they are used: they may be part of the text, named ones may change."""
+        plan = self.plan
+        unnamed = (slot for slot in range(plan.parameters, len(plan.leaves)) if plan.names[slot] is None)
+        return {slot: float(plan.leaves[slot]) for slot in unnamed}
+
+    def known(self, inputs: Sequence[int]) -> Known:
+        """Return the numbers of those of a node's inputs that are literals."""
+        return tuple(self.literals.get(slot) for slot in inputs)
+
     def functions(self, batch: Batch, known: Known, *, seed: bool = False, masked: bool = False) -> Functions:
         """Return the functions of a batch's nodes.
 
@@ -81,10 +103,7 @@ class Tracer:
         forward = recorder.cast(trace(recorder, node_type.function, inputs, settings))
         if node_type.derivative is None:
             return Functions(forward, (None,) * len(known))
-        output = recorder.input("y")
-        partials = trace(recorder, node_type.derivative, [output, *inputs], settings)
-        if not isinstance(partials, tuple) or len(partials) != len(known):
-            raise CannotTraceError(f"its derivatives are no tuple of {len(known)}")
+        partials = trace_derivatives(recorder, node_type.derivative, recorder.input("y"), inputs, settings)
         gradient = recorder.constant(1.0, "float") if seed else recorder.input("g")
         contributions: list[Expression | None] = []
         for partial in partials:
@@ -136,6 +155,30 @@ class Tracer:
             return self.recorder.cast(trace(self.recorder, declared.function, [made], dict(settings)))
         except CannotTraceError as error:
             raise NotSupportedError(f"the schedule {declared.name}: {error}") from error
+
+    def clipping(self) -> tuple[Expression | None, Expression | None]:
+        """Return a clipped element, of ``gradient``, and what all are multiplied by, of ``norm``; None for no limit."""
+        update, recorder = self.plan.update, self.recorder
+        within = factor = None
+        if update.clip_value is not None:
+            limit = recorder.constant(update.clip_value)
+            within = trace(recorder, clipping.within, [recorder.input("gradient"), limit], {})
+        if update.clip_norm is not None:
+            limit = recorder.constant(update.clip_norm)
+            factor = recorder.cast(trace(recorder, clipping.factor, [recorder.input("norm", WEAK), limit], {}))
+        return within, factor
+
+    def watched(self, sign: float | None = None) -> Seen:
+        """Return what a stop rule sees and remembers, of the inputs of `look`.
+
+        Args:
+            sign: that of the objective, where it is known.
+        """
+        inputs = [self.recorder.input(name, WEAK) for name in ("objective", "previous", "best", "since_best")]
+        seen: Seen = trace(
+            self.recorder, look, inputs, {"sign": self.recorder.input("sign", WEAK) if sign is None else sign}
+        )
+        return seen
 
 
 def _refusal(what: str, declared: NodeType | UpdateRule, reason: str) -> str:

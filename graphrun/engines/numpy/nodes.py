@@ -31,13 +31,13 @@ class NodeProgram(NumpyProgram):
 
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         plan, shapes = self.plan, self.plan.shapes
-        moving = self._moving
+        moving = plan.moving
         operations = []
         for batch in batches:
             forward, derivative = bind(batch, plan.dtype)
             if batch.casts:
                 forward = cast(forward, plan.dtype)
-            for output, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+            for _, output, inputs in plan.nodes([batch]):
                 wanted = [
                     (position, slot, broadcast_axes(shapes[slot], batch.shape) if batch.type.is_elementwise else None)
                     for position, slot in enumerate(inputs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.norms import norm
 from graphrun.base.random import uniform
+from graphrun.declare.clipping import clip
 from graphrun.declare.declaration import Function
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
-from graphrun.graph.graph import Update
 from graphrun.plan.plan import Array, Batch, Feed, Plan
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class NumpyProgram:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             with self._failing_as_a_step():
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
                 finite = self._evaluate()
             if not finite:
                 raise NotFinite(self._leaves())
@@ -96,8 +96,7 @@ class NumpyProgram:
         arrays = {f"parameters/{plan.names[k]}": self._values[k] for k in range(plan.parameters)}
         for state, name in enumerate(plan.rule.state):
             arrays |= {f"rule/{name}/{plan.names[k]}": self._rule_state(k, state) for k in range(plan.parameters)}
-        for node in plan.states:
-            arrays |= {f"states/{plan.names[slot]}": self._values[slot] for slot in node.slots}
+        arrays |= {f"states/{plan.names[slot]}": self._values[slot] for slot in plan.state_slots}
         return {name: np.array(value) for name, value in arrays.items()}
 
     def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
@@ -113,9 +112,8 @@ class NumpyProgram:
         """Take the parameters and the nodes' states of a snapshot; `evaluate` has to follow."""
         plan = self.plan
         self.set_parameters([snapshot[f"parameters/{plan.names[k]}"] for k in range(plan.parameters)])
-        for node in plan.states:
-            for slot in node.slots:
-                self._values[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
+        for slot in plan.state_slots:
+            self._values[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
 
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
@@ -151,7 +149,7 @@ class NumpyProgram:
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""
-        return norm(self.gradients(range(self.plan.parameters)))
+        return norm(*self.gradients(range(self.plan.parameters)))
 
     def values(self, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots."""
@@ -171,7 +169,7 @@ class NumpyProgram:
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self._gradients
-        if gradients is not None and not all(self._moving[slot] for slot in slots):
+        if gradients is not None and not self.plan.moving[list(slots)].all():
             with np.errstate(all="ignore"), self._failing_as_a_step():
                 gradients = self._backward(self._needed, masked=True)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
@@ -213,15 +211,6 @@ class NumpyProgram:
         """Every operation that the objective depends on, also those that no step changes."""
         return self._operations((batch for batch in self.plan.batches if batch.needed), all_wanted=True)
 
-    @cached_property
-    def _moving(self) -> list[bool]:
-        """Whether the value of a slot depends on a parameter."""
-        plan = self.plan
-        moving = [slot < plan.parameters for slot in range(len(plan.leaves))]
-        for batch in plan.batches:
-            moving += [batch.moving] * batch.count
-        return moving
-
     def _begin_step(self) -> None:
         """Give the nodes what belongs to the step: its rows of the data set, its random numbers."""
         plan = self.plan
@@ -238,11 +227,10 @@ class NumpyProgram:
         return column if keeps_integers else np.asarray(column, dtype=self.plan.dtype)
 
     def _node_states(self) -> list[Array]:
-        return [self._values[slot] for node in self.plan.states for slot in node.slots]
+        return [self._values[slot] for slot in self.plan.state_slots]
 
     def _set_node_states(self, values: Sequence[Array]) -> None:
-        slots = [slot for node in self.plan.states for slot in node.slots]
-        for slot, value in zip(slots, values, strict=True):
+        for slot, value in zip(self.plan.state_slots, values, strict=True):
             self._values[slot] = value
 
     def _next_node_states(self) -> list[Array]:
@@ -251,7 +239,7 @@ class NumpyProgram:
         for node in self.plan.states:
             batch = node.batch
             assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-            inputs = [self._values[slot] for slot in self.plan.inputs(batch)[:, 0].tolist()]
+            inputs = [self._values[slot] for slot in self.plan.inputs_of(batch.start)]
             given = batch.type.next_state(self._xp, self._values[batch.start], *inputs, **dict(batch.settings))
             following += [np.asarray(value, dtype=self.plan.dtype)[()] for value in given]
         return following
@@ -297,8 +285,8 @@ class NumpyProgram:
         values, gradients, rule = self._values, self._gradients, self._bound_rule()
         if self.plan.states:
             self._set_node_states(self._next_node_states())
-        if self._clips:
-            gradients = clip(self.plan.update, self.gradients(range(self.plan.parameters)), self.plan.dtype)
+        if self.plan.update.clips:
+            gradients = self._clip(self.gradients(range(self.plan.parameters)))
             gradients = gradients if isinstance(self._gradients, list) else np.array(gradients)
         step = (self.step + 1,) if self.plan.rule.takes_step else ()
         states = []
@@ -331,8 +319,8 @@ class NumpyProgram:
         return partial(self._constant_rule, step_size=self.plan.dtype.type(step_size))
 
     @cached_property
-    def _clips(self) -> bool:
-        return self.plan.update.clip_norm is not None or self.plan.update.clip_value is not None
+    def _clip(self) -> Callable[[Sequence[Array]], list[Array]]:
+        return clipping(self.plan)
 
     def _rule_state(self, parameter: int, state: int) -> Array:
         """Return one state of the update rule for one parameter."""
@@ -354,21 +342,7 @@ class NumpyProgram:
         raise NotImplementedError
 
 
-def norm(parts: Sequence[Array]) -> float:
-    """Return the Euclidean norm of a vector that is given in parts."""
-    return math.hypot(*(part if isinstance(part, float) else np.linalg.norm(np.ravel(part)) for part in parts))
-
-
-def clip(update: Update, gradients: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
-    """Return the parameters' gradients, brought to the largest norm and the largest value that are allowed.
-
-    The norm is that of the whole gradient; the formula is that of PyTorch's ``clip_grad_norm_``.
-    """
-    clipped = list(gradients)
-    if update.clip_value is not None:
-        limit = dtype.type(update.clip_value)
-        clipped = [np.minimum(np.maximum(gradient, -limit), limit) for gradient in clipped]
-    if update.clip_norm is not None:
-        factor = dtype.type(min(1.0, update.clip_norm / (norm(clipped) + 1e-6)))
-        clipped = [gradient * factor for gradient in clipped]
-    return clipped
+def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
+    """Return what clips the parameters' gradients."""
+    update = plan.update
+    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, dtype=plan.dtype, norm_of=norm)

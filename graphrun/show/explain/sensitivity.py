@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphrun.base.numbertext import ARRAY_DIGITS, norm, number
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS
-from graphrun.show.explain.influence import Carried, carried, depths
+from graphrun.show.explain.influence import Carried, carried
 from graphrun.show.explain.lesson import title
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
@@ -98,7 +99,7 @@ def _names(board: Board, slots: Sequence[int], most: int = 8) -> Prose:
 def _flow(board: Board) -> Iterator[Block]:
     """Yield what becomes of the gradient on its way from the objective to the leaves."""
     yield Heading(["The gradient on its way, from the objective to the leaves"])
-    depth = depths(board.passes)
+    depth = board.plan.generations
     nodes = [slot for slot in board.order if board.is_followed(slot) and board.passes.is_needed(slot)]
     by_generation: dict[int, list[int]] = {}
     for slot in nodes:
@@ -129,14 +130,14 @@ def _flow(board: Board) -> Iterator[Block]:
 
 
 def _norm_of(board: Board, slots: Sequence[int]) -> float:
-    return math.hypot(*(norm(board.passes.gradients[slot]) for slot in slots))
+    return norm(*(board.passes.gradients[slot] for slot in slots))
 
 
 def _leaves_by_generation(board: Board, depth: Sequence[int]) -> dict[int, list[int]]:
     """Return the leaves that are followed, by the generation that uses them first."""
     leaves: dict[int, list[int]] = {}
     for slot in range(len(board.plan.leaves)):
-        uses = board.passes.uses.get(slot)
+        uses = board.plan.uses.get(slot)
         if uses and board.is_followed(slot):
             leaves.setdefault(min(depth[node] for node, _ in uses), []).append(slot)
     return leaves

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from graphrun.base.numbertext import ARRAY_DIGITS, norm, number
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.base.types import Array
+from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
-from graphrun.declare.formula import Bound, own_settings, setting_text, write
-from graphrun.declare.operations import ATOM, POWER
+from graphrun.declare.formula import own_settings, setting_text
+from graphrun.declare.notation import ATOM, POWER, Bound
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.declare.writer import write_line
 from graphrun.engines.numba.functions import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
@@ -55,14 +57,14 @@ class UpdateStep:
         gradients = [self.board.passes.gradients[slot] for slot in range(self.plan.parameters)]
         limit = self.update.clip_value
         if limit is not None:
-            gradients = [np.clip(gradient, -limit, limit) for gradient in gradients]
+            gradients = [clipping.within(np, gradient, limit) for gradient in gradients]
         return [gradient * self.factor(gradients) for gradient in gradients]
 
     def factor(self, gradients: Sequence[Array]) -> float:
         """Return what `clip_norm` multiplies the gradient by; 1 where it does not act."""
         if self.update.clip_norm is None:
             return 1.0
-        return min(1.0, self.update.clip_norm / (math.hypot(*map(norm, gradients)) + 1e-6))
+        return float(clipping.factor(np, norm(*gradients), self.update.clip_norm))
 
     @cached_property
     def formulas(self) -> tuple[tuple[str, ...], str] | None:
@@ -76,11 +78,14 @@ class UpdateStep:
             name: (notation.name(name), ATOM) for name in ("step", "step_size", *self.plan.rule.state)
         }
         names |= {"value": (notation.name("x"), ATOM), "gradient": (notation.derivative(board.goal, "x"), POWER)}
-        known = {id(s): names[name] for s, name in zip(states, self.plan.rule.state, strict=True) if s.arguments}
+        known = {
+            state: names[name] for state, name in zip(states, self.plan.rule.state, strict=True) if state.arguments
+        }
         written = [
-            write(root, names, notation, {k: t for k, t in known.items() if k != id(root)}, LONGEST) for root in states
+            write_line(root, names, notation, {e: text for e, text in known.items() if e is not root}, LONGEST)
+            for root in states
         ]
-        new = write(value, names, notation, known, LONGEST)
+        new = write_line(value, names, notation, {e: text for e, text in known.items() if e is not value}, LONGEST)
         if new is None or any(text is None for text in written):
             return None
         return tuple(text[0] for text in written if text is not None), new[0]
@@ -100,7 +105,7 @@ class UpdateStep:
             "step": self.board.passes.step + 1,
         }
         names = {name: self.board.bound(given) for name, given in numbers.items()}
-        written = write(value, names, self.board.notation, most=LONGEST)
+        written = write_line(value, names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
 
     def change(self, slot: int) -> Array:
@@ -177,9 +182,9 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
         acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"
         yield Paragraph([f"clip_value {number(value)} {acts}."])
-        given = [np.clip(gradient, -value, value) for gradient in given]
+        given = [clipping.within(np, gradient, value) for gradient in given]
     if largest is not None:
-        size, factor = math.hypot(*map(norm, given)), update.factor(given)
+        size, factor = norm(*given), update.factor(given)
         acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
         yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
 

@@ -318,8 +318,8 @@ def form_of(program: Program, steps: int) -> str:
 
 
 def _is_compiled(plan: Plan) -> bool:
+    from graphrun.engines.numba.code_form import form_of as native_form_of
     from graphrun.engines.numba.compiler import is_compiled
-    from graphrun.engines.numba.form import form_of as native_form_of
     from graphrun.engines.numba.functions import NotSupportedError
 
     try:
@@ -363,7 +363,7 @@ def _timed(part: Part, seconds: float, backward: float | None) -> Part:
 def _parts(plan: Plan, *, whole: bool) -> Iterator[Part]:
     """Yield the nodes of the loop, batch by batch or one by one."""
     for batch, work in zip(plan.in_loop, work_of_batches(plan), strict=True):
-        for slot in [batch.start] if whole else range(batch.start, batch.stop):
+        for slot in [batch.start] if whole else batch.slots:
             count = batch.count if whole else 1
             yield Part(plan.names[slot] or "", batch.type.name, count, batch.shape, work * count)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.numbertext import SHOWN_ELEMENTS, norm
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import SHOWN_ELEMENTS
 
 DIGITS = 7
 """One more than are shown."""

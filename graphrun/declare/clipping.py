@@ -1,0 +1,46 @@
+"""Clipping: what becomes of the gradient before the update rule is given it. Every engine lowers these functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def within(xp: Any, gradient: Any, limit: Any) -> Any:
+    """Return a gradient whose elements are at most `limit` in size."""
+    return xp.minimum(xp.maximum(gradient, -limit), limit)
+
+
+def factor(xp: Any, norm: Any, limit: float) -> Any:
+    """Return what a gradient is multiplied by, so that its norm is at most `limit`: as PyTorch's clip_grad_norm_."""
+    return xp.minimum(1.0, limit / (norm + 1e-6))
+
+
+def clip(
+    xp: Any,
+    gradients: Sequence[Any],
+    *,
+    value: float | None,
+    norm: float | None,
+    dtype: np.dtype[Any],
+    norm_of: Callable[..., Any],
+) -> list[Any]:
+    """Return the gradients brought to the largest value and then to the largest norm of all together.
+
+    Args:
+        xp: the array namespace.
+        gradients: those of the parameters.
+        value: the limit of each element, None for none.
+        norm: the limit of the norm, None for none.
+        dtype: the graph's.
+        norm_of: returns the norm of the arrays that it is given.
+    """
+    clipped = list(gradients)
+    if value is not None:
+        clipped = [within(xp, gradient, dtype.type(value)) for gradient in clipped]
+    if norm is not None:
+        multiplier = factor(xp, norm_of(*clipped), norm).astype(dtype)
+        clipped = [gradient * multiplier for gradient in clipped]
+    return clipped
