@@ -156,18 +156,15 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
         return nothing
     recorder = Recorder(np.dtype(np.float64))
     given_settings = {k: recorder.input(_key(value)) if isinstance(value, Open) else value for k, value in settings}
-    symbols = [recorder.input(f"x{k}") for k in range(len(literals))]
-    known = [
-        symbol if literal is None else recorder.constant(literal, "float")
-        for symbol, literal in zip(symbols, literals, strict=True)
-    ]
     try:
+        symbols = recorder.inputs([None] * len(literals))
         forward = recorder.lift(trace(recorder, declared.function, symbols, given_settings))
     except CannotTraceError:
         forward = None
     if declared.derivative is None:
         return Traced(forward, nothing.local_derivatives)
     try:
+        known = recorder.inputs(literals)
         derivatives = trace_derivatives(recorder, declared.derivative, recorder.input("y"), known, given_settings)
     except CannotTraceError:
         derivatives = nothing.local_derivatives

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -139,6 +140,12 @@ class Recorder:
         """Return an unknown number by its name."""
         return self._once("input", (), kind, name)
 
+    def inputs(self, known: Sequence[float | None]) -> list[Expression]:
+        """Return the numbers ``x0``, ``x1``, ...; those that are known as what they are."""
+        return [
+            self.input(f"x{k}") if number is None else self.constant(number, FLOAT) for k, number in enumerate(known)
+        ]
+
     def constant(self, value: Any, kind: str = WEAK) -> Expression:
         """Return a known number."""
         if isinstance(value, bool | np.bool_):
@@ -251,6 +258,17 @@ class Recorder:
             return self.constant(FOLD[operation](*values), WEAK if weak else FLOAT)
 
 
+COMPOSED: dict[str, Callable[..., Expression]] = {
+    "square": lambda make, x: make("multiply", x, x),
+    "reciprocal": lambda make, x: make("divide", 1.0, x),
+    "exp2": lambda make, x: make("pow", 2.0, x),
+    "isnan": lambda make, x: make("not_equal", x, x),
+    "isinf": lambda make, x: make("equal", make("abs", x), math.inf),
+    "isfinite": lambda make, x: make("less", make("abs", x), math.inf),
+}
+"""Functions of the array API that are made of operations."""
+
+
 class Namespace:
     """The array namespace `xp` that records: the elementwise functions of the array API on expressions."""
 
@@ -261,41 +279,15 @@ class Namespace:
         self._recorder = recorder
 
     def __getattr__(self, name: str) -> Any:
-        if name not in FOLD:
-            raise CannotTraceError(f"it calls xp.{name}, which {self._recorder.others}")
-        return lambda *values, **_: self._recorder.make(name, *values)
-
-    def where(self, condition: Any, x: Any, y: Any) -> Expression:
-        """Choose between two numbers."""
-        return self._recorder.make("where", condition, x, y)
-
-    def square(self, x: Any) -> Expression:
-        """Return x * x."""
-        return self._recorder.make("multiply", x, x)
-
-    def reciprocal(self, x: Any) -> Expression:
-        """Return 1 / x."""
-        return self._recorder.make("divide", 1.0, x)
-
-    def exp2(self, x: Any) -> Expression:
-        """Return the power of 2."""
-        return self._recorder.make("pow", 2.0, x)
+        if name in COMPOSED:
+            return partial(COMPOSED[name], self._recorder.make)
+        if name in FOLD:
+            return lambda *values, **_: self._recorder.make(name, *values)
+        raise CannotTraceError(f"it calls xp.{name}, which {self._recorder.others}")
 
     def positive(self, x: Any) -> Expression:
         """Return x."""
         return self._recorder.lift(x)
-
-    def isnan(self, x: Any) -> Expression:
-        """Whether x is no number."""
-        return self._recorder.make("not_equal", x, x)
-
-    def isinf(self, x: Any) -> Expression:
-        """Whether x is infinite."""
-        return self.abs(x) == math.inf  # type: ignore[no-any-return]
-
-    def isfinite(self, x: Any) -> Expression:
-        """Whether x is finite."""
-        return self.abs(x) < math.inf  # type: ignore[no-any-return]
 
     def clip(self, x: Any, min: Any = None, max: Any = None) -> Expression:  # noqa: A002 (the array API's names)
         """Keep x between two bounds."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from graphrun.base.errors import RunError
 from graphrun.base.types import Array
+from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Feed, Plan
 
 Stop = Callable[[float, float], str | None]
@@ -90,6 +91,15 @@ class Program(Protocol):
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the objective's derivatives by the values of some slots, 0 where it does not depend on one."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time the nodes of the loop as so many steps run them; the state of the run stays as it is."""
+
+    def cost(self) -> dict[str, float]:
+        """Return what a compiler says of a step, by what it counts; nothing where none counts."""
+
 
 class Engine(Protocol):
     """Makes programs of plans."""
@@ -98,3 +108,6 @@ class Engine(Protocol):
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run, on the rows of a data set where there is one."""
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""

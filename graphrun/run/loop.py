@@ -16,6 +16,7 @@ from graphrun.base.outcome import Objective
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Array, Feed, Plan
 from graphrun.run.diagnosis import diagnose, diagnose_failure
+from graphrun.run.request import RunRequest
 from graphrun.run.result import Result, plain
 
 if TYPE_CHECKING:
@@ -25,68 +26,57 @@ HISTORY_ROWS = 1000
 SECONDS_BETWEEN_LOOKS = 0.1
 """How long an engine is left alone: after this time a run looks for Ctrl-C and shows its progress."""
 
-Row = Callable[[int, dict[str, Any]], None]
-"""Takes a step and the values recorded there, by name."""
-
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What a run is asked for.
+class Job:
+    """What the loop is given: a request, and what it comes to for one plan.
 
     Attributes:
         name: the name of the graph file.
+        request: what was asked for.
         steps: how many updates to make at most.
         record: the slots whose values make the rows of the history.
-        every: the stride between rows; None for the smallest that keeps `HISTORY_ROWS` rows.
         stop: the stop rule, or None.
         feed: the data set, which gives each step its rows.
         holdout: gives the held-back rows, piece by piece; recorded values are computed on them too.
         resume: what to go on from.
         save: called with the program to write a checkpoint: every `save_every` steps, and at the end.
-        save_every: the stride between checkpoints; None for one at the end only.
-        on_row: called with each recorded row.
-        inspect: called with the program at each recorded row, for what looks deeper than the row.
-        on_progress: called now and then with the number of steps made.
-        interrupted: asked now and then whether to end.
-        smallest: gives the smallest of the numbers that several processes bring, which run the same steps together.
     """
 
     name: str
+    request: RunRequest
     steps: int
     record: Sequence[int]
-    every: int | None = None
     stop: Stop | None = None
     feed: Feed | None = None
     holdout: Callable[[], Iterable[Sequence[Array]]] | None = None
     resume: Checkpoint | None = None
     save: Callable[[Program], None] | None = None
-    save_every: int | None = None
-    on_row: Row | None = None
-    inspect: Callable[[Program], None] | None = None
-    on_progress: Callable[[int], None] = lambda _step: None
-    interrupted: Callable[[], bool] = lambda: False
-    smallest: Callable[[int], int] = lambda number: number
+
+    def smallest(self, number: int) -> int:
+        """Return the smallest of the numbers that the processes bring which run the same steps together."""
+        return number if self.request.cluster is None else self.request.cluster.smallest(number)
 
 
-def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
+def run(plan: Plan, engine: Engine, job: Job) -> Result:
     """Run a plan.
 
     Args:
         plan: the plan.
         engine: the engine to run it with.
-        options: what is asked for.
+        job: what is asked for.
 
     Returns:
         The result; where the run failed, with its `error`, and everything as it was at the last finite step.
     """
-    program = engine.compile(plan, options.feed)
-    if options.resume is not None:
-        program.restore(options.resume.arrays, options.resume.step)
-    history = _History(plan, options)
+    program = engine.compile(plan, job.feed)
+    if job.resume is not None:
+        program.restore(job.resume.arrays, job.resume.step)
+    history = _History(plan, job)
     error: RunError | None = None
     try:
         program.evaluate()
-        stopped = _loop(program, options, history)
+        stopped = _loop(program, job, history)
     except NotFinite as not_finite:
         error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.leaves)}")
         stopped = f"not finite: {error}"
@@ -102,47 +92,47 @@ def run(plan: Plan, engine: Engine, options: RunOptions) -> Result:
         error = failed_save
         stopped = f"failed: {error}"
     history.finish(program)
-    if options.save is not None and not isinstance(error, CheckpointError):
+    if job.save is not None and not isinstance(error, CheckpointError):
         try:
-            options.save(program)
+            job.save(program)
         except CheckpointError as failed_save:
             error = error or failed_save
     try:
-        return _result(plan, program, options, history, engine.name, stopped, error)
+        return _result(plan, program, job, history, engine.name, stopped, error)
     except StepFailed as failed:
         # Gradients of nodes that depend on no parameter are computed for the result alone.
         raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
 
 
-def _loop(program: Program, options: RunOptions, history: _History) -> str:
+def _loop(program: Program, job: Job, history: _History) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
     objective = program.plan.objective
-    if options.stop is not None and objective is not None and options.resume is None:
-        reason = options.stop(float(program.values([objective])[0]), program.gradient_norm())
+    if job.stop is not None and objective is not None and job.resume is None:
+        reason = job.stop(float(program.values([objective])[0]), program.gradient_norm())
         if reason:
             return reason
     chunk = 1
-    while program.step < options.steps:
-        count = min(chunk, history.steps_to_next_row(program.step), steps_to_next_save(program.step, options))
+    while program.step < job.steps:
+        count = min(chunk, history.steps_to_next_row(program.step), steps_to_next_save(program.step, job))
         start = time.perf_counter()
-        reason = program.advance(count, options.stop)
+        reason = program.advance(count, job.stop)
         seconds = max(time.perf_counter() - start, 1e-9)
-        chunk = options.smallest(max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds))))
+        chunk = job.smallest(max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds))))
         history.take_if_due(program)
-        if options.save is not None and options.save_every and program.step % options.save_every == 0:
-            options.save(program)
-        options.on_progress(program.step)
+        if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
+            job.save(program)
+        job.request.on_progress(program.step)
         if reason:
             return reason
-        if not options.smallest(not options.interrupted()):
+        if not job.smallest(not job.request.interrupted()):
             return "interrupted"
     return "steps"
 
 
-def steps_to_next_save(step: int, options: RunOptions) -> int:
+def steps_to_next_save(step: int, job: Job) -> int:
     """Return how many steps there are to the next checkpoint."""
-    return options.save_every - step % options.save_every if options.save_every else options.steps
+    return job.request.save_every - step % job.request.save_every if job.request.save_every else job.steps
 
 
 class _RecordedNotFiniteError(Exception):
@@ -154,11 +144,11 @@ class _RecordedNotFiniteError(Exception):
 class _History:
     """The rows recorded so far."""
 
-    def __init__(self, plan: Plan, options: RunOptions) -> None:
-        self._options = options
-        self._every = options.every or smallest_stride(options.steps)
-        self._names = [plan.names[slot] or "" for slot in options.record]
-        self._held_back = held_back(plan, options)
+    def __init__(self, plan: Plan, job: Job) -> None:
+        self._job = job
+        self._every = job.request.every or smallest_stride(job.steps)
+        self._names = [plan.names[slot] or "" for slot in job.record]
+        self._held_back = held_back(plan, job)
         self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
         self._rows: list[list[Array]] = []
         self.steps: list[int] = []
@@ -168,32 +158,32 @@ class _History:
         return program.step + (1 if self.steps else 0)
 
     def steps_to_next_row(self, step: int) -> int:
-        return min(self._every - step % self._every, self._options.steps - step)
+        return min(self._every - step % self._every, self._job.steps - step)
 
     def take_if_due(self, program: Program) -> None:
         if program.step % self._every == 0 and self.steps[-1:] != [program.step]:
             self.take(program)
 
     def take(self, program: Program) -> None:
-        row = program.values(self._options.record)
+        row = program.values(self._job.record)
         if self._held_back:
             row += self._on_held_back(program)
         self.steps.append(program.step)
         self._rows.append(row)
-        if self._options.on_row is not None:
-            self._options.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
-        if self._options.inspect is not None:
-            self._options.inspect(program)
-        for slot, value in zip(self._options.record, row, strict=False):
+        if self._job.request.on_row is not None:
+            self._job.request.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
+        if self._job.request.inspect is not None:
+            self._job.request.inspect(program)
+        for slot, value in zip(self._job.record, row, strict=False):
             # NumPy takes ten times as long for a number, and a long run records a thousand rows.
             if not (math.isfinite(value) if isinstance(value, float) else np.isfinite(value).all()):
                 raise _RecordedNotFiniteError(slot)
 
     def _on_held_back(self, program: Program) -> list[Array]:
         """Return recorded values on all held-back rows: of several pieces the mean, weighted by their rows."""
-        assert self._options.holdout is not None  # noqa: S101 (for the type checker: there are names to compute)
+        assert self._job.holdout is not None  # noqa: S101 (for the type checker: there are names to compute)
         pieces, rows = [], []
-        for columns in self._options.holdout():
+        for columns in self._job.holdout():
             pieces.append(program.evaluate_rows(columns, self._held_back))
             rows.append(len(columns[0]))
         if len(pieces) == 1:
@@ -222,15 +212,15 @@ class _History:
         }
 
 
-def held_back(plan: Plan, options: RunOptions) -> list[int]:
+def held_back(plan: Plan, job: Job) -> list[int]:
     """Return the recorded slots that are computed on held-back rows too: those that depend on the data set."""
-    if options.holdout is None:
+    if job.holdout is None:
         return []
     dependent = set(plan.data)
     for _, slot, inputs in plan.nodes():
         if dependent.intersection(inputs):
             dependent.add(slot)
-    return [slot for slot in options.record if slot in dependent]
+    return [slot for slot in job.record if slot in dependent]
 
 
 def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
@@ -241,7 +231,7 @@ def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
 def _result(
     plan: Plan,
     program: Program,
-    options: RunOptions,
+    job: Job,
     history: _History,
     engine: str,
     stopped: str,
@@ -259,7 +249,7 @@ def _result(
         objective = Objective(plan.names[plan.objective] or "", direction, value)
         gradients = dict(_by_name(program.gradients, parameters + nodes))
     return Result(
-        graph=options.name,
+        graph=job.name,
         steps=program.step,
         stopped=stopped,
         engine=engine,

@@ -1,10 +1,11 @@
-"""Predictions as a file: a row for each row of the data, a column for each element of each value."""
+"""Predictions: the forward pass over the rows of a data set, and the file with a row for each of them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,9 +14,83 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError, UsageError
 from graphrun.base.files import write_atomically
-from graphrun.base.rows import columns
+from graphrun.base.rows import columns as columns_of
+from graphrun.data.rows import DataSource, Rows
+from graphrun.document import Document, did_you_mean
+from graphrun.document.names import normalize
+from graphrun.engines.numpy import NodeProgram
+from graphrun.graph.graph import build_graph
+from graphrun.plan.build import build_plan
+from graphrun.plugins.registry import Registry
+from graphrun.run.checkpoint import check_fits, load_checkpoint
 
-Piece = Mapping[str, NDArray[Any]]
+Piece = dict[str, NDArray[Any]]
+
+
+def predict(
+    document: Document, data_file: str | Path | None, registry: Registry, checkpoint: str | Path, names: Sequence[str]
+) -> Iterator[Piece]:
+    """Yield values on the rows of the data set, piece by piece: what `Graph.predict` does.
+
+    Args:
+        document: the graph file.
+        data_file: a file in place of its data set.
+        registry: where its node types are found.
+        checkpoint, names: as of `Graph.predict`.
+    """
+    saved = load_checkpoint(checkpoint)
+    if not names:
+        raise UsageError("no node is named whose values are to be predicted")
+    if document.data is None:
+        raise UsageError(f"{document.source.name} has no 'data' section, so there are no rows to predict")
+    given, names = names, [normalize(name) for name in names]
+    part = part_of(document, names)
+    source = DataSource(part, data_file, training=False)
+    if part.data is None or not source.names:
+        raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
+    data = source.open(saved.seed, saved.statistics)
+    assert data is not None  # noqa: S101 (for the type checker: there is a section)
+    program: NodeProgram | None = None
+    for columns in data.everything():
+        rows = len(columns[0])
+        if program is None:
+            structure = build_graph(part, registry, source.names).evaluation()
+            plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
+            check_fits(saved, plan, checkpoint, whole=False)
+            program = NodeProgram(plan)
+            program.restore_values(saved.arrays)
+        values = program.evaluate_rows(columns, [program.plan.slots[name] for name in names])
+        for name, value in zip(names, values, strict=True):
+            if np.ndim(value) == 0 or len(value) != rows:
+                raise UsageError(f"{name!r} has no axis of rows: its shape on {rows} rows is {np.shape(value)}")
+        yield dict(zip(given, map(np.asarray, values), strict=True))
+
+
+def part_of(document: Document, names: Sequence[str]) -> Document:
+    """Return the part of a graph file that some values depend on, with the columns that it needs."""
+    unknown = next((name for name in names if name not in document.nodes), None)
+    if unknown is not None:
+        hint = did_you_mean(unknown, document.nodes)
+        raise UsageError(f"there is no node {unknown!r} to predict" + (f"; {hint}" if hint else ""))
+    needed: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            inputs = document.nodes[name].inputs if name in document.nodes else ()
+            pending += [source for source in inputs if isinstance(source, str)]
+    return replace(
+        document,
+        parameters={name: entry for name, entry in document.parameters.items() if name in needed},
+        constants={name: value for name, value in document.constants.items() if name in needed},
+        nodes={name: entry for name, entry in document.nodes.items() if name in needed},
+        data=None if document.data is None else document.data.part(needed),
+        maximize=None,
+        minimize=None,
+        record=None,
+        expect=(),
+    )
 
 
 def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str | None, stdout: TextIO) -> None:
@@ -56,7 +131,7 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
 def _rows(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[Iterable[Any]]:
     """Yield the header, then the rows; the elements of an array are columns named like ``probability[0]``."""
     for number, piece in enumerate(pieces):
-        table = dict(columns({name: piece[name] for name in names}))
+        table = dict(columns_of({name: piece[name] for name in names}))
         if not number:
             yield table
         yield from zip(*(column.tolist() for column in table.values()), strict=True)

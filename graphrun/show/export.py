@@ -18,8 +18,8 @@ from graphrun.declare.notation import python
 from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
-from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
 from graphrun.engines.straight_line import StraightLine
+from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
 

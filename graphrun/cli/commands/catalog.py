@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from graphrun.cli.commands.options import offering, plugin_folders
+from graphrun.cli.commands.options import offering, option
 
 
 @click.command()
 @click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
-@plugin_folders
+@option("plugins")
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
     """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
     from graphrun.plugins.registry import Registry
@@ -24,7 +24,7 @@ def nodes(type_name: str | None, folders: Sequence[str]) -> None:
 
 
 @click.command()
-@plugin_folders
+@option("plugins")
 def plugins(folders: Sequence[str]) -> None:
     """List the plugins: what each adds, from where, how long it took to load, and what failed."""
     from graphrun.plugins.registry import Registry
@@ -56,7 +56,7 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
 @click.command()
 @click.argument("files", metavar="[FILE...]", nargs=-1, shell_complete=offering("files"))
 @click.option("--init", is_flag=True, help="Write the schema to .graphrun-schema.json, and the FILEs' first line.")
-@plugin_folders
+@option("plugins")
 def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     """Print the JSON Schema of graph files with all node types and update rules, for editors.
 

@@ -11,7 +11,7 @@ import click
 
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import begin_collection
-from graphrun.cli.commands.options import load, offering, overrides, plugin_folders
+from graphrun.cli.commands.options import GraphFile, offering, option
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also prove the derivatives of the files' elementwise types by SymPy; without a FILE, those of all types.",
 )
-@overrides
-@plugin_folders
-@click.option("-q", "--quiet", is_flag=True, help="Print only what is wrong.")
+@option("set", "plugins")
+@option("quiet", help="Print only what is wrong.")
 def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: Sequence[str], quiet: bool) -> int:
     """Validate graph files, check every derivative at their values, and assert what they `expect`.
 
@@ -42,7 +41,7 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
     for file in files:
         try:
             with redirect_stdout(sys.stderr):
-                graph = load(file, folders, overrides)
+                graph = GraphFile(file, overrides, folders).load()
                 report = check_graph(graph)
         except GraphrunError as error:
             click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)

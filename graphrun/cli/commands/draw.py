@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.errors import UsageError
-from graphrun.cli.commands.options import data_file, load_to_run, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, option, step_count
+
+if TYPE_CHECKING:
+    from graphrun.run.request import RunRequest
 
 
-@click.command()
-@click.argument("file", shell_complete=offering("files"))
+@click.command(cls=GraphCommand)
 @click.option(
     "-o", "--output", "target", metavar="FILE", help="Where to write: .svg, .png, .pdf, .dot or .mmd; - is stdout."
 )
@@ -23,9 +25,7 @@ from graphrun.cli.commands.options import data_file, load_to_run, offering, over
     help="The format. [default: that of the FILE's suffix, else dot]",
 )
 @click.option("--step", type=step_count, metavar="K", help="Show the values and gradients after K updates.")
-@click.option(
-    "--depth", type=click.IntRange(min=0), metavar="N", help="Open so many levels of subgraphs and expressions."
-)
+@option("depth", metavar="N", help="Open so many levels of subgraphs and expressions.")
 @click.option(
     "--direction",
     type=click.Choice(["auto", "right", "down"]),
@@ -33,21 +33,17 @@ from graphrun.cli.commands.options import data_file, load_to_run, offering, over
     show_default=True,
     help="Where values flow.",
 )
-@data_file
-@click.option("--seed", type=click.IntRange(min=0), help="What every random draw derives from.")
-@overrides
-@plugin_folders
+@option("data")
+@option("seed", help="What every random draw derives from.")
+@option("set", "plugins")
 def draw(
-    file: str,
+    file: GraphFile,
+    request: RunRequest,
     target: str | None,
     picture_format: str | None,
     step: int | None,
     depth: int | None,
     direction: str,
-    data: str | None,
-    seed: int | None,
-    overrides: Sequence[str],
-    folders: Sequence[str],
 ) -> None:
     """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
     from graphrun.show.draw import draw_graph
@@ -60,8 +56,8 @@ def draw(
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
     if target is not None and not Path(target).parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
-    graph = load_to_run(file, folders, overrides, data)
-    drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=seed), depth)
+    graph = file.load_to_run()
+    drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=request.seed), depth)
     content = write(drawing, picture_format, direction)
     if drawing.note:
         click.echo(drawing.note, err=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.memory import begin_collection
-from graphrun.cli.commands.options import data_file, load, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, option, step_count
 from graphrun.cli.commands.run import report_choice
 
+if TYPE_CHECKING:
+    from graphrun.run.request import RunRequest
 
-@click.command()
-@click.argument("file", shell_complete=offering("files"))
+
+@click.command(cls=GraphCommand)
 @click.option(
     "--step", type=step_count, default="0", show_default=True, metavar="K", help="How many updates come before."
 )
@@ -29,22 +31,9 @@ from graphrun.cli.commands.run import report_choice
     show_default=True,
     help="latex: a fragment for an article with amsmath; html: one page that needs nothing else.",
 )
-@overrides
-@click.option(
-    "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
-)
-@data_file
-@plugin_folders
+@option("set", "seed", "data", "plugins")
 def explain(
-    file: str,
-    step: int,
-    node: str | None,
-    sensitivity: bool,
-    output_format: str,
-    overrides: Sequence[str],
-    seed: int | None,
-    data: str | None,
-    folders: Sequence[str],
+    file: GraphFile, request: RunRequest, step: int, node: str | None, sensitivity: bool, output_format: str
 ) -> None:
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
     from graphrun.show.explain import explain as explain_step
@@ -54,7 +43,7 @@ def explain(
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
     begin_collection()
     with redirect_stdout(sys.stderr):
-        graph = load(file, folders, overrides, data)
-        taken = take_step(graph, step, seed=seed, on_choice=partial(report_choice, quiet=False, verbose=False))
+        on_choice = partial(report_choice, quiet=False, verbose=False)
+        taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
         text = explain_step(taken, output_format, node=node, ranked=sensitivity)
     click.echo(text, nl=False)

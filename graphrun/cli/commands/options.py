@@ -1,9 +1,10 @@
-"""What commands have in common: options, completion, and how they load a graph file."""
+"""What commands have in common: options, each declared once, completion, and what a command is handed of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from graphrun.run.api import Graph
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -38,44 +41,173 @@ def step_count(text: str) -> int:
     return int(number)
 
 
-plugin_folders = click.option(
-    "--plugins",
-    "folders",
-    multiple=True,
-    metavar="DIR",
-    help="A folder of loose plugin files; may be given again.",
-    shell_complete=offering("folders"),
-)
+def names(text: str) -> list[str]:
+    """Read names that are separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-overrides = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the file, as in --set update.step_size=0.1; may be given again.",
-)
+OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "steps": (
+        ("--steps",),
+        {
+            "type": step_count,
+            "metavar": "N",
+            "help": "How many steps to make; 0 only evaluates. [default: the file's, else 1]",
+        },
+    ),
+    "set": (
+        ("--set", "overrides"),
+        {
+            "multiple": True,
+            "metavar": "PATH=VALUE",
+            "help": "Change a value of the file, as in --set update.step_size=0.1; may be given again.",
+        },
+    ),
+    "engine": (
+        ("--engine",),
+        {
+            "default": "auto",
+            "show_default": True,
+            "metavar": "auto|numpy|numba|jax",
+            "help": "What computes the passes.",
+            "shell_complete": offering("words_of_metavar"),
+        },
+    ),
+    "device": (
+        ("--device",),
+        {"metavar": "cpu|gpu|tpu[:i]", "help": "Where the jax engine runs. [default: JAX's choice]"},
+    ),
+    "dtype": (
+        ("--dtype",),
+        {"type": click.Choice(["float64", "float32"]), "help": "The numbers' type. [default: the file's]"},
+    ),
+    "seed": (
+        ("--seed",),
+        {
+            "type": click.IntRange(min=0),
+            "help": "What every random draw derives from. [default: the file's, else 0]",
+        },
+    ),
+    "record": (
+        ("--record",),
+        {"type": names, "metavar": "NAMES", "help": "Names to show and record at each step, separated by commas."},
+    ),
+    "every": (
+        ("--every",),
+        {"type": click.IntRange(min=1), "help": "Record every so many steps. [default: 1,000 rows or fewer]"},
+    ),
+    "data": (("--data",), {"metavar": "FILE", "help": "A data file in place of the one that the graph file names."}),
+    "save": (
+        ("--save",),
+        {
+            "metavar": "FILE",
+            "help": "Write a checkpoint at the end, also of a run that failed or was interrupted.",
+        },
+    ),
+    "save_every": (
+        ("--save-every",),
+        {"type": click.IntRange(min=1), "metavar": "N", "help": "Write one every N steps, too."},
+    ),
+    "resume": (
+        ("--resume",),
+        {"metavar": "FILE", "help": "Go on from a checkpoint; --steps counts from the very start."},
+    ),
+    "depth": (("--depth",), {"type": click.IntRange(min=0)}),
+    "plugins": (
+        ("--plugins", "folders"),
+        {
+            "multiple": True,
+            "metavar": "DIR",
+            "help": "A folder of loose plugin files; may be given again.",
+            "shell_complete": offering("folders"),
+        },
+    ),
+    "quiet": (("-q", "--quiet"), {"is_flag": True, "help": "No progress and no notes on stderr."}),
+}
+"""The options that several commands take: their declarations, and what click is told of them."""
 
 
-data_file = click.option("--data", metavar="FILE", help="A data file in place of the one that the graph file names.")
+def option(*taken: str, **changes: Any) -> Callable[[Function], Function]:
+    """Declare some of `OPTIONS` for a command, in the order of its help.
 
-
-def load(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
-    """Load a graph file."""
-    from graphrun.run.api import load as load_graph
-
-    return load_graph(file, overrides=overrides, plugins=folders, data=data)
-
-
-def load_to_run(file: str, folders: Sequence[str], overrides: Sequence[str] = (), data: str | None = None) -> Graph:
-    """Load a graph file that has values.
-
-    Raises:
-        UsageError: it is a library of subgraphs for other files.
+    Args:
+        taken: their names.
+        changes: what is another for this command, as its help.
     """
-    graph = load(file, folders, overrides, data)
-    document = graph.document
-    if document.subgraphs and not (document.nodes or document.parameters):
-        names = ", ".join(document.subgraphs)
-        raise UsageError(f"{file} is a library of the subgraphs {names}, for other files to include: nothing to run")
-    return graph
+
+    def declare(function: Function) -> Function:
+        for name in reversed(taken):
+            declarations, told = OPTIONS[name]
+            function = click.option(*declarations, **(told | changes))(function)
+        return function
+
+    return declare
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """The graph file that a command is given, and what is changed of it.
+
+    Attributes:
+        path: the file.
+        overrides: what ``--set`` changes.
+        folders: those of ``--plugins``.
+        data: the file of ``--data``.
+    """
+
+    path: str
+    overrides: Sequence[str] = ()
+    folders: Sequence[str] = ()
+    data: str | None = None
+
+    def load(self) -> Graph:
+        """Load it."""
+        from graphrun.run.api import load
+
+        return load(self.path, overrides=self.overrides, plugins=self.folders, data=self.data)
+
+    def load_to_run(self) -> Graph:
+        """Load it, if it has values.
+
+        Raises:
+            UsageError: it is a library of subgraphs for other files.
+        """
+        graph = self.load()
+        document = graph.document
+        if document.subgraphs and not (document.nodes or document.parameters):
+            subgraphs = ", ".join(document.subgraphs)
+            raise UsageError(
+                f"{self.path} is a library of the subgraphs {subgraphs}, for other files to include: nothing to run"
+            )
+        return graph
+
+
+class GraphCommand(click.Command):
+    """A command on a graph file: its function is handed a `GraphFile`, and a `RunRequest` of the options of a run."""
+
+    def __init__(self, *arguments: Any, **told: Any) -> None:
+        super().__init__(*arguments, **told)
+        self.params.insert(0, click.Argument(["path"], metavar="FILE", shell_complete=offering("files")))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Gather the options."""
+        from graphrun.run.request import RunRequest
+
+        def gathered(kind: Any) -> Any:
+            known = {field.name for field in fields(kind)}
+            return kind(**{name: ctx.params.pop(name) for name in list(ctx.params) if name in known})
+
+        ctx.params["file"] = gathered(GraphFile)
+        request = gathered(RunRequest)
+        if self.takes_request:
+            ctx.params["request"] = request
+        return super().invoke(ctx)
+
+    @property
+    def takes_request(self) -> bool:
+        """Whether there are options of a run."""
+        return any(parameter.name in REQUESTED for parameter in self.params)
+
+
+REQUESTED = {"steps", "engine", "device", "dtype", "seed", "record", "every", "save", "save_every", "resume"}
+"""The options that make a request."""

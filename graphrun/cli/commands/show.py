@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.base.errors import RunError
-from graphrun.cli.commands.options import load, offering, overrides, plugin_folders, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
+    from graphrun.run.request import RunRequest
 
 
-@click.command()
-@click.argument("file", shell_complete=offering("files"))
+@click.command(cls=GraphCommand)
 @click.option(
     "--format",
     "output_format",
@@ -27,25 +27,16 @@ if TYPE_CHECKING:
     "table or json.",
 )
 @click.option("--step", type=step_count, metavar="K", help="In the table, the values after K updates.")
-@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="In the table, so many levels of subgraphs.")
+@option("depth", metavar="N", help="In the table, so many levels of subgraphs.")
 @click.option("--plan", is_flag=True, help="Print the schedule instead: slots, batches, passes, memory.")
-@overrides
-@plugin_folders
-def show(
-    file: str,
-    output_format: str | None,
-    step: int | None,
-    depth: int | None,
-    plan: bool,
-    overrides: Sequence[str],
-    folders: Sequence[str],
-) -> None:
+@option("set", "plugins")
+def show(file: GraphFile, output_format: str | None, step: int | None, depth: int | None, plan: bool) -> None:
     """Show a graph as it will run: as a table, or expanded and with every override in place as a graph file again."""
     if output_format == ("yaml" if plan else "json"):
         raise click.UsageError("--format json goes with --plan, --format yaml does not")
     if (plan or output_format == "yaml") and (step is not None or depth is not None):
         raise click.UsageError("--step and --depth are for the table of values")
-    graph = load(file, folders, overrides)
+    graph = file.load()
     if plan:
         show_plan(graph, output_format or "table")
         return
@@ -89,27 +80,26 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
 @click.command()
 @click.argument("first", metavar="A", shell_complete=offering("files"))
 @click.argument("second", metavar="B", shell_complete=offering("files"))
-@click.option("--steps", type=step_count, metavar="N", help="How many steps to run both. [default: each file's]")
+@option("steps", help="How many steps to run both. [default: each file's]")
 @click.option("--tolerance", type=float, default=1e-9, show_default=True, help="Numbers no further apart are equal.")
-@plugin_folders
+@option("plugins")
 def diff(first: str, second: str, steps: int | None, tolerance: float, folders: Sequence[str]) -> int:
     """Show what differs between two graph files: in structure, and when they are run. Ends with 1 if anything does."""
     from graphrun.show.diff import diff_graphs
 
-    lines = list(diff_graphs(load(first, folders), load(second, folders), steps, tolerance))
+    graphs = [GraphFile(path, folders=folders).load() for path in (first, second)]
+    lines = list(diff_graphs(graphs[0], graphs[1], steps, tolerance))
     for line in lines:
         click.echo(line)
     return 1 if lines else 0
 
 
-@click.command()
-@click.argument("file", shell_complete=offering("files"))
+@click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
-@click.option("--steps", type=step_count, metavar="N", help="How many steps the program makes. [default: the file's]")
-@overrides
-@plugin_folders
-def export(file: str, target: str, steps: int | None, overrides: Sequence[str], folders: Sequence[str]) -> None:
+@option("steps", help="How many steps the program makes. [default: the file's]")
+@option("set", "plugins")
+def export(file: GraphFile, request: RunRequest, target: str) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
     from graphrun.show.export import export_python
 
-    click.echo(export_python(load(file, folders, overrides), steps), nl=False)
+    click.echo(export_python(file.load(), request.steps), nl=False)

@@ -37,6 +37,7 @@ from graphrun.engines.jax.loop import (
 from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
@@ -57,6 +58,10 @@ class JaxEngine:
         self.placement = placement or Placement.on_device(None)
         self.watch = watch
         keep_compiled_programs()
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""
+        return "traced and compiled by XLA, or from JAX's cache"
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> JaxProgram:
         """Make a plan ready to run.
@@ -164,6 +169,15 @@ class JaxProgram:
             # The call has only begun: JAX comes back at once.
             self._rows.prepare(step + 1 + count if updates else step + 1)
             return outcome
+
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "one XLA program"
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Return no times."""
+        how = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
+        return Timing(how, [Timed([slots]) for slots in batches_of(self.plan)])
 
     def cost(self) -> dict[str, float]:
         """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrun.engines.numba.functions import check_supported
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import Source
 from graphrun.engines.numba.straight import straight_line
+from graphrun.engines.traced import check_supported
 from graphrun.plan.plan import Plan
 
 STRAIGHT_LINE_OPERATIONS = 2000

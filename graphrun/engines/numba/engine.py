@@ -7,6 +7,7 @@ node types' own functions, traced (`declare.trace`), and both give the numbers o
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.numba.code_form import CodeForm, form_of
-from graphrun.engines.numba.compiler import Steps, compile_steps
-from graphrun.engines.numba.functions import NotSupportedError
+from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
 from graphrun.engines.stop import RULES, StopRule
+from graphrun.engines.timing import Timed, Timing, batches_of
+from graphrun.engines.traced import NotSupportedError
 from graphrun.plan.plan import Feed, Plan
 
 MEASURED_NODES = 50_000
@@ -28,11 +30,25 @@ MEASURED_NODES = 50_000
 
 ROUNDS = 7
 
+BATCHES_ONE_BY_ONE = 100
+"""More batches than this are timed by node type alone."""
+
+LOOPS = "batches done many times over in the compiled loops, both passes together"
+AS_LOOPS = "the same functions as compiled loops, done many times over; straight-line code cannot be divided"
+
 
 class NumbaEngine:
     """Compiles plans of numbers."""
 
     name = "numba"
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` would come to the code of a plan, in words."""
+        try:
+            before = is_compiled(form_of(plan).source)
+        except NotSupportedError:
+            before = False
+        return "from the cache" if before else "compiled anew, and kept"
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run.
@@ -145,6 +161,26 @@ class NumbaProgram(BatchProgram):
             return False
         self._use(form_of(self.plan, masked=True))
         return self._call(0) != NOT_FINITE
+
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "straight-line code" if self.is_straight_line else "loops by batch"
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time the batches by the compiled loops: one by one or, where there are many, those of each type."""
+        how, groups = LOOPS, [[number] for number in range(len(self.plan.in_loop))]
+        if self.is_straight_line:
+            how = AS_LOOPS
+        if len(groups) > BATCHES_ONE_BY_ONE:
+            how = f"the batches of each type, {LOOPS}"
+            by_type: dict[str, list[int]] = defaultdict(list)
+            for number, batch in enumerate(self.plan.in_loop):
+                by_type[batch.type.name].append(number)
+            groups = list(by_type.values())
+        slots = batches_of(self.plan)
+        times = zip(groups, self.seconds_of(groups), strict=True)
+        nodes = [Timed([slots[number] for number in group], seconds) for group, seconds in times]
+        return Timing(how, nodes, None if self.is_straight_line else "step")
 
     def seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
         """Return how long both passes of some of the loop's batches take, in loops that do them many times over.

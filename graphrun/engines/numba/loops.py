@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.declare.trace import inputs_of
-from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import Lines, Source
+from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Plan
 
 FOLDED = (-1.0, 0.5, 1.0, 2.0, 3.0)

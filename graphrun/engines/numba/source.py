@@ -14,8 +14,8 @@ from functools import cached_property
 from graphrun.base.norms import GROWN, LEAST, MOST, SHRUNK
 from graphrun.declare.trace import Expression
 from graphrun.declare.writer import Writer
-from graphrun.engines.numba.functions import Tracer
 from graphrun.engines.numba.notation import Literals, notation
+from graphrun.engines.traced import Tracer
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
 """What `steps` ends with; the last four are the stop rules in the order of `StopRule`."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphrun.engines.numba.functions import Functions, Known, Tracer
 from graphrun.engines.numba.source import Lines, Source, sum_of
 from graphrun.engines.straight_line import StraightLine
+from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
 
 

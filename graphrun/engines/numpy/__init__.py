@@ -44,6 +44,10 @@ class NumpyEngine:
 
     name = "numpy"
 
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` comes to code."""
+        return "no code is compiled"
+
     def compile(self, plan: Plan, feed: Feed | None = None) -> NumpyProgram:
         """Make a plan ready to run."""
         nodes = len(plan.names) - len(plan.leaves)

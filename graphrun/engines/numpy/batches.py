@@ -15,6 +15,10 @@ from graphrun.plan.plan import Array, Batch
 class BatchProgram(NumpyProgram):
     """Batch by batch: values are one vector of numbers, and equal nodes are one array operation. For large graphs."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "batch by batch"
+
     def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         plan = self.plan
         self._values = np.zeros(len(plan.names), plan.dtype)

@@ -15,6 +15,10 @@ from graphrun.plan.plan import Array, Batch
 class NodeProgram(NumpyProgram):
     """Node by node: values are a list of NumPy numbers and arrays. For small graphs, and for arrays."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "node by node"
+
     def _make_targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         plan = self.plan
         self._values = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]

@@ -18,6 +18,8 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
+from graphrun.engines.numpy.timing import time_operations
+from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Array, Batch, Feed, Plan
 
 if TYPE_CHECKING:
@@ -146,6 +148,18 @@ class NumpyProgram:
         from graphrun.engines.numpy.nodes import NodeProgram
 
         return NodeProgram(self.plan.evaluation(), self.feed)
+
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        raise NotImplementedError
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time each operation of the loop, as the passes come to it."""
+        return time_operations(self.operations, self.pass_through, divided=self.form(steps) != "straight-line Python")
+
+    def cost(self) -> dict[str, float]:
+        """Return nothing: there is no compiler."""
+        return {}
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""

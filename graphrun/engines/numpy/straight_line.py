@@ -46,6 +46,10 @@ they were.
 class StraightLineProgram(NodeProgram):
     """Node by node, with long stretches of steps as straight-line code. For small graphs."""
 
+    def form(self, steps: int) -> str:
+        """Return how so many steps are run, in words."""
+        return "straight-line Python" if steps >= STRAIGHT_LINE_STEPS else super().form(steps)
+
     @cached_property
     def _steps(self) -> Steps:
         return compile_steps(self.plan, self._values, self.feed)

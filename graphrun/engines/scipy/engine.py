@@ -12,6 +12,10 @@ class SolverEngine:
 
     name = "scipy"
 
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` comes to code."""
+        return "no code is compiled"
+
     def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
         """Make a plan ready to run.
 

@@ -7,6 +7,7 @@ of the solver's last iteration.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -20,6 +21,7 @@ from graphrun.engines import Stop
 from graphrun.engines.numpy import NodeProgram, NumpyEngine
 from graphrun.engines.scipy.iterations import iterations
 from graphrun.engines.scipy.problem import ProgramProblem
+from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Feed, Plan
 
 
@@ -106,6 +108,18 @@ class SolverProgram:
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots on other rows of the data set; nothing is changed by it."""
         return self._program.evaluate_rows(columns, slots)
+
+    def form(self, steps: int) -> str:
+        """Return how so many iterations are made, in words."""
+        return f"the solver {self.plan.update.rule.name}, {self._program.form(steps)}"
+
+    def time_nodes(self, steps: int) -> Timing:
+        """Time the nodes where the parameters are; a solver's iterations are made of any number of passes."""
+        return replace(self._program.time_nodes(steps), divides=None)
+
+    def cost(self) -> dict[str, float]:
+        """Return nothing: there is no compiler."""
+        return {}
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""

@@ -17,7 +17,7 @@ from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
 from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
-from graphrun.run.loop import Row
+from graphrun.run.request import Row
 from graphrun.run.result import Result
 
 EVENTS = ("graphrun_started", "graphrun_recorded", "graphrun_finished", "graphrun_failed")

@@ -17,7 +17,7 @@ from graphrun.declare.formula import own_settings, setting_text
 from graphrun.declare.notation import ATOM, POWER, Bound
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import write_line
-from graphrun.engines.numba.functions import NotSupportedError, Tracer
+from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable

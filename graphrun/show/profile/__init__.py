@@ -9,22 +9,23 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import Engine, NotFinite, Program, StepFailed
-from graphrun.engines.auto import Choice, choose, get_engine
-from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
+from graphrun.engines.auto import choose, get_engine
+from graphrun.engines.timing import PASSES, SECONDS_OF_PASSES, Timing
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
+from graphrun.run.request import RunRequest
 from graphrun.show.profile.machine import Machine, measure_machine
 from graphrun.show.profile.work import Work, work_of_batches, work_of_update
 
@@ -32,12 +33,6 @@ ROUNDS = 7
 SECONDS_PER_ROUND = 0.05
 MOST_SECONDS = 3.0
 """Rounds end after this time; there is one at least."""
-
-PASSES = 50
-SECONDS_OF_PASSES = 0.5
-
-BATCHES_ONE_BY_ONE = 100
-"""Compiled code of more batches than this is timed by node type alone."""
 
 
 @dataclass(frozen=True)
@@ -131,24 +126,13 @@ class Profile:
         return sum((part.work for part in self.parts), self.update)
 
 
-def profile_graph(
-    graph: Graph,
-    steps: int | None = None,
-    *,
-    engine: str = "auto",
-    dtype: str | None = None,
-    seed: int | None = None,
-    on_choice: Callable[[Choice], None] = lambda _choice: None,
-) -> Profile:
+def profile_graph(graph: Graph, request: RunRequest) -> Profile:
     """Measure a graph's steps.
 
     Args:
         graph: the graph.
-        steps: how many steps a round makes, default as many as take a twentieth of a second.
-        engine: the engine; ``auto`` chooses as for a run of so many steps, default the file's number.
-        dtype: as of a run.
-        seed: as of a run.
-        on_choice: called with what ``auto`` chose, and why.
+        request: how many steps a round makes, default as many as take a twentieth of a second; the engine, where
+            ``auto`` chooses as for a run of so many steps, default the file's number; dtype and seed.
 
     Raises:
         UsageError: the graph makes no steps of its own, or the engine cannot run it.
@@ -156,7 +140,7 @@ def profile_graph(
         PluginError: a function raises.
     """
     start = time.perf_counter()
-    plan = graph.plan(dtype, seed)
+    plan = graph.plan(request.dtype, request.seed)
     seconds_of_plan = time.perf_counter() - start
     if plan.objective is None:
         raise UsageError("profile: there is no objective, so there are no steps to measure")
@@ -165,8 +149,8 @@ def profile_graph(
             f"profile: {plan.update.rule.name} is a solver, whose steps differ from one another; "
             "--set 'update={type: sgd}' profiles the same passes"
         )
-    feed = graph.source.open((graph.document.seed or 0) if seed is None else seed)
-    made, compiled, start = _choose(plan, graph.steps if steps is None else steps, feed, engine, on_choice)
+    feed = graph.source.open((graph.document.seed or 0) if request.seed is None else request.seed)
+    made, compiled, start = _choose(plan, request.steps_of(graph.document), feed, request)
     started = False
     program = made.compile(plan, feed)
     try:
@@ -175,13 +159,12 @@ def profile_graph(
         first = program.snapshot()
         program.advance(1)
         seconds_of_first = time.perf_counter() - start
-        count, seconds, rounds = time_steps(program, first, steps)
+        count, seconds, rounds = time_steps(program, first, request.steps)
         _restart(program, first)
-        form = form_of(program, count)
-        how, parts = measure_parts(plan, program, form)
-        divided = seconds if form == "loops by batch" else None
-        if isinstance(program, NumpyProgram) and not hasattr(program, "seconds_of"):
-            divided = time_one_by_one(program, first, count)
+        timing = program.time_nodes(count)
+        divided = None
+        if timing.divides is not None:
+            divided = seconds if timing.divides == "step" else time_one_by_one(program, first, count)
     except NotFinite as failed:
         what = diagnose(plan, failed.leaves)
         where = f"in step {program.step + 1}" if started else "at the start"
@@ -189,11 +172,12 @@ def profile_graph(
         raise NotFiniteError(f"profile: {where}, {what}{hint}") from failed
     except StepFailed as failed:
         raise PluginError(f"profile: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
+    parts, types = divide(plan, timing)
     touched = 2 * sum(int(np.prod(shape)) for shape in plan.shapes) * plan.dtype.itemsize
     return Profile(
         graph=graph.name,
         engine=made.name,
-        form=form,
+        form=program.form(count),
         dtype=plan.dtype.name,
         seconds_of_plan=seconds_of_plan,
         seconds_of_compilation=max(seconds_of_first - 2 * seconds, 0.0),
@@ -201,41 +185,37 @@ def profile_graph(
         steps=count,
         rounds=rounds,
         seconds=seconds,
-        how=how,
+        how=timing.how,
         seconds_divided=divided,
         parts=parts,
-        types=totals(parts) if how != BY_TYPE else _types_by_code(plan, program, parts),
+        types=types,
         update=work_of_update(plan),
         touched=touched,
         machine=measure_machine(touched, plan.dtype),
-        xla=getattr(program, "cost", dict)(),
+        xla=program.cost(),
     )
 
 
-def _choose(
-    plan: Plan, steps: int, feed: Feed | None, name: str, on_choice: Callable[[Choice], None]
-) -> tuple[Engine, str, float]:
+def _choose(plan: Plan, steps: int, feed: Feed | None, request: RunRequest) -> tuple[Engine, str, float]:
     """Return the engine, how its code is made, and when that began."""
-    before = name in {"auto", "numba"} and _is_compiled(plan)
-    compiled = {
-        "numpy": "no code is compiled",
-        "numba": "from the cache" if before else "compiled anew, and kept",
-        "jax": "traced and compiled by XLA, or from JAX's cache",
-    }
+    name = request.engine
+    # Asked before a choice is made, which compiles.
+    compiled = get_engine("numba" if name == "auto" else name).compilation(plan)
     if name == "auto":
         start = time.perf_counter()
         choice = choose(plan, steps, feed)
-        on_choice(choice)
+        request.on_choice(choice)
         if choice.engine == "numba":
             # It was compiled to choose it.
-            return get_engine("numba"), f"{compiled['numba']}, with importing Numba", start
+            return get_engine("numba"), f"{compiled}, with importing Numba", start
         name = choice.engine
+        compiled = get_engine(name).compilation(plan)
     if name == "numba":
         with suppress(Exception):
             # So that it is not taken for compilation; where it fails, the engine says so.
             import_module("numba")
     engine = get_engine(name)
-    return engine, compiled[engine.name], time.perf_counter()
+    return engine, compiled, time.perf_counter()
 
 
 # --- a step ----------------------------------------------------------------------------------------------------------
@@ -301,75 +281,30 @@ def time_one_by_one(program: Program, first: Any, limit: int) -> float:
     return statistics.median(taken)
 
 
-def form_of(program: Program, steps: int) -> str:
-    """Return the way in which an engine runs so many steps of its plan."""
-    kind = type(program).__name__
-    forms = {
-        "NodeProgram": "node by node",
-        "BatchProgram": "batch by batch",
-        "StraightLineProgram": "straight-line Python",
-        "JaxProgram": "one XLA program",
-    }
-    if kind == "StraightLineProgram" and steps < STRAIGHT_LINE_STEPS:
-        kind = "NodeProgram"
-    if kind in forms:
-        return forms[kind]
-    return "straight-line code" if getattr(program, "is_straight_line", False) else "loops by batch"
-
-
-def _is_compiled(plan: Plan) -> bool:
-    from graphrun.engines.numba.code_form import form_of as native_form_of
-    from graphrun.engines.numba.compiler import is_compiled
-    from graphrun.engines.numba.functions import NotSupportedError
-
-    try:
-        return is_compiled(native_form_of(plan).source)
-    except NotSupportedError:
-        return False
-
-
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
-ONE_BY_ONE = "each operation as the passes come to it, inputs gathered and gradients added up"
-NODE_BY_NODE = f"{ONE_BY_ONE}; straight-line code cannot be divided"
-LOOPS = "batches done many times over in the compiled loops, both passes together"
-AS_LOOPS = "the same functions as compiled loops, done many times over; straight-line code cannot be divided"
-BY_TYPE = f"the batches of each type, {LOOPS}"
-NOT_DIVIDED = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
+
+def divide(plan: Plan, timing: Timing) -> tuple[list[Part], list[TypeTotal]]:
+    """Return the nodes in order with their times, and the node types; several batches timed together are one type's."""
+    works = dict(zip(plan.in_loop, work_of_batches(plan), strict=True))
+    of_slot = {slot: batch for batch in plan.in_loop for slot in range(batch.start, batch.stop)}
+    parts: dict[int, Part] = {}
+    together: dict[str, float | None] = {}
+    for timed in timing.nodes:
+        alone = len(timed.slots) == 1
+        for slots in timed.slots:
+            batch, count = of_slot[slots.start], len(slots)
+            name, work = plan.names[slots.start] or "", works[batch] * count
+            times = (timed.seconds, timed.backward) if alone else ()
+            parts[slots.start] = Part(name, batch.type.name, count, batch.shape, work, *times)
+            if not alone:
+                together[batch.type.name] = timed.seconds
+    ordered = [parts[slot] for slot in sorted(parts)]
+    return ordered, totals(ordered, together)
 
 
-def measure_parts(plan: Plan, program: Program, form: str) -> tuple[str, list[Part]]:
-    """Return how the nodes of a loop were timed, and the nodes."""
-    if hasattr(program, "seconds_of"):
-        parts = list(_parts(plan, whole=True))
-        if len(parts) > BATCHES_ONE_BY_ONE:
-            return BY_TYPE, parts
-        seconds = program.seconds_of([[number] for number in range(len(parts))])
-        how = AS_LOOPS if form == "straight-line code" else LOOPS
-        return how, [_timed(part, each, None) for part, each in zip(parts, seconds, strict=True)]
-    if isinstance(program, NumpyProgram):
-        parts = list(_parts(plan, whole=form == "batch by batch"))
-        forward, backward = time_operations(program)
-        how = NODE_BY_NODE if form == "straight-line Python" else ONE_BY_ONE
-        return how, [_timed(*each) for each in zip(parts, forward + backward, backward, strict=True)]
-    return NOT_DIVIDED, list(_parts(plan, whole=True))
-
-
-def _timed(part: Part, seconds: float, backward: float | None) -> Part:
-    backward = None if backward is None else float(backward)
-    return Part(part.name, part.type, part.count, part.shape, part.work, float(seconds), backward)
-
-
-def _parts(plan: Plan, *, whole: bool) -> Iterator[Part]:
-    """Yield the nodes of the loop, batch by batch or one by one."""
-    for batch, work in zip(plan.in_loop, work_of_batches(plan), strict=True):
-        for slot in [batch.start] if whole else batch.slots:
-            count = batch.count if whole else 1
-            yield Part(plan.names[slot] or "", batch.type.name, count, batch.shape, work * count)
-
-
-def totals(parts: Sequence[Part]) -> list[TypeTotal]:
-    """Add up the parts of each type, the slowest first."""
+def totals(parts: Sequence[Part], together: Mapping[str, float | None]) -> list[TypeTotal]:
+    """Add up the parts of each type, the slowest first; `together` has the times of types that were timed whole."""
     by_type: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         by_type[part.type].append(part)
@@ -382,72 +317,9 @@ def totals(parts: Sequence[Part]) -> list[TypeTotal]:
             name,
             sum(part.count for part in group),
             sum((part.work for part in group), Work()),
-            added([part.seconds for part in group]),
+            together[name] if name in together else added([part.seconds for part in group]),
             added([part.backward for part in group]),
         )
         for name, group in by_type.items()
     ]
     return sorted(found, key=lambda total: (-(total.seconds or 0), -total.work.operations))
-
-
-def _types_by_code(plan: Plan, program: Any, parts: Sequence[Part]) -> list[TypeTotal]:
-    """Return the types, each timed as a whole by compiled code."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for number, batch in enumerate(plan.in_loop):
-        groups[batch.type.name].append(number)
-    seconds = dict(zip(groups, program.seconds_of(list(groups.values())), strict=True))
-    found = [TypeTotal(t.type, t.count, t.work, seconds[t.type], None) for t in totals(parts)]
-    return sorted(found, key=lambda total: -(total.seconds or 0))
-
-
-class _Watched(Sequence[Operation]):
-    """Operations that note when each is taken and when it is done with, forwards and backwards."""
-
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self._operations = operations
-        self.forward = [0.0] * len(operations)
-        self.backward = [0.0] * len(operations)
-
-    def __len__(self) -> int:
-        return len(self._operations)
-
-    @overload
-    def __getitem__(self, index: int) -> Operation: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Operation]: ...
-    def __getitem__(self, index: Any) -> Any:
-        return self._operations[index]
-
-    def __iter__(self) -> Iterator[Operation]:
-        return self._watched(range(len(self)), self.forward)
-
-    def __reversed__(self) -> Iterator[Operation]:
-        return self._watched(range(len(self) - 1, -1, -1), self.backward)
-
-    def _watched(self, order: range, times: list[float]) -> Iterator[Operation]:
-        clock, operations = time.perf_counter, self._operations
-        for number in order:
-            start = clock()
-            yield operations[number]
-            times[number] = clock() - start
-
-
-def time_operations(program: NumpyProgram) -> tuple[Any, Any]:
-    """Return the seconds of the forward and of the backward pass of each operation of the loop, medians of passes."""
-    forward: list[list[float]] = []
-    backward: list[list[float]] = []
-    watching = []
-    began = time.perf_counter()
-    while len(forward) < PASSES and (len(forward) < 3 or time.perf_counter() - began < SECONDS_OF_PASSES):
-        watched = _Watched(program.operations)
-        program.pass_through(watched)
-        forward.append(watched.forward)
-        backward.append(watched.backward)
-        only_watched = _Watched(program.operations)
-        for _ in only_watched:
-            pass
-        watching.append(statistics.median(only_watched.forward))
-    # What it takes to note the time is left out.
-    clock = statistics.median(watching)
-    taken = np.maximum(np.median([forward, backward], axis=1) - clock, 0.0)
-    return taken[0], taken[1]

@@ -85,7 +85,7 @@ def _types(profile: Profile) -> Iterator[str]:
 def _nodes(profile: Profile) -> Iterator[str]:
     """Yield the slowest nodes; where times are those of whole types alone, there is nothing to tell."""
     timed = all(part.seconds is not None for part in profile.parts)
-    if not timed and profile.how.startswith("the batches of each type"):
+    if not timed and any(total.seconds is not None for total in profile.types):
         return
     whole = sum(part.seconds or 0.0 for part in profile.parts) + (profile.rest or 0.0)
     order = sorted(profile.parts, key=lambda part: (-(part.seconds or 0.0), -part.work.operations))

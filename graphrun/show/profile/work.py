@@ -17,7 +17,7 @@ import numpy as np
 
 from graphrun.declare.trace import operations_in
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numba.functions import NotSupportedError, Tracer
+from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.nodes.contraction import read_subscripts
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.run.loop import smallest_stride
@@ -14,6 +14,7 @@ from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
+    from graphrun.run.request import RunRequest
 
 MOST_VALUES = 20_000
 """Nobody reads a page of more values, and no browser shows it in a moment."""
@@ -30,38 +31,23 @@ class Report(NamedTuple):
     result: Result
 
 
-def make_report(
-    graph: Graph,
-    steps: int | None = None,
-    *,
-    dtype: str | None = None,
-    seed: int | None = None,
-    record: Sequence[str] | None = None,
-    every: int | None = None,
-    depth: int | None = None,
-    **options: Any,
-) -> Report:
+def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> Report:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
     Args:
         graph: the graph.
-        steps, dtype, seed, record, every: as of `Graph.run`.
+        request: what the run is asked for.
         depth: how many frames within each other the drawing opens; all that fit by default.
-        options: more of `Graph.try_run`.
 
     Raises:
         UsageError: the graph is too large for a page.
     """
-    plan = graph.plan(dtype, seed)
+    plan = graph.plan(request.dtype, request.seed)
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
-    steps = graph.steps if steps is None else steps
-    if plan.objective is None:
-        steps = 0
-    stride = every or smallest_stride(steps, MOST_ROWS)
+    steps = 0 if plan.objective is None else request.steps_of(graph.document)
+    stride = request.every or smallest_stride(steps, MOST_ROWS)
     recording = Recording(plan, stride, steps // stride + 1)
-    result = graph.try_run(
-        steps, dtype=dtype, seed=seed, record=record, every=stride, inspect=recording.take, **options
-    )
+    result = graph.answer(replace(request, steps=steps, every=stride, inspect=recording.take))
     recording.finish()
     return Report(page(contents(graph, result, recording, depth)), result)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import graphrun
 from graphrun.base.numbertext import number
 from graphrun.cli.entry import run_command
+from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
 from graphrun.show.report import make_report
 from graphrun.show.report.columns import Columns, shortened
@@ -46,7 +47,7 @@ def column(data: dict[str, Any], number: int, count: int) -> list[float]:
 def test_values_and_gradients_are_those_of_the_run(name: str) -> None:
     """Each row has the values and gradients of a run that ends there, to seven digits."""
     graph = graphrun.load(GRAPHS / f"{name}.yaml")
-    data = read(make_report(graph, 12, engine="numpy").html)
+    data = read(make_report(graph, RunRequest(12, engine="numpy")).html)
     rows = data["rows"]
     steps = column(data, rows["step"], rows["count"])
     assert steps == list(range(13))[: len(steps)]
@@ -65,7 +66,7 @@ def test_values_and_gradients_are_those_of_the_run(name: str) -> None:
 
 def test_a_thousand_steps_of_the_lesson_are_small() -> None:
     """The lesson with 1,000 steps has all of them, in less than 300 kB."""
-    html, result = make_report(graphrun.load(NESTED), 1000)
+    html, result = make_report(graphrun.load(NESTED), RunRequest(1000))
     assert len(html.encode()) < 300_000
     assert read(html)["rows"]["count"] == result.steps + 1 == 1001
 
@@ -91,7 +92,8 @@ def run_text(text: str, **options: Any) -> tuple[str, Result]:
     from graphrun.plugins.registry import Registry
 
     registry = Registry()
-    return make_report(Graph(build_graph(load_document(Source("g.yaml", text)), registry), None, registry), **options)
+    graph = Graph(build_graph(load_document(Source("g.yaml", text)), registry), None, registry)
+    return make_report(graph, RunRequest(**options))
 
 
 def test_no_objective_has_the_forward_pass_alone() -> None:
@@ -147,7 +149,7 @@ def test_a_number_is_shown_as_an_explanation_shows_it(given_number: float) -> No
 
 def test_the_policy_names_what_the_page_has() -> None:
     """Every script and style is in the policy by its digest, and nothing else is."""
-    html, _ = make_report(graphrun.load(NESTED), 1)
+    html, _ = make_report(graphrun.load(NESTED), RunRequest(1))
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     assert policy
     directives = dict(part.strip().split(" ", 1) for part in policy[1].split(";"))

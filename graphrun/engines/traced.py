@@ -1,4 +1,7 @@
-"""What the engine needs of a plan's declarations, traced: forward functions, contributions, update, schedule."""
+"""A plan's declarations, traced for programs that compute with plain numbers: Numba's, and those of `graphrun export`.
+
+Forward functions, what a node gives to its inputs, update, schedule, clipping, stop rules.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ Known = tuple[float | None, ...]
 
 
 class NotSupportedError(UsageError):
-    """A graph, a node type or an update rule that this engine cannot run; the text says what and why."""
+    """A graph, a node type or an update rule that no program of plain numbers computes; the text says what and why."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,7 @@ class Tracer:
 
     def _trace(self, batch: Batch, known: Known, *, seed: bool, masked: bool) -> Functions:
         recorder, node_type, settings = self.recorder, batch.type, dict(batch.settings)
-        inputs = [
-            recorder.input(f"x{k}") if number is None else recorder.constant(number, "float")
-            for k, number in enumerate(known)
-        ]
+        inputs = recorder.inputs(known)
         forward = recorder.cast(trace(recorder, node_type.function, inputs, settings))
         if node_type.derivative is None:
             return Functions(forward, (None,) * len(known))
@@ -186,7 +186,7 @@ def _refusal(what: str, declared: NodeType | UpdateRule, reason: str) -> str:
 
 
 def check_supported(plan: Plan) -> None:
-    """Say what of a plan this engine cannot run.
+    """Say what of a plan no program of plain numbers computes.
 
     Raises:
         NotSupportedError: there is something.

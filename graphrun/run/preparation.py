@@ -1,0 +1,210 @@
+"""From what a user asks to what the step loop is given: checkpoint, plan, engine, what is recorded; and the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphrun.base.errors import UsageError
+from graphrun.data.rows import DataSource, held_back_rows
+from graphrun.declare.events import RunDescription
+from graphrun.document import did_you_mean
+from graphrun.document.names import normalize
+from graphrun.engines import Engine, Program
+from graphrun.engines.auto import choose, get_engine, keep
+from graphrun.engines.stop import StopRule
+from graphrun.graph.graph import ComputationalGraph
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
+from graphrun.run.loop import Job, run
+from graphrun.run.observers import Observers
+from graphrun.run.request import RunRequest
+from graphrun.run.result import Result
+from graphrun.solvers import Solver
+
+if TYPE_CHECKING:
+    from graphrun.data.dataset import DataSet
+    from graphrun.run.checkpoint import Checkpoint
+
+RECORDED_PARAMETERS = 1000
+"""With more scalar parameters than this, only the objective is recorded by default."""
+
+
+def run_graph(
+    structure: ComputationalGraph, source: DataSource, plan_of: Callable[[str | None, int], Plan], request: RunRequest
+) -> Result:
+    """Run a graph; a run that failed has what there is, with its `error`.
+
+    Args:
+        structure: the graph.
+        source: the data set that feeds it.
+        plan_of: returns its plan for a dtype and a seed.
+        request: what is asked for.
+
+    Raises:
+        UsageError: what is asked for makes no sense.
+    """
+    document = structure.document
+    request.check()
+    checkpoint = _checkpoint(request)
+    seed = request.seed if request.seed is not None or checkpoint is None else checkpoint.seed
+    seed = (document.seed or 0) if seed is None else seed
+    plan = plan_of(request.dtype, seed)
+    feed = source.open(seed)
+    if checkpoint is not None and request.resume is not None:
+        from graphrun.run.checkpoint import check_fits
+
+        check_fits(checkpoint, plan, request.resume)
+        if feed is not None and feed.statistics:
+            feed = source.open(seed, checkpoint.statistics)
+            plan = build_plan(structure, plan.dtype, seed, feed)
+    stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
+    if stop is not None and checkpoint is not None and checkpoint.watch:
+        stop.remember(checkpoint.watch)
+    steps = request.steps_of(document) if plan.objective is not None else 0
+    engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
+    told = Observers(request.observers if request.writes else ())
+    save = None
+    if request.save is not None and request.writes:
+        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
+    job = Job(
+        name=document.source.name,
+        request=replace(request, on_row=told.also(request.on_row)),
+        steps=steps,
+        record=recorded(plan, document.record if request.record is None else request.record),
+        stop=stop,
+        feed=feed,
+        holdout=held_back_rows(feed),
+        resume=checkpoint,
+        save=save,
+    )
+    told.started(describe(plan, engine, job, document.description or "", seed))
+    with nullcontext() if request.cluster is None else request.cluster.watched():
+        result = run(plan, engine, job)
+    result = in_file_order(result, structure)
+    return told.ended(replace(result, made_of=(structure, plan)))
+
+
+def _checkpoint(request: RunRequest) -> Checkpoint | None:
+    """Return the checkpoint that a run goes on from; refuse at once a place where none can be written."""
+    if request.save is not None:
+        from graphrun.run.checkpoint import check_writable
+
+        check_writable(Path(request.save))
+    if request.resume is None:
+        return None
+    from graphrun.run.checkpoint import load_checkpoint
+
+    return load_checkpoint(request.resume)
+
+
+def choose_engine(
+    plan: Plan, feed: DataSet | None, request: RunRequest, steps: int, checkpoint: Checkpoint | None, *, watched: bool
+) -> Engine:
+    """Return the engine of a run; a solver has one of its own.
+
+    Args:
+        plan: the plan.
+        feed: the data set.
+        request: names the engine, or ``auto``.
+        steps: how many steps the run makes at most, those before the checkpoint included.
+        checkpoint: what the run goes on from.
+        watched: whether a stop rule watches.
+
+    Raises:
+        UsageError: the engine that is named does not do what is asked for.
+    """
+    name, rule = request.engine, plan.update.rule
+    if request.needs_jax:
+        if name not in {"auto", "jax"}:
+            raise UsageError(f"device and distributed are the jax engine's, not the {name} engine's")
+        name = "jax"
+    if isinstance(rule, Solver):
+        if name not in {"auto", "numpy"}:
+            raise UsageError(
+                f"the solver {rule.name} works with the numpy engine, not with {name}: "
+                "take that, or an update rule such as adam"
+            )
+        from graphrun.engines.scipy.engine import SolverEngine
+
+        return SolverEngine()
+    if name == "auto":
+        first_step, began = (checkpoint.step, checkpoint.engine) if checkpoint else (0, "")
+        choice = keep(began, choose(plan, steps - first_step, feed))
+        request.on_choice(choice)
+        name = choice.engine
+    if name != "jax":
+        return get_engine(name)
+    from graphrun.engines.jax import make_engine
+
+    if request.cluster is not None:
+        request.cluster.join(request.device)
+    return make_engine(request.device, shared=request.cluster is not None, watch=watched)
+
+
+def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) -> RunDescription:
+    """Return what observers are told of a run."""
+    update = plan.update
+    settings: dict[str, Any] = {"type": update.rule.name, **dict(update.settings)}
+    if update.schedule is not None:
+        settings["step_size"] = {"type": update.schedule[0].name, **dict(update.schedule[1])}
+    return RunDescription(
+        graph=job.name,
+        description=description,
+        objective=None if plan.objective is None else plan.names[plan.objective],
+        direction="maximize" if plan.maximize else "minimize",
+        steps=job.steps,
+        first_step=0 if job.resume is None else job.resume.step,
+        engine=engine.name,
+        dtype=plan.dtype.name,
+        seed=seed,
+        update=settings,
+        record=[plan.names[slot] or "" for slot in job.record],
+        parameters=sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]),
+    )
+
+
+def recorded(plan: Plan, names: Sequence[str] | None) -> list[int]:
+    """Return the slots to record: those of the names, else the objective and the scalar parameters."""
+    if isinstance(names, str):
+        raise UsageError(f"record: a list of names is needed, not {names!r}")
+    if names is not None:
+        names = [normalize(name) for name in names]
+        for name in names:
+            if name not in plan.slots:
+                hint = did_you_mean(name, plan.slots)
+                raise UsageError(f"record: the name {name!r} is unknown" + (f"; {hint}" if hint else ""))
+        return [plan.slots[name] for name in dict.fromkeys(names)]
+    scalars = [slot for slot in range(plan.parameters) if not plan.shapes[slot]]
+    if len(scalars) > RECORDED_PARAMETERS:
+        scalars = []
+    if plan.objective is not None:
+        return [plan.objective, *(slot for slot in scalars if slot != plan.objective)]
+    read = {int(slot) for slot in plan.operands}
+    results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
+    return scalars + results[:RECORDED_PARAMETERS]
+
+
+def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
+    """List the values of nodes as the file does; engines have them in the order in which they are computed."""
+    nodes = [name for name in structure.names[len(structure.leaves) :] if name is not None]
+    values = {name: result.values[name] for name in nodes}
+    gradients = {name: result.gradients[name] for name in (*result.parameters, *nodes)} if result.gradients else {}
+    return replace(result, values=values, gradients=gradients)
+
+
+def write_checkpoint(
+    path: Path, seed: int, data: DataSet | None, stop: StopRule | None, engine: str, program: Program
+) -> None:
+    """Write a checkpoint of a program."""
+    from graphrun.run.checkpoint import Checkpoint, fingerprint, save_checkpoint
+
+    statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
+    arrays: dict[str, Any] = {**program.snapshot(), **statistics}
+    watch = {} if stop is None else stop.memory()
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)

@@ -1,0 +1,85 @@
+"""What a user asks of a run. `Graph.run` makes one of its keyword arguments, a command one of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from graphrun.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphrun.document import Document
+    from graphrun.engines import Program
+    from graphrun.engines.auto import Choice
+    from graphrun.run.distributed import Cluster
+
+Row = Callable[[int, dict[str, Any]], None]
+"""Takes a step and the values recorded there, by name."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked for, whatever the graph; a default of None is the graph file's.
+
+    Attributes:
+        steps, engine, dtype, seed, record, every, save, save_every, resume, device, observers: as of `Graph.run`.
+        cluster: the processes that share out the rows of each step among themselves.
+        on_row: called with each recorded row: the step, and the values by name.
+        inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
+        on_progress: called now and then with the number of steps made.
+        on_choice: called with what ``auto`` chose, and why.
+        interrupted: asked now and then whether to end.
+    """
+
+    steps: int | None = None
+    engine: str = "auto"
+    dtype: str | None = None
+    seed: int | None = None
+    record: Sequence[str] | None = None
+    every: int | None = None
+    save: str | Path | None = None
+    save_every: int | None = None
+    resume: str | Path | None = None
+    device: str | None = None
+    cluster: Cluster | None = None
+    observers: Sequence[object] = ()
+    on_row: Row | None = None
+    inspect: Callable[[Program], None] | None = None
+    on_progress: Callable[[int], None] = lambda _step: None
+    on_choice: Callable[[Choice], None] = lambda _choice: None
+    interrupted: Callable[[], bool] = lambda: False
+
+    def check(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises:
+            UsageError: one of them does not.
+        """
+        if not (self.steps is None or _is_whole(self.steps, 0)) or not (self.every is None or _is_whole(self.every, 1)):
+            raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
+        if not (self.save_every is None or (self.save is not None and _is_whole(self.save_every, 1))):
+            raise UsageError("save_every is a whole number of 1 or more, and goes with save")
+
+    def steps_of(self, document: Document) -> int:
+        """Return how many steps are asked for, by the request or by the graph file."""
+        if self.steps is not None:
+            return self.steps
+        return 1 if document.steps is None else document.steps
+
+    @property
+    def needs_jax(self) -> bool:
+        """Whether a device or a cluster is asked for, which are the jax engine's."""
+        return self.device is not None or self.cluster is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes what the run gives: of several, the first one does."""
+        return self.cluster is None or self.cluster.is_first()
+
+
+def _is_whole(number: Any, least: int) -> bool:
+    return isinstance(number, Integral) and bool(number >= least)  # type: ignore[operator]

@@ -1,0 +1,50 @@
+"""One request: what `Graph.run`, `RunRequest` and the options of the commands have in common."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import click
+import pytest
+
+import graphrun
+from graphrun.base.errors import UsageError
+from graphrun.cli.commands.options import OPTIONS, REQUESTED, GraphCommand
+from graphrun.cli.entry import commands
+from graphrun.run.request import RunRequest
+
+DEFAULTS = {field.name: field.default for field in fields(RunRequest)}
+
+
+def test_keywords_of_run_are_the_request() -> None:
+    """`Graph.run` has no keyword and no default of its own."""
+    parameters = list(inspect.signature(graphrun.Graph.run).parameters.values())[1:]
+    assert {p.name: p.default for p in parameters} == {p.name: DEFAULTS[p.name] for p in parameters}
+
+
+def test_options_of_a_run_are_of_the_request() -> None:
+    """Each is a field of the request, and each is declared once."""
+    assert set(DEFAULTS) >= REQUESTED
+    assert set(OPTIONS) >= REQUESTED
+
+
+@pytest.mark.parametrize("name", [n for n, c in commands.commands.items() if isinstance(c, GraphCommand)])
+def test_a_command_is_handed_one_request(name: str) -> None:
+    """No function of a command lists what a request has."""
+    command = commands.commands[name]
+    assert isinstance(command, GraphCommand)
+    taken = set(inspect.signature(command.callback or (lambda: None)).parameters)
+    assert taken.isdisjoint(REQUESTED | {"overrides", "folders", "data"})
+    assert ("request" in taken) == any(p.name in REQUESTED for p in command.params if isinstance(p, click.Option))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"steps": -1}, {"steps": 1.5}, {"every": 0}, {"save": "c", "save_every": 0}, {"save_every": 1}],
+    ids=str,
+)
+def test_numbers_that_make_no_sense_are_refused(asked: dict[str, object]) -> None:
+    """Before anything is loaded or written."""
+    with pytest.raises(UsageError, match="whole number"):
+        RunRequest(**asked).check()  # type: ignore[arg-type]
