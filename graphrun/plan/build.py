@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import ShapeError, UsageError
 from graphrun.base.random import key_of
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Noise, State
 from graphrun.declare.initializers import draw
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.checks import check_derivatives, check_rule
-from graphrun.plan.plan import Array, Batch, Feed, NoisePlan, Plan, StatePlan
+from graphrun.plan.plan import Batch, Feed, NoisePlan, Plan, StatePlan
 from graphrun.plan.shapes import Shapes, infer_shapes
 
 
@@ -123,7 +124,7 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
     return values
 
 
-def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Array]:
+def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Any]:
     """Return the leaves as NumPy numbers and arrays; a column of whole numbers that only selects keeps its integers."""
     indices = _index_only(graph)
     return [

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphrun.base.errors import PluginError
+from graphrun.base.types import Array
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import ComputationalGraph, Update
-from graphrun.plan.plan import Array
 
 
 def check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: list[bool]) -> None:

@@ -15,14 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.types import Array as Array
 from graphrun.declare.declaration import Settings
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
 from graphrun.plan.shapes import Shape
-
-Array = Any
-"""A float64 or float32 number or array, of whatever library the engine works with."""
 
 
 class Feed(Protocol):

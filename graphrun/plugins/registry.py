@@ -151,7 +151,7 @@ class Registry:
         """Add the observers that are built in, which only a run that names one imports."""
         name = "graphrun.observers"
         if all(plugin.name != name for plugin in self.plugins):
-            self._add(Plugin(name, "built-in", "graphrun"), partial(import_module, "graphrun.run.observers"))
+            self._add(Plugin(name, "built-in", "graphrun"), partial(import_module, name))
 
     def _load_distributions(self) -> None:
         from importlib.metadata import distributions

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.base.wording import arrows
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 
 SHOWN_ELEMENTS = 6
 
@@ -117,7 +118,7 @@ def _contributions(operation: Operation, gradient: Array, values: list[Array]) -
             given = [None if d is None else mask(gradient, d) for d in operation.derivative(*arguments)]
         else:
             given = [d() if callable(d) else d for d in operation.derivative(gradient, *arguments)]
-    return [(slot, given[position]) for position, slot, _ in operation.wanted if given[position] is not None]
+    return [(slot, part) for position, slot, _ in operation.wanted if (part := given[position]) is not None]
 
 
 def _inputs(plan: Plan, slot: int) -> list[int]:

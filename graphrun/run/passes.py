@@ -13,9 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.engines import Program
 from graphrun.engines.numpy import bind, broadcast_axes, mask
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 
 
 class Kind(StrEnum):

@@ -19,6 +19,7 @@ except ModuleNotFoundError as missing:
 
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
+from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
@@ -37,7 +38,7 @@ from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
 from graphrun.engines.timing import Timed, Timing, batches_of
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
 NODES_ONE_BY_ONE = 64

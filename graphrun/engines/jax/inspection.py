@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
 from graphrun.engines.jax.feed import Rows, column_dtype
 from graphrun.engines.jax.loop import State, given_to, next_states, updated
 from graphrun.engines.jax.passes import NodePasses, Part, Passes
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 
 
 class Inspection:

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
@@ -182,7 +183,7 @@ class NodePasses:
                 given = given()
         return jnp.asarray(given).astype(self.plan.dtype)
 
-    def value(self, values: Values, slot: int) -> Array:
+    def value(self, values: Values, slot: int) -> Any:
         """Return the value of a slot."""
         return values[slot]
 

@@ -23,7 +23,7 @@ from graphrun.engines.numpy import BatchProgram
 from graphrun.engines.stop import RULES, StopRule
 from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.engines.traced import NotSupportedError
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 MEASURED_NODES = 50_000
 """So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""
@@ -218,7 +218,7 @@ class NumbaProgram(BatchProgram):
         """Whether the steps are straight-line code, not loops."""
         return not len(self._form.schedule.batches)
 
-    def _rule_state(self, parameter: int, state: int) -> Array:
+    def _rule_state(self, parameter: int, state: int) -> Any:
         return self._rule_states[state, parameter]
 
     def _set_rule_state(self, parameter: int, state: int, value: Any) -> None:

@@ -25,7 +25,7 @@ class NodeProgram(NumpyProgram):
         self._gradients = None
         return list(enumerate(plan.bounds))
 
-    def _rule_state(self, parameter: int, state: int) -> Array:
+    def _rule_state(self, parameter: int, state: int) -> Any:
         return self._states[parameter][state]
 
     def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrun.base.norms import norm
 from graphrun.base.numbertext import ARRAY_DIGITS, number
+from graphrun.base.types import Array
 from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import own_settings, setting_text
@@ -17,7 +18,6 @@ from graphrun.declare.notation import ATOM, POWER, Bound
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import write_line
 from graphrun.engines.traced import NotSupportedError, Tracer
-from graphrun.plan.plan import Array
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 from graphrun.run.passes import Edge, Passes
 from graphrun.show.report.columns import count_parts, parts
 
