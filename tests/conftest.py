@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A hundred is what the numbers in the tests are written for; `examples` in `depth.py` scales them by the profile's.
 # The quick part tries the same examples each time, so that who changes something else meets no old mistake by chance;
 # the campaign tries new ones.
-settings.register_profile("quick", max_examples=10, derandomize=True, database=None)
-settings.register_profile("campaign", max_examples=100)
-settings.register_profile("deep", max_examples=1000)  # by hand: pytest -m hypothesis --hypothesis-profile=deep
+# A machine that is busy draws slowly, which is no fault of a test.
+ON_ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=10, derandomize=True, database=None, **ON_ANY_MACHINE)
+settings.register_profile("campaign", max_examples=100, **ON_ANY_MACHINE)
+settings.register_profile(
+    "deep", max_examples=1000, **ON_ANY_MACHINE
+)  # by hand: pytest -m hypothesis --hypothesis-profile=deep
 
 OF_THE_CAMPAIGN = {"browser", "torch"}
 """Fixtures whose packages are not in the extra `test`: tests that ask for one are the campaign's."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
+
+if TYPE_CHECKING:
+    import jax
 
 
 def whole(value: Any) -> Any:
@@ -14,3 +19,6 @@ def whole(value: Any) -> Any:
 
 Natural = Annotated[int, Field(ge=0), BeforeValidator(whole)]
 Positive = Annotated[Natural, Field(ge=1)]
+
+Array: TypeAlias = "NDArray[np.floating[Any]] | jax.Array"
+"""A float64 or float32 number or array, of the library that the engine works with."""

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.numbertext import format_value
+from graphrun.base.types import Array
 from graphrun.base.wording import counted
 from graphrun.check.testing import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
 
@@ -123,7 +124,7 @@ def _check_gradient(program: NumpyProgram, report: Report) -> None:
             )
 
 
-def _directions(plan: Plan) -> Iterator[tuple[str, list[Array]]]:
+def _directions(plan: Plan) -> Iterator[tuple[str, Sequence[Array]]]:
     leaves = plan.leaves[: plan.parameters]
     if sum(np.size(leaf) for leaf in leaves) <= GRADIENT_ELEMENTS:
         for slot, leaf in enumerate(leaves):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,29 +48,29 @@ def formulas(
         UsageError: SymPy is not installed.
     """
     # Imported here, for SymPy is an extra.
-    from graphrun.check.symbolic.namespace import Namespace, read_derivatives, read_forward
+    from graphrun.check.symbolic.lowering import FormulaRecorder, read, read_derivatives
 
     if not declared.is_elementwise:
         return None
-    xp = Namespace()
+    recorder = FormulaRecorder()
     symbols = [_operand(text) for text in inputs]
     try:
-        forward = read_forward(declared.function, xp, symbols, settings)
+        forward = read(recorder, declared.function, symbols, settings)
     except CannotTraceError:
         return None
-    parts: tuple[sympy.Expr | None, ...] = (None,) * len(symbols)
-    if declared.derivative is not None:
-        result = forward if output is None else _operand(output)
-        with suppress(CannotTraceError):
-            parts = read_derivatives(declared.derivative, xp, result, symbols, settings)
+    result = forward if output is None else _operand(output)
+    try:
+        parts = read_derivatives(recorder, declared, result, symbols, settings)
+    except CannotTraceError:
+        parts = (None,) * len(symbols)
     return Formulas(forward, parts)
 
 
 def _operand(text: str) -> sympy.Expr:
     import sympy
 
-    from graphrun.check.symbolic.namespace import Namespace
+    from graphrun.check.symbolic.constants import exact
 
     if text[:1] in "+-." or text[:1].isdigit():
-        return Namespace().number(float(text)).number
+        return exact(float(text))
     return sympy.Symbol(text, real=True)

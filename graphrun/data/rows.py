@@ -12,7 +12,7 @@ from graphrun.base.errors import UsageError
 from graphrun.document import Document
 
 if TYPE_CHECKING:
-    from graphrun.data import DataSet
+    from graphrun.data.dataset import DataSet
 
 
 class DataSource:
@@ -41,7 +41,7 @@ class DataSource:
             return ()
         if entry.columns is not None:
             return tuple(entry.columns)
-        from graphrun.data import column_names
+        from graphrun.data.opening import column_names
 
         return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
 
@@ -57,7 +57,7 @@ class DataSource:
             return None
         if not statistics and seed in self._opened:
             return self._opened[seed]
-        from graphrun.data import open_data
+        from graphrun.data.opening import open_data
 
         data = open_data(
             entry,

@@ -6,44 +6,30 @@ The functions are called once with symbols, so the formulas are the declaration 
 from __future__ import annotations
 
 import inspect
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration, Settings, freeze
 from graphrun.declare.nodetype import NodeType
-from graphrun.declare.operations import (
-    ATOM,
-    CHOICE,
-    COMPARISON,
-    NOT,
-    OPERATORS,
-    PRODUCT,
-    SIGN,
-    Form,
-    call,
+from graphrun.declare.notation import ATOM, TEXT, Bound, Notation
+from graphrun.declare.trace import (
+    FLOAT,
+    CannotTraceError,
+    Expression,
+    Recorder,
+    trace,
+    trace_derivatives,
 )
-from graphrun.declare.text import inputs_first
-from graphrun.declare.trace import BOOL, CannotTraceError, Expression, Recorder, trace
-
-MOST_OPERATIONS = 20
-"""A formula of more operations and operands explains nothing; the type is named instead."""
+from graphrun.declare.writer import write_line
 
 MOST_ARGUMENTS = 8
 """Of a call with more inputs the middle ones are left out."""
-
-LARGEST_DENOMINATOR = 12
-"""Numbers are shown as fractions, like 1/6, up to this denominator."""
-
-Bound = tuple[str, int]
-"""A text, and how tightly it binds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,72 +61,6 @@ class Traced:
     local_derivatives: tuple[Expression | None, ...]
 
 
-class Notation(Protocol):
-    """How names, numbers and operations are written."""
-
-    def name(self, name: str) -> str:
-        """Return the text of a value's name."""
-
-    def parenthesize(self, text: str) -> str:
-        """Return a text in parentheses."""
-
-    def form(self, operation: str, arity: int) -> Form:
-        """Return how an operation is written; a form of ``{0}`` alone is the argument as it is."""
-
-    def number(self, value: float) -> Bound:
-        """Return the text of a number."""
-
-    def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
-        """Return the text of a node type's call."""
-
-
-class TextNotation:
-    """Plain text, close to the expressions of graph files."""
-
-    WORDS: ClassVar = {
-        "logical_and": Form("{0} and {1}", CHOICE, (NOT, NOT)),
-        "logical_or": Form("{0} or {1}", CHOICE, (NOT, NOT)),
-        "logical_xor": Form("{0} xor {1}", CHOICE, (NOT, NOT)),
-        "logical_not": Form("not {0}", NOT, (COMPARISON,)),
-        "remainder": Form("{0} % {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
-        "floor_divide": Form("{0} // {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
-        "matmul": Form("{0} @ {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
-    }
-
-    def name(self, name: str) -> str:
-        """Return the text of a value's name: itself."""
-        return name
-
-    def parenthesize(self, text: str) -> str:
-        """Return a text in parentheses."""
-        return f"({text})"
-
-    def form(self, operation: str, arity: int) -> Form:
-        """Return how an operation is written."""
-        if operation in {"cast", "number"}:
-            return Form("{0}", CHOICE, (CHOICE,))
-        return self.WORDS.get(operation) or OPERATORS.get(operation) or call(operation, arity)
-
-    def number(self, value: float) -> Bound:
-        """Return the text of a number: six digits, or a fraction where it is one."""
-        text = number(value)
-        if float(text) != value and math.isfinite(value):
-            fraction = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
-            if fraction.numerator / fraction.denominator == value:
-                return str(fraction), SIGN if value < 0 else PRODUCT
-        return text, SIGN if text.startswith("-") else ATOM
-
-    def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
-        """Return the text of a node type's call."""
-        if name in self.WORDS and len(arguments) == 2 and not settings:
-            return fill(self, self.WORDS[name], arguments)
-        words = [text for text, _ in arguments] + [f"{key}={setting_text(value)}" for key, value in settings.items()]
-        return f"{name}({', '.join(words)})", ATOM
-
-
-TEXT = TextNotation()
-
-
 def formulas_of(
     declared: NodeType, settings: Settings, inputs: Sequence[str], output: str, notation: Notation = TEXT
 ) -> Formulas:
@@ -155,16 +75,16 @@ def formulas_of(
     """
     names = operands(inputs, output, notation)
     found = traced(declared, settings, tuple(map(literal, inputs)))
-    forward = None if found.forward is None else write(found.forward, names, notation)
+    forward = None if found.forward is None else write_line(found.forward, names, notation)
     if forward is None:
         given = [names[f"x{k}"] for k in range(len(inputs) - len(declared.engine_inputs))]
         if len(given) > MOST_ARGUMENTS:
             given = [*given[: MOST_ARGUMENTS // 2], ("...", ATOM), *given[-MOST_ARGUMENTS // 2 :]]
-        forward = notation.call(declared.name, given, own_settings(declared, settings))
+        forward = call_text(notation, declared.name, given, own_settings(declared, settings))
     return Formulas(
         forward[0],
         tuple(
-            None if expression is None else (write(expression, names, notation) or (None,))[0]
+            None if expression is None else (write_line(expression, names, notation) or (None,))[0]
             for expression in found.local_derivatives
         ),
     )
@@ -194,8 +114,8 @@ def type_formulas(declared: NodeType, output: str) -> Formulas | None:
     if found.forward is None or is_unknown:
         return None
     names = operands(declared.inputs, output, TEXT) | {_key(Open(name)): (name, ATOM) for name in left_open}
-    forward = write(found.forward, names, TEXT)
-    parts = [None if part is None else write(part, names, TEXT) for part in found.local_derivatives]
+    forward = write_line(found.forward, names, TEXT)
+    parts = [None if part is None else write_line(part, names, TEXT) for part in found.local_derivatives]
     if any(part is not None and text is None for part, text in zip(found.local_derivatives, parts, strict=True)):
         return None
     return Formulas(forward[0] if forward else "", tuple(text and text[0] for text in parts))
@@ -213,10 +133,10 @@ def _key(setting: Open) -> str:
 
 
 def operands(inputs: Sequence[str], output: str, notation: Notation) -> dict[str, Bound]:
-    """Return the texts of what a traced type's functions read, for `write`."""
+    """Return the texts of what a traced type's functions read, for `write_line`."""
     known = {text: literal(text) for text in inputs}
     return {"y": (notation.name(output), ATOM)} | {
-        f"x{k}": (notation.name(text), ATOM) if (value := known[text]) is None else notation.number(value)
+        f"x{k}": (notation.name(text), ATOM) if (value := known[text]) is None else notation.constant(value, FLOAT)
         for k, text in enumerate(inputs)
     }
 
@@ -236,115 +156,28 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
         return nothing
     recorder = Recorder(np.dtype(np.float64))
     given_settings = {k: recorder.input(_key(value)) if isinstance(value, Open) else value for k, value in settings}
-    symbols = [recorder.input(f"x{k}") for k in range(len(literals))]
-    known = [
-        symbol if literal is None else recorder.constant(literal, "float")
-        for symbol, literal in zip(symbols, literals, strict=True)
-    ]
     try:
+        symbols = recorder.inputs([None] * len(literals))
         forward = recorder.lift(trace(recorder, declared.function, symbols, given_settings))
     except CannotTraceError:
         forward = None
     if declared.derivative is None:
         return Traced(forward, nothing.local_derivatives)
     try:
-        given = trace(recorder, declared.derivative, [recorder.input("y"), *known], given_settings)
-        derivatives = tuple(None if part is None else recorder.lift(part) for part in given)
-    except (CannotTraceError, TypeError):
-        return Traced(forward, nothing.local_derivatives)
-    return Traced(forward, derivatives if len(derivatives) == len(literals) else nothing.local_derivatives)
+        known = recorder.inputs(literals)
+        derivatives = trace_derivatives(recorder, declared.derivative, recorder.input("y"), known, given_settings)
+    except CannotTraceError:
+        derivatives = nothing.local_derivatives
+    return Traced(forward, derivatives)
 
 
-def write(
-    root: Expression,
-    names: Mapping[str, Bound],
-    notation: Notation,
-    known: Mapping[int, Bound] | None = None,
-    most: int = MOST_OPERATIONS,
-) -> Bound | None:
-    """Write an expression out; None where it would be too long to read.
-
-    Args:
-        root: the expression.
-        names: the texts of the inputs.
-        notation: how operations are written.
-        known: the texts of expressions within it that have a name of their own, by their identities.
-        most: how many operations and operands there may be.
-    """
-    known = known or {}
-    written: dict[int, Bound] = {}
-    sizes: dict[int, int] = {}
-    for expression in inputs_first([root]):
-        key = id(expression)
-        if expression is not root and key in known:
-            written[key], sizes[key] = known[key], 1
-            continue
-        # What is used twice is written twice.
-        sizes[key] = 1 + sum(sizes[id(argument)] for argument in expression.arguments)
-        if sizes[key] > most:
-            return None
-        written[key] = _write_one(expression, names, notation, written)
-    return written[id(root)]
-
-
-def _write_one(
-    expression: Expression, names: Mapping[str, Bound], notation: Notation, written: Mapping[int, Bound]
-) -> Bound:
-    if expression.operation == "input":
-        return names[expression.value]
-    if expression.is_constant:
-        return (str(expression.value).lower(), ATOM) if expression.kind == BOOL else notation.number(expression.value)
-    if expression.operation == "multiply":
-        return _write_product(expression, notation, written)
-    if expression.operation == "negative" and expression.arguments[0].operation in {"multiply", "divide"}:
-        # The sign of a product is that of its first factor, and needs no parentheses.
-        text, binding = written[id(expression.arguments[0])]
-        return f"-{text}", min(binding, SIGN)
-    return apply(notation, expression.operation, [written[id(argument)] for argument in expression.arguments])
-
-
-def _write_product(product: Expression, notation: Notation, written: Mapping[int, Bound]) -> Bound:
-    """Write a product; factors that follow each other and are the same are a power, as in ``3 * x ** 2``."""
-    factors = list(_factors(product))
-    result: Bound | None = None
-    while factors:
-        factor = factors.pop(0)
-        text, count = written[id(factor)], 1
-        while factors and factors[0] is factor:
-            factors.pop(0)
-            count += 1
-        if count > 1:
-            text = apply(notation, "pow", [text, (str(count), ATOM)])
-        result = text if result is None else apply(notation, "multiply", [result, text])
-    assert result is not None  # noqa: S101 (for the type checker: a product has factors)
-    return result
-
-
-def _factors(product: Expression) -> Iterator[Expression]:
-    """Yield the factors of a product of products, as long as they stand to the left."""
-    rest = []
-    while product.operation == "multiply":
-        rest.append(product.arguments[1])
-        product = product.arguments[0]
-    yield product
-    yield from reversed(rest)
-
-
-def apply(notation: Notation, operation: str, parts: Sequence[Bound]) -> Bound:
-    """Write an operation on what is written already."""
-    return fill(notation, notation.form(operation, len(parts)), parts)
-
-
-def fill(notation: Notation, form: Form, parts: Sequence[Bound]) -> Bound:
-    """Put texts into a form, in parentheses where they bind less tightly than it needs, or a sign follows another."""
-    if form.template == "{0}":
-        return parts[0]
-    texts = []
-    for position, ((text, binding), need) in enumerate(zip(parts, form.arguments, strict=True)):
-        follows_an_operator = form.binding != ATOM and re.search(rf"[ -]\{{{position}\}}", form.template)
-        enclosed = binding < need or (text.startswith("-") and follows_an_operator)
-        texts.append(notation.parenthesize(text) if enclosed else text)
-    return form.template.format(*texts), form.binding
+def call_text(notation: Notation, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
+    """Return the text of a node type's call."""
+    if name == "matmul" and not settings:
+        return notation.apply(name, arguments)
+    words = [text for text, _ in arguments]
+    words += [notation.words(f"{key}={setting_text(value)}") for key, value in settings.items()]
+    return notation.function(name, len(words)).template.format(*words), ATOM
 
 
 def literal(text: str) -> float | None:

@@ -2,21 +2,27 @@
 
 `xp` is bound to a namespace that records. Settings are known, so a function's `if` on them is decided and its loops are
 unrolled; what stays is one expression of elementary operations for each number that it returns. That is the function
-itself, ready to be written out in another language, and without the calls that a compiler would take long over.
+itself: ready to be written out in another language, without the calls that a compiler would take long over, or to be
+lowered to what an algebra system works on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
 
-from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL
+from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL, OF_UFUNCS
 
 FLOAT, WEAK, BOOL = "float", "weak", "bool"
 """Kinds: a number of the graph's dtype; one of float64 that yields to it, as Python's do in NumPy; a truth value."""
+
+DECIDES = "it decides by the value of a number; xp.where works on every engine"
+"""Why a function cannot be traced that takes a number for true or false."""
 
 
 class CannotTraceError(TypeError):
@@ -46,7 +52,6 @@ class Expression:
     """
 
     __slots__ = ("arguments", "kind", "operation", "recorder", "value")
-    __array_ufunc__ = None
     __hash__ = object.__hash__
     shape = ()
     ndim = 0
@@ -77,11 +82,16 @@ class Expression:
         return self.operation == "constant"
 
     def __bool__(self) -> bool:
-        if self.is_constant:
-            return bool(self.value)
-        raise CannotTraceError("it decides by the value of a number; xp.where works on every engine")
+        return bool(self.value) if self.is_constant else self.recorder.decide(self)
 
-    def _no_number(self, *_: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, _method: str, *values: Any, **_: Any) -> Expression:
+        # NumPy's numbers do arithmetic by ufuncs; a call of one that is no operator is a mistake.
+        name = ufunc.__name__
+        if name not in OF_UFUNCS:
+            raise CannotTraceError(f"it calls numpy.{name}; xp.{name} works on every engine")
+        return self.recorder.make(OF_UFUNCS[name], *values)
+
+    def _no_number(self, *_: Any) -> NoReturn:
         raise CannotTraceError("it calls something else than the functions of xp with a number")
 
     __float__ = __int__ = __index__ = __complex__ = __array__ = __iter__ = __len__ = __getitem__ = _no_number
@@ -116,6 +126,12 @@ class Recorder:
         dtype: the graph's dtype.
     """
 
+    made: type[Expression] = Expression
+    """What it makes."""
+
+    others = "compiled code of numbers has not"
+    """What is to be said of a function of `xp` that is no operation."""
+
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self._made: dict[Any, Expression] = {}
@@ -123,6 +139,12 @@ class Recorder:
     def input(self, name: str, kind: str = FLOAT) -> Expression:
         """Return an unknown number by its name."""
         return self._once("input", (), kind, name)
+
+    def inputs(self, known: Sequence[float | None]) -> list[Expression]:
+        """Return the numbers ``x0``, ``x1``, ...; those that are known as what they are."""
+        return [
+            self.input(f"x{k}") if number is None else self.constant(number, FLOAT) for k, number in enumerate(known)
+        ]
 
     def constant(self, value: Any, kind: str = WEAK) -> Expression:
         """Return a known number."""
@@ -141,6 +163,10 @@ class Recorder:
         if isinstance(value, np.integer | np.floating):
             return self.constant(value, FLOAT)
         raise CannotTraceError(f"it computes with a {type(value).__name__}, which is no number")
+
+    def decide(self, expression: Expression) -> bool:
+        """Return whether a function that decides by a number goes on as if it were true."""
+        raise CannotTraceError(DECIDES)
 
     def cast(self, value: Any, dtype: Any = None) -> Expression:
         """Return a number as one of a dtype: the graph's, or truth values as 0 and 1."""
@@ -187,7 +213,7 @@ class Recorder:
         # The text of a number tells 0.0 from -0.0, and one NaN from none.
         key = operation, tuple(map(id, arguments)), kind, repr(value)
         if key not in self._made:
-            self._made[key] = Expression(self, operation, arguments, kind, value)
+            self._made[key] = self.made(self, operation, arguments, kind, value)
         return self._made[key]
 
     def _simpler(self, operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
@@ -232,6 +258,17 @@ class Recorder:
             return self.constant(FOLD[operation](*values), WEAK if weak else FLOAT)
 
 
+COMPOSED: dict[str, Callable[..., Expression]] = {
+    "square": lambda make, x: make("multiply", x, x),
+    "reciprocal": lambda make, x: make("divide", 1.0, x),
+    "exp2": lambda make, x: make("pow", 2.0, x),
+    "isnan": lambda make, x: make("not_equal", x, x),
+    "isinf": lambda make, x: make("equal", make("abs", x), math.inf),
+    "isfinite": lambda make, x: make("less", make("abs", x), math.inf),
+}
+"""Functions of the array API that are made of operations."""
+
+
 class Namespace:
     """The array namespace `xp` that records: the elementwise functions of the array API on expressions."""
 
@@ -242,41 +279,15 @@ class Namespace:
         self._recorder = recorder
 
     def __getattr__(self, name: str) -> Any:
-        if name not in FOLD:
-            raise CannotTraceError(f"it calls xp.{name}, which compiled code of numbers has not")
-        return lambda *values, **_: self._recorder.make(name, *values)
-
-    def where(self, condition: Any, x: Any, y: Any) -> Expression:
-        """Choose between two numbers."""
-        return self._recorder.make("where", condition, x, y)
-
-    def square(self, x: Any) -> Expression:
-        """Return x * x."""
-        return self._recorder.make("multiply", x, x)
-
-    def reciprocal(self, x: Any) -> Expression:
-        """Return 1 / x."""
-        return self._recorder.make("divide", 1.0, x)
-
-    def exp2(self, x: Any) -> Expression:
-        """Return the power of 2."""
-        return self._recorder.make("pow", 2.0, x)
+        if name in COMPOSED:
+            return partial(COMPOSED[name], self._recorder.make)
+        if name in FOLD:
+            return lambda *values, **_: self._recorder.make(name, *values)
+        raise CannotTraceError(f"it calls xp.{name}, which {self._recorder.others}")
 
     def positive(self, x: Any) -> Expression:
         """Return x."""
         return self._recorder.lift(x)
-
-    def isnan(self, x: Any) -> Expression:
-        """Whether x is no number."""
-        return self._recorder.make("not_equal", x, x)
-
-    def isinf(self, x: Any) -> Expression:
-        """Whether x is infinite."""
-        return self.abs(x) == math.inf  # type: ignore[no-any-return]
-
-    def isfinite(self, x: Any) -> Expression:
-        """Whether x is finite."""
-        return self.abs(x) < math.inf  # type: ignore[no-any-return]
 
     def clip(self, x: Any, min: Any = None, max: Any = None) -> Expression:  # noqa: A002 (the array API's names)
         """Keep x between two bounds."""
@@ -304,14 +315,14 @@ class Namespace:
         return self._recorder.cast(value)
 
 
-def trace(recorder: Recorder, function: Callable[..., Any], inputs: Sequence[Any], settings: dict[str, Any]) -> Any:
+def trace(recorder: Recorder, function: Callable[..., Any], inputs: Sequence[Any], settings: Mapping[str, Any]) -> Any:
     """Call a declared function with symbols.
 
     Args:
         recorder: makes the expressions.
         function: ``(xp, *inputs, *, settings)``.
         inputs: expressions and numbers.
-        settings: the settings, known.
+        settings: the settings: known, or expressions where they are left open.
 
     Returns:
         What the function returns, of expressions.
@@ -325,3 +336,62 @@ def trace(recorder: Recorder, function: Callable[..., Any], inputs: Sequence[Any
         raise
     except (Exception, SystemExit) as error:
         raise CannotTraceError(f"{type(error).__name__}: {error}") from error
+
+
+def trace_derivatives(
+    recorder: Recorder, function: Callable[..., Any], output: Any, inputs: Sequence[Any], settings: Mapping[str, Any]
+) -> tuple[Expression | None, ...]:
+    """Call a function that declares local derivatives with symbols; None where one is declared to be none.
+
+    Raises:
+        CannotTraceError: they cannot be written down as arithmetic, or are not one for each input.
+    """
+    given = trace(recorder, function, [output, *inputs], settings)
+    if not isinstance(given, tuple | list) or len(given) != len(inputs):
+        what = f"{len(given)} derivatives" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+        raise CannotTraceError(f"its local_derivatives returns {what}, not a tuple of {len(inputs)}")
+    return tuple(None if part is None else recorder.lift(part) for part in given)
+
+
+# --- what expressions are made of ------------------------------------------------------------------------------------
+
+
+def inputs_first(roots: Sequence[Expression], known: Container[Expression] = ()) -> list[Expression]:
+    """Return expressions with all that they are made of, each after its arguments; nothing of what is known."""
+    order: list[Expression] = []
+    done: set[int] = set()
+    pending = [(root, False) for root in reversed(roots)]
+    while pending:
+        expression, ready = pending.pop()
+        if ready:
+            order.append(expression)
+        elif id(expression) not in done:
+            done.add(id(expression))
+            pending.append((expression, True))
+            if expression not in known:
+                pending += [(argument, False) for argument in reversed(expression.arguments)]
+    return order
+
+
+def count_uses(roots: Sequence[Expression], known: Container[Expression] = ()) -> Counter[int]:
+    """Return how often each expression is used by others and as a root, what is known counting as an input."""
+    uses = Counter(map(id, roots))
+    for expression in inputs_first(roots, known):
+        if expression not in known:
+            uses.update(map(id, expression.arguments))
+    return uses
+
+
+def inputs_of(roots: Sequence[Expression], known: Container[Expression] = ()) -> set[str]:
+    """Return the names of the inputs that expressions use, but for what is known."""
+    return {e.value for e in inputs_first(roots, known) if e.operation == "input" and e not in known}
+
+
+def operations_in(roots: Sequence[Expression]) -> int:
+    """Return how many operations on numbers that are not known expressions take; what is used twice is done once."""
+    return sum(bool(expression.arguments) for expression in inputs_first(roots))
+
+
+def size_of(roots: Sequence[Expression]) -> int:
+    """Return how many operations, inputs and constants there are."""
+    return len(inputs_first(roots))

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from graphrun.base.errors import RunError
+from graphrun.base.types import Array
 from graphrun.engines.timing import Timing
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 Stop = Callable[[float, float], str | None]
 """A stop rule: takes the objective and the norm of the parameters' gradient, returns the reason to stop or None."""

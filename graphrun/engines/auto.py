@@ -124,7 +124,7 @@ def _array_seconds(plan: Plan, batch: Batch) -> float:
 
     Of (m, k) and (k, n) the root of the product of the three sizes is the m k n multiplications that it takes.
     """
-    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs(batch)[:, 0].tolist()]
+    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
     size = math.prod(batch.shape)
     seconds: float = SECONDS_PER_CALL + SECONDS_PER_ELEMENT * (size + sum(sizes))
     if batch.type.is_elementwise or len(sizes) < 2:
@@ -141,9 +141,9 @@ def shown(seconds: float) -> str:
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
+    from graphrun.engines.numba.code_form import form_of
     from graphrun.engines.numba.compiler import compile_steps, is_compiled
-    from graphrun.engines.numba.form import form_of
-    from graphrun.engines.numba.functions import NotSupportedError
+    from graphrun.engines.traced import NotSupportedError
 
     if importlib.util.find_spec("numba") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")

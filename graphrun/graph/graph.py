@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.wording import arrows
@@ -113,6 +113,16 @@ class ComputationalGraph:
     def numbers(self) -> dict[str, int]:
         """The number of each named value."""
         return {name: number for number, name in enumerate(self.names) if name is not None}
+
+    @cached_property
+    def generations(self) -> list[int]:
+        """The length of the longest path that leads to each value from a leaf, by its number."""
+        first = len(self.leaves)
+        generations = [0] * len(self.names)
+        for number in self.order:
+            inputs = self.nodes[number - first].inputs
+            generations[number] = 1 + max([generations[source] for source in inputs], default=0)
+        return generations
 
     def evaluation(self) -> ComputationalGraph:
         """Return the graph for rows that are only evaluated: what tells steps from evaluations is false there."""

@@ -6,7 +6,8 @@ generation are a batch with neighbouring slots, so that an engine can run them a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,17 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import PluginError, ShapeError, UsageError
-from graphrun.base.random import key_of
-from graphrun.declare.declaration import Noise, Settings, State
-from graphrun.declare.initializers import draw
+from graphrun.base.types import Array as Array
+from graphrun.declare.declaration import Settings
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.graph.graph import ComputationalGraph, Update
-from graphrun.plan.shapes import Shape, Shapes, infer_shapes
-
-Array = Any
-"""A float64 or float32 number or array, of whatever library the engine works with."""
+from graphrun.graph.graph import Update
+from graphrun.plan.shapes import Shape
 
 
 class Feed(Protocol):
@@ -44,6 +40,7 @@ class Batch:
     Attributes:
         start: the slot of the first node; the others follow.
         count: the number of nodes.
+        generation: the length of the longest path that leads to these nodes from a leaf.
         operands: where in `Plan.operands` the slots of the inputs begin: all first inputs, then all second ones, ...
         arity: the number of inputs of each node.
         shape: the shape of each node's value.
@@ -57,6 +54,7 @@ class Batch:
     settings: Settings
     start: int
     count: int
+    generation: int
     operands: int
     arity: int
     shape: Shape
@@ -69,6 +67,11 @@ class Batch:
     def stop(self) -> int:
         """The slot after the last node's."""
         return self.start + self.count
+
+    @property
+    def slots(self) -> range:
+        """The slots of the nodes."""
+        return range(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,40 @@ class Plan:
         return {name: slot for slot, name in enumerate(self.names) if name is not None}
 
     @cached_property
+    def moving(self) -> NDArray[np.bool_]:
+        """Whether the value of each slot depends on a parameter."""
+        moving = np.zeros(len(self.names), bool)
+        moving[: self.parameters] = True
+        for batch in self.batches:
+            moving[batch.start : batch.stop] = batch.moving
+        return moving
+
+    @cached_property
+    def generations(self) -> list[int]:
+        """The length of the longest path that leads to each slot's value from a leaf."""
+        nodes = (batch.generation for batch in self.batches for _ in batch.slots)
+        return [*(0 for _ in self.leaves), *nodes]
+
+    @cached_property
+    def state_slots(self) -> tuple[int, ...]:
+        """The slots of what nodes keep from step to step."""
+        return tuple(slot for node in self.states for slot in node.slots)
+
+    @cached_property
+    def uses(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """The uses of each value, in the order of the nodes: the node's slot, and which of its inputs it is."""
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for _, node, inputs in self.nodes():
+            for position, slot in enumerate(inputs):
+                uses.setdefault(slot, []).append((node, position))
+        return uses
+
+    @cached_property
+    def once(self) -> tuple[Batch, ...]:
+        """The batches that no step changes: they are computed before the first one."""
+        return tuple(batch for batch in self.batches if not batch.varying)
+
+    @cached_property
     def in_loop(self) -> tuple[Batch, ...]:
         """The batches that every step computes: what changes, and the objective or what nodes keep depends on."""
         if self.objective is None:
@@ -150,7 +187,7 @@ class Plan:
         kept = {node.batch.start for node in self.states if not node.batch.needed}
         reversed_batches = []
         for batch in reversed(self.batches):
-            if batch.needed or (kept and not kept.isdisjoint(range(batch.start, batch.stop))):
+            if batch.needed or (kept and not kept.isdisjoint(batch.slots)):
                 reversed_batches.append(batch)
                 if not batch.needed:
                     kept.update(self.inputs(batch).ravel().tolist())
@@ -176,280 +213,18 @@ class Plan:
         stop = batch.operands + batch.arity * batch.count
         return self.operands[batch.operands : stop].reshape(batch.arity, batch.count)
 
+    def nodes(self, batches: Iterable[Batch] | None = None) -> Iterator[tuple[Batch, int, list[int]]]:
+        """Yield the nodes of some batches, by default of all, one by one: the batch, the slot, the inputs' slots."""
+        for batch in self.batches if batches is None else batches:
+            for slot, inputs in zip(batch.slots, self.inputs(batch).T.tolist(), strict=True):
+                yield batch, slot, inputs
 
-def build_plan(
-    graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0, feed: Feed | None = None
-) -> Plan:
-    """Schedule a graph.
+    def batch_of(self, node: int) -> Batch:
+        """Return the batch of a node."""
+        return self.batches[bisect_right(self.batches, node, key=lambda batch: batch.start) - 1]
 
-    Args:
-        graph: the graph.
-        dtype: float64 or float32; default the graph file's.
-        seed: what every random draw derives from.
-        feed: the data set, which gives a step its rows.
-
-    Raises:
-        ShapeError: shapes do not fit, or the objective is no scalar.
-        PluginError: a node type's function raises or breaks its declaration.
-    """
-    dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
-    values = _values(graph, seed)
-    for number, column in zip(graph.data, feed.batch(0) if feed else (), strict=True):
-        values[number] = column
-    leaves = _leaves(graph, values, dtype)
-    shapes = infer_shapes(graph, leaves, dtype, seed)
-    generations = _generations(graph)
-    needed = _needed(graph)
-    parameters = set(range(len(graph.parameters)))
-    feeds = feed is not None and feed.feeds
-    moving = _dependent(graph, parameters)
-    varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
-    _check_derivatives(graph, needed, moving)
-    _check_rule(graph.update, leaves[: len(graph.parameters)])
-    groups = _group(graph, shapes, generations, needed, moving, varying)
-    first = len(leaves)
-
-    slots = list(range(first)) + [0] * len(graph.nodes)
-    placed = [number for group in groups.values() for number in group]
-    for slot, number in enumerate(placed, first):
-        slots[number] = slot
-
-    batches: list[Batch] = []
-    operands: list[int] = []
-    start = first
-    for group in groups.values():
-        number = group[0]
-        node = graph.nodes[number - first]
-        arity = len(node.inputs)
-        batches.append(
-            Batch(
-                type=node.type,
-                settings=node.settings,
-                start=start,
-                count=len(group),
-                operands=len(operands),
-                arity=arity,
-                shape=shapes.of[number],
-                casts=shapes.casts(node, number),
-                needed=needed[number],
-                moving=moving[number],
-                varying=varying[number],
-            )
-        )
-        for position in range(arity):
-            operands.extend([slots[graph.nodes[number - first].inputs[position]] for number in group])
-        start += len(group)
-
-    return Plan(
-        names=graph.names[:first] + [graph.names[number] for number in placed],
-        shapes=shapes.of[:first] + [shapes.of[number] for number in placed],
-        dtype=dtype,
-        parameters=len(graph.parameters),
-        leaves=leaves,
-        bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
-        batches=tuple(batches),
-        operands=_fixed(operands),
-        objective=None if graph.objective is None else slots[graph.objective],
-        maximize=graph.maximize,
-        update=graph.update,
-        data=graph.data,
-        feeds=feeds,
-        noise=tuple(_noise(graph, shapes, slots, seed)),
-        states=tuple(_states(graph, slots, batches)),
-    )
-
-
-def _fixed(slots: list[int]) -> NDArray[np.int32]:
-    """Return slots as an array that nobody can write to."""
-    array = np.array(slots, dtype=np.int32)
-    array.flags.writeable = False
-    return array
-
-
-def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
-    """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
-    values: list[Any] = list(graph.leaves)
-    for number, (initializer, settings) in graph.initializers.items():
-        name = graph.names[number] or ""
-        entry = graph.parameters[name]
-        try:
-            drawn = draw(initializer, dict(settings), entry.shape, seed=seed, name=name)
-        except ValueError as error:
-            at = graph.document.leaf_problems("parameters", name)
-            raise ShapeError(at.describe(("init",), str(error))) from None
-        lower = -np.inf if entry.lower is None else entry.lower
-        values[number] = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
-    return values
-
-
-def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Array]:
-    """Return the leaves as NumPy numbers and arrays; a column of whole numbers that only selects keeps its integers."""
-    indices = _index_only(graph)
-    return [
-        None
-        if value is None
-        else np.asarray(value)[()]
-        if number in indices
-        else _leaf(value, dtype, graph.names[number])
-        for number, value in enumerate(values)
-    ]
-
-
-def _index_only(graph: ComputationalGraph) -> set[int]:
-    """Return the columns whose every use is as an index."""
-    columns = set(graph.data)
-    if not columns:
-        return columns
-    for node in graph.nodes:
-        columns.difference_update(
-            source for position, source in enumerate(node.inputs) if position not in node.type.index_inputs
-        )
-    return columns
-
-
-def _noise(graph: ComputationalGraph, shapes: Shapes, slots: list[int], seed: int) -> Iterator[NoisePlan]:
-    first = len(graph.leaves)
-    for number, leaf in graph.engine_leaves.items():
-        if leaf.kind is Noise:
-            like = graph.nodes[leaf.node - first].inputs[0]
-            key = key_of(seed, graph.names[number] or "")
-            yield NoisePlan(slots[number], key, shapes.of[number], slots[like])
-
-
-def _states(graph: ComputationalGraph, slots: list[int], batches: Sequence[Batch]) -> Iterator[StatePlan]:
-    by_node: dict[int, list[int]] = {}
-    for number, leaf in graph.engine_leaves.items():
-        if leaf.kind is State:
-            by_node.setdefault(slots[leaf.node], []).append(slots[number])
-    for batch in batches:
-        if batch.start in by_node:
-            yield StatePlan(tuple(by_node[batch.start]), batch)
-
-
-def _leaf(value: Any, dtype: np.dtype[Any], name: str | None = None) -> Array:
-    """Make a number a NumPy scalar and a nested list an array."""
-    with np.errstate(over="ignore"):
-        leaf = np.asarray(value, dtype=dtype)[()]
-    if dtype != np.float64 and not np.isfinite(leaf).all() and np.isfinite(np.asarray(value, dtype=float)).all():
-        what = f"{name!r} has a number" if name else f"the number {value} is one"
-        raise UsageError(f"{what} that is too large for {dtype}, whose largest is {np.finfo(dtype).max:.3g}")
-    return leaf
-
-
-def _bounds(parameter: Any, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:
-    if parameter.lower is None and parameter.upper is None:
-        return None
-    lower = -np.inf if parameter.lower is None else parameter.lower
-    upper = np.inf if parameter.upper is None else parameter.upper
-    return _leaf(lower, dtype), _leaf(upper, dtype)
-
-
-def _generations(graph: ComputationalGraph) -> list[int]:
-    """Return for each value the length of the longest path that leads to it from a leaf."""
-    first = len(graph.leaves)
-    generations = [0] * (first + len(graph.nodes))
-    for number in graph.order:
-        inputs = graph.nodes[number - first].inputs
-        generations[number] = 1 + max([generations[source] for source in inputs], default=0)
-    return generations
-
-
-def _needed(graph: ComputationalGraph) -> list[bool]:
-    """Return for each value whether the objective depends on it."""
-    first = len(graph.leaves)
-    needed = [False] * (first + len(graph.nodes))
-    if graph.objective is not None:
-        needed[graph.objective] = True
-    for number in reversed(graph.order):
-        if needed[number]:
-            for source in graph.nodes[number - first].inputs:
-                needed[source] = True
-    return needed
-
-
-def _dependent(graph: ComputationalGraph, leaves: set[int]) -> list[bool]:
-    """Return for each value whether it depends on one of some leaves."""
-    first = len(graph.leaves)
-    dependent = [number in leaves for number in range(first)] + [False] * len(graph.nodes)
-    for number in graph.order:
-        for source in graph.nodes[number - first].inputs:
-            if dependent[source]:
-                dependent[number] = True
-                break
-    return dependent
-
-
-def _check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: list[bool]) -> None:
-    """Refuse a type without a derivative between a parameter and the objective."""
-    for number, node in enumerate(graph.nodes, len(graph.leaves)):
-        if node.type.derivative is None and needed[number] and moving[number]:
-            name = graph.names[number] or ""
-            graph.document.problems.add(
-                ("nodes", name, "type"),
-                f"the objective needs a derivative of {name!r}, and its type {node.type.name} declares none",
-                suggestion=f"declare it with @{node.type.name}.{node.type.derivative_decorator} in {node.type.file}",
-            )
-    graph.document.problems.raise_if_any()
-
-
-def _check_rule(update: Update, parameters: Sequence[Array]) -> None:
-    """Try the update rule once on a parameter of each shape, with a gradient of zero."""
-    rule, settings = update.rule, update.settings
-    if not isinstance(rule, UpdateRule):
-        return
-    for value in {np.shape(value): value for value in parameters}.values():
-        zero = np.zeros_like(value)[()]
-        step = (1,) if rule.takes_step else ()
-        given = tuple(zero for _ in rule.state)
-        try:
-            with np.errstate(all="ignore"):
-                result = rule.function(np, value, zero, *step, *given, **dict(settings))
-        except (Exception, SystemExit) as error:
-            raise _broken_rule(rule, f"it raises {type(error).__name__}: {error}") from error
-        results = result if rule.state else (result,)
-        if not isinstance(results, tuple) or len(results) != 1 + len(rule.state):
-            what = "a tuple of the value and the states " + ", ".join(rule.state)
-            raise _broken_rule(rule, f"it gives {type(result).__name__}, not {what}")
-        for part in results:
-            if np.asarray(part).dtype.kind not in "fiu" or np.shape(part) != np.shape(value):
-                given_shape = f"{type(part).__name__} of shape {np.shape(part)}"
-                raise _broken_rule(rule, f"for a value of shape {np.shape(value)} it gives a {given_shape}")
-
-
-def _broken_rule(rule: UpdateRule, reason: str) -> PluginError:
-    return PluginError(f"the update rule {rule.name} ({rule.file}): {reason}")
-
-
-def _group(
-    graph: ComputationalGraph,
-    shapes: Shapes,
-    generations: list[int],
-    needed: list[bool],
-    moving: list[bool],
-    varying: list[bool],
-) -> dict[Any, list[int]]:
-    """Gather the numbers of equal nodes, generation by generation."""
-    first = len(graph.leaves)
-    # Sorted by generation, stably: a batch comes after everything that it reads, in the order of the file.
-    by_generation = sorted(graph.order, key=generations.__getitem__)
-    groups: dict[Any, list[int]] = {}
-    scalar = shapes.all_scalar
-    for number in by_generation:
-        node = graph.nodes[number - first]
-        key = (
-            generations[number],
-            node.type,
-            node.settings,
-            len(node.inputs),
-            needed[number],
-            moving[number],
-            varying[number],
-            # Only numbers are batched: an array is work enough for an operation of its own.
-            None if scalar or shapes.is_scalar(node, number) else number,
-        )
-        group = groups.get(key)
-        if group is None:
-            groups[key] = [number]
-        else:
-            group.append(number)
-    return groups
+    def inputs_of(self, node: int) -> list[int]:
+        """Return the slots of a node's inputs, in order."""
+        batch = self.batch_of(node)
+        slots: list[int] = self.inputs(batch)[:, node - batch.start].tolist()
+        return slots

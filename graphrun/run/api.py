@@ -16,7 +16,8 @@ from graphrun.data.rows import DataSource
 from graphrun.document import Document, load_document
 from graphrun.engines import Program
 from graphrun.graph.graph import ComputationalGraph, build_graph
-from graphrun.plan.plan import Plan, build_plan
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
 from graphrun.run.passes import Passes

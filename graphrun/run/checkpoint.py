@@ -162,7 +162,7 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.
     """
     parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(plan.parameters)]
-    states = [(slot, f"states/{plan.names[slot]}") for node in plan.states for slot in node.slots]
+    states = [(slot, f"states/{plan.names[slot]}") for slot in plan.state_slots]
     for slot, name in parameters + states:
         found = checkpoint.arrays.get(name)
         if found is None:

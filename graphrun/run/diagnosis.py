@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.base.wording import arrows
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Plan
 
 SHOWN_ELEMENTS = 6
 
@@ -47,7 +48,7 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
     values: list[Any] = [*leaves, *[None] * len(plan.names)]
     for batch in plan.batches:
         forward, derivative = bind(batch, plan.dtype)
-        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+        for _, slot, inputs in plan.nodes([batch]):
             arguments = [values[source] for source in inputs]
             fault = None
             try:
@@ -72,12 +73,11 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
 
 def _value(plan: Plan, values: list[Array], slot: int) -> str:
     """Follow inputs that are not finite up from a value to the first node whose inputs all are."""
-    inputs_of = _inputs_of(plan)
-    while bad := [source for source in inputs_of.get(slot, ()) if not is_finite(values[source])]:
+    while bad := [source for source in _inputs(plan, slot) if not is_finite(values[source])]:
         slot = bad[0]
     if slot < len(plan.leaves):
         return f"{plan.names[slot]} is {show(values[slot])}"
-    inputs = inputs_of[slot]
+    inputs = plan.inputs_of(slot)
     given = _shown_inputs(plan, inputs, values) + _outside(plan, slot, inputs, values)
     value = show(values[slot])
     return f"the value of {_node(plan, slot)} is {value}; its inputs are {given}; reached by {_path(plan, slot)}"
@@ -85,7 +85,7 @@ def _value(plan: Plan, values: list[Array], slot: int) -> str:
 
 def _outside(plan: Plan, slot: int, inputs: Sequence[int], values: list[Array]) -> str:
     """Say which input lies outside the domain that its type declares."""
-    node_type = _batch(plan, slot).type
+    node_type = plan.batch_of(slot).type
     for name, source in zip(node_type.inputs, inputs, strict=False):
         domain = node_type.domain.get(name)
         if domain is not None and any(float(number) not in domain for number in np.ravel(values[source])):
@@ -118,34 +118,23 @@ def _contributions(operation: Operation, gradient: Array, values: list[Array]) -
             given = [None if d is None else mask(gradient, d) for d in operation.derivative(*arguments)]
         else:
             given = [d() if callable(d) else d for d in operation.derivative(gradient, *arguments)]
-    return [(slot, given[position]) for position, slot, _ in operation.wanted if given[position] is not None]
+    return [(slot, part) for position, slot, _ in operation.wanted if (part := given[position]) is not None]
 
 
-def _inputs_of(plan: Plan) -> dict[int, list[int]]:
-    return {
-        slot: inputs for batch in plan.batches for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start)
-    }
+def _inputs(plan: Plan, slot: int) -> list[int]:
+    return plan.inputs_of(slot) if slot >= len(plan.leaves) else []
 
 
 def _path(plan: Plan, slot: int) -> str:
     """Name one way to a node from a leaf, from a parameter where there is one."""
-    inputs_of = _inputs_of(plan)
-    moving = set(range(plan.parameters))
-    for batch in plan.batches:
-        if batch.moving:
-            moving.update(range(batch.start, batch.stop))
     path = [slot]
-    while inputs := inputs_of.get(path[-1]):
-        path.append(next((source for source in inputs if source in moving), inputs[0]))
+    while inputs := _inputs(plan, path[-1]):
+        path.append(next((source for source in inputs if plan.moving[source]), inputs[0]))
     return arrows([_name(plan, step) for step in reversed(path)])
 
 
 def _node(plan: Plan, slot: int) -> str:
-    return f"node {_name(plan, slot)!r} (type {_batch(plan, slot).type.name})"
-
-
-def _batch(plan: Plan, slot: int) -> Batch:
-    return next(batch for batch in plan.batches if batch.start <= slot < batch.stop)
+    return f"node {_name(plan, slot)!r} (type {plan.batch_of(slot).type.name})"
 
 
 def _name(plan: Plan, slot: int) -> str:

@@ -217,10 +217,9 @@ def held_back(plan: Plan, job: Job) -> list[int]:
     if job.holdout is None:
         return []
     dependent = set(plan.data)
-    for batch in plan.batches:
-        for slot, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
-            if dependent.intersection(inputs):
-                dependent.add(slot)
+    for _, slot, inputs in plan.nodes():
+        if dependent.intersection(inputs):
+            dependent.add(slot)
     return [slot for slot in job.record if slot in dependent]
 
 

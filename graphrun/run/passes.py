@@ -6,17 +6,17 @@ engine's values and gradients, by the node types' own functions, for the nodes t
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.engines import Program
 from graphrun.engines.numpy import bind, broadcast_axes, mask
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Plan
 
 
 class Kind(StrEnum):
@@ -95,23 +95,13 @@ class Passes:
             return Kind.NODE
         return self._other_leaves.get(slot, Kind.LITERAL if plan.names[slot] is None else Kind.CONSTANT)
 
-    def batch(self, node: int) -> Batch:
-        """Return the batch of a node: its type, its settings."""
-        return self.plan.batches[bisect_right(self._starts, node) - 1]
-
-    def inputs(self, node: int) -> list[int]:
-        """Return the slots of a node's inputs, in order."""
-        batch = self.batch(node)
-        slots: list[int] = self.plan.inputs(batch)[:, node - batch.start].tolist()
-        return slots
-
     def is_needed(self, node: int) -> bool:
         """Whether the objective depends on a node."""
-        return self.plan.objective is not None and self.batch(node).needed
+        return self.plan.objective is not None and self.plan.batch_of(node).needed
 
     def edges_into(self, node: int) -> tuple[Edge, ...]:
         """Return the edges that lead to a node, in the order of its inputs."""
-        batch, sources = self.batch(node), self.inputs(node)
+        batch, sources = self.plan.batch_of(node), self.plan.inputs_of(node)
         nothing = tuple(Edge(source, node, position, None, None) for position, source in enumerate(sources))
         if batch.type.derivative is None or not self.is_needed(node):
             return nothing
@@ -142,24 +132,7 @@ class Passes:
 
     def edges_from(self, slot: int) -> tuple[Edge, ...]:
         """Return the edges that lead away from a value: one for each use by a node, in the order of the nodes."""
-        return tuple(self.edges_into(node)[position] for node, position in self.uses.get(slot, ()))
-
-    @cached_property
-    def uses(self) -> Mapping[int, Sequence[tuple[int, int]]]:
-        """The uses of each value: the nodes, and which of their inputs it is."""
-        uses: dict[int, list[tuple[int, int]]] = {}
-        for node, sources in self._inputs_of_nodes():
-            for position, source in enumerate(sources):
-                uses.setdefault(source, []).append((node, position))
-        return uses
-
-    def _inputs_of_nodes(self) -> Iterator[tuple[int, list[int]]]:
-        for batch in self.plan.batches:
-            yield from enumerate(self.plan.inputs(batch).T.tolist(), batch.start)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [batch.start for batch in self.plan.batches]
+        return tuple(self.edges_into(node)[position] for node, position in self.plan.uses.get(slot, ()))
 
     @cached_property
     def _other_leaves(self) -> dict[int, Kind]:
@@ -167,5 +140,5 @@ class Passes:
         return (
             dict.fromkeys(plan.data, Kind.DATA)
             | {noise.slot: Kind.NOISE for noise in plan.noise}
-            | {slot: Kind.STATE for node in plan.states for slot in node.slots}
+            | dict.fromkeys(plan.state_slots, Kind.STATE)
         )

@@ -20,7 +20,7 @@ from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines.numpy import NodeProgram
 from graphrun.graph.graph import build_graph
-from graphrun.plan.plan import build_plan
+from graphrun.plan.build import build_plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.checkpoint import check_fits, load_checkpoint
 

@@ -19,7 +19,8 @@ from graphrun.engines import Engine, Program
 from graphrun.engines.auto import choose, get_engine, keep
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph
-from graphrun.plan.plan import Plan, build_plan
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
 from graphrun.run.loop import Job, run
 from graphrun.run.observers import Observers
 from graphrun.run.request import RunRequest
@@ -27,7 +28,7 @@ from graphrun.run.result import Result
 from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
-    from graphrun.data import DataSet
+    from graphrun.data.dataset import DataSet
     from graphrun.run.checkpoint import Checkpoint
 
 RECORDED_PARAMETERS = 1000
@@ -204,6 +205,6 @@ def write_checkpoint(
     from graphrun.run.checkpoint import Checkpoint, fingerprint, save_checkpoint
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
-    arrays = {**program.snapshot(), **statistics}
+    arrays: dict[str, Any] = {**program.snapshot(), **statistics}
     watch = {} if stop is None else stop.memory()
     save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)

@@ -1,6 +1,6 @@
 """`graphrun export FILE --to python`: a run as a program of plain Python, the way one would write it by hand.
 
-The functions of the node types are traced (`engines.native.trace`) and written out where they are used, so the text
+The functions of the node types are traced (`declare.trace`) and written out where they are used, so the text
 needs nothing but Python. It computes with Python's floats, which raise where NumPy's numbers become infinite.
 """
 
@@ -14,10 +14,12 @@ from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
-from graphrun.declare.text import PythonNotation, Writer, inputs_first, inputs_of, size_of
-from graphrun.declare.trace import Expression
+from graphrun.declare.notation import python
+from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
+from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
-from graphrun.engines.numba.functions import Known, NotSupportedError, Tracer, check_supported
+from graphrun.engines.straight_line import PassWriter
+from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
 
@@ -73,23 +75,31 @@ class _Program:
         self.plan = graph.plan("float64")
         self.steps = steps
         self.tracer = Tracer(self.plan)
-        self.notation = PythonNotation()
+        self.notation = python()
         self.lines: list[str] = []
         self.temporaries = 0
         self.functions: dict[Any, tuple[str, list[str]]] = {}
         self.taken = set(RESERVED)
         self.names: list[str] = []
-        self.literals: dict[int, float] = {}
         for slot, name in enumerate(self.plan.names):
-            # A number of the file is written where it is used.
             if name is None:
-                self.literals[slot] = float(self.plan.leaves[slot])
-            self.names.append(self.new(name) if name is not None else self.notation.number(self.literals[slot])[0])
+                # A number of the file is written where it is used.
+                self.names.append(self.notation.constant(self.tracer.literals[slot], FLOAT)[0])
+            else:
+                self.names.append(self.new(name))
         target = self.names[self.plan.objective or 0]
         self.gradients = [
             self.new(f"d{target}_d{name}") if given else ""
             for name, given in zip(self.names, self.plan.names, strict=True)
         ]
+        self.write = Writer(self.notation, self.add, self.temporary).write
+        self.code = PassWriter(
+            plan=self.plan,
+            add=self.add,
+            value=self.names.__getitem__,
+            gradient=self.gradients.__getitem__,
+            gets="{0} += {1}",
+        )
 
     def text(self) -> str:
         """Return the program."""
@@ -111,7 +121,7 @@ class _Program:
         # After what the run is for: these may be the logarithm of a negative number, where Python raises.
         aside = [b for b in plan.batches if not b.needed]
         self.nodes("Nodes that the objective does not depend on.", aside)
-        self.show([slot for batch in aside for slot in range(batch.start, batch.stop)])
+        self.show([slot for batch in aside for slot in batch.slots])
         return "\n".join([*self.header(title), *self.lines]) + "\n"
 
     def show(self, slots: Iterable[int]) -> None:
@@ -143,10 +153,12 @@ class _Program:
         """Write one step: forward pass, backward pass, update."""
         plan = self.plan
         self.add("# Forward pass: each node from its inputs.")
-        self.forward(plan.in_loop)
+        self.code.forward(plan.in_loop, self.forward)
         name = plan.names[plan.objective or 0]
         self.add("", f"# Backward pass: the derivative of {name} by each value, from {name} back to the parameters.")
-        self.backward()
+        given = self.code.backward("1.0", self.contributions)
+        moving = (slot for batch in plan.in_loop for slot in batch.slots)
+        self.add(*(f"{self.gradients[k]} = 0.0" for k in (*range(plan.parameters), *moving) if k not in given))
         self.stop()
         self.add("", "if step == steps:", "    break", "", "# Update: every parameter at once.")
         self.update()
@@ -155,40 +167,24 @@ class _Program:
         """Write some nodes under a title."""
         if batches:
             self.add("", f"# {title}")
-            self.forward(batches)
+            self.code.forward(batches, self.forward)
 
-    def forward(self, batches: Iterable[Batch]) -> None:
-        """Write the forward functions of some nodes."""
-        for batch in batches:
-            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
-                known = self.known(inputs)
-                functions = self.tracer.functions(batch, known)
-                text = self.expression((batch, "", known), functions.forward, self.inputs(inputs))
-                self.add(f"{self.names[output]} = {text}")
+    def forward(self, batch: Batch, inputs: list[int]) -> str:
+        """Return what the forward function of a node gives."""
+        known = self.tracer.known(inputs)
+        functions = self.tracer.functions(batch, known)
+        return self.expression((batch, "", known), functions.forward, self.inputs(inputs))
 
-    def backward(self) -> None:
-        """Write what each node gives to its inputs; what an input is given by several uses adds up."""
-        plan = self.plan
-        moving = set(range(plan.parameters)).union(*(range(b.start, b.stop) for b in plan.in_loop))
-        objective = plan.objective or 0
-        given: set[int] = set()
-        self.add(f"{self.gradients[objective]} = 1.0")
-        for batch in reversed(plan.in_loop):
-            inputs_of = plan.inputs(batch).T.tolist()
-            for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
-                if output not in given and output != objective:
-                    continue
-                for position, slot in enumerate(inputs):
-                    text = self.contribution(batch, position, inputs, output) if slot in moving else None
-                    if text is not None:
-                        self.add(f"{self.gradients[slot]} {'+=' if slot in given else '='} {text}")
-                        given.add(slot)
-        for slot in sorted(moving - given - {objective}):
-            self.add(f"{self.gradients[slot]} = 0.0")
+    def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
+        """Yield what a node gives to its inputs."""
+        for position, slot in enumerate(inputs):
+            text = self.contribution(batch, position, inputs, output) if self.plan.moving[slot] else None
+            if text is not None:
+                yield slot, text
 
     def contribution(self, batch: Batch, position: int, inputs: Sequence[int], output: int) -> str | None:
         """Return what a node gives to the gradient of one of its inputs."""
-        known = self.known(inputs)
+        known = self.tracer.known(inputs)
         partial = self.tracer.functions(batch, known, seed=True).contributions[position]
         names = self.inputs(inputs) | {"y": self.names[output], "g": self.gradients[output]}
         if partial is None:
@@ -205,16 +201,12 @@ class _Program:
             return f"0.0 if {names['g']} == 0.0 else {product}" if is_masked else product
         contribution = self.tracer.functions(batch, known, masked=is_masked).contributions[position]
         assert contribution is not None  # noqa: S101 (for the type checker)
-        return self.writer().write([contribution], names)[0]
-
-    def known(self, inputs: Sequence[int]) -> Known:
-        """Return the numbers of the inputs that the file writes where they are used."""
-        return tuple(self.literals.get(slot) for slot in inputs)
+        return self.write([contribution], names)[0]
 
     def expression(self, of: tuple[Batch, str, Known], expression: Expression, names: Mapping[str, str]) -> str:
         """Return an expression of a node's inputs; a large one as a call of a function that is written once."""
         if size_of([expression]) <= LARGEST_INLINE:
-            return self.writer().write([expression], names)[0]
+            return self.write([expression], names)[0]
         used = sorted(inputs_of([expression]))
         batch, suffix, known = of
         key = batch.type, batch.settings, suffix, known
@@ -259,7 +251,7 @@ class _Program:
         plan = self.plan
         schedule = self.tracer.step_size()
         if schedule is not None:
-            (text,) = self.writer().write([schedule], {"steps_made": "step"})
+            (text,) = self.write([schedule], {"steps_made": "step"})
             self.add(f"{self.step_size} = {text}")
         gradients = self.clipped()
         rule = self.tracer.update()
@@ -271,7 +263,7 @@ class _Program:
             targets, expressions = [self.names[k], *states], rule
             if known is not None:
                 targets, expressions = targets[:1], rule[:1]
-            texts = self.writer().write(expressions, names, known or {})
+            texts = self.write(expressions, names, known or {})
             low, high = map(float, plan.bounds[k] or (-math.inf, math.inf))
             texts[0] = texts[0] if math.isinf(low) else f"max({texts[0]}, {low!r})"
             texts[0] = texts[0] if math.isinf(high) else f"min({texts[0]}, {high!r})"
@@ -292,7 +284,7 @@ class _Program:
                 return None
         known = {}
         for expression, state in zip(rule[1:], states, strict=True):
-            self.add(f"{state} = {self.writer().write([expression], names, known)[0]}")
+            self.add(f"{state} = {self.write([expression], names, known)[0]}")
             known[expression] = state
         return known
 
@@ -303,10 +295,10 @@ class _Program:
         if within is not None:
             clipped = [self.new(f"{name}_clipped") for name in gradients]
             for new, gradient in zip(clipped, gradients, strict=True):
-                self.add(f"{new} = {self.writer().write([within], {'gradient': gradient})[0]}")
+                self.add(f"{new} = {self.write([within], {'gradient': gradient})[0]}")
             gradients = clipped
         if factor is not None:
-            self.add(f"factor = {self.writer().write([factor], {'norm': self.norm(gradients)})[0]}")
+            self.add(f"factor = {self.write([factor], {'norm': self.norm(gradients)})[0]}")
             gradients = [f"({name} * factor)" for name in gradients]
         return gradients
 
@@ -338,7 +330,7 @@ class _Program:
         """Return the texts of what a stop rule sees."""
         names = {"objective": self.names[self.plan.objective or 0]}
         names |= {name: name for name in ("previous", "best", "since_best")}
-        return self.writer().write(expressions, names)
+        return self.write(expressions, names)
 
     def norm(self, gradients: Sequence[str]) -> str:
         """Return the norm of the gradient: Python's own neither overflows nor vanishes on the way."""
@@ -361,10 +353,6 @@ class _Program:
             name += "_"
         self.taken.add(name)
         return name
-
-    def writer(self) -> Writer:
-        """Return a writer of expressions that adds its lines here."""
-        return Writer(self.notation, self.add, self.temporary)
 
     def temporary(self) -> str:
         """Return a name for an intermediate number."""

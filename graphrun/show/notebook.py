@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from graphrun.base.errors import RunError
 from graphrun.base.numbertext import describe, number
 from graphrun.graph.graph import ComputationalGraph
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.passes import Passes
 from graphrun.run.result import Result
@@ -51,15 +51,15 @@ def _first_step(graph: Graph) -> Drawing:
 
 def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
     """Make the drawing of a graph with the values and gradients of a result."""
-    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
-    gradients: list[Array] = [None] * len(plan.names)
+    values: list[Any] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
+    gradients: list[Any] = [None] * len(plan.names)
     for name, slot in plan.slots.items():
         value = result.values.get(name, result.parameters.get(name, values[slot]))
         # NumPy's numbers, not Python's, which raise where those give an infinity.
         values[slot] = np.asarray(value)[()]
         gradients[slot] = result.gradients.get(name)
     # What each step is given anew is not kept.
-    given = [*(noise.slot for noise in plan.noise), *(slot for node in plan.states for slot in node.slots)]
+    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
     for slot in (*given, *(plan.data if plan.feeds else ())):
         values[slot] = None
     return draw_graph(structure, Passes(plan, result.steps, values, gradients))

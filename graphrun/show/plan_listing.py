@@ -63,19 +63,6 @@ def part_of(plan: Plan, batch: Batch) -> str:
     return "both" if batch.moving else "forward"
 
 
-def generations(plan: Plan) -> list[int]:
-    """Return for each batch the length of the longest path that leads to its nodes from a leaf."""
-    of = np.zeros(len(plan.names), np.int64)
-    found = []
-    for batch in plan.batches:
-        # All nodes of a batch are of one generation.
-        first = plan.operands[batch.operands : batch.operands + batch.arity * batch.count : batch.count]
-        generation = 1 + max(of[first].tolist(), default=0)
-        of[batch.start : batch.stop] = generation
-        found.append(generation)
-    return found
-
-
 def memory(plan: Plan) -> dict[str, int]:
     """Return the bytes that a run keeps: values, gradients, the update rule's states, the slots of the inputs."""
     sizes = [math.prod(shape) * plan.dtype.itemsize for shape in plan.shapes]
@@ -94,8 +81,6 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     batches that each step computes; ``inputs`` of a batch the slots of all its nodes' first inputs, then of all second
     ones, and so on; ``derivatives`` the positions of the inputs that are given a derivative.
     """
-    of = generations(plan)
-    moving = _moving(plan)
     numbers = range(len(plan.batches))
     given = {*plan.data, *(noise.slot for noise in plan.noise)}
     schedule = plan.update.schedule
@@ -113,15 +98,15 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             {
                 "type": batch.type.name,
                 "settings": _plain(dict(batch.settings)),
-                "generation": generation,
+                "generation": batch.generation,
                 "start": batch.start,
                 "count": batch.count,
                 "shape": list(batch.shape),
                 "inputs": plan.inputs(batch).tolist(),
-                "derivatives": [k for k, slots in enumerate(plan.inputs(batch)) if moving[slots].any()],
+                "derivatives": [k for k, slots in enumerate(plan.inputs(batch)) if plan.moving[slots].any()],
                 "part": part_of(plan, batch),
             }
-            for batch, generation in zip(plan.batches, of, strict=True)
+            for batch in plan.batches
         ],
         "forward": [k for k in numbers if part_of(plan, plan.batches[k]) in {"both", "forward", "kept"}],
         "backward": [k for k in reversed(numbers) if part_of(plan, plan.batches[k]) == "both"],
@@ -136,14 +121,6 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         },
         "memory": memory(plan),
     }
-
-
-def _moving(plan: Plan) -> Any:
-    moving = np.zeros(len(plan.names), bool)
-    moving[: plan.parameters] = True
-    for batch in plan.batches:
-        moving[batch.start : batch.stop] = batch.moving
-    return moving
 
 
 def _plain(value: Any) -> Any:
@@ -167,12 +144,11 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
         plan: the plan.
         name: the name of the graph file.
     """
-    of = generations(plan)
     nodes = len(plan.names) - len(plan.leaves)
     counts = [
         counted(nodes, "node"),
         counted(len(plan.batches), "batch", "batches"),
-        counted(max(of, default=0), "generation"),
+        counted(max(plan.generations, default=0), "generation"),
         plan.dtype.name,
     ]
     yield from wrap(f"{name}: {', '.join(counts)}", WIDTH)
@@ -181,7 +157,7 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
     yield ""
     yield from align([["slots", "leaves", "shape"], *_leaf_rows(plan)], left=3)
     yield ""
-    yield from _batch_table(plan, of)
+    yield from _batch_table(plan)
     used = {part_of(plan, batch) for batch in plan.batches}
     yield from (f"{part}: {meaning}" for part, meaning in PARTS.items() if part in used)
     yield ""
@@ -196,7 +172,7 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
 def _leaf_rows(plan: Plan) -> Iterator[list[str]]:
     """Yield what the leaves are, those of one kind and shape on one line."""
     data, given = set(plan.data), {noise.slot for noise in plan.noise}
-    kept = {slot for node in plan.states for slot in node.slots}
+    kept = plan.state_slots
 
     def kind(slot: int) -> str:
         if slot < plan.parameters:
@@ -220,28 +196,28 @@ def _leaf_rows(plan: Plan) -> Iterator[list[str]]:
         yield [_slots(slots[0], slots[-1]), text, _shape(shape)]
 
 
-def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
+def _batch_table(plan: Plan) -> Iterator[str]:
     """Yield the batches, of many the first and the last, and how many nodes of each type there are between."""
-    batches = list(zip(plan.batches, of, strict=True))
+    batches = plan.batches
     hidden = batches[SHOWN_BATCHES // 2 : -SHOWN_BATCHES // 2] if len(batches) > SHOWN_BATCHES else []
     shown = [*batches[: SHOWN_BATCHES // 2], *batches[-SHOWN_BATCHES // 2 :]] if hidden else batches
-    room = _room(plan, [(generation, batch) for batch, generation in shown])
+    room = _room(plan, shown)
     before, rows = 0, [["gen", "slots", "nodes", "shape", "part"]]
-    for number, (batch, generation) in enumerate(shown):
+    for number, batch in enumerate(shown):
         if hidden and number == SHOWN_BATCHES // 2:
             cut = len(rows)
         first, *rest = wrap(_call(plan, batch), room, subsequent_indent="  ")
-        mark = str(generation) if generation != before else ""
+        mark = str(batch.generation) if batch.generation != before else ""
         rows.append([mark, _slots(batch.start, batch.stop - 1), first, _shape(batch.shape), part_of(plan, batch)])
         rows += [["", "", line, "", ""] for line in rest]
-        before = generation
+        before = batch.generation
     lines = list(align(rows, left=5))
     if not hidden:
         yield from lines
         return
     yield from lines[:cut]
     types: Counter[str] = Counter()
-    for batch, _ in hidden:
+    for batch in hidden:
         types[batch.type.name] += batch.count
     kinds = ", ".join(f"{name} {count:,}" for name, count in types.most_common())
     text = f"... {counted(len(hidden), 'batch', 'batches')} more, with nodes of {kinds}; --format json has them all"
@@ -249,16 +225,16 @@ def _batch_table(plan: Plan, of: Sequence[int]) -> Iterator[str]:
     yield from lines[cut:]
 
 
-def _room(plan: Plan, shown: Sequence[tuple[int, Batch]]) -> int:
+def _room(plan: Plan, shown: Sequence[Batch]) -> int:
     """Return how wide the column of the nodes may be beside the others."""
     others = [
         (
-            len(str(generation)),
+            len(str(batch.generation)),
             len(_slots(batch.start, batch.stop - 1)),
             len(_shape(batch.shape)),
             len(part_of(plan, batch)),
         )
-        for generation, batch in shown
+        for batch in shown
     ]
     taken: int = sum(max(column) for column in zip((3, 5, 5, 4), *others, strict=True))
     return max(WIDTH - 8 - taken, 24)

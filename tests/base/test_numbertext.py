@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphrun.base.numbertext import describe, norm, number
+from graphrun.base.numbertext import count, describe, norm, number, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,21 @@ def test_norm_does_not_overflow() -> None:
     assert norm([3e-200, -4e-200]) == pytest.approx(5e-200)
     assert norm(-2) == 2
     assert math.isnan(norm([1, math.nan]))
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (size(999), "999 B"),
+        (size(1000), "1 kB"),
+        (size(999_900), "1 MB"),
+        (size(2.5e15), "2.5e+03 TB"),
+        (seconds(1.5e-6), "1.5 us"),
+        (seconds(0.9999), "1 s"),
+        (count(12), "12"),
+        (count(999_999), "1 M"),
+    ],
+)
+def test_units(shown: str, expected: str) -> None:
+    """Three digits in the unit that fits; what rounds up to a thousand is one of the next unit."""
+    assert shown == expected

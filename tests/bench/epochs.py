@@ -21,7 +21,7 @@ import graphrun
 from graphrun.api import Graph
 
 if TYPE_CHECKING:
-    from graphrun.data import DataSet
+    from graphrun.data.dataset import DataSet
 
 from harness import ROOT, table
 

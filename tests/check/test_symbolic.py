@@ -124,6 +124,16 @@ def test_comparisons_are_conditions_of_the_numbers() -> None:
     assert sympy.sympify(np.float64(0.5) * a + np.float64(1)) == x / 2 + 1
 
 
+def test_formulas_are_finite() -> None:
+    """Whether a number is finite is no case of its own, whatever SymPy knows of it."""
+    xp = Namespace()
+    ratio = xp.number(x) / y
+    assert sympy.sympify(xp.where(xp.isfinite(ratio), x, 0)) == x
+    assert sympy.sympify(xp.where(xp.isinf(ratio) | xp.isnan(ratio), x, y)) == y
+    assert sympy.sympify(xp.where(ratio < math.inf, x, y)) == x
+    assert sympy.sympify(xp.where(ratio < -math.inf, x, y)) == y
+
+
 @settings(deadline=None)
 @given(FINITE)
 def test_a_number_is_read_as_one_that_rounds_to_it(number: float) -> None:

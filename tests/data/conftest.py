@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from graphrun.data import DataSet, open_data
+from graphrun.data.dataset import DataSet
+from graphrun.data.opening import open_data
 from graphrun.document import DataEntry, Source, load_document
 
 

@@ -15,8 +15,10 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphrun.data import DataError, DataSet, MemoryDataSet, column_names, open_data
-from graphrun.data.opening import Limits
+from graphrun.data.dataset import DataSet
+from graphrun.data.memory import MemoryDataSet
+from graphrun.data.opening import Limits, column_names, open_data
+from graphrun.data.problems import DataError
 from graphrun.document import DataEntry
 
 Opened = Callable[..., DataSet]
@@ -197,7 +199,7 @@ def test_parquet_needs_duckdb(tmp_path: Path) -> None:
     code = """
 import sys
 sys.modules["duckdb"] = None
-from graphrun.data import open_data
+from graphrun.data.opening import open_data
 from graphrun.data.opening import Limits
 from graphrun.document import DataEntry
 limits = Limits(budget=0, csv=0)
@@ -220,6 +222,6 @@ def test_nothing_of_this_is_imported_without_data() -> None:
     code = (
         "import sys, graphrun.cli.entry, graphrun.document\n"
         "assert not [m for m in sys.modules if m.startswith(('graphrun.data', 'duckdb'))]\n"
-        "import graphrun.data\nassert 'duckdb' not in sys.modules"
+        "import graphrun.data.opening\nassert 'duckdb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from graphrun.base.errors import GraphFileError, GraphrunError, UsageError
-from graphrun.data import DataError, DataSet, column_names, open_data
+from graphrun.data.dataset import DataSet
+from graphrun.data.opening import column_names, open_data
+from graphrun.data.problems import DataError
 from graphrun.document import Source, load_document
 
 HERE = Path(__file__).parent

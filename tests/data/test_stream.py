@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrun.data import DataSet, MemoryDataSet, open_data
+from graphrun.data.dataset import DataSet
+from graphrun.data.memory import MemoryDataSet
+from graphrun.data.opening import open_data
 from graphrun.document import DataEntry
 
 

@@ -14,9 +14,12 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphrun.data import DataError, DataSet, MemoryDataSet, StreamedDataSet, open_data
-from graphrun.data.opening import Limits
+from graphrun.data.dataset import DataSet
+from graphrun.data.memory import MemoryDataSet
+from graphrun.data.opening import Limits, open_data
 from graphrun.data.parquet_file import ParquetTable
+from graphrun.data.problems import DataError
+from graphrun.data.streamed import StreamedDataSet
 from graphrun.document import DataEntry
 
 duckdb = pytest.importorskip("duckdb")
@@ -251,7 +254,8 @@ def test_a_parquet_file_without_rows(opened: Opened, folder: Path) -> None:
 
 MEASURED = """
 import resource, sys, time
-from graphrun.data import open_data, StreamedDataSet
+from graphrun.data.opening import open_data
+from graphrun.data.streamed import StreamedDataSet
 from graphrun.data.opening import Limits
 from graphrun.data.parquet_file import ParquetTable
 from graphrun.document import ColumnEntry, DataEntry

@@ -29,7 +29,7 @@ OPTIONAL = tuple(
 LATE = (
     "graphrun.run.checkpoint",
     "graphrun.graph.ordering",
-    "graphrun.data",
+    "graphrun.data.opening",
     "graphrun.run.distributed",
     "graphrun.show.export",
     "graphrun.check.check",

@@ -50,7 +50,7 @@ seed: 3
 
 DRIVER = """\
 import os, sys
-import graphrun.api, graphrun.data, graphrun.show.tables, graphrun.plugins.registry, graphrun.cli.terminal
+import graphrun.api, graphrun.data.opening, graphrun.show.tables, graphrun.plugins.registry, graphrun.cli.terminal
 import safetensors.numpy
 from graphrun.cli.entry import run_command
 graphrun.load("g.yaml").run(1)

@@ -38,7 +38,7 @@ def test_the_lesson() -> None:
     passes = graphrun.load(NESTED).passes()
     plan, slots = passes.plan, passes.plan.slots
     assert [passes.kind(slots[name]) for name in "acf"] == [Kind.PARAMETER, Kind.PARAMETER, Kind.NODE]
-    assert passes.batch(slots["f"]).type.name == "multiply"
+    assert passes.plan.batch_of(slots["f"]).type.name == "multiply"
     edges = [
         (plan.names[edge.source], plan.names[edge.target], float(edge.local_derivative), float(edge.contribution))
         for name in "fd"

@@ -14,7 +14,7 @@ import graphrun
 from graphrun.api import Graph
 from graphrun.base.errors import GraphrunError, NotFiniteError
 from graphrun.cli.entry import run_command
-from graphrun.data import open_data
+from graphrun.data.opening import open_data
 
 ROWS = 23
 LINE = """\

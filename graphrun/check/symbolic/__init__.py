@@ -1,4 +1,4 @@
-"""Node types as formulas of SymPy: the symbolic array namespace, and what declared functions compute on it.
+"""Node types as formulas of SymPy: their functions traced, and the trace lowered.
 
 Importing it needs SymPy, the extra ``symbolic``.
 """
@@ -15,6 +15,6 @@ except ModuleNotFoundError as missing:
     raise UsageError("proofs and formulas need SymPy: pip install 'graphrun[symbolic]'") from None
 
 from graphrun.check.symbolic.latex import latex
-from graphrun.check.symbolic.namespace import Namespace, Number
+from graphrun.check.symbolic.lowering import Namespace, Number
 
 __all__ = ["Namespace", "Number", "latex"]

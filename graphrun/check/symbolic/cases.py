@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import sympy
 from sympy.core.relational import Relational
 
-from graphrun.check.symbolic.namespace import Round, is_condition
+from graphrun.check.symbolic.lowering import Round, is_condition
 from graphrun.check.symbolic.region import Region
 
 MOST_CASES = 400

@@ -17,8 +17,9 @@ import sympy
 
 from graphrun.check.symbolic.cases import CannotDecideError, Case, by_cases
 from graphrun.check.symbolic.constants import exact
+from graphrun.check.symbolic.lowering import formula_of, read
 from graphrun.check.symbolic.region import DIGITS, Point
-from graphrun.check.symbolic.variants import Variant, concrete_settings, open_settings, read
+from graphrun.check.symbolic.variants import Variant, concrete_settings, open_settings, variants
 from graphrun.check.symbolic.zero import is_zero
 from graphrun.declare.nodetype import Kink, NodeType
 from graphrun.declare.trace import CannotTraceError
@@ -80,7 +81,7 @@ def _prove(declared: NodeType, settings: Sequence[Mapping[str, Any]]) -> Finding
         texts = [f"{s.name} > 0" if s.is_positive else f"{s.name} < 0" if s.is_negative else s.name for s in symbols]
         findings.symbols += [text for text in texts if text not in findings.symbols]
         try:
-            for variant in read(declared, one):
+            for variant in variants(declared, one):
                 Proof(declared, variant, findings).run()
         except CannotTraceError as error:
             findings.undecided.append(str(error))
@@ -142,9 +143,8 @@ class Proof:
         for name, place in kink.at.items():
             symbol = self.variant.inputs[self.declared.inputs.index(name)]
             if callable(place):
-                inputs = [self.variant.xp.number(case.at_zeros(one)) for one in self.variant.inputs]
-                where = self.variant.xp.number(place(self.variant.xp, *inputs, **self.variant.settings)).number
-                where = case.decide(where)
+                inputs = [case.at_zeros(one) for one in self.variant.inputs]
+                where = case.decide(read(self.variant.recorder, place, inputs, self.variant.settings))
             elif isinstance(place, str):
                 where = self.named(place)
             else:
@@ -158,7 +158,7 @@ class Proof:
         if name not in self.variant.settings:
             return self.variant.inputs[self.declared.inputs.index(name)]
         value = self.variant.settings[name]
-        return None if value is None else self.variant.xp.number(value).number
+        return None if value is None else formula_of(self.variant.recorder, value)
 
     def report(self, case: Case, outcome: Outcome) -> None:
         """Add to the findings what a case shows of one derivative."""

@@ -20,7 +20,7 @@ from sympy.core.relational import Relational
 
 from graphrun.check.symbolic.cases import COMPARISONS, Case
 from graphrun.check.symbolic.constants import exact
-from graphrun.check.symbolic.namespace import DecidesError, Namespace, read_derivatives, read_forward
+from graphrun.check.symbolic.lowering import DecidesError, FormulaRecorder, read, read_derivatives
 from graphrun.declare.domain import Interval
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
@@ -40,7 +40,7 @@ class Variant:
         forward: the forward function's formula.
         local_derivatives: the declared ones.
         starts: what holds of the symbols, by the settings and the domain: one case for each interval of it.
-        xp: the namespace that they were read with.
+        recorder: what made them.
     """
 
     settings: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Variant:
     forward: sympy.Expr
     local_derivatives: tuple[sympy.Expr | None, ...]
     starts: tuple[Case, ...]
-    xp: Namespace
+    recorder: FormulaRecorder
 
     @property
     def open_settings(self) -> list[sympy.Symbol]:
@@ -110,7 +110,7 @@ def _symbol(name: str, values: Sequence[Any], *, is_whole: bool) -> sympy.Symbol
     return sympy.Symbol(name, **assumptions)
 
 
-def read(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Variant]:
+def variants(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Variant]:
     """Yield the formulas of a type with settings, one for each way in which its functions decide by them.
 
     Raises:
@@ -128,14 +128,14 @@ def read(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Variant]:
         if not pending:
             return
         known, assumed, cases = pending.pop()
-        xp = Namespace(assumed)
+        recorder = FormulaRecorder(assumed)
         try:
-            forward = read_forward(declared.function, xp, inputs, known)
-            parts = read_derivatives(declared.derivative or _none, xp, forward, inputs, known)
+            forward = read(recorder, declared.function, inputs, known)
+            parts = read_derivatives(recorder, declared, forward, inputs, known)
         except DecidesError as decides:
             pending += _ways(decides, known, assumed, cases)
         else:
-            yield Variant(known, inputs, forward, parts, cases, xp)
+            yield Variant(known, inputs, forward, parts, cases, recorder)
     raise CannotTraceError("it decides by its settings in too many ways")
 
 
@@ -176,10 +176,6 @@ def _within(case: Case, symbol: sympy.Symbol, interval: Interval) -> Case:
     if interval.high != math.inf:
         case = case.where(symbol - exact(interval.high), -1)
     return case
-
-
-def _none(_xp: Namespace, _output: Any, *inputs: Any, **_: Any) -> tuple[None, ...]:
-    return (None,) * len(inputs)
 
 
 def _input_names(declared: NodeType) -> list[str]:

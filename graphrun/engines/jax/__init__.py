@@ -19,6 +19,7 @@ except ModuleNotFoundError as missing:
 
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
+from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop
 from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
@@ -37,7 +38,7 @@ from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
 from graphrun.engines.numpy import NodeProgram
 from graphrun.engines.timing import Timed, Timing, batches_of
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
 NODES_ONE_BY_ONE = 64
@@ -202,7 +203,7 @@ class JaxProgram:
         for number, rule_state in enumerate(plan.rule.state):
             own = [states[number] for states in state.rule]
             arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
         return {name: np.array(value) for name, value in arrays.items()}
 
@@ -218,7 +219,7 @@ class JaxProgram:
             return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
 
         states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
         self._state = self._state._replace(
             targets=self._put(of_parameters("parameters")),
@@ -274,7 +275,7 @@ class JaxProgram:
                 leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
         for noise in plan.noise:
             leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        slots = [slot for node in plan.states for slot in node.slots]
+        slots = plan.state_slots
         for slot, value in zip(slots, state.nodes, strict=True):
             leaves[slot] = np.array(value)[()]
         return leaves
@@ -288,7 +289,7 @@ class JaxProgram:
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
-        nodes = tuple(np.asarray(plan.leaves[slot]) for node in plan.states for slot in node.slots)
+        nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
         return State(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),

@@ -13,8 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.engines.cache import cache_folder
-from graphrun.plan.plan import Array
 
 double_precision = partial(jax.enable_x64, True)
 """Inside it JAX has 64 bits, as NumPy has, whatever the rest of the process chose; float32 stays where asked for."""
@@ -60,7 +60,8 @@ class Placement:
     def whole(self, array: Any) -> Array:
         """Put an array on the device, or on every one."""
         if self.mesh is None:
-            return jax.device_put(array, self.device)
+            placed: Array = jax.device_put(array, self.device)
+            return placed
         array = np.asarray(array)
         return jax.make_array_from_callback(array.shape, self.device, lambda place: array[place])
 
@@ -87,7 +88,8 @@ class Placement:
     def stacked(self, shape: tuple[int, ...], parts: Mapping[int, Any]) -> Array:
         """Put steps x rows there, shared out along the rows, this process's parts by where they begin."""
         if self.mesh is None:
-            return jax.device_put(parts[0], self.device)
+            placed: Array = jax.device_put(parts[0], self.device)
+            return placed
 
         def part(place: Any) -> Any:
             return parts[place[1].start or 0]

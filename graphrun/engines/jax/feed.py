@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 INDICES_AT_ONCE = 1 << 16
 """So many rows are named to the device at once: 256 kB, put together while the steps before are made."""

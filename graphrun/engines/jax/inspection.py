@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
 from graphrun.engines.jax.feed import Rows, column_dtype
 from graphrun.engines.jax.loop import State, given_to, next_states, updated
 from graphrun.engines.jax.passes import NodePasses, Part, Passes
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 
 
 class Inspection:
@@ -115,7 +116,7 @@ class Inspection:
 
         def on_rows(targets: Any, nodes: Any, fixed: Any, columns: Any) -> Any:
             given = dict(zip(plan.data, columns, strict=True))
-            given |= dict(zip([slot for node in plan.states for slot in node.slots], nodes, strict=True))
+            given |= dict(zip(plan.state_slots, nodes, strict=True))
             values = passes.begin(targets, given, fixed)
             for noise in plan.noise:
                 # Nothing is dropped where data is only evaluated; the shape alone may matter.

@@ -19,10 +19,11 @@ import numpy as np
 
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
+from graphrun.base.types import Array
 from graphrun.declare.clipping import clip, factor
 from graphrun.engines.jax.feed import Rows
 from graphrun.engines.jax.passes import Part, Passes, tracing
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 
 WATCHED = 1024
 """So many steps at most are made at once where a stop rule watches: their objectives and norms are kept."""
@@ -101,7 +102,7 @@ class Request(NamedTuple):
     updates: Any
 
 
-Carried: TypeAlias = tuple[Array, State, Array, tuple[Array, ...]]
+Carried: TypeAlias = tuple[jax.Array, State, jax.Array, tuple[Array, ...]]
 """What the loop carries from pass to pass: how many were run, the state, whether it is finite, what is watched."""
 
 
@@ -119,7 +120,7 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
     """
     in_a_round = passes_in_a_round(plan, kind)
 
-    def finite(state: State) -> Array:
+    def finite(state: State) -> jax.Array:
         return all_finite(state.objective, *(state.gradients if kind.careful else ()))
 
     def loop(state: State, spare: State, fixed: Any, columns: Any, request: Request) -> Outcome:
@@ -141,17 +142,17 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
                 carried = one_pass(carried)
             return carried
 
-        def unfinished(carried: Carried) -> Array:
+        def unfinished(carried: Carried) -> Any:
             return (carried[0] < request.count) & carried[2]
 
         # The pass after some step is always the same one of its round: every run computes it by the same instructions.
         number = -jnp.remainder(request.step + request.updates, in_a_round)
         watched = (jnp.zeros((WATCHED, 2), np.float64),) if kind.watch else ()
-        start = jnp.asarray(number, jnp.int64), state, jnp.ones((), bool), watched
-        number, state, good, watched = jax.lax.while_loop(unfinished, one_round, start)
+        start: Carried = jnp.asarray(number, jnp.int64), state, jnp.ones((), bool), watched
+        made, state, good, noticed = jax.lax.while_loop(unfinished, one_round, start)
         if not kind.careful:
             good = good & all_finite(*state.gradients, *state.targets)
-        return Outcome(state, jnp.minimum(number, request.count), good, watched)
+        return Outcome(state, jnp.minimum(made, request.count), good, noticed)
 
     return jax.jit(loop, donate_argnums=1, keep_unused=True, out_shardings=results)
 
@@ -247,7 +248,7 @@ def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[
     given = dict(zip(plan.data, columns, strict=True)) if plan.feeds else {}
     for noise in plan.noise:
         given[noise.slot] = uniform(jnp, noise.key, step, noise.shape).astype(plan.dtype)
-    slots = [slot for node in plan.states for slot in node.slots]
+    slots = plan.state_slots
     return given | dict(zip(slots, nodes, strict=True))
 
 
@@ -257,14 +258,14 @@ def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
     for node in plan.states:
         batch = node.batch
         assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-        inputs = [passes.value(values, slot) for slot in plan.inputs(batch)[:, 0].tolist()]
+        inputs = [passes.value(values, slot) for slot in plan.inputs_of(batch.start)]
         with tracing("node type", batch.type):
             given = batch.type.next_state(jnp, passes.value(values, batch.start), *inputs, **dict(batch.settings))
             following += [jnp.asarray(value).astype(plan.dtype) for value in given]
     return following
 
 
-def norm(*arrays: Array) -> Array:
+def norm(*arrays: Array) -> Any:
     """Return the Euclidean norm of all elements of some arrays, in double precision."""
 
     def squares(factor: Any) -> Array:
@@ -284,7 +285,7 @@ def noted(state: State, watched: tuple[Array, ...], number: Array) -> tuple[Arra
     return tuple(jax.lax.dynamic_update_slice(w, row, (number, 0)) for w, row in zip(watched, rows, strict=True))
 
 
-def all_finite(*arrays: Array) -> Array:
+def all_finite(*arrays: Array) -> jax.Array:
     """Whether every element of some arrays is finite."""
     finite = jnp.ones((), bool)
     for array in arrays:

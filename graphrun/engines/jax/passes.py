@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.numpy import broadcast_axes
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
@@ -114,14 +115,14 @@ class NodePasses:
     def fixed(self, placement: Placement) -> Any:
         """Return by slot the constants that are arrays, and the nodes that no step changes."""
         plan = self.plan
-        changing = {noise.slot for noise in plan.noise} | {slot for node in plan.states for slot in node.slots}
+        changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
         changing |= set(plan.data if plan.feeds else ())
         fixed = {}
         for slot in range(plan.parameters, len(plan.leaves)):
             leaf = np.asarray(plan.leaves[slot])
             if slot not in changing and leaf.ndim:
                 fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
-        slots = [slot for batch in Part.RESTING.batches(plan) for slot in range(batch.start, batch.stop)]
+        slots = [slot for batch in Part.RESTING.batches(plan) for slot in batch.slots]
 
         def rest(fixed: Any) -> Any:
             values = self.forward(self.begin((), {}, fixed), Part.RESTING)
@@ -144,21 +145,21 @@ class NodePasses:
         """Compute nodes one by one."""
         for batch in part.batches(self.plan):
             function = traced_forward(batch, self.plan.dtype)
-            for slot, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
+            for _, slot, inputs in self.plan.nodes([batch]):
                 values[slot] = function(*(values[source] for source in inputs))
         return values
 
     def backward(self, values: Values, part: Part) -> Any:
         """Return the gradients by slot, None where nothing reaches a slot."""
         plan = self.plan
-        wanted = moving(plan) if part is Part.LOOP else [True] * len(plan.names)
+        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
         gradients: list[Array | None] = [None] * len(values)
         gradients[plan.objective or 0] = jnp.ones((), plan.dtype)
         for batch in reversed(part.batches(plan)):
             if batch.type.derivative is None:
                 continue
             derivative = traced_derivative(batch)
-            for slot, inputs in reversed(list(enumerate(plan.inputs(batch).T.tolist(), batch.start))):
+            for _, slot, inputs in reversed(list(plan.nodes([batch]))):
                 gradient = gradients[slot]
                 if gradient is None or not any(wanted[source] for source in inputs):
                     continue
@@ -182,7 +183,7 @@ class NodePasses:
                 given = given()
         return jnp.asarray(given).astype(self.plan.dtype)
 
-    def value(self, values: Values, slot: int) -> Array:
+    def value(self, values: Values, slot: int) -> Any:
         """Return the value of a slot."""
         return values[slot]
 
@@ -198,14 +199,6 @@ class NodePasses:
             jnp.broadcast_to(jnp.asarray(zero if values[slot] is None else values[slot]), plan.shapes[slot])
             for slot in slots
         ]
-
-
-def moving(plan: Plan) -> list[bool]:
-    """Return for each slot whether its value depends on a parameter."""
-    result = [slot < plan.parameters for slot in range(len(plan.leaves))]
-    for batch in plan.batches:
-        result += [batch.moving] * batch.count
-    return result
 
 
 def masked_product(gradient: Array, local_derivative: Any) -> Array:

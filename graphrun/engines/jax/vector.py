@@ -19,9 +19,10 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
+from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.jax.passes import Part, masked_product, traced_derivative, traced_forward
-from graphrun.plan.plan import Array, Batch, Plan
+from graphrun.plan.plan import Batch, Plan
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)
 NANOSECONDS_PER_OPERATION = 500
@@ -47,7 +48,7 @@ class Table(NamedTuple):
 class Vector(NamedTuple):
     """Values under way: the vector, which goes on for a width behind the last slot, and the tables of the parts."""
 
-    values: Array
+    values: jax.Array
     tables: Mapping[str, Table]
 
 
@@ -92,7 +93,7 @@ class VectorPasses:
             batches = part.batches(plan)
             chosen = tuple(batch.start for batch in batches)
             if chosen not in made:
-                made[chosen] = Table(*map(placement.whole, self._table(batches)))
+                made[chosen] = jax.tree.map(placement.whole, self._table(batches))
             tables[part.value] = made[chosen]
         vector = placement.whole(start), tables
         if len(made[tuple(batch.start for batch in Part.RESTING.batches(plan))].kind):
@@ -130,7 +131,7 @@ class VectorPasses:
             return values
         places = jnp.arange(self._width)
 
-        def operation(number: Array, vector: Array) -> Array:
+        def operation(number: Array, vector: jax.Array) -> jax.Array:
             kind, start, size, slots = (at(array, number) for array in table)
             result = lax.switch(kind, self._forwards, vector.at[slots].get(mode="promise_in_bounds"))
             # What lies behind the last node belongs to others.
@@ -149,7 +150,7 @@ class VectorPasses:
         places = jnp.arange(self._width)
         last = len(table.kind) - 1
 
-        def operation(number: Array, gradients: Array) -> Array:
+        def operation(number: Array, gradients: jax.Array) -> Any:
             kind, start, size, slots = (at(array, last - number) for array in table)
             own = jnp.where(places < size, lax.dynamic_slice(gradients, (start,), (self._width,)), 0)
             outputs = lax.dynamic_slice(vector, (start,), (self._width,))
@@ -157,7 +158,8 @@ class VectorPasses:
             given = lax.switch(kind, self._backwards, own, outputs, inputs)
             return gradients.at[slots].add(given, mode="promise_in_bounds")
 
-        return lax.fori_loop(0, len(table.kind), operation, gradients)
+        added_up: Array = lax.fori_loop(0, len(table.kind), operation, gradients)
+        return added_up
 
     @cached_property
     def _forwards(self) -> list[Callable[..., Array]]:
@@ -222,6 +224,6 @@ def best_width(counts: Sequence[int]) -> int:
     return min(WIDTHS, key=nanoseconds)
 
 
-def at(array: Array, number: Array) -> Array:
+def at(array: Any, number: Any) -> Any:
     """Return an element of an array, or a row."""
     return lax.dynamic_index_in_dim(array, number, keepdims=False)

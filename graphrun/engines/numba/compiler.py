@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from graphrun.engines.cache import cache_folder
-from graphrun.engines.numba.functions import NotSupportedError
 from graphrun.engines.numba.source import Source, signature
+from graphrun.engines.traced import NotSupportedError
 
 Steps = Callable[..., tuple[int, int]]
 

@@ -1,7 +1,7 @@
 """The numba engine: graphs of numbers as native loops, both passes and the update of many steps in one call.
 
 A small graph becomes straight-line code, a large one a loop for each kind of node over the plan's arrays. Both are the
-node types' own functions, traced (`native.trace`), and both give the numbers of the NumPy engine to rounding.
+node types' own functions, traced (`declare.trace`), and both give the numbers of the NumPy engine to rounding.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
+from graphrun.engines.numba.code_form import CodeForm, form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
-from graphrun.engines.numba.form import Form, form_of
-from graphrun.engines.numba.functions import NotSupportedError
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
 from graphrun.engines.numpy import BatchProgram
 from graphrun.engines.stop import RULES, StopRule
 from graphrun.engines.timing import Timed, Timing, batches_of
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.engines.traced import NotSupportedError
+from graphrun.plan.plan import Feed, Plan
 
 MEASURED_NODES = 50_000
 """So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""
@@ -67,7 +67,7 @@ class NumbaEngine:
 class NumbaProgram(BatchProgram):
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
-    def __init__(self, plan: Plan, form: Form) -> None:
+    def __init__(self, plan: Plan, form: CodeForm) -> None:
         super().__init__(plan)
         states = len(plan.rule.state)
         dtype = plan.dtype
@@ -81,7 +81,7 @@ class NumbaProgram(BatchProgram):
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
         self._use(form)
 
-    def _use(self, form: Form) -> None:
+    def _use(self, form: CodeForm) -> None:
         self._form = form
         self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
 
@@ -89,7 +89,7 @@ class NumbaProgram(BatchProgram):
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             try:
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
             except (Exception, SystemExit) as error:
                 raise StepFailed(self._leaves(), error) from error
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
@@ -218,7 +218,7 @@ class NumbaProgram(BatchProgram):
         """Whether the steps are straight-line code, not loops."""
         return not len(self._form.schedule.batches)
 
-    def _rule_state(self, parameter: int, state: int) -> Array:
+    def _rule_state(self, parameter: int, state: int) -> Any:
         return self._rule_states[state, parameter]
 
     def _set_rule_state(self, parameter: int, state: int, value: Any) -> None:

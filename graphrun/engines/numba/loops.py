@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.declare.text import NumbaNotation, inputs_of
-from graphrun.engines.numba.functions import Functions, Known, Tracer
+from graphrun.declare.trace import inputs_of
 from graphrun.engines.numba.source import Lines, Source
-from graphrun.plan.plan import Batch, Plan
+from graphrun.engines.traced import Functions, Known, Tracer
+from graphrun.plan.plan import Plan
 
 FOLDED = (-1.0, 0.5, 1.0, 2.0, 3.0)
 """The numbers that get loops of their own where every node of a batch has them, so that x ** 2 is x * x."""
@@ -50,7 +50,7 @@ def loops(plan: Plan) -> tuple[Source, Schedule]:
     """
     tracer = Tracer(plan)
     kinds, of_batch = _kinds(plan, tracer)
-    out = Lines(NumbaNotation(plan.dtype), tracer)
+    out = Lines(tracer)
     _write(plan, out, kinds)
     operands = plan.operands.copy()
     for batch in plan.in_loop:
@@ -58,26 +58,14 @@ def loops(plan: Plan) -> tuple[Source, Schedule]:
             part = plan.inputs(batch)
             operands[batch.operands : batch.operands + part.size] = part.T.ravel()
     rows = [(kind, b.start, b.stop, b.operands) for kind, b in zip(of_batch, plan.in_loop, strict=True)]
-    schedule = Schedule(
-        batches=np.array(rows, np.int32).ravel(),
-        operands=operands,
-    )
+    schedule = Schedule(np.array(rows, np.int32).ravel(), operands)
     return Source(out.module(), sum(kind.functions.size for kind in kinds)), schedule
 
 
 def _kinds(plan: Plan, tracer: Tracer) -> tuple[list[_Kind], list[int]]:
     """Return the kinds of nodes, and the number of that of each batch."""
-    literals: dict[int, float] = {
-        slot: float(plan.leaves[slot])
-        for slot in range(plan.parameters, len(plan.leaves))
-        if plan.names[slot] is None and plan.leaves[slot] in FOLDED
-    }
-    moving = np.zeros(len(plan.names), bool)
-    moving[: plan.parameters] = True
-    for batch in plan.batches:
-        if batch.moving:
-            moving[batch.start : batch.stop] = True
-    moves = moving.tolist()
+    literals = {slot: number for slot, number in tracer.literals.items() if number in FOLDED}
+    moving, moves = plan.moving, plan.moving.tolist()
     numbers: dict[Any, int] = {}
     kinds: list[_Kind] = []
     of_batch = []
@@ -95,18 +83,14 @@ def _kinds(plan: Plan, tracer: Tracer) -> tuple[list[_Kind], list[int]]:
         key = batch.type, batch.settings, tuple(wanted), tuple(known)
         if key not in numbers:
             numbers[key] = len(kinds)
-            kinds.append(_Kind(_functions(tracer, batch, key[3]), key[2], key[3]))
+            kinds.append(_Kind(tracer.functions(batch, key[3]), key[2], key[3]))
         of_batch.append(numbers[key])
     return kinds, of_batch
 
 
-def _functions(tracer: Tracer, batch: Batch, known: Known) -> Functions:
-    return tracer.functions(batch, known)
-
-
 def _write(plan: Plan, out: Lines, kinds: list[_Kind]) -> None:
     count, states = plan.parameters, len(plan.rule.state)
-    zero, one = out.notation.literal(0.0), out.notation.literal(1.0)
+    zero, one = out.literal(0.0), out.literal(1.0)
     out.add("watching = not math.isnan(memory[3])")
     out.add("last = step + count", "code = 0", "first = True", "while True:")
     out.indent += 1
@@ -147,12 +131,9 @@ def _update(plan: Plan, out: Lines) -> None:
     out.indent += 1
     states = [f"states[{i}, k]" for i in range(len(plan.rule.state))]
     out.add("value = kept[0, k] = values[k]", "gradient = gradients[k]")
-    names = {"value": "value", "gradient": "gradient", "step": "float(step)", "step_size": out.step_size_name}
-    for i, name in enumerate(plan.rule.state):
-        names[name] = f"s{i}"
-        out.add(f"s{i} = kept[{i + 1}, k] = {states[i]}")
-    texts = out.writer().write(out.tracer.update(), names)
-    out.add(f"{', '.join(['value', *states])} = {', '.join(texts)}")
+    out.add(*(f"s{i} = kept[{i + 1}, k] = {state}" for i, state in enumerate(states)))
+    texts = out.updated("value", "gradient", [f"s{i}" for i in range(len(states))])
+    out.add(f"{', '.join(['value', *states])} = {texts}")
     if any(plan.bounds):
         out.add("value = np.minimum(np.maximum(value, bounds[0, k]), bounds[1, k])")
     out.add("values[k] = value")
@@ -165,7 +146,7 @@ def _forward(out: Lines, number: int, kind: _Kind) -> None:
     out.add(f"{'if' if number == 0 else 'elif'} kind == {number}:", "    for node in range(start, stop):")
     out.indent += 2
     _read_inputs(out, inputs_of([expression]), len(kind.known))
-    (text,) = out.writer().write([expression], {f"x{k}": f"x{k}" for k in range(len(kind.known))})
+    (text,) = out.write([expression], {f"x{k}": f"x{k}" for k in range(len(kind.known))})
     out.add(f"write(values, node, {text})", f"place += {len(kind.known)}")
     out.indent -= 2
 
@@ -191,7 +172,7 @@ def _backward(out: Lines, number: int, kind: _Kind) -> None:
         out.add("y = read(values, node)")
     _read_inputs(out, used, arity)
     names = {f"x{k}": f"x{k}" for k in range(arity)} | {"y": "y", "g": "g"}
-    texts = out.writer().write([contribution for _, contribution in given], names)
+    texts = out.write([contribution for _, contribution in given], names)
     for (position, _), text in zip(given, texts, strict=True):
         out.add(f"slot = read(operands, place + {position})")
         out.add(f"write(gradients, slot, read(gradients, slot) + ({text}))")

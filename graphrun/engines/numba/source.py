@@ -7,13 +7,15 @@ into calls, so a run does not depend on how often it is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphrun.base.norms import GROWN, LEAST, MOST, SHRUNK
-from graphrun.declare.text import NumbaNotation, Writer
-from graphrun.engines.numba.functions import Tracer
-from graphrun.plan.plan import Plan
+from graphrun.declare.trace import Expression
+from graphrun.declare.writer import Writer
+from graphrun.engines.numba.notation import Literals, notation
+from graphrun.engines.traced import Tracer
 
 DONE, NOT_FINITE, GRADIENT_NORM, VALUE, CHANGE, PATIENCE = range(6)
 """What `steps` ends with; the last four are the stop rules in the order of `StopRule`."""
@@ -73,17 +75,14 @@ class Source:
 class Lines:
     """The lines of a function, indented."""
 
-    def __init__(self, notation: NumbaNotation, tracer: Tracer) -> None:
-        self.notation = notation
+    def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
+        self.plan = tracer.plan
+        self.literal = Literals(self.plan.dtype)
+        self.write = Writer(notation(self.literal), self.add, self.new_name).write
         self.lines: list[str] = []
         self.names = 0
         self.indent = 1
-
-    @property
-    def plan(self) -> Plan:
-        """The plan that is written."""
-        return self.tracer.plan
 
     def add(self, *lines: str) -> None:
         """Add lines; those of a block are indented by the line itself."""
@@ -92,10 +91,6 @@ class Lines:
     def block(self, text: str, deeper: int = 0) -> None:
         """Add a text of several lines."""
         self.add(*("    " * deeper + line for line in text.splitlines()))
-
-    def writer(self) -> Writer:
-        """Return a writer of expressions that adds its lines here."""
-        return Writer(self.notation, self.add, self.new_name)
 
     def new_name(self) -> str:
         """Return a name that is not in use."""
@@ -107,7 +102,7 @@ class Lines:
         head = f"def steps({', '.join(ARGUMENTS)}):"
         return (
             "\n".join(
-                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.notation.header(), "", "", head, *self.lines]
+                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.literal.header(), "", "", head, *self.lines]
             )
             + "\n"
         )
@@ -116,23 +111,30 @@ class Lines:
         """Write the step size of the step that comes next, by the schedule."""
         expression = self.tracer.step_size()
         if expression is not None:
-            (text,) = self.writer().write([expression], {"steps_made": "float(step - 1)"})
+            (text,) = self.write([expression], {"steps_made": "float(step - 1)"})
             self.add(f"scheduled = {text}")
 
-    @property
-    def step_size_name(self) -> str:
-        """The name of the step size."""
-        return "step_size" if self.plan.update.schedule is None else "scheduled"
+    @cached_property
+    def rule(self) -> tuple[Expression, ...]:
+        """The update rule."""
+        return self.tracer.update()
+
+    def updated(self, value: str, gradient: str, states: Sequence[str]) -> str:
+        """Write the new value of a parameter and its new states, by the names of what they are made of."""
+        step_size = "step_size" if self.plan.update.schedule is None else "scheduled"
+        names = {"value": value, "gradient": gradient, "step": "float(step)", "step_size": step_size}
+        texts = self.write(self.rule, names | dict(zip(self.plan.rule.state, states, strict=True)))
+        return ", ".join(texts)
 
     def clip(self, count: int) -> None:
         """Write the clipping of `gradients` to the largest value and the largest norm that are allowed."""
         within, factor = self.tracer.clipping()
         if within is not None:
-            (text,) = self.writer().write([within], {"gradient": "gradients[k]"})
+            (text,) = self.write([within], {"gradient": "gradients[k]"})
             self.block(f"for k in range({count}):\n    gradients[k] = {text}")
         if factor is not None:
             self.block(NORM.format(count=count))
-            (text,) = self.writer().write([factor], {"norm": "norm"})
+            (text,) = self.write([factor], {"norm": "norm"})
             self.block(f"factor = {text}\nfor k in range({count}):\n    gradients[k] = gradients[k] * factor")
 
     def watch(self, count: int, objective: str) -> None:
@@ -141,7 +143,7 @@ class Lines:
         self.indent += 1
         self.add(f"objective = float({objective})")
         names = {name: f"memory[{k}]" for k, name in enumerate(("previous", "best", "since_best", "sign"))}
-        texts = self.writer().write(self.tracer.watched(), {"objective": "objective", **names})
+        texts = self.write(self.tracer.watched(), {"objective": "objective", **names})
         self.add(f"value, change, patience, memory[1], memory[2] = {', '.join(texts)}", "memory[0] = objective")
         for k, watched in enumerate(("norm", "value", "change", "patience")):
             self.block(f"{'elif' if k else 'if'} {watched} <= limits[{k}]:\n    code = {GRADIENT_NORM + k}")

@@ -33,7 +33,7 @@ class BatchProgram(NumpyProgram):
     def _parameters(self) -> Any:
         return self._values[: self.plan.parameters].copy()
 
-    def _rule_state(self, parameter: int, state: int) -> Array:
+    def _rule_state(self, parameter: int, state: int) -> Any:
         return self._states[0][state][parameter]
 
     def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:

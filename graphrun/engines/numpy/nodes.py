@@ -25,7 +25,7 @@ class NodeProgram(NumpyProgram):
         self._gradients = None
         return list(enumerate(plan.bounds))
 
-    def _rule_state(self, parameter: int, state: int) -> Array:
+    def _rule_state(self, parameter: int, state: int) -> Any:
         return self._states[parameter][state]
 
     def _set_rule_state(self, parameter: int, state: int, value: Array) -> None:
@@ -35,13 +35,13 @@ class NodeProgram(NumpyProgram):
 
     def _operations(self, batches: Iterable[Batch], *, all_wanted: bool = False) -> list[Operation]:
         plan, shapes = self.plan, self.plan.shapes
-        moving = self._moving
+        moving = plan.moving
         operations = []
         for batch in batches:
             forward, derivative = bind(batch, plan.dtype)
             if batch.casts:
                 forward = cast(forward, plan.dtype)
-            for output, inputs in enumerate(plan.inputs(batch).T.tolist(), batch.start):
+            for _, output, inputs in plan.nodes([batch]):
                 wanted = [
                     (position, slot, broadcast_axes(shapes[slot], batch.shape) if batch.type.is_elementwise else None)
                     for position, slot in enumerate(inputs)

@@ -47,7 +47,7 @@ class NumpyProgram:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             with self._failing_as_a_step():
-                self._forward(self._operations(batch for batch in self.plan.batches if not batch.varying))
+                self._forward(self._operations(self.plan.once))
                 finite = self._evaluate()
             if not finite:
                 raise NotFinite(self._leaves())
@@ -98,8 +98,7 @@ class NumpyProgram:
         arrays = {f"parameters/{plan.names[k]}": self._values[k] for k in range(plan.parameters)}
         for state, name in enumerate(plan.rule.state):
             arrays |= {f"rule/{name}/{plan.names[k]}": self._rule_state(k, state) for k in range(plan.parameters)}
-        for node in plan.states:
-            arrays |= {f"states/{plan.names[slot]}": self._values[slot] for slot in node.slots}
+        arrays |= {f"states/{plan.names[slot]}": self._values[slot] for slot in plan.state_slots}
         return {name: np.array(value) for name, value in arrays.items()}
 
     def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
@@ -115,9 +114,8 @@ class NumpyProgram:
         """Take the parameters and the nodes' states of a snapshot; `evaluate` has to follow."""
         plan = self.plan
         self.set_parameters([snapshot[f"parameters/{plan.names[k]}"] for k in range(plan.parameters)])
-        for node in plan.states:
-            for slot in node.slots:
-                self._values[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
+        for slot in plan.state_slots:
+            self._values[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
 
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
@@ -185,7 +183,7 @@ class NumpyProgram:
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self._gradients
-        if gradients is not None and not all(self._moving[slot] for slot in slots):
+        if gradients is not None and not self.plan.moving[list(slots)].all():
             with np.errstate(all="ignore"), self._failing_as_a_step():
                 gradients = self._backward(self._needed, masked=True)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
@@ -227,15 +225,6 @@ class NumpyProgram:
         """Every operation that the objective depends on, also those that no step changes."""
         return self._operations((batch for batch in self.plan.batches if batch.needed), all_wanted=True)
 
-    @cached_property
-    def _moving(self) -> list[bool]:
-        """Whether the value of a slot depends on a parameter."""
-        plan = self.plan
-        moving = [slot < plan.parameters for slot in range(len(plan.leaves))]
-        for batch in plan.batches:
-            moving += [batch.moving] * batch.count
-        return moving
-
     def _begin_step(self) -> None:
         """Give the nodes what belongs to the step: its rows of the data set, its random numbers."""
         plan = self.plan
@@ -252,11 +241,10 @@ class NumpyProgram:
         return column if keeps_integers else np.asarray(column, dtype=self.plan.dtype)
 
     def _node_states(self) -> list[Array]:
-        return [self._values[slot] for node in self.plan.states for slot in node.slots]
+        return [self._values[slot] for slot in self.plan.state_slots]
 
     def _set_node_states(self, values: Sequence[Array]) -> None:
-        slots = [slot for node in self.plan.states for slot in node.slots]
-        for slot, value in zip(slots, values, strict=True):
+        for slot, value in zip(self.plan.state_slots, values, strict=True):
             self._values[slot] = value
 
     def _next_node_states(self) -> list[Array]:
@@ -265,7 +253,7 @@ class NumpyProgram:
         for node in self.plan.states:
             batch = node.batch
             assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-            inputs = [self._values[slot] for slot in self.plan.inputs(batch)[:, 0].tolist()]
+            inputs = [self._values[slot] for slot in self.plan.inputs_of(batch.start)]
             given = batch.type.next_state(self._xp, self._values[batch.start], *inputs, **dict(batch.settings))
             following += [np.asarray(value, dtype=self.plan.dtype)[()] for value in given]
         return following
@@ -374,6 +362,7 @@ def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
     number = plan.dtype.type
 
     def multiplier(gradients: Sequence[Array], limit: float) -> Array:
-        return number(factor(Numbers, norm(*gradients), limit))
+        found: Array = number(factor(Numbers, norm(*gradients), limit))
+        return found
 
     return partial(clip, np, value=update.clip_value, norm=update.clip_norm, multiplier=multiplier, cast=number)

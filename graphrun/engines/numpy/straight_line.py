@@ -24,6 +24,7 @@ from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
 from graphrun.engines.numpy.program import clipping
+from graphrun.engines.straight_line import PassWriter
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
 
@@ -112,25 +113,26 @@ class _Writer:
         self.functions = functions
         self.values = values
         self.calls: dict[Any, int] = {}
-        self.given: set[int] = set()
-        self.moving = set(range(plan.parameters))
-        for batch in plan.in_loop:
-            if batch.moving:
-                self.moving.update(range(batch.start, batch.stop))
+        self.silent: dict[int, set[int]] = {}
+        self.passes = self.begin()
+        code = PassWriter(
+            plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets="{0} = {0} + {1}"
+        )
+        code.forward(plan.in_loop, self.forward)
+        self.given = code.backward("one", self.contributions)
 
     def text(self) -> str:
         """Return the source of the function ``steps``."""
         plan = self.plan
         parameters = range(plan.parameters)
-        forward, backward = [*self.begin(), *self.forward()], self.backward()
         states = [f"s{k}_{i}" for k in parameters for i in range(len(plan.rule.state))]
-        kept_by_nodes = [slot for node in plan.states for slot in node.slots]
+        kept_by_nodes = plan.state_slots
         # What a step that fails must leave as it was.
         moved = [*((f"v{k}", f"n{k}") for k in parameters), *((s, f"t{s[1:]}") for s in states)]
         moved += [(f"g{k}", f"h{k}") for k in parameters if k in self.given]
         moved += [(f"v{slot}", f"n{slot}") for slot in kept_by_nodes]
-        body = [*self.update(), *self.next_states(), *forward, *backward]
-        nodes = [slot for batch in plan.in_loop for slot in range(batch.start, batch.stop)]
+        body = [*self.update(), *self.next_states(), *self.passes]
+        nodes = [slot for batch in plan.in_loop for slot in batch.slots]
         drawn = [noise.slot for noise in plan.noise]
         leaves = [*(plan.data if plan.feeds else ()), *drawn]
         lines = [
@@ -209,7 +211,7 @@ class _Writer:
         for number, node in enumerate(self.plan.states):
             batch = node.batch
             self.functions[f"next{number}"] = batch.type.next_state
-            inputs = self.plan.inputs(batch)[:, 0].tolist()
+            inputs = self.plan.inputs_of(batch.start)
             names = [self.before(slot) for slot in (batch.start, *inputs)]
             call = ", ".join(["xp", *names, *self.settings(f"next{number}", batch.settings)])
             following = [f"m{slot}" for slot in node.slots]
@@ -219,7 +221,7 @@ class _Writer:
 
     def before(self, slot: int) -> str:
         """Name a value of the step before, once the parameters have been updated."""
-        kept = slot < self.plan.parameters or any(slot in node.slots for node in self.plan.states)
+        kept = slot < self.plan.parameters or slot in self.plan.state_slots
         return f"v{slot}" if kept else f"n{slot}"
 
     def read_by_states(self) -> list[int]:
@@ -228,7 +230,7 @@ class _Writer:
         read = {
             slot
             for node in self.plan.states
-            for slot in (node.batch.start, *self.plan.inputs(node.batch)[:, 0].tolist())
+            for slot in (node.batch.start, *self.plan.inputs_of(node.batch.start))
             if slot not in fixed and self.before(slot).startswith("n")
         }
         return sorted(read)
@@ -247,45 +249,30 @@ class _Writer:
             lines.append(f"n{noise.slot} = asarray(draw{noise.slot}(step, {noise.shape}), dtype)[()]")
         return lines
 
-    def forward(self) -> list[str]:
-        """Write the forward pass."""
-        lines = []
-        for batch in self.plan.in_loop:
-            for output, inputs in enumerate(self.plan.inputs(batch).T.tolist(), batch.start):
-                call = self.call(batch, "f", self.arguments(batch, inputs))
-                if batch.casts:
-                    call = f"asarray({call}).astype(dtype)[()]" if batch.shape else f"number({call})"
-                lines.append(f"n{output} = {call}")
-        return lines
+    def forward(self, batch: Batch, inputs: list[int]) -> str:
+        """Write the call of a node's forward function."""
+        call = self.call(batch, "f", self.arguments(batch, inputs))
+        if batch.casts:
+            return f"asarray({call}).astype(dtype)[()]" if batch.shape else f"number({call})"
+        return call
 
-    def backward(self) -> list[str]:
-        """Write the backward pass: each node gives to its inputs, what an input is given adds up."""
-        plan = self.plan
-        self.given = {plan.objective or 0}
-        lines = [f"h{plan.objective} = one"]
-        for batch in reversed(plan.in_loop):
-            if not batch.needed:
-                continue
-            inputs_of = plan.inputs(batch).T.tolist()
-            wanted = any(slot in self.moving for inputs in inputs_of for slot in inputs)
-            silent = _without_derivative(batch, plan, self.values) if wanted else set()
-            for output, inputs in reversed(list(enumerate(inputs_of, batch.start))):
-                targets = [(k, slot) for k, slot in enumerate(inputs) if slot in self.moving]
-                if output not in self.given or not targets:
-                    continue
-                arguments = [f"n{output}", *self.arguments(batch, inputs)]
-                if not batch.type.is_elementwise:
-                    arguments.insert(0, f"h{output}")
-                partials = [f"p{k}" for k in range(len(inputs))]
-                lines.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
-                for k, slot in targets:
-                    if k in silent:
-                        lines.append(f"if p{k} is not None: raise TypeError")
-                        continue
-                    before = f"h{slot} + " if slot in self.given else ""
-                    lines.append(f"h{slot} = {before}{self.contribution(batch, output, k, slot)}")
-                    self.given.add(slot)
-        return lines
+    def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
+        """Write the call of a node's derivatives, and what it gives to its inputs."""
+        targets = [(k, slot) for k, slot in enumerate(inputs) if self.plan.moving[slot]]
+        if not targets:
+            return
+        if batch.start not in self.silent:
+            self.silent[batch.start] = _without_derivative(batch, self.plan, self.values)
+        arguments = [f"n{output}", *self.arguments(batch, inputs)]
+        if not batch.type.is_elementwise:
+            arguments.insert(0, f"h{output}")
+        partials = [f"p{k}" for k in range(len(inputs))]
+        self.passes.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
+        for k, slot in targets:
+            if k in self.silent[batch.start]:
+                self.passes.append(f"if p{k} is not None: raise TypeError")
+            else:
+                yield slot, self.contribution(batch, output, k, slot)
 
     def contribution(self, batch: Batch, output: int, k: int, slot: int) -> str:
         """Write what a node gives to one of its inputs."""
@@ -340,18 +327,17 @@ def _tuple(names: Sequence[str]) -> str:
 
 def _fixed(plan: Plan) -> Iterator[int]:
     """Yield the slots whose values no step changes."""
-    changing = {noise.slot for noise in plan.noise}.union(*(node.slots for node in plan.states))
+    changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
     if plan.feeds:
         changing.update(plan.data)
     yield from (slot for slot in range(plan.parameters, len(plan.leaves)) if slot not in changing)
-    for batch in plan.batches:
-        if not batch.varying:
-            yield from range(batch.start, batch.stop)
+    for batch in plan.once:
+        yield from batch.slots
 
 
 def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[int]:
     """Return the inputs that a type gives None for, found by asking it once more what it was asked before."""
-    arguments = [values[slot] for slot in (batch.start, *plan.inputs(batch)[:, 0].tolist())]
+    arguments = [values[slot] for slot in (batch.start, *plan.inputs_of(batch.start))]
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
     with np.errstate(all="ignore"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.engines.numpy import NodeProgram, Operation
-from graphrun.plan.plan import Array
 
 CALL = 1000
 """What a call of NumPy costs, counted in elements that it could have worked on meanwhile (about 1 us)."""
@@ -114,7 +115,7 @@ def _through_elementwise(
     assert operation.derivative is not None  # noqa: S101 (for the type checker: the plan was checked)
     partials = operation.derivative(value, *arguments)
     shape = np.shape(value)
-    total: Array = 0.0
+    total: Any = 0.0
     columns = 1
     for position, slot, _ in operation.wanted:
         tangent = tangents[slot]

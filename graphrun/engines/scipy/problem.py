@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import NodeProgram
 from graphrun.engines.scipy.jacobian import Jacobian
-from graphrun.plan.plan import Array
 
 
 class ProgramProblem:

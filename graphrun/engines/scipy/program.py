@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.declare.solver import Solved, Solver, Vector
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
@@ -21,7 +22,7 @@ from graphrun.engines.numpy import NodeProgram, NumpyEngine
 from graphrun.engines.scipy.iterations import iterations
 from graphrun.engines.scipy.problem import ProgramProblem
 from graphrun.engines.timing import Timing
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 
 
 class SolverProgram:

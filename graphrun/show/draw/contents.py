@@ -265,7 +265,7 @@ class _Contents:
         if self.passes is None:
             return ()
         slot = self.passes.plan.slots[self.graph.names[node] or ""]
-        if any(self.passes.values[source] is None for source in self.passes.inputs(slot)):
+        if any(self.passes.values[source] is None for source in self.passes.plan.inputs_of(slot)):
             return ()
         return self.passes.edges_into(slot)
 

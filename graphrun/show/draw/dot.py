@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from graphrun.show.draw import colours
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.rows import FONT, SMALL, Part, Row, frame_title, rows
+from graphrun.show.draw.rows import FONT, SMALL, BoxRow, RowKind, frame_title, rows
 from graphrun.show.draw.svg import escape
 from graphrun.show.draw.text import visible
 
@@ -20,7 +20,7 @@ SHAPES = {
     Shape.GROUP: "box3d",
 }
 
-COLOURS = {Part.VALUE: colours.VALUE, Part.GRADIENT: colours.GRADIENT}
+COLOURS = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}
 
 
 def to_dot(drawing: Drawing, direction: str = "down") -> str:
@@ -83,14 +83,14 @@ def _box(box: Box) -> str:
     )
 
 
-def _row(row: Row) -> str:
+def _row(row: BoxRow) -> str:
     strong = f"<b>{escape(row.strong)}</b>" if row.strong else ""
     plain = escape(row.plain)
-    if row.part is Part.GRADIENT:
+    if row.kind is RowKind.GRADIENT:
         text = f'<font point-size="{SMALL:g}">{plain}</font> {strong}'
     else:
         text = f"{strong} {plain}".strip()
-    return f'<font color="{COLOURS[row.part]}">{text}</font>' if row.part in COLOURS else text
+    return f'<font color="{COLOURS[row.kind]}">{text}</font>' if row.kind in COLOURS else text
 
 
 def _line(line: Line) -> str:

@@ -137,10 +137,7 @@ def _way_of(frame: str, ways: Mapping[str, Sequence[str]]) -> Sequence[str]:
 def _bands(graph: ComputationalGraph) -> Folding:
     """Let neighbouring generations of nodes share a box, and the leaves that are first used there another one."""
     first = len(graph.leaves)
-    generation = [0] * len(graph.names)
-    for number in graph.order:
-        inputs = graph.nodes[number - first].inputs
-        generation[number] = 1 + max((generation[source] for source in inputs), default=0)
+    generation = graph.generations
     sizes = Counter(generation[number] for number in graph.order)
     band_of, total, share = {}, 0, len(graph.order) / BANDS
     for position in sorted(sizes):

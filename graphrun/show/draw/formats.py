@@ -8,9 +8,9 @@ from pathlib import Path
 from graphrun.base.errors import RunError, UsageError
 from graphrun.show.draw.dot import to_dot
 from graphrun.show.draw.drawing import Drawing
-from graphrun.show.draw.graphviz import render
 from graphrun.show.draw.layout import direction_of, lay_out
 from graphrun.show.draw.mermaid import to_mermaid
+from graphrun.show.draw.pictures import render
 from graphrun.show.draw.svg import to_svg
 
 TEXTS = ("svg", "dot", "mmd")
@@ -53,12 +53,12 @@ def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str
         many = f"{len(drawing.boxes):,} boxes are too many for a picture, which has {MOST_PLACED:,} at the most"
         raise UsageError(f"{many}; without --depth they are folded, and dot and mmd have all of them")
     direction = direction_of(drawing) if direction == "auto" else direction
-    if picture_format == "svg":
-        return to_svg(drawing, lay_out(drawing, direction))
+    if picture_format == "dot":
+        return to_dot(drawing, direction)
     if picture_format == "mmd":
         return to_mermaid(drawing, direction)
-    dot = to_dot(drawing, direction)
-    return dot if picture_format == "dot" else render(dot, picture_format)
+    svg = to_svg(drawing, lay_out(drawing, direction))
+    return svg if picture_format == "svg" else render(svg, picture_format)
 
 
 def save(content: str | bytes, target: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from graphrun.show.draw import colours
 from graphrun.show.draw.drawing import Box, Drawing, Shape
-from graphrun.show.draw.rows import Part, frame_title, rows
+from graphrun.show.draw.rows import RowKind, frame_title, rows
 from graphrun.show.draw.text import visible
 
 BRACKETS = {
@@ -71,7 +71,7 @@ def _label(box: Box) -> str:
     texts = []
     for row in rows(box):
         strong = f"<b>{escape(row.strong)}</b>" if row.strong else ""
-        pair = (escape(row.plain), strong) if row.part is Part.GRADIENT else (strong, escape(row.plain))
+        pair = (escape(row.plain), strong) if row.kind is RowKind.GRADIENT else (strong, escape(row.plain))
         texts.append(" ".join(filter(None, pair)))
     kind = "objective" if box.is_objective else box.shape
     return f'{left}"{"<br/>".join(texts)}"{right}:::{kind}'

@@ -17,7 +17,7 @@ LONGEST_TITLE = 28
 LONGEST_ROW = 38
 
 
-class Part(StrEnum):
+class RowKind(StrEnum):
     """What a row tells."""
 
     TITLE = "title"
@@ -27,35 +27,35 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BoxRow:
     """A row of a box: a title in bold, then more in plain type; either may be empty."""
 
-    part: Part
+    kind: RowKind
     strong: str
     plain: str = ""
 
 
-def rows(box: Box) -> list[Row]:
+def rows(box: Box) -> list[BoxRow]:
     """Return the rows of a box: its name and formula, its value, its gradient."""
     title, formula = shorten(visible(box.title), LONGEST_TITLE), visible(box.formula)
     joined = f"= {formula}" if box.shape is Shape.NODE else formula
     if formula and len(title) + len(joined) < LONGEST_TITLE and box.shape is not Shape.GROUP:
-        result = [Row(Part.TITLE, title, joined)]
+        result = [BoxRow(RowKind.TITLE, title, joined)]
     else:
-        result = [Row(Part.TITLE, title)]
+        result = [BoxRow(RowKind.TITLE, title)]
         if formula:
-            result.append(Row(Part.FORMULA, "", shorten(joined, LONGEST_ROW)))
+            result.append(BoxRow(RowKind.FORMULA, "", shorten(joined, LONGEST_ROW)))
     if box.value:
-        result.append(Row(Part.VALUE, shorten(visible(box.value), LONGEST_ROW)))
+        result.append(BoxRow(RowKind.VALUE, shorten(visible(box.value), LONGEST_ROW)))
     if box.gradient:
-        result.append(Row(Part.GRADIENT, shorten(visible(box.gradient), LONGEST_ROW), "gradient"))
+        result.append(BoxRow(RowKind.GRADIENT, shorten(visible(box.gradient), LONGEST_ROW), "gradient"))
     return result
 
 
-def row_width(row: Row) -> float:
+def row_width(row: BoxRow) -> float:
     """Return how wide a row is."""
     strong = width(row.strong, FONT, bold=True)
-    return strong + (width(row.plain, SMALL if row.part is Part.GRADIENT else FONT) + 5 if row.plain else 0.0)
+    return strong + (width(row.plain, SMALL if row.kind is RowKind.GRADIENT else FONT) + 5 if row.plain else 0.0)
 
 
 def measure(box: Box) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from graphrun.show.draw import colours
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.show.draw.layers import Point
 from graphrun.show.draw.layout import Layout, Place, Route
-from graphrun.show.draw.rows import FONT, ROW, SMALL, Part, frame_title, label_width, rows
+from graphrun.show.draw.rows import FONT, ROW, SMALL, RowKind, frame_title, label_width, rows
 from graphrun.show.draw.text import visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -140,14 +140,14 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
     middle = _number(place.x + (place.width - (5 if box.shape is Shape.GROUP else 0)) / 2)
     for k, row in enumerate(found):
         strong, plain = escape(row.strong), escape(row.plain)
-        colour = {Part.VALUE: colours.VALUE, Part.GRADIENT: colours.GRADIENT}.get(row.part, colours.TEXT)
+        colour = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}.get(row.kind, colours.TEXT)
         bold = f'<tspan font-weight="bold">{strong}</tspan>' if strong else ""
-        if row.part is Part.GRADIENT:
+        if row.kind is RowKind.GRADIENT:
             text = f'<tspan font-size="{_number(SMALL)}">{plain}</tspan> {bold}'
         else:
             text = f"{bold} {plain}".strip()
         yield (
-            f'<text class="{row.part}" x="{middle}" y="{_number(top + ROW * k + 13)}" text-anchor="middle" '
+            f'<text class="{row.kind}" x="{middle}" y="{_number(top + ROW * k + 13)}" text-anchor="middle" '
             f'fill="{colour}">{text}</text>'
         )
 

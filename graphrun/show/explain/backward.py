@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from graphrun.declare.formula import call_text
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
@@ -81,14 +82,14 @@ def _chain(board: Board, edge: Edge) -> str:
     factor = board.operand(symbol) if local is None or (is_a_number and board.names_are_short) else local
     chain = board.product(board.operand(board.derivative(edge.target)), factor)
     if is_broadcast(board, edge):
-        return board.notation.call("sum", [board.operand(chain)], {})[0]
+        return call_text(board.notation, "sum", [board.operand(chain)], {})[0]
     return chain
 
 
 def is_broadcast(board: Board, edge: Edge) -> bool:
     """Whether the source of an edge was repeated along an axis."""
     shapes = board.plan.shapes
-    is_elementwise = board.passes.batch(edge.target).type.is_elementwise
+    is_elementwise = board.plan.batch_of(edge.target).type.is_elementwise
     return is_elementwise and bool(broadcast_axes(shapes[edge.source], shapes[edge.target]))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from graphrun.declare.formula import Bound, Traced, apply, formulas_of, literal, operands, traced, write
-from graphrun.declare.operations import ATOM
-from graphrun.declare.text import inputs_of
-from graphrun.declare.trace import Expression
+from graphrun.declare.formula import Traced, formulas_of, literal, operands, traced
+from graphrun.declare.notation import ATOM, Bound
+from graphrun.declare.trace import Expression, inputs_of
+from graphrun.declare.writer import write_line
 from graphrun.run.passes import Edge, Kind, Passes
 from graphrun.show.explain.notation import BoardNotation, is_number, value_text
 from graphrun.show.explain.page import Math
@@ -81,7 +81,7 @@ class Board:
         """Return a product."""
         result = factors[0]
         for factor in factors[1:]:
-            result = apply(self.notation, "multiply", [result, factor])
+            result = self.notation.apply("multiply", [result, factor])
         return result[0]
 
     def total(self, terms: Sequence[Bound]) -> str:
@@ -89,14 +89,14 @@ class Board:
         result = terms[0]
         for text, binding in terms[1:]:
             if text.startswith("-"):
-                result = apply(self.notation, "subtract", [result, (text[1:], ATOM)])
+                result = self.notation.apply("subtract", [result, (text[1:], ATOM)])
             else:
-                result = apply(self.notation, "add", [result, (text, binding)])
+                result = self.notation.apply("add", [result, (text, binding)])
         return result[0]
 
     def forward(self, node: int) -> str:
         """Return the formula of a node's value."""
-        batch = self.passes.batch(node)
+        batch = self.plan.batch_of(node)
         return formulas_of(batch.type, batch.settings, self._inputs(node), self.raw(node), self.notation).forward
 
     def equation(self, node: int) -> Math:
@@ -114,7 +114,7 @@ class Board:
         if found is None:
             return None, False
         names = operands(self._inputs(edge.target), self.raw(edge.target), self.notation)
-        return write(found, names, self.notation), found.is_constant
+        return write_line(found, names, self.notation), found.is_constant
 
     def local_in_numbers(self, edge: Edge) -> str:
         """Return the formula of a local derivative with the numbers in it."""
@@ -122,18 +122,18 @@ class Board:
         return "" if found is None else self._in_numbers(found, edge.target, self.passes)
 
     def _inputs(self, node: int) -> list[str]:
-        return [self.raw(slot) for slot in self.passes.inputs(node)]
+        return [self.raw(slot) for slot in self.plan.inputs_of(node)]
 
     def _traced(self, node: int) -> Traced:
-        batch = self.passes.batch(node)
+        batch = self.plan.batch_of(node)
         return traced(batch.type, batch.settings, tuple(map(literal, self._inputs(node))))
 
     def _in_numbers(self, expression: Expression, node: int, passes: Passes) -> str:
-        slots = {f"x{k}": slot for k, slot in enumerate(self.passes.inputs(node))} | {"y": node}
+        slots = {f"x{k}": slot for k, slot in enumerate(self.plan.inputs_of(node))} | {"y": node}
         used = inputs_of([expression])
         if not all(is_number(passes.values[slots[name]]) for name in used):
             return ""
-        written = write(expression, {name: self.bound(passes.values[slots[name]]) for name in used}, self.notation)
+        written = write_line(expression, {name: self.bound(passes.values[slots[name]]) for name in used}, self.notation)
         return "" if written is None else written[0]
 
     @cached_property
@@ -144,7 +144,7 @@ class Board:
         )
 
     def _moves(self, slot: int) -> bool:
-        return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.passes.batch(slot).moving
+        return slot < self.plan.parameters if slot < len(self.plan.leaves) else self.plan.batch_of(slot).moving
 
     def is_followed(self, slot: int) -> bool:
         """Whether the backward pass is followed to a value: to what updates move, and what depends on it."""
@@ -167,7 +167,7 @@ class Board:
     def parts(self, slot: int) -> Sequence[Edge]:
         """Return the edges that the gradient of a value adds up, in the order in which the backward pass comes by."""
         if slot not in self._parts:
-            uses = sorted(dict(self.passes.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
+            uses = sorted(dict(self.plan.uses.get(slot, ())), key=self._place.__getitem__, reverse=True)
             self._parts[slot] = [edge for node in uses for edge in self.edges_into(node) if edge.source == slot]
         return self._parts[slot]
 

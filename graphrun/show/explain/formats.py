@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphrun.show.explain import html, latex, markdown, text
-from graphrun.show.explain.notation import BoardNotation, BoardText
+from graphrun.show.explain.notation import BOARD_TEXT, BoardNotation
 from graphrun.show.explain.page import Page
 
 
@@ -19,9 +19,9 @@ class Format:
 
 
 FORMATS = {
-    "text": Format(BoardText(), text.render),
-    "markdown": Format(BoardText(), markdown.render),
-    "latex": Format(latex.LatexNotation(), latex.render),
-    "html": Format(BoardText(), html.render),
+    "text": Format(BOARD_TEXT, text.render),
+    "markdown": Format(BOARD_TEXT, markdown.render),
+    "latex": Format(latex.LATEX, latex.render),
+    "html": Format(BOARD_TEXT, html.render),
 }
 """The formats by name."""

@@ -24,14 +24,14 @@ NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*\()")
 
 def gradient_text(board: Board, edge: Edge) -> str | None:
     """Return what a tensor type gives an input, as text; None where the declaration has no formula for the case."""
-    batch = board.passes.batch(edge.target)
+    batch = board.plan.batch_of(edge.target)
     declared, settings = batch.type, dict(batch.settings)
     if not isinstance(declared, Tensor) or not board.notation.is_text or len(declared.gradients) <= edge.position:
         return None
     text = declared.gradients[edge.position]
     if text is None or len(text) > LONGEST or settings.get("reduction", "mean") != "mean":
         return None
-    sources = board.passes.inputs(edge.target)
+    sources = board.plan.inputs_of(edge.target)
     # For vectors, and for matrices in stacks, products mean something else than the texts say.
     if re.search(r"@|\.T", text) and any(len(board.plan.shapes[slot]) != MATRIX for slot in sources):
         return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graphrun.base.norms import norm
 from graphrun.engines.numpy import bind, mask
 from graphrun.plan.plan import Batch
-from graphrun.run.passes import Edge, Passes
+from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
 
 
@@ -70,7 +70,7 @@ def carried(board: Board) -> Iterator[Carried]:
         if batch.count > 1 and batch.type.is_elementwise:
             yield from _of_batch(board, batch)
             continue
-        for node in range(batch.start, batch.stop):
+        for node in batch.slots:
             incoming = norm(passes.gradients[node])
             for edge in board.edges_into(node) if incoming else ():
                 yield Carried(edge.source, node, edge.position, norm(edge.contribution) / incoming)
@@ -79,8 +79,8 @@ def carried(board: Board) -> Iterator[Carried]:
 def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
     """Do the same for a batch of numbers at once."""
     passes, slots = board.passes, board.plan.inputs(batch)
-    gradient = _gather(passes.gradients, range(batch.start, batch.stop))
-    output = _gather(passes.values, range(batch.start, batch.stop))
+    gradient = _gather(passes.gradients, batch.slots)
+    output = _gather(passes.values, batch.slots)
     with np.errstate(all="ignore"):
         given = bind(batch, board.plan.dtype)[1](output, *(_gather(passes.values, row) for row in slots.tolist()))
         for position, derivative in enumerate(given):
@@ -94,13 +94,3 @@ def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
 
 def _gather(values: Sequence[object], slots: Sequence[int]) -> NDArray[Any]:
     return np.array([values[slot] for slot in slots])
-
-
-def depths(passes: Passes) -> list[int]:
-    """Return for each value the length of the longest path that leads to it from a leaf."""
-    plan = passes.plan
-    depth = [0] * len(plan.names)
-    for batch in plan.batches:
-        for node, sources in enumerate(plan.inputs(batch).T.tolist(), batch.start):
-            depth[node] = 1 + max((depth[source] for source in sources), default=0)
-    return depth

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator
 
-from graphrun.declare.formula import Bound, fill, setting_text
-from graphrun.declare.operations import ATOM, CHOICE, COMPARISON, NOT, OPERATORS, POWER, PRODUCT, SIGN, SUM, Form
-from graphrun.show.explain.notation import BoardText
+from graphrun.base.numbertext import number
+from graphrun.declare.notation import (
+    ATOM,
+    CHOICE,
+    COMPARISON,
+    NOT,
+    POWER,
+    PRODUCT,
+    SIGN,
+    SUM,
+    TEXT_FORMS,
+    Bound,
+    Form,
+    readable_number,
+    signed,
+)
+from graphrun.show.explain.notation import BoardNotation
 from graphrun.show.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
 
 ESCAPED = {
@@ -28,12 +41,9 @@ LONGEST_LINE = 70
 """A calculation of more characters of plain text goes on in a new line at each sign of equality."""
 
 
-class LatexNotation(BoardText):
-    """Mathematics as LaTeX writes it."""
-
-    is_text = False
-
-    FORMS: ClassVar = {
+FORMS = (
+    TEXT_FORMS
+    | {
         "multiply": Form(r"{0} \cdot {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
         "divide": Form(r"\frac{{{0}}}{{{1}}}", SIGN, (CHOICE, CHOICE)),
         "pow": Form(r"{0}^{{{1}}}", POWER, (POWER + 1, CHOICE)),
@@ -58,63 +68,41 @@ class LatexNotation(BoardText):
         "remainder": Form(r"{0} \bmod {1}", PRODUCT, (PRODUCT + 1, PRODUCT + 1)),
         "floor_divide": Form(r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor", ATOM, (CHOICE, CHOICE)),
         "matmul": Form(r"{0}\,{1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
-    } | {
+    }
+    | {
         name: Form(rf"\{name}\left({{0}}\right)", ATOM, (CHOICE,))
         for name in ("log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
     }
+)
 
-    def name(self, name: str) -> str:
-        """Return a value's name: a letter as it is, digits after a letter below it, words upright."""
-        lettered = re.fullmatch(r"(.)(?:_?([0-9]+))?", name)
-        letter = _letter(lettered[1]) if lettered else None
-        if lettered is None or letter is None:
-            return rf"\text{{{escape(name)}}}"
-        return f"{letter}_{{{lettered[2]}}}" if lettered[2] else letter
 
-    def parenthesize(self, text: str) -> str:
-        """Return a text in parentheses."""
-        return rf"\left({text}\right)"
+def _name(name: str) -> str:
+    """Return a value's name: a letter as it is, digits after a letter below it, words upright."""
+    lettered = re.fullmatch(r"(.)(?:_?([0-9]+))?", name)
+    letter = _letter(lettered[1]) if lettered else None
+    if lettered is None or letter is None:
+        return _words(name)
+    return f"{letter}_{{{lettered[2]}}}" if lettered[2] else letter
 
-    def form(self, operation: str, arity: int) -> Form:
-        """Return how an operation is written."""
-        if operation in {"cast", "number"}:
-            return Form("{0}", CHOICE, (CHOICE,))
-        found = self.FORMS.get(operation) or OPERATORS.get(operation)
-        if found is not None:
-            return found
-        inputs = ", ".join(f"{{{k}}}" for k in range(arity))
-        name = escape(operation).replace("{", "{{").replace("}", "}}")
-        return Form(rf"\operatorname{{{{{name}}}}}\left({inputs}\right)", ATOM, (CHOICE,) * arity)
 
-    def number(self, value: float) -> Bound:
-        """Return the text of a number."""
-        text, binding = super().number(value)
-        return (rf"\tfrac{{{text.replace('/', '}{')}}}", SIGN) if "/" in text else (_power_of_ten(text), binding)
+def _words(text: str) -> str:
+    return rf"\text{{{escape(text)}}}"
 
-    def decimal(self, value: float) -> Bound:
-        """Return a number that was computed."""
-        text, binding = super().decimal(value)
-        return _power_of_ten(text), PRODUCT if "e" in text else binding
 
-    def call(self, name: str, arguments: Sequence[Bound], settings: Mapping[str, Any]) -> Bound:
-        """Return the text of a node type's call."""
-        if name == "matmul" and not settings:
-            return fill(self, self.FORMS["matmul"], arguments)
-        words = [text for text, _ in arguments]
-        words += [rf"\text{{{escape(f'{key}={setting_text(value)}')}}}" for key, value in settings.items()]
-        return rf"\operatorname{{{escape(name)}}}\left({', '.join(words)}\right)", ATOM
+def _function(name: str, arity: int) -> Form:
+    name = escape(name).replace("{", "{{").replace("}", "}}")
+    inputs = ", ".join(f"{{{k}}}" for k in range(arity))
+    return Form(rf"\operatorname{{{{{name}}}}}\left({inputs}\right)", ATOM, (CHOICE,) * arity)
 
-    def derivative(self, of: str, by: str) -> str:
-        """Return the derivative of one value by another."""
-        return rf"\frac{{\partial {self.name(of)}}}{{\partial {self.name(by)}}}"
 
-    def new(self, name: str) -> str:
-        """Return the symbol of a value after the update."""
-        return rf"{self.name(name)}_{{\text{{new}}}}"
+def _number(value: float, kind: str) -> Bound:
+    text, binding = readable_number(value, kind)
+    return (rf"\tfrac{{{text.replace('/', '}{')}}}", SIGN) if "/" in text else (_power_of_ten(text), binding)
 
-    def words(self, text: str) -> str:
-        """Return the summary of an array."""
-        return rf"\text{{{escape(text)}}}"
+
+def _decimal(value: float) -> Bound:
+    text, binding = signed(number(value))
+    return _power_of_ten(text), PRODUCT if "e" in text else binding
 
 
 def _letter(letter: str) -> str | None:
@@ -141,8 +129,23 @@ def escape(text: str) -> str:
     return "".join(ESCAPED.get(character, character) for character in text)
 
 
+LATEX = BoardNotation(
+    forms=FORMS,
+    function=_function,
+    number=_number,
+    decimal=_decimal,
+    enclosed=r"\left({}\right)",
+    name=_name,
+    words=_words,
+    derivative_form=r"\frac{{\partial {0}}}{{\partial {1}}}",
+    new_form=r"{0}_{{\text{{new}}}}",
+    is_text=False,
+)
+"""Mathematics as LaTeX writes it."""
+
+
 def render(page: Page) -> str:
-    """Return a page as LaTeX; its mathematics was written by `LatexNotation`."""
+    """Return a page as LaTeX; its mathematics was written in `LATEX`."""
     lines = [r"% needs \usepackage{amsmath}, and \usepackage[T1]{fontenc}"]
     for block in page.blocks:
         lines += _block(block)

@@ -11,7 +11,7 @@ import numpy as np
 from graphrun.show.explain.backward import COLUMNS, backward, edge_row
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import forward, forward_row
-from graphrun.show.explain.influence import depths, path_to_leaf
+from graphrun.show.explain.influence import path_to_leaf
 from graphrun.show.explain.outcome import outcome
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Table, printable
 from graphrun.show.explain.update import update
@@ -87,5 +87,5 @@ def overview(board: Board) -> Iterator[Block]:
 
 
 def _depth(board: Board) -> str:
-    depth = max(depths(board.passes), default=0)
+    depth = max(board.plan.generations, default=0)
     return f"The longest way from a leaf has {depth:,} nodes." if depth else ""

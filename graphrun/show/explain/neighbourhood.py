@@ -51,12 +51,12 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
         yield Heading([Math(board.name(slot)), f": {KINDS[kind][0]}"])
         yield Equations([Group([Row(board.name(slot), result=board.value(slot))])])
         return
-    declared = board.passes.batch(slot).type
+    declared = board.plan.batch_of(slot).type
     about = declared.description.partition("\n")[0]
     yield Heading([Math(board.name(slot)), f": a node of type {declared.name}"])
     if about:
         yield Paragraph([printable(about)])
-    sources = [source for source in dict.fromkeys(board.passes.inputs(slot)) if board.plan.names[source] is not None]
+    sources = [source for source in dict.fromkeys(board.plan.inputs_of(slot)) if board.plan.names[source] is not None]
     rows = [Row(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
     more = len(rows) - MOST_EDGES
     yield Equations([Group([*rows[:MOST_EDGES], forward_row(board, slot)])])
@@ -66,7 +66,7 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
 
 def _what(board: Board, slot: int) -> str:
     kind = board.passes.kind(slot)
-    return board.passes.batch(slot).type.name if kind is Kind.NODE else KINDS[kind][0]
+    return board.plan.batch_of(slot).type.name if kind is Kind.NODE else KINDS[kind][0]
 
 
 def _gradient(board: Board, slot: int) -> Iterator[Block]:
@@ -91,7 +91,7 @@ def _gradient(board: Board, slot: int) -> Iterator[Block]:
             yield Paragraph([f"The {len(shown)} largest of {len(parts)} uses are shown."])
     else:
         yield Heading([goal, " does not depend on it" if board.is_followed(slot) else " is not followed back to it"])
-        uses = list(dict(board.passes.uses.get(slot, ())))
+        uses = list(dict(board.plan.uses.get(slot, ())))
         if uses:
             yield Paragraph(["Used by ", *_listed(board, uses), "."])
         return

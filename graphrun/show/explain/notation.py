@@ -1,54 +1,48 @@
-"""How an explanation writes mathematics: as plain text, and what every other notation has to write too."""
+"""How an explanation writes mathematics: formulas, and what stands around them on a board."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from graphrun.base.numbertext import describe, number
-from graphrun.declare.formula import Bound, Notation, TextNotation
-from graphrun.declare.operations import ATOM, SIGN
+from graphrun.declare.notation import TEXT_FORMS, Bound, Notation, readable_number, signed
 
 
-class BoardNotation(Notation, Protocol):
-    """Formulas, and what stands around them on a board."""
+def _decimal(value: float) -> Bound:
+    return signed(number(value))
 
-    is_text: bool
-    """Whether it takes the texts of declarations as they are."""
+
+@dataclass(frozen=True, kw_only=True)
+class BoardNotation(Notation):
+    """A notation with what stands around formulas on a board.
+
+    Attributes:
+        decimal: writes a number that was computed: in decimals, never as a fraction.
+        derivative_form: the derivative of one value by another.
+        new_form: the symbol of a value after the update.
+        is_text: whether it takes the texts of declarations as they are.
+    """
+
+    truths: tuple[str, str] = ("false", "true")
+    is_for_readers: bool = True
+    decimal: Callable[[float], Bound] = _decimal
+    derivative_form: str = "d{0}/d{1}"
+    new_form: str = "new {0}"
+    is_text: bool = True
 
     def derivative(self, of: str, by: str) -> str:
         """Return the derivative of one value by another, both by name."""
+        return self.derivative_form.format(self.name(of), self.name(by))
 
     def new(self, name: str) -> str:
         """Return the symbol of a value after the update."""
-
-    def decimal(self, value: float) -> Bound:
-        """Return a number that was computed: in decimals, never as a fraction."""
-
-    def words(self, text: str) -> str:
-        """Return words that stand in the place of a number: the summary of an array."""
+        return self.new_form.format(self.name(name))
 
 
-class BoardText(TextNotation):
-    """Plain text: the derivative of f by a is ``df/da``."""
-
-    is_text = True
-
-    def derivative(self, of: str, by: str) -> str:
-        """Return the derivative of one value by another."""
-        return f"d{of}/d{by}"
-
-    def new(self, name: str) -> str:
-        """Return the symbol of a value after the update."""
-        return f"new {name}"
-
-    def decimal(self, value: float) -> Bound:
-        """Return a number that was computed."""
-        text = number(value)
-        return text, SIGN if text.startswith("-") else ATOM
-
-    def words(self, text: str) -> str:
-        """Return the summary of an array."""
-        return text
+BOARD_TEXT = BoardNotation(forms=TEXT_FORMS, number=readable_number)
+"""Plain text: the derivative of f by a is ``df/da``."""
 
 
 def value_text(notation: BoardNotation, value: Any) -> str:

@@ -12,7 +12,7 @@ from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS
-from graphrun.show.explain.influence import Carried, carried, depths
+from graphrun.show.explain.influence import Carried, carried
 from graphrun.show.explain.lesson import title
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
@@ -99,7 +99,7 @@ def _names(board: Board, slots: Sequence[int], most: int = 8) -> Prose:
 def _flow(board: Board) -> Iterator[Block]:
     """Yield what becomes of the gradient on its way from the objective to the leaves."""
     yield Heading(["The gradient on its way, from the objective to the leaves"])
-    depth = depths(board.passes)
+    depth = board.plan.generations
     nodes = [slot for slot in board.order if board.is_followed(slot) and board.passes.is_needed(slot)]
     by_generation: dict[int, list[int]] = {}
     for slot in nodes:
@@ -137,7 +137,7 @@ def _leaves_by_generation(board: Board, depth: Sequence[int]) -> dict[int, list[
     """Return the leaves that are followed, by the generation that uses them first."""
     leaves: dict[int, list[int]] = {}
     for slot in range(len(board.plan.leaves)):
-        uses = board.passes.uses.get(slot)
+        uses = board.plan.uses.get(slot)
         if uses and board.is_followed(slot):
             leaves.setdefault(min(depth[node] for node, _ in uses), []).append(slot)
     return leaves

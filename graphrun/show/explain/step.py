@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.engines import Program
-from graphrun.plan.plan import Array
 from graphrun.run.passes import Passes
 
 if TYPE_CHECKING:

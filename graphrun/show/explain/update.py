@@ -10,13 +10,14 @@ import numpy as np
 
 from graphrun.base.norms import norm
 from graphrun.base.numbertext import ARRAY_DIGITS, number
+from graphrun.base.types import Array
 from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
-from graphrun.declare.formula import Bound, own_settings, setting_text, write
-from graphrun.declare.operations import ATOM, POWER
+from graphrun.declare.formula import own_settings, setting_text
+from graphrun.declare.notation import ATOM, POWER, Bound
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numba.functions import NotSupportedError, Tracer
-from graphrun.plan.plan import Array
+from graphrun.declare.writer import write_line
+from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
@@ -77,11 +78,14 @@ class UpdateStep:
             name: (notation.name(name), ATOM) for name in ("step", "step_size", *self.plan.rule.state)
         }
         names |= {"value": (notation.name("x"), ATOM), "gradient": (notation.derivative(board.goal, "x"), POWER)}
-        known = {id(s): names[name] for s, name in zip(states, self.plan.rule.state, strict=True) if s.arguments}
+        known = {
+            state: names[name] for state, name in zip(states, self.plan.rule.state, strict=True) if state.arguments
+        }
         written = [
-            write(root, names, notation, {k: t for k, t in known.items() if k != id(root)}, LONGEST) for root in states
+            write_line(root, names, notation, {e: text for e, text in known.items() if e is not root}, LONGEST)
+            for root in states
         ]
-        new = write(value, names, notation, known, LONGEST)
+        new = write_line(value, names, notation, {e: text for e, text in known.items() if e is not value}, LONGEST)
         if new is None or any(text is None for text in written):
             return None
         return tuple(text[0] for text in written if text is not None), new[0]
@@ -101,7 +105,7 @@ class UpdateStep:
             "step": self.board.passes.step + 1,
         }
         names = {name: self.board.bound(given) for name, given in numbers.items()}
-        written = write(value, names, self.board.notation, most=LONGEST)
+        written = write_line(value, names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
 
     def change(self, slot: int) -> Array:

@@ -16,9 +16,9 @@ import numpy as np
 
 from graphrun.base.errors import PluginError
 from graphrun.declare.nodetype import Tensor
-from graphrun.declare.text import operations_in
+from graphrun.declare.trace import operations_in
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numba.functions import NotSupportedError, Tracer
+from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape
 
@@ -40,13 +40,10 @@ class Work:
 def work_of_batches(plan: Plan) -> Iterator[Work]:
     """Yield the work of one node of each batch of the loop, in both passes."""
     tracer = Tracer(plan)
-    moving = np.zeros(len(plan.names), bool)
-    moving[: plan.parameters] = True
     for batch in plan.in_loop:
-        moving[batch.start : batch.stop] = batch.moving
-        slots = plan.inputs(batch)[:, 0].tolist()
+        slots = plan.inputs_of(batch.start)
         shapes = [plan.shapes[slot] for slot in slots]
-        wanted = [bool(moving[slot]) for slot in slots]
+        wanted = plan.moving[slots].tolist()
         forward, backward = _operations(tracer, batch, shapes, wanted)
         sizes = [math.prod(shape) for shape in shapes]
         size = math.prod(batch.shape)

@@ -131,8 +131,8 @@ def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
 
 
 def _node(plan: Plan, passes: Passes, slot: int) -> Data:
-    batch = passes.batch(slot)
-    inputs = passes.inputs(slot)
+    batch = plan.batch_of(slot)
+    inputs = plan.inputs_of(slot)
     literals = [number(plan.leaves[source]) if plan.names[source] is None else None for source in inputs]
     found = _formulas(batch, literals)
     entry: Data = {"type": batch.type.name, "inputs": inputs, "formula": found.forward}
@@ -159,10 +159,8 @@ def _waves(graph: Graph, plan: Plan, passes: Passes) -> list[list[int]]:
     order = [plan.slots[name] for name in (names[number] for number in graph.structure.order) if name is not None]
     if len(order) <= SINGLE_STEPS:
         return [[slot] for slot in order]
-    depth = [0] * len(plan.names)
-    for slot in order:
-        depth[slot] = 1 + max((depth[source] for source in passes.inputs(slot)), default=0)
-    return [list(wave) for _, wave in groupby(sorted(order, key=depth.__getitem__), depth.__getitem__)]
+    generation = plan.generations.__getitem__
+    return [list(wave) for _, wave in groupby(sorted(order, key=generation), generation)]
 
 
 def _rows(recording: Recording, columns: Columns) -> Data:

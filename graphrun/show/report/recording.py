@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
-from graphrun.plan.plan import Array, Plan
+from graphrun.plan.plan import Plan
 from graphrun.run.passes import Edge, Passes
 from graphrun.show.report.columns import count_parts, parts
 
@@ -84,8 +85,7 @@ class Recording:
         self.moves: dict[int, Move] = {}
         self.edges = [
             Use(source, target, position)
-            for batch in plan.batches
-            for target, sources in enumerate(plan.inputs(batch).T.tolist(), batch.start)
+            for _, target, sources in plan.nodes()
             for position, source in enumerate(sources)
         ]
         elements = sum(map(math.prod, plan.shapes))
@@ -131,7 +131,7 @@ class Recording:
         edges: list[Edge] = []
         if plan.objective is not None:
             for batch in plan.batches:
-                for node in range(batch.start, batch.stop):
+                for node in batch.slots:
                     edges += passes.edges_into(node)
         self.rows.append(
             Row(

@@ -13,7 +13,7 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
 from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
-from graphrun.show.draw.rows import Part, frame_title, rows
+from graphrun.show.draw.rows import RowKind, frame_title, rows
 from graphrun.show.report.recording import Use
 
 MOST_SINGLE_BOXES = 600
@@ -118,7 +118,7 @@ def _rectangle(place: Place) -> list[int]:
 
 
 def _box(box: Box, plan: Plan) -> dict[str, Any]:
-    shown = [row for row in rows(box) if row.part in (Part.TITLE, Part.FORMULA)]
+    shown = [row for row in rows(box) if row.kind in (RowKind.TITLE, RowKind.FORMULA)]
     entry: dict[str, Any] = {
         "name": box.name,
         "rows": [[row.strong, row.plain] for row in shown],

@@ -89,9 +89,10 @@ def test_mistakes(
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A picture says what to install; texts need nothing."""
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    assert run_command(["draw", NESTED, "-o", str(tmp_path / "g.png")]) == 2
-    assert "pip install 'graphrun[draw]'" in capsys.readouterr().err
+    for module, suffix in (("resvg_py", "png"), ("fpdf", "pdf")):
+        monkeypatch.setitem(sys.modules, module, None)
+        assert run_command(["draw", NESTED, "-o", str(tmp_path / f"g.{suffix}")]) == 2
+        assert "pip install 'graphrun[draw]'" in capsys.readouterr().err
     for suffix in ("svg", "dot", "mmd"):
         assert run_command(["draw", NESTED, "-o", str(tmp_path / f"g.{suffix}")]) == 0
 

@@ -186,7 +186,7 @@ def test_kinds_have_shapes_and_colours_of_their_own(tmp_path: Path) -> None:
     }
     assert_all_there(drawing)
     outlines = {
-        name: sorted(element.tag for element in group.find(f"{SVG}g") or ())
+        name: sorted(element.tag for element in group.findall(f"{SVG}g/*"))
         for name, group in groups(to_svg(drawing, lay_out(drawing))).items()
     }
     assert outlines["w"] == outlines["d"] == [f"{SVG}rect"]
@@ -233,7 +233,7 @@ def test_nothing_gets_out(hostile: Drawing) -> None:
 
 @pytest.mark.parametrize("picture_format", ["png", "pdf"])
 def test_pictures(hostile: Drawing, picture_format: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Graphviz draws PNG and PDF, of hostile texts too, and says nothing on stderr."""
+    """PNG and PDF are drawn, of hostile texts too, and nothing is said on stderr."""
     graph = graphrun.load(NESTED)
     for drawing in (draw_graph(graph.structure, graph.passes()), hostile):
         picture = write(drawing, picture_format)

@@ -1,8 +1,13 @@
-"""What the engine needs of a plan's declarations, traced: forward functions, contributions, update, schedule."""
+"""A plan's declarations, traced for programs that compute with plain numbers: Numba's, and those of `graphrun export`.
+
+Forward functions, what a node gives to its inputs, update, schedule, clipping, stop rules.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,8 +15,15 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.declare import clipping
 from graphrun.declare.nodetype import NodeType
-from graphrun.declare.text import size_of
-from graphrun.declare.trace import WEAK, CannotTraceError, Expression, Recorder, trace
+from graphrun.declare.trace import (
+    WEAK,
+    CannotTraceError,
+    Expression,
+    Recorder,
+    size_of,
+    trace,
+    trace_derivatives,
+)
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.stop import Seen, look
 from graphrun.plan.plan import Batch, Plan
@@ -21,7 +33,7 @@ Known = tuple[float | None, ...]
 
 
 class NotSupportedError(UsageError):
-    """A graph, a node type or an update rule that this engine cannot run; the text says what and why."""
+    """A graph, a node type or an update rule that no program of plain numbers computes; the text says what and why."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,17 @@ class Tracer:
         self.recorder = Recorder(plan.dtype)
         self._functions: dict[Any, Functions] = {}
 
+    @cached_property
+    def literals(self) -> dict[int, float]:
+        """The numbers that the file writes where they are used: they may be part of the text, named ones may change."""
+        plan = self.plan
+        unnamed = (slot for slot in range(plan.parameters, len(plan.leaves)) if plan.names[slot] is None)
+        return {slot: float(plan.leaves[slot]) for slot in unnamed}
+
+    def known(self, inputs: Sequence[int]) -> Known:
+        """Return the numbers of those of a node's inputs that are literals."""
+        return tuple(self.literals.get(slot) for slot in inputs)
+
     def functions(self, batch: Batch, known: Known, *, seed: bool = False, masked: bool = False) -> Functions:
         """Return the functions of a batch's nodes.
 
@@ -76,17 +99,11 @@ class Tracer:
 
     def _trace(self, batch: Batch, known: Known, *, seed: bool, masked: bool) -> Functions:
         recorder, node_type, settings = self.recorder, batch.type, dict(batch.settings)
-        inputs = [
-            recorder.input(f"x{k}") if number is None else recorder.constant(number, "float")
-            for k, number in enumerate(known)
-        ]
+        inputs = recorder.inputs(known)
         forward = recorder.cast(trace(recorder, node_type.function, inputs, settings))
         if node_type.derivative is None:
             return Functions(forward, (None,) * len(known))
-        output = recorder.input("y")
-        partials = trace(recorder, node_type.derivative, [output, *inputs], settings)
-        if not isinstance(partials, tuple) or len(partials) != len(known):
-            raise CannotTraceError(f"its derivatives are no tuple of {len(known)}")
+        partials = trace_derivatives(recorder, node_type.derivative, recorder.input("y"), inputs, settings)
         gradient = recorder.constant(1.0, "float") if seed else recorder.input("g")
         contributions: list[Expression | None] = []
         for partial in partials:
@@ -169,7 +186,7 @@ def _refusal(what: str, declared: NodeType | UpdateRule, reason: str) -> str:
 
 
 def check_supported(plan: Plan) -> None:
-    """Say what of a plan this engine cannot run.
+    """Say what of a plan no program of plain numbers computes.
 
     Raises:
         NotSupportedError: there is something.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrun.engines.numba.functions import check_supported
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import Source
 from graphrun.engines.numba.straight import straight_line
+from graphrun.engines.traced import check_supported
 from graphrun.plan.plan import Plan
 
 STRAIGHT_LINE_OPERATIONS = 2000
@@ -19,7 +19,7 @@ EMPTY = Schedule(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
-class Form:
+class CodeForm:
     """What is compiled of a plan.
 
     Attributes:
@@ -33,7 +33,7 @@ class Form:
     masked: bool
 
 
-def form_of(plan: Plan, *, masked: bool = False) -> Form:
+def form_of(plan: Plan, *, masked: bool = False) -> CodeForm:
     """Return the form that a plan is compiled in.
 
     Args:
@@ -47,6 +47,6 @@ def form_of(plan: Plan, *, masked: bool = False) -> Form:
     if len(plan.names) <= STRAIGHT_LINE_OPERATIONS:
         source = straight_line(plan, masked=masked, limit=STRAIGHT_LINE_OPERATIONS)
         if source is not None:
-            return Form(source, EMPTY, masked)
+            return CodeForm(source, EMPTY, masked)
     source, schedule = loops(plan)
-    return Form(source, schedule, masked=True)
+    return CodeForm(source, schedule, masked=True)

@@ -1,0 +1,245 @@
+"""Building a plan: leaves get values, values get slots, equal nodes are gathered into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.base.errors import ShapeError, UsageError
+from graphrun.base.random import key_of
+from graphrun.base.types import Array
+from graphrun.declare.declaration import Noise, State
+from graphrun.declare.initializers import draw
+from graphrun.graph.graph import ComputationalGraph
+from graphrun.plan.checks import check_derivatives, check_rule
+from graphrun.plan.plan import Batch, Feed, NoisePlan, Plan, StatePlan
+from graphrun.plan.shapes import Shapes, infer_shapes
+
+
+def build_plan(
+    graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0, feed: Feed | None = None
+) -> Plan:
+    """Schedule a graph.
+
+    Args:
+        graph: the graph.
+        dtype: float64 or float32; default the graph file's.
+        seed: what every random draw derives from.
+        feed: the data set, which gives a step its rows.
+
+    Raises:
+        ShapeError: shapes do not fit, or the objective is no scalar.
+        PluginError: a node type's function raises or breaks its declaration.
+    """
+    dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
+    values = _values(graph, seed)
+    for number, column in zip(graph.data, feed.batch(0) if feed else (), strict=True):
+        values[number] = column
+    leaves = _leaves(graph, values, dtype)
+    shapes = infer_shapes(graph, leaves, dtype, seed)
+    needed = _needed(graph)
+    parameters = set(range(len(graph.parameters)))
+    feeds = feed is not None and feed.feeds
+    moving = _dependent(graph, parameters)
+    varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
+    check_derivatives(graph, needed, moving)
+    check_rule(graph.update, leaves[: len(graph.parameters)])
+    groups = _group(graph, shapes, needed, moving, varying)
+    first = len(leaves)
+
+    slots = list(range(first)) + [0] * len(graph.nodes)
+    placed = [number for group in groups.values() for number in group]
+    for slot, number in enumerate(placed, first):
+        slots[number] = slot
+
+    batches: list[Batch] = []
+    operands: list[int] = []
+    start = first
+    for group in groups.values():
+        number = group[0]
+        node = graph.nodes[number - first]
+        arity = len(node.inputs)
+        batches.append(
+            Batch(
+                type=node.type,
+                settings=node.settings,
+                start=start,
+                count=len(group),
+                generation=graph.generations[number],
+                operands=len(operands),
+                arity=arity,
+                shape=shapes.of[number],
+                casts=shapes.casts(node, number),
+                needed=needed[number],
+                moving=moving[number],
+                varying=varying[number],
+            )
+        )
+        for position in range(arity):
+            operands.extend([slots[graph.nodes[number - first].inputs[position]] for number in group])
+        start += len(group)
+
+    return Plan(
+        names=graph.names[:first] + [graph.names[number] for number in placed],
+        shapes=shapes.of[:first] + [shapes.of[number] for number in placed],
+        dtype=dtype,
+        parameters=len(graph.parameters),
+        leaves=leaves,
+        bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
+        batches=tuple(batches),
+        operands=_fixed(operands),
+        objective=None if graph.objective is None else slots[graph.objective],
+        maximize=graph.maximize,
+        update=graph.update,
+        data=graph.data,
+        feeds=feeds,
+        noise=tuple(_noise(graph, shapes, slots, seed)),
+        states=tuple(_states(graph, slots, batches)),
+    )
+
+
+def _fixed(slots: list[int]) -> NDArray[np.int32]:
+    """Return slots as an array that nobody can write to."""
+    array = np.array(slots, dtype=np.int32)
+    array.flags.writeable = False
+    return array
+
+
+def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
+    """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
+    values: list[Any] = list(graph.leaves)
+    for number, (initializer, settings) in graph.initializers.items():
+        name = graph.names[number] or ""
+        entry = graph.parameters[name]
+        try:
+            drawn = draw(initializer, dict(settings), entry.shape, seed=seed, name=name)
+        except ValueError as error:
+            at = graph.document.leaf_problems("parameters", name)
+            raise ShapeError(at.describe(("init",), str(error))) from None
+        lower = -np.inf if entry.lower is None else entry.lower
+        values[number] = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
+    return values
+
+
+def _leaves(graph: ComputationalGraph, values: list[Any], dtype: np.dtype[Any]) -> list[Any]:
+    """Return the leaves as NumPy numbers and arrays; a column of whole numbers that only selects keeps its integers."""
+    indices = _index_only(graph)
+    return [
+        None
+        if value is None
+        else np.asarray(value)[()]
+        if number in indices
+        else _leaf(value, dtype, graph.names[number])
+        for number, value in enumerate(values)
+    ]
+
+
+def _index_only(graph: ComputationalGraph) -> set[int]:
+    """Return the columns whose every use is as an index."""
+    columns = set(graph.data)
+    if not columns:
+        return columns
+    for node in graph.nodes:
+        columns.difference_update(
+            source for position, source in enumerate(node.inputs) if position not in node.type.index_inputs
+        )
+    return columns
+
+
+def _noise(graph: ComputationalGraph, shapes: Shapes, slots: list[int], seed: int) -> Iterator[NoisePlan]:
+    first = len(graph.leaves)
+    for number, leaf in graph.engine_leaves.items():
+        if leaf.kind is Noise:
+            like = graph.nodes[leaf.node - first].inputs[0]
+            key = key_of(seed, graph.names[number] or "")
+            yield NoisePlan(slots[number], key, shapes.of[number], slots[like])
+
+
+def _states(graph: ComputationalGraph, slots: list[int], batches: Sequence[Batch]) -> Iterator[StatePlan]:
+    by_node: dict[int, list[int]] = {}
+    for number, leaf in graph.engine_leaves.items():
+        if leaf.kind is State:
+            by_node.setdefault(slots[leaf.node], []).append(slots[number])
+    for batch in batches:
+        if batch.start in by_node:
+            yield StatePlan(tuple(by_node[batch.start]), batch)
+
+
+def _leaf(value: Any, dtype: np.dtype[Any], name: str | None = None) -> Array:
+    """Make a number a NumPy scalar and a nested list an array."""
+    with np.errstate(over="ignore"):
+        leaf = np.asarray(value, dtype=dtype)[()]
+    if dtype != np.float64 and not np.isfinite(leaf).all() and np.isfinite(np.asarray(value, dtype=float)).all():
+        what = f"{name!r} has a number" if name else f"the number {value} is one"
+        raise UsageError(f"{what} that is too large for {dtype}, whose largest is {np.finfo(dtype).max:.3g}")
+    return leaf
+
+
+def _bounds(parameter: Any, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:
+    if parameter.lower is None and parameter.upper is None:
+        return None
+    lower = -np.inf if parameter.lower is None else parameter.lower
+    upper = np.inf if parameter.upper is None else parameter.upper
+    return _leaf(lower, dtype), _leaf(upper, dtype)
+
+
+def _needed(graph: ComputationalGraph) -> list[bool]:
+    """Return for each value whether the objective depends on it."""
+    first = len(graph.leaves)
+    needed = [False] * (first + len(graph.nodes))
+    if graph.objective is not None:
+        needed[graph.objective] = True
+    for number in reversed(graph.order):
+        if needed[number]:
+            for source in graph.nodes[number - first].inputs:
+                needed[source] = True
+    return needed
+
+
+def _dependent(graph: ComputationalGraph, leaves: set[int]) -> list[bool]:
+    """Return for each value whether it depends on one of some leaves."""
+    first = len(graph.leaves)
+    dependent = [number in leaves for number in range(first)] + [False] * len(graph.nodes)
+    for number in graph.order:
+        for source in graph.nodes[number - first].inputs:
+            if dependent[source]:
+                dependent[number] = True
+                break
+    return dependent
+
+
+def _group(
+    graph: ComputationalGraph,
+    shapes: Shapes,
+    needed: list[bool],
+    moving: list[bool],
+    varying: list[bool],
+) -> dict[Any, list[int]]:
+    """Gather the numbers of equal nodes, generation by generation."""
+    first, generations = len(graph.leaves), graph.generations
+    # Sorted by generation, stably: a batch comes after everything that it reads, in the order of the file.
+    by_generation = sorted(graph.order, key=generations.__getitem__)
+    groups: dict[Any, list[int]] = {}
+    scalar = shapes.all_scalar
+    for number in by_generation:
+        node = graph.nodes[number - first]
+        key = (
+            generations[number],
+            node.type,
+            node.settings,
+            len(node.inputs),
+            needed[number],
+            moving[number],
+            varying[number],
+            # Only numbers are batched: an array is work enough for an operation of its own.
+            None if scalar or shapes.is_scalar(node, number) else number,
+        )
+        group = groups.get(key)
+        if group is None:
+            groups[key] = [number]
+        else:
+            group.append(number)
+    return groups

@@ -1,0 +1,99 @@
+"""A drawing's SVG as a picture: PNG by resvg, PDF by fpdf2 (the extra `draw`), in the same places and the same font."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from math import sqrt
+from xml.etree import ElementTree as ET
+
+from graphrun.base.errors import UsageError
+from graphrun.show.draw.fonts import BOLD, FAMILY, REGULAR, Font, fonts_of
+
+SCALE = 2.0
+"""How many pixels there are for one of the SVG: so many are sharp on the screens of today."""
+MOST_PIXELS, LONGEST_SIDE = 100_000_000, 32_767
+"""What programs that show a PNG can open; larger pictures have a smaller scale."""
+LONGEST_PAGE = 14_400.0
+"""The longest side of a page in points (ISO 32000-2, annex C.1)."""
+
+SQUARE = "□"
+"""What stands for a character that no font has, as in browsers."""
+
+
+def render(svg: str, picture_format: str) -> bytes:
+    """Return a drawing as a picture.
+
+    Args:
+        svg: the drawing, as `to_svg` writes it.
+        picture_format: ``png`` or ``pdf``.
+
+    Raises:
+        UsageError: the extra is not installed.
+    """
+    root = ET.fromstring(svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1))  # noqa: S314 (our own output)
+    try:
+        return _png(root) if picture_format == "png" else _pdf(root)
+    except ModuleNotFoundError as error:
+        needs = f"{picture_format.upper()} needs {error.name}"
+        raise UsageError(f"{needs}; svg, dot and mmd do not\n  pip install 'graphrun[draw]'") from None
+
+
+def _png(root: ET.Element) -> bytes:
+    from resvg_py import svg_to_bytes
+
+    wide, high = _size(root)
+    scale = min(SCALE, LONGEST_SIDE / max(wide, high), sqrt(MOST_PIXELS / (wide * high)))
+    files = [str(REGULAR), str(BOLD), *(str(font.file) for font in _set_fonts(root))]
+    picture: bytes = svg_to_bytes(svg_string=_text(root), zoom=scale, skip_system_fonts=True, font_files=files)
+    return picture
+
+
+def _pdf(root: ET.Element) -> bytes:
+    from fpdf import FPDF
+    from fpdf.svg import SVGObject
+
+    size = _size(root)
+    scale = min(1.0, LONGEST_PAGE / max(size))
+    wide, high = (side * scale for side in size)
+    root.attrib |= {"width": f"{wide:.1f}", "height": f"{high:.1f}"}
+    pdf = FPDF(unit="pt", format=(wide, high))
+    pdf.set_title(root.findtext("title", ""))
+    pdf.set_subject(root.findtext("desc", ""))
+    pdf.add_font(FAMILY, "", REGULAR)
+    pdf.add_font(FAMILY, "B", BOLD)
+    for font in _set_fonts(root):
+        for style in ("", "B"):
+            pdf.add_font(font.family, style, font.file)
+    pdf.add_page()
+    SVGObject(_text(root)).draw_to_page(pdf)
+    return bytes(pdf.output())
+
+
+def _size(root: ET.Element) -> tuple[float, float]:
+    return float(root.attrib["width"]), float(root.attrib["height"])
+
+
+def _text(root: ET.Element) -> str:
+    """Return a drawing without what a picture does not show, which fpdf2 would warn of."""
+    for element in list(root.iter()):
+        for hidden in [child for child in element if child.tag in {"title", "desc"}]:
+            element.remove(hidden)
+    return ET.tostring(root, "unicode").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def _set_fonts(root: ET.Element) -> list[Font]:
+    """Let every text of a drawing be in our own font, and what that does not have in others, which are returned."""
+    root.set("font-family", FAMILY)
+    texts = list(root.iter("text"))
+    fonts = fonts_of("".join("".join(text.itertext()) for text in texts))
+    ours = Font(REGULAR, FAMILY)
+    for text in texts:
+        if not fonts.keys() & set("".join(text.itertext())):
+            continue
+        pieces = [({}, text.text), *(piece for part in text for piece in ((part.attrib, part.text), ({}, part.tail)))]
+        text[:], text.text = [], None
+        for style, piece in pieces:
+            for font, characters in groupby(piece or "", key=lambda character: fonts.get(character, ours)):
+                part = ET.SubElement(text, "tspan", style | {"font-family": (font or ours).family})
+                part.text = "".join(character if font else SQUARE for character in characters)
+    return [*{font.file: font for font in fonts.values() if font is not None}.values()]
