@@ -21,7 +21,7 @@ from graphrun.document import Document, did_you_mean, load_document
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program, get_engine
 from graphrun.engines.auto import Choice, choose, keep
-from graphrun.engines.numpy import NodeProgram, NumpyProgram
+from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.plan.build import build_plan
@@ -369,7 +369,7 @@ class Graph:
             if program is None:
                 plan = build_plan(part.structure, seed=saved.seed, feed=Rows(columns))
                 check_fits(saved, plan, checkpoint, whole=False)
-                program = NodeProgram(plan)
+                program = node_program(plan)
                 program.restore_values(saved.arrays)
             values = program.evaluate_rows(columns, [program.plan.slots[name] for name in names])
             for name, value in zip(names, values, strict=True):

@@ -35,7 +35,7 @@ from graphrun.engines.jax.loop import (
 )
 from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
-from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.numpy import node_program
 from graphrun.plan.plan import Array, Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
@@ -296,7 +296,7 @@ def make_passes(plan: Plan) -> Passes:
 
 def failure_at(plan: Plan, leaves: Sequence[Array]) -> RunError:
     """Return the failure of a pass at some leaves: a function that raises where NumPy runs it, else `NotFinite`."""
-    program = NodeProgram(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+    program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
     try:
         program.evaluate()
     except StepFailed as failed:

@@ -1,10 +1,15 @@
-"""One operation of a pass, and what it is made of: functions bound to NumPy, and what the passes do with numbers."""
+"""One operation of the passes, and what it is made of: functions bound to NumPy, and what the passes do with numbers.
+
+What is not the chain rule is in `pull`: a gradient of zero that gives zero, undoing broadcasting, casting.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,29 +17,95 @@ import numpy as np
 from graphrun.declare.declaration import Function
 from graphrun.declare.nodetype import NodeType
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.plan.plan import Array, Batch
+from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.plan.shapes import Shape, as_index
 
 
 class Operation(NamedTuple):
-    """One operation of a pass; slots are an int for a single node, and an array or a slice for a batch.
+    """One operation of the passes; slots are an int for a single node, and an array or a slice for a batch.
 
     Attributes:
-        forward: the forward function of the inputs.
-        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...);
-            NaN where a type declares none, for an input that no parameter reaches.
+        function: the forward function of the inputs.
         inputs: the slots of the inputs.
         output: the slot of the output.
-        wanted: the inputs whose gradient is wanted: position, slots, and the axes along which the input was broadcast.
-        elementwise: whether `derivative` gives local derivatives.
+        pull: takes the gradient of the output and the values by slot, and yields what that gives to inputs: the slots,
+            and the part of their gradient that comes from here.
+        derivatives: takes the same, and returns what the type's second function gives for each input: local derivatives
+            or, of a tensor type, parts of gradients; None where there is none to give, NaN where none is declared.
+        elementwise: whether they are local derivatives.
+        wanted: the inputs that `pull` gives something: position, slots, and what makes it of the gradient of the output
+            and of what `derivatives` returns.
     """
 
-    forward: Function
-    derivative: Function
+    function: Function
     inputs: Sequence[Any]
     output: Any
-    wanted: Sequence[tuple[int, Any, tuple[int, ...] | None]]
+    pull: Callable[[Array, Any], Iterator[tuple[Any, Array]]]
+    derivatives: Function
     elementwise: bool
+    wanted: Sequence[tuple[int, Any, Function]]
+
+
+class Bound(NamedTuple):
+    """What the operations of a batch share.
+
+    Attributes:
+        function: the forward function of the inputs.
+        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...).
+        elementwise: whether it gives local derivatives.
+        parts: for each input, what makes the part of its gradient.
+    """
+
+    function: Function
+    derivative: Function
+    elementwise: bool
+    parts: Sequence[Function]
+
+    def at(self, output: Any, inputs: Sequence[Any], wanted: Sequence[bool]) -> Operation:
+        """Return the operation on some slots, which gives something to the inputs for which a gradient is wanted."""
+        derivative, fetch = self.derivative, itemgetter(output, *inputs)
+        targets = [(k, slot, self.parts[k]) for k, slot in enumerate(inputs) if wanted[k]]
+
+        def local_derivatives(gradient: Array, values: Any) -> Any:
+            return derivative(*fetch(values))
+
+        def vector_jacobian_products(gradient: Array, values: Any) -> Any:
+            return derivative(gradient, *fetch(values))
+
+        derivatives = local_derivatives if self.elementwise else vector_jacobian_products
+
+        def pull(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
+            given = derivatives(gradient, values)
+            for k, slot, part in targets:
+                if given[k] is not None:
+                    yield slot, part(gradient, given[k])
+
+        return Operation(self.function, inputs, output, pull, derivatives, self.elementwise, targets)
+
+
+def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
+    """Bind a batch's functions to NumPy and to its settings.
+
+    Args:
+        plan: the plan.
+        batch: one of its batches.
+        masked: a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
+    """
+    settings, xp = dict(batch.settings), namespace(plan.dtype)
+    function, second = functions(batch.type)
+    forward: Function = partial(function, xp, **settings)
+    before = 1 if batch.type.is_elementwise else 2
+    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
+    if second is not None:
+        derivative = partial(second, xp, **settings)
+    indices = batch.type.index_inputs
+    if indices:
+        forward = _with_indices(forward, indices)
+        derivative = _with_indices(derivative, {before + position for position in indices})
+    if batch.casts:
+        forward = _cast(forward, plan.dtype)
+    parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
+    return Bound(forward, derivative, batch.type.is_elementwise, parts)
 
 
 def functions(node_type: NodeType) -> tuple[Function, Function | None]:
@@ -43,29 +114,36 @@ def functions(node_type: NodeType) -> tuple[Function, Function | None]:
     return form.function, form.derivative
 
 
-def bind(batch: Batch, dtype: np.dtype[Any]) -> tuple[Function, Function]:
-    """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
-    settings, xp = dict(batch.settings), namespace(dtype)
-    function, second = functions(batch.type)
-    forward = partial(function, xp, **settings)
-    before = 1 if batch.type.is_elementwise else 2
-    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
-    if second is not None:
-        derivative = partial(second, xp, **settings)
-    indices = batch.type.index_inputs
-    if not indices:
-        return forward, derivative
-
-    def with_indices(function: Function, first: int) -> Function:
-        positions = {first + position for position in indices}
-        return lambda *inputs: function(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
-
-    return with_indices(forward, 0), with_indices(derivative, before)
+def _with_indices(function: Function, positions: Container[int]) -> Function:
+    """Return the function with the arguments that select cast to integers."""
+    return lambda *given: function(*(as_index(x) if k in positions else x for k, x in enumerate(given)))
 
 
-def cast(function: Function, dtype: np.dtype[Any]) -> Function:
+def _cast(function: Function, dtype: np.dtype[Any]) -> Function:
     """Return the function with its result cast to a dtype: what a comparison gives becomes 0 or 1."""
-    return lambda *inputs: np.asarray(function(*inputs)).astype(dtype)[()]
+    return lambda *given: np.asarray(function(*given), dtype)[()]
+
+
+def _part(plan: Plan, batch: Batch, shape: Shape, *, masked: bool) -> Function:
+    """Return what makes the part of an input's gradient, of the gradient and what the type's second function gives."""
+    if not batch.type.is_elementwise:
+        part: Function = _given
+    else:
+        part = mask if masked else operator.mul
+        axes = broadcast_axes(shape, batch.shape)
+        if axes is not None:
+            part = _summed(part, axes, shape)
+    return part if plan.dtype == np.float64 else _cast(part, plan.dtype)
+
+
+def _given(gradient: Array, given: Any) -> Array:
+    """Return what a tensor type gives; a function of it computes that only where it is wanted."""
+    return given() if callable(given) else given
+
+
+def _summed(part: Function, axes: tuple[int, ...], shape: Shape) -> Function:
+    """Undo broadcasting: what all copies of an element are given adds up."""
+    return lambda gradient, given: np.add.reduce(part(gradient, given), axes).reshape(shape)[()]
 
 
 def mask(gradient: Array, partial_derivative: Array) -> Array:

@@ -21,7 +21,7 @@ from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, get_engine
 from graphrun.engines.auto import Choice, choose
-from graphrun.engines.numpy import STRAIGHT_LINE_STEPS, NumpyProgram, Operation
+from graphrun.engines.numpy import NumpyProgram, Operation
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
@@ -180,7 +180,7 @@ def profile_graph(
         form = form_of(program, count)
         how, parts = measure_parts(plan, program, form)
         divided = seconds if form == "loops by batch" else None
-        if isinstance(program, NumpyProgram) and not hasattr(program, "seconds_of"):
+        if isinstance(program, NumpyProgram):
             divided = time_one_by_one(program, first, count)
     except NotFinite as failed:
         what = diagnose(plan, failed.leaves)
@@ -303,17 +303,10 @@ def time_one_by_one(program: Program, first: Any, limit: int) -> float:
 
 def form_of(program: Program, steps: int) -> str:
     """Return the way in which an engine runs so many steps of its plan."""
-    kind = type(program).__name__
-    forms = {
-        "NodeProgram": "node by node",
-        "BatchProgram": "batch by batch",
-        "StraightLineProgram": "straight-line Python",
-        "JaxProgram": "one XLA program",
-    }
-    if kind == "StraightLineProgram" and steps < STRAIGHT_LINE_STEPS:
-        kind = "NodeProgram"
-    if kind in forms:
-        return forms[kind]
+    if isinstance(program, NumpyProgram):
+        return program.form(steps)
+    if type(program).__name__ == "JaxProgram":
+        return "one XLA program"
     return "straight-line code" if getattr(program, "is_straight_line", False) else "loops by batch"
 
 
@@ -439,11 +432,11 @@ def time_operations(program: NumpyProgram) -> tuple[Any, Any]:
     watching = []
     began = time.perf_counter()
     while len(forward) < PASSES and (len(forward) < 3 or time.perf_counter() - began < SECONDS_OF_PASSES):
-        watched = _Watched(program.operations)
+        watched = _Watched(program.operations())
         program.pass_through(watched)
         forward.append(watched.forward)
         backward.append(watched.backward)
-        only_watched = _Watched(program.operations)
+        only_watched = _Watched(program.operations())
         for _ in only_watched:
             pass
         watching.append(statistics.median(only_watched.forward))
