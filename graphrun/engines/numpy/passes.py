@@ -58,7 +58,7 @@ class NodePasses:
         self.plan = plan
 
     def values(self) -> list[Any]:
-        """Return a list, of None where a node is to come."""
+        """Return the values by slot before a pass: those of the leaves, and None."""
         return [*self.plan.leaves, *[None] * (len(self.plan.names) - len(self.plan.leaves))]
 
     def operations(
@@ -104,20 +104,23 @@ class BatchPasses:
         self.plan = plan
 
     def values(self) -> Array:
-        """Return a vector, of 0 where a node is to come."""
+        """Return the values by slot before a pass: those of the leaves, and 0."""
         values = np.zeros(len(self.plan.names), self.plan.dtype)
         values[: len(self.plan.leaves)] = self.plan.leaves
         return values
 
-    def operations(self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = True) -> list[Operation]:
-        """Bind each batch as a whole; every input is given a gradient, for choosing takes longer."""
+    def operations(
+        self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False
+    ) -> list[Operation]:
+        """Bind each batch as a whole; an input is given gradients where a parameter moves it in any of the nodes."""
         operations = []
         for batch in batches:
             inputs: Sequence[Any] = list(self.plan.inputs(batch))
+            wanted = [everywhere or bool(self.plan.moving[slots].any()) for slots in inputs]
             output: Any = slice(batch.start, batch.stop)
             if batch.count == 1:
                 inputs, output = self.plan.inputs_of(batch.start), batch.start
-            operations.append(bind(self.plan, batch, masked=masked).at(output, inputs, [everywhere] * batch.arity))
+            operations.append(bind(self.plan, batch, masked=masked).at(output, inputs, wanted))
         return operations
 
     def backward(self, operations: Sequence[Operation], values: Array) -> Array:
