@@ -168,6 +168,22 @@ class Plan:
         return tuple(slot for node in self.states for slot in node.slots)
 
     @cached_property
+    def changing_leaves(self) -> frozenset[int]:
+        """The slots of the leaves that each step is given anew: rows of the data set, random numbers, nodes' states."""
+        noise = (noise.slot for noise in self.noise)
+        return frozenset((*(self.data if self.feeds else ()), *noise, *self.state_slots))
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether some value is more than a number."""
+        return any(self.shapes)
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes there are."""
+        return len(self.names) - len(self.leaves)
+
+    @cached_property
     def uses(self) -> Mapping[int, Sequence[tuple[int, int]]]:
         """The uses of each value, in the order of the nodes: the node's slot, and which of its inputs it is."""
         uses: dict[int, list[tuple[int, int]]] = {}

@@ -502,7 +502,7 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
     """Make the drawing of a graph with the values and gradients of a result."""
     from graphrun.show.draw import draw_graph
 
-    values: list[Array] = [*plan.leaves, *[None] * (len(plan.names) - len(plan.leaves))]
+    values: list[Array] = [*plan.leaves, *[None] * plan.node_count]
     gradients: list[Array] = [None] * len(plan.names)
     for name, slot in plan.slots.items():
         value = result.values.get(name, result.parameters.get(name, values[slot]))
@@ -510,8 +510,7 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
         values[slot] = np.asarray(value)[()]
         gradients[slot] = result.gradients.get(name)
     # What each step is given anew is not kept.
-    given = [*(noise.slot for noise in plan.noise), *plan.state_slots]
-    for slot in (*given, *(plan.data if plan.feeds else ())):
+    for slot in plan.changing_leaves:
         values[slot] = None
     return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 

@@ -287,8 +287,8 @@ class JaxProgram:
 
 def make_passes(plan: Plan) -> Passes:
     """Return the passes of a plan, value by value or on one vector."""
-    nodes = len(plan.names) - len(plan.leaves)
-    numbers = not any(plan.shapes) and all(batch.type.is_elementwise for batch in plan.batches)
+    nodes = plan.node_count
+    numbers = not plan.has_arrays and all(batch.type.is_elementwise for batch in plan.batches)
     if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
         return VectorPasses(plan)
     return NodePasses(plan)

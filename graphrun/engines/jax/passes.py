@@ -113,12 +113,10 @@ class NodePasses:
     def fixed(self, placement: Placement) -> Any:
         """Return by slot the constants that are arrays, and the nodes that no step changes."""
         plan = self.plan
-        changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
-        changing |= set(plan.data if plan.feeds else ())
         fixed = {}
         for slot in range(plan.parameters, len(plan.leaves)):
             leaf = np.asarray(plan.leaves[slot])
-            if slot not in changing and leaf.ndim:
+            if slot not in plan.changing_leaves and leaf.ndim:
                 fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
         slots = [slot for batch in Part.RESTING.batches(plan) for slot in batch.slots]
 

@@ -40,8 +40,8 @@ class NumpyEngine:
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> NumpyProgram:
         """Make a plan ready to run."""
-        nodes = len(plan.names) - len(plan.leaves)
-        only_numbers = feed is None and not plan.noise and not plan.states and not any(plan.shapes)
+        nodes = plan.node_count
+        only_numbers = feed is None and not plan.noise and not plan.states and not plan.has_arrays
         if only_numbers and nodes >= NODES_PER_BATCH * max(len(plan.batches), 1):
             return batch_program(plan)
         if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and isinstance(plan.update.rule, UpdateRule):

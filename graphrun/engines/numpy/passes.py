@@ -59,7 +59,7 @@ class NodePasses:
 
     def values(self) -> list[Any]:
         """Return the values by slot before a pass: those of the leaves, and None."""
-        return [*self.plan.leaves, *[None] * (len(self.plan.names) - len(self.plan.leaves))]
+        return [*self.plan.leaves, *[None] * self.plan.node_count]
 
     def operations(
         self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False

@@ -188,7 +188,7 @@ class NumpyProgram:
         Raises:
             UsageError: a node does not take that many rows, or what stands in them.
         """
-        plan, values = self.plan, [*self.leaves(), *[None] * (len(self.plan.names) - len(self.plan.leaves))]
+        plan, values = self.plan, [*self.leaves(), *[None] * self.plan.node_count]
         for slot, column in zip(plan.data, columns, strict=True):
             values[slot] = self._as_leaf(slot, column)
         for noise in plan.noise:

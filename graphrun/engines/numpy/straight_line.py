@@ -295,10 +295,7 @@ def _tuple(names: Sequence[str]) -> str:
 
 def _fixed(plan: Plan) -> Iterator[int]:
     """Yield the slots whose values no step changes."""
-    changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
-    if plan.feeds:
-        changing.update(plan.data)
-    yield from (slot for slot in range(plan.parameters, len(plan.leaves)) if slot not in changing)
+    yield from (slot for slot in range(plan.parameters, len(plan.leaves)) if slot not in plan.changing_leaves)
     for batch in plan.once:
         yield from batch.slots
 
