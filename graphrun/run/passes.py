@@ -102,7 +102,7 @@ class Passes:
         """Return the edges that lead to a node, in the order of its inputs."""
         batch, sources = self.plan.batch_of(node), self.plan.inputs_of(node)
         edges = [Edge(source, node, position, None, None) for position, source in enumerate(sources)]
-        if batch.type.derivative is None or not self.is_needed(node):
+        if batch.type.derivative is None or not sources or not self.is_needed(node):
             return tuple(edges)
         operation = bind(self.plan, batch, masked=True).at(node, sources, [True] * batch.arity)
         gradient = self.gradients[node]

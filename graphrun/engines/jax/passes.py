@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.numpy import broadcast_axes
+from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward
 from graphrun.plan.plan import Array, Batch, Plan
 
 Values = Any
@@ -43,14 +43,9 @@ class Part(Enum):
         """Return the nodes' batches."""
         if self is Part.LOOP:
             return plan.in_loop
-        return [
-            batch
-            for batch in plan.batches
-            if self is Part.ALL
-            or (self is Part.RESTING and not batch.varying)
-            or (self is Part.VARYING and batch.varying)
-            or (self is Part.NEEDED and batch.needed)
-        ]
+        if self is Part.RESTING:
+            return plan.once
+        return [batch for batch in plan.batches if self is Part.ALL or getattr(batch, self.value)]
 
 
 class Passes(Protocol):
@@ -137,38 +132,31 @@ class NodePasses:
             values[slot] = value
         return values
 
+    def operations(self, part: Part) -> Iterator[Operation]:
+        """Bind the nodes of a part to JAX; of the loop, only what a parameter moves is given gradients."""
+        plan = self.plan
+        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
+        for batch in part.batches(plan):
+            function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
+            # Of every type, the second function takes the gradient here.
+            derivative = traced_derivative(batch) if has_one else function
+            parts = [partial(self._part, batch, plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
+            bound = Bound(function, derivative, elementwise=False, parts=parts)
+            for _, output, inputs in plan.nodes([batch]):
+                yield bound.at(output, inputs, [has_one and wanted[slot] for slot in inputs])
+
     def forward(self, values: Values, part: Part) -> Values:
         """Compute nodes one by one."""
-        for batch in part.batches(self.plan):
-            function = traced_forward(batch, self.plan.dtype)
-            for _, slot, inputs in self.plan.nodes([batch]):
-                values[slot] = function(*(values[source] for source in inputs))
+        forward(self.operations(part), values)
         return values
 
     def backward(self, values: Values, part: Part) -> Any:
         """Return the gradients by slot, None where nothing reaches a slot."""
-        plan = self.plan
-        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
-        gradients: list[Array | None] = [None] * len(values)
-        gradients[plan.objective or 0] = jnp.ones((), plan.dtype)
-        for batch in reversed(part.batches(plan)):
-            if batch.type.derivative is None:
-                continue
-            derivative = traced_derivative(batch)
-            for _, slot, inputs in reversed(list(plan.nodes([batch]))):
-                gradient = gradients[slot]
-                if gradient is None or not any(wanted[source] for source in inputs):
-                    continue
-                given = derivative(gradient, values[slot], *(values[source] for source in inputs))
-                for source, contribution in zip(inputs, given, strict=True):
-                    if not wanted[source] or contribution is None:
-                        continue
-                    whole = self._contribution(batch, gradient, contribution, plan.shapes[source])
-                    before = gradients[source]
-                    gradients[source] = whole if before is None else before + whole
-        return gradients
+        one = jnp.ones((), self.plan.dtype)
+        gradients = backward(list(self.operations(part)), values, self.plan.objective or 0, one)
+        return [gradients.get(slot) for slot in range(len(values))]
 
-    def _contribution(self, batch: Batch, gradient: Array, given: Any, shape: tuple[int, ...]) -> Array:
+    def _part(self, batch: Batch, shape: tuple[int, ...], gradient: Array, given: Any) -> Array:
         if batch.type.is_elementwise:
             given = masked_product(gradient, given)
             axes = broadcast_axes(shape, batch.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numpy.operation import Operation, bind, broadcast_axes, is_finite
+from graphrun.engines.numpy.operation import Bound, Operation, bind, broadcast_axes, is_finite
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, backward, forward
 from graphrun.engines.numpy.program import NumpyProgram
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS
@@ -14,6 +14,7 @@ __all__ = [
     "STRAIGHT_LINE_NODES",
     "STRAIGHT_LINE_STEPS",
     "BatchPasses",
+    "Bound",
     "NodePasses",
     "NumpyEngine",
     "NumpyProgram",

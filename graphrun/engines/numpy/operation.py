@@ -76,7 +76,13 @@ class Bound(NamedTuple):
                 if given[k] is not None:
                     yield slot, part(gradient, given[k])
 
-        return Operation(self.function, inputs, output, pull, derivatives, elementwise, targets)
+        return Operation(
+            self.function, inputs, output, pull if targets else _nothing, derivatives, elementwise, targets
+        )
+
+
+def _nothing(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
+    return iter(())
 
 
 def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
