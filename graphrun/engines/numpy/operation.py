@@ -21,39 +21,15 @@ from graphrun.plan.plan import Array, Batch, Plan
 from graphrun.plan.shapes import Shape, as_index
 
 
-class Operation(NamedTuple):
-    """One operation of the passes; slots are an int for a single node, and an array or a slice for a batch.
-
-    Attributes:
-        function: the forward function of the inputs.
-        inputs: the slots of the inputs.
-        output: the slot of the output.
-        pull: takes the gradient of the output and the values by slot, and yields what that gives to inputs: the slots,
-            and the part of their gradient that comes from here.
-        derivatives: takes the same, and returns what the type's second function gives for each input: local derivatives
-            or, of a tensor type, parts of gradients; None where there is none to give, NaN where none is declared.
-        elementwise: whether they are local derivatives.
-        wanted: the inputs that `pull` gives something: position, slots, and what makes it of the gradient of the output
-            and of what `derivatives` returns.
-    """
-
-    function: Function
-    inputs: Sequence[Any]
-    output: Any
-    pull: Callable[[Array, Any], Iterator[tuple[Any, Array]]]
-    derivatives: Function
-    elementwise: bool
-    wanted: Sequence[tuple[int, Any, Function]]
-
-
 class Bound(NamedTuple):
     """What the operations of a batch share.
 
     Attributes:
         function: the forward function of the inputs.
-        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...).
+        derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...);
+            None for an input that has none, NaN where a type declares none.
         elementwise: whether it gives local derivatives.
-        parts: for each input, what makes the part of its gradient.
+        parts: for each input, what makes the part of its gradient of the output's and of what `derivative` gives.
     """
 
     function: Function
@@ -63,21 +39,44 @@ class Bound(NamedTuple):
 
     def at(self, output: Any, inputs: Sequence[Any], wanted: Sequence[bool]) -> Operation:
         """Return the operation on some slots, which gives something to the inputs for which a gradient is wanted."""
-        derivative, elementwise, fetch = self.derivative, self.elementwise, itemgetter(output, *inputs)
-        targets = [(k, slot, self.parts[k]) for k, slot in enumerate(inputs) if wanted[k]]
-
-        def derivatives(gradient: Array, values: Any) -> Any:
-            return derivative(*fetch(values)) if elementwise else derivative(gradient, *fetch(values))
+        _, derivative, elementwise, parts = self
+        fetch = itemgetter(output, *inputs)
+        targets = [(k, slot, parts[k]) for k, slot in enumerate(inputs) if wanted[k]]
 
         def pull(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
-            # Written out once more, for a call of `derivatives` takes a tenth of the time that a number takes.
             given = derivative(*fetch(values)) if elementwise else derivative(gradient, *fetch(values))
             for k, slot, part in targets:
                 if given[k] is not None:
                     yield slot, part(gradient, given[k])
 
-        return Operation(
-            self.function, inputs, output, pull if targets else _nothing, derivatives, elementwise, targets
+        return Operation(self.function, inputs, output, pull if targets else _nothing, targets, self)
+
+
+class Operation(NamedTuple):
+    """One operation of the passes; slots are an int for a single node, and an array or a slice for a batch.
+
+    Attributes:
+        function: the forward function of the inputs.
+        inputs: the slots of the inputs.
+        output: the slot of the output.
+        pull: takes the gradient of the output and the values by slot, and yields what that gives to inputs: the slots,
+            and the part of their gradient that comes from here.
+        wanted: the inputs that it gives something: position, slots, and what makes the part.
+        bound: what it is made of.
+    """
+
+    function: Function
+    inputs: Sequence[Any]
+    output: Any
+    pull: Callable[[Array, Any], Iterator[tuple[Any, Array]]]
+    wanted: Sequence[tuple[int, Any, Function]]
+    bound: Bound
+
+    def derivatives(self, gradient: Array, values: Any) -> Any:
+        """Return what the type's second function gives for all inputs, local derivatives or parts of gradients."""
+        arguments = [values[self.output], *[values[slot] for slot in self.inputs]]
+        return (
+            self.bound.derivative(*arguments) if self.bound.elementwise else self.bound.derivative(gradient, *arguments)
         )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.engines.numpy.operation import Operation, bind
+from graphrun.base.memory import paused_collection
+from graphrun.engines.numpy.operation import Bound, Operation, bind
 from graphrun.plan.plan import Array, Batch, Plan
 
 
@@ -71,12 +72,16 @@ class NodePasses:
             masked: zero times anything is zero; not masked, it takes less time, and is the same where all is finite.
             everywhere: gradients are wanted also of what no parameter moves.
         """
-        moving = self.plan.moving.tolist()
+        moving, shapes = self.plan.moving.tolist(), self.plan.shapes
+        bound: dict[Any, Bound] = {}
         operations = []
-        for batch in batches:
-            bound = bind(self.plan, batch, masked=masked)
-            for _, output, inputs in self.plan.nodes([batch]):
-                operations.append(bound.at(output, inputs, [everywhere or moving[slot] for slot in inputs]))
+        with paused_collection():
+            for batch, output, inputs in self.plan.nodes(batches):
+                # Binding takes longer than all else, and most nodes of a graph are of a few kinds.
+                kind = batch.type, batch.settings, batch.shape, *[shapes[slot] for slot in inputs]
+                if kind not in bound:
+                    bound[kind] = bind(self.plan, batch, masked=masked)
+                operations.append(bound[kind].at(output, inputs, [everywhere or moving[slot] for slot in inputs]))
         return operations
 
     def backward(self, operations: Sequence[Operation], values: list[Any]) -> list[Array | None]:

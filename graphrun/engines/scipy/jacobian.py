@@ -51,7 +51,7 @@ class Jacobian:
             size = math.prod(shapes[operation.output])
             inputs = sum(math.prod(shapes[slot]) for _, slot, _ in operation.wanted)
             backwards += self.rows * (size + inputs + CALL)
-            if operation.elementwise:
+            if operation.bound.elementwise:
                 forwards += self.columns * size * len(operation.wanted) + CALL
             else:
                 forwards += size * (size + inputs * (1 + self.columns) + CALL)
@@ -80,7 +80,7 @@ class Jacobian:
             tangents[slot] = tangent.reshape(columns, *shapes[slot])
             first += size
         for operation in self.operations:
-            push = _through_elementwise if operation.elementwise else _through_tensor
+            push = _through_elementwise if operation.bound.elementwise else _through_tensor
             tangents[operation.output] = push(operation, values, tangents)
         found = tangents.get(self.slot)
         return np.zeros((self.rows, columns)) if found is None else found.reshape(columns, self.rows).T
