@@ -49,8 +49,9 @@ class Program(Protocol):
     plan: Plan
     """What it was made of."""
 
-    step: int
-    """How many updates were made."""
+    @property
+    def step(self) -> int:
+        """How many updates were made."""
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are.

@@ -89,7 +89,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
     seconds = numpy_seconds(plan, steps)
     if seconds < 2 * SECONDS_TO_LOAD:
         return Choice("numpy", f"a run of {shown(seconds)} is short")
-    if feed is None and not any(plan.shapes):
+    if feed is None and not plan.has_arrays:
         return _for_numbers(plan, seconds)
     return _for_arrays(plan, feed, seconds)
 
@@ -112,7 +112,7 @@ def numpy_seconds(plan: Plan, steps: int) -> float:
     """Estimate how long the NumPy engine would take for some steps of both passes."""
     batches = plan.in_loop
     nodes = sum(batch.count for batch in batches)
-    if any(plan.shapes):
+    if plan.has_arrays:
         return steps * sum(batch.count * _array_seconds(plan, batch) for batch in batches)
     if nodes <= STRAIGHT_LINE_NODES or nodes < NODES_PER_BATCH * len(batches):
         return steps * (nodes * SECONDS_PER_NODE + 1e-6)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.types import Array as Array
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Settings
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
@@ -164,6 +164,22 @@ class Plan:
     def state_slots(self) -> tuple[int, ...]:
         """The slots of what nodes keep from step to step."""
         return tuple(slot for node in self.states for slot in node.slots)
+
+    @cached_property
+    def changing_leaves(self) -> frozenset[int]:
+        """The slots of the leaves that each step is given anew: rows of the data set, random numbers, nodes' states."""
+        noise = (noise.slot for noise in self.noise)
+        return frozenset((*(self.data if self.feeds else ()), *noise, *self.state_slots))
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether some value is more than a number."""
+        return any(self.shapes)
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes there are."""
+        return len(self.names) - len(self.leaves)
 
     @cached_property
     def uses(self) -> Mapping[int, Sequence[tuple[int, int]]]:

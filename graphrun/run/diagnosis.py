@@ -12,7 +12,7 @@ import numpy as np
 from graphrun.base.types import Array
 from graphrun.base.wording import arrows
 from graphrun.engines import NotFinite
-from graphrun.engines.numpy import NodeProgram, Operation, bind, is_finite, mask
+from graphrun.engines.numpy import NumpyProgram, bind, is_finite, node_program
 from graphrun.plan.plan import Plan
 
 SHOWN_ELEMENTS = 6
@@ -26,7 +26,7 @@ def diagnose(plan: Plan, leaves: Sequence[Array], slot: int | None = None) -> st
         leaves: the leaves' values at which the objective or a parameter's gradient is not finite.
         slot: another value that is not finite, where it is one that the objective does not depend on.
     """
-    program = NodeProgram(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+    program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
     with suppress(NotFinite):
         program.evaluate()
     values = program.values(range(len(plan.names)))
@@ -47,20 +47,20 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
     text = f"{type(error).__name__}: {error}"
     values: list[Any] = [*leaves, *[None] * len(plan.names)]
     for batch in plan.batches:
-        forward, derivative = bind(batch, plan.dtype)
+        bound = bind(plan, batch)
         for _, slot, inputs in plan.nodes([batch]):
             arguments = [values[source] for source in inputs]
             fault = None
             try:
                 with np.errstate(all="ignore"):
-                    output = forward(*arguments)
+                    output = bound.function(*arguments)
                 values[slot] = np.asarray(output, dtype=plan.dtype)[()]
                 if np.shape(output) != batch.shape:
                     fault = f"gives the shape {np.shape(output)}, not {batch.shape}"
                 elif batch.type.derivative is not None:
                     gradient = () if batch.type.is_elementwise else (np.ones_like(values[slot]),)
                     with np.errstate(all="ignore"):
-                        partials = derivative(*gradient, values[slot], *arguments)
+                        partials = bound.derivative(*gradient, values[slot], *arguments)
                     if not isinstance(partials, tuple) or len(partials) != len(inputs):
                         fault = f"gives no tuple of {len(inputs)} derivatives"
             except (Exception, SystemExit) as raised:
@@ -93,14 +93,16 @@ def _outside(plan: Plan, slot: int, inputs: Sequence[int], values: list[Array]) 
     return ""
 
 
-def _derivative(plan: Plan, program: NodeProgram, values: list[Array]) -> str:
+def _derivative(plan: Plan, program: NumpyProgram, values: list[Array]) -> str:
     """Find the last node that is given a finite gradient and gives one that is not."""
-    gradients = program.raw_gradients
-    for operation in reversed(program.operations):
+    gradients = program.gradients_by_slot
+    for operation in reversed(program.operations(masked=True)):
         gradient = gradients[operation.output]
         if gradient is None or not is_finite(gradient):
             continue
-        for slot, contribution in _contributions(operation, gradient, values):
+        with np.errstate(all="ignore"):
+            given = list(operation.pull(gradient, values))
+        for slot, contribution in given:
             if not is_finite(contribution):
                 return (
                     f"the derivative of {_node(plan, operation.output)} by {_name(plan, slot)} is not finite "
@@ -109,16 +111,6 @@ def _derivative(plan: Plan, program: NodeProgram, values: list[Array]) -> str:
                 )
     names = ", ".join(_name(plan, k) for k in range(plan.parameters) if not is_finite(gradients[k]))
     return f"the gradient of {names} adds up to something not finite"
-
-
-def _contributions(operation: Operation, gradient: Array, values: list[Array]) -> list[tuple[int, Array]]:
-    arguments = [values[operation.output], *[values[slot] for slot in operation.inputs]]
-    with np.errstate(all="ignore"):
-        if operation.elementwise:
-            given = [None if d is None else mask(gradient, d) for d in operation.derivative(*arguments)]
-        else:
-            given = [d() if callable(d) else d for d in operation.derivative(gradient, *arguments)]
-    return [(slot, part) for position, slot, _ in operation.wanted if (part := given[position]) is not None]
 
 
 def _inputs(plan: Plan, slot: int) -> list[int]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.base.outcome import Objective
+from graphrun.base.types import Array
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
-from graphrun.plan.plan import Array, Feed, Plan
+from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose, diagnose_failure
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result, plain

@@ -15,7 +15,7 @@ import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.engines import Program
-from graphrun.engines.numpy import bind, broadcast_axes, mask
+from graphrun.engines.numpy import bind
 from graphrun.plan.plan import Plan
 
 
@@ -102,33 +102,19 @@ class Passes:
     def edges_into(self, node: int) -> tuple[Edge, ...]:
         """Return the edges that lead to a node, in the order of its inputs."""
         batch, sources = self.plan.batch_of(node), self.plan.inputs_of(node)
-        nothing = tuple(Edge(source, node, position, None, None) for position, source in enumerate(sources))
-        if batch.type.derivative is None or not self.is_needed(node):
-            return nothing
-        gradient, output, inputs = self.gradients[node], self.values[node], [self.values[slot] for slot in sources]
+        edges = [Edge(source, node, position, None, None) for position, source in enumerate(sources)]
+        if batch.type.derivative is None or not sources or not self.is_needed(node):
+            return tuple(edges)
+        operation = bind(self.plan, batch, masked=True).at(node, sources, [True] * batch.arity)
+        gradient = self.gradients[node]
         with np.errstate(all="ignore"):
-            if batch.type.is_elementwise:
-                given = bind(batch, self.plan.dtype)[1](output, *inputs)
-                return tuple(
-                    edge if derivative is None else self._elementwise(edge, gradient, derivative)
-                    for edge, derivative in zip(nothing, given, strict=True)
-                )
-            given = bind(batch, self.plan.dtype)[1](gradient, output, *inputs)
-            return tuple(
-                Edge(edge.source, node, edge.position, None, part() if callable(part) else part)
-                for edge, part in zip(nothing, given, strict=True)
-            )
-
-    def _elementwise(self, edge: Edge, gradient: Array, derivative: Array) -> Edge:
-        """Multiply by the incoming gradient; 0 of it gives 0, whatever the derivative is, as in the engines."""
-        shape = self.plan.shapes[edge.target]
-        axes = broadcast_axes(self.plan.shapes[edge.source], shape)
-        contribution = mask(gradient, derivative)
-        if axes is not None:
-            whole = np.broadcast_to(contribution, shape)
-            contribution = np.sum(whole, axis=axes).reshape(self.plan.shapes[edge.source])[()]
-        local_derivative = np.broadcast_to(derivative, shape)[()]
-        return Edge(edge.source, edge.target, edge.position, local_derivative, contribution)
+            given = operation.derivatives(gradient, self.values)
+            for position, source, part in operation.wanted:
+                derivative = given[position]
+                if derivative is not None:
+                    local = np.broadcast_to(derivative, batch.shape)[()] if batch.type.is_elementwise else None
+                    edges[position] = Edge(source, node, position, local, part(gradient, derivative))
+        return tuple(edges)
 
     def edges_from(self, slot: int) -> tuple[Edge, ...]:
         """Return the edges that lead away from a value: one for each use by a node, in the order of the nodes."""

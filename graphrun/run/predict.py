@@ -18,7 +18,7 @@ from graphrun.base.rows import columns as columns_of
 from graphrun.data.rows import DataSource, Rows
 from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
-from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.graph.graph import build_graph
 from graphrun.plan.build import build_plan
 from graphrun.plugins.registry import Registry
@@ -50,14 +50,14 @@ def predict(
         raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
     data = source.open(saved.seed, saved.statistics)
     assert data is not None  # noqa: S101 (for the type checker: there is a section)
-    program: NodeProgram | None = None
+    program: NumpyProgram | None = None
     for columns in data.everything():
         rows = len(columns[0])
         if program is None:
             structure = build_graph(part, registry, source.names).evaluation()
             plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
             check_fits(saved, plan, checkpoint, whole=False)
-            program = NodeProgram(plan)
+            program = node_program(plan)
             program.restore_values(saved.arrays)
         values = program.evaluate_rows(columns, [program.plan.slots[name] for name in names])
         for name, value in zip(names, values, strict=True):

@@ -144,9 +144,8 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
         plan: the plan.
         name: the name of the graph file.
     """
-    nodes = len(plan.names) - len(plan.leaves)
     counts = [
-        counted(nodes, "node"),
+        counted(plan.node_count, "node"),
         counted(len(plan.batches), "batch", "batches"),
         counted(max(plan.generations, default=0), "generation"),
         plan.dtype.name,

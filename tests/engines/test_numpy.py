@@ -16,7 +16,7 @@ from random_graphs import graphs
 import graphrun
 from graphrun import nodes
 from graphrun.engines import NotFinite
-from graphrun.engines.numpy import BatchProgram, NodeProgram, StraightLineProgram
+from graphrun.engines.numpy import batch_program, node_program, straight_line_program
 from graphrun.engines.numpy.namespace import namespace
 
 NETWORK = """\
@@ -66,7 +66,7 @@ def both(folder: Path, text: str, steps: int, stop=None):
     """Make the same steps node by node and as straight-line code; return all that can be asked for afterwards."""
     (folder / "g.yaml").write_text(text, encoding="utf-8")
     graph = graphrun.load(folder / "g.yaml")
-    for kind in (NodeProgram, StraightLineProgram):
+    for kind in (node_program, straight_line_program):
         feed = graph.source.open(0) if "data:" in text else None
         plan = graph.plan()
         program = kind(plan, feed)
@@ -156,7 +156,7 @@ def test_straight_line_code_of_a_type_that_raises_at_some_step(folder):
     )
     (folder / "g.yaml").write_text(text, encoding="utf-8")
     steps = []
-    for kind in (NodeProgram, StraightLineProgram):
+    for kind in (node_program, straight_line_program):
         program = kind(graphrun.load(folder / "g.yaml").plan())
         program.evaluate()
         with pytest.raises(graphrun.RunError, match="labels holds 3"):
@@ -282,7 +282,7 @@ def test_the_three_programs_agree(data, steps, tmp_path):
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     plan = graphrun.load(path).plan()
     outcomes = []
-    for kind in (NodeProgram, BatchProgram, StraightLineProgram):
+    for kind in (node_program, batch_program, straight_line_program):
         program = kind(plan)
         try:
             program.evaluate()

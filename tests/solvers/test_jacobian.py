@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphrun.api import Graph
-from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.numpy import NumpyProgram, forward, node_program
 from graphrun.engines.scipy.jacobian import Jacobian
 
 Load = Callable[[dict[str, Any]], Graph]
@@ -31,7 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def program_of(load: Load, case: dict[str, Any]) -> tuple[NodeProgram, int]:
+def program_of(load: Load, case: dict[str, Any]) -> tuple[NumpyProgram, int]:
     """Return a program, evaluated, and the slot of the residuals."""
     leaves = {name: value for name, value in case.items() if name not in {"r", "residual"}}
     residual = case.get("residual", "r")
@@ -42,7 +42,7 @@ def program_of(load: Load, case: dict[str, Any]) -> tuple[NodeProgram, int]:
         "minimize": "f",
     }
     plan = load(data).plan()
-    program = NodeProgram(plan)
+    program = node_program(plan)
     program.evaluate()
     return program, plan.slots[residual]
 
@@ -63,7 +63,7 @@ def test_both_ways_are_the_slopes(load: Load, name: str, way: str) -> None:
     def residuals(point: Any) -> Any:
         program.set_parameters([part.reshape(s) for part, s in zip(np.split(point, ends), shapes, strict=True)])
         with np.errstate(all="ignore"):
-            program._forward(program.operations)
+            forward(program.operations(), program.values_by_slot)
         return np.ravel(program.values([slot])[0])
 
     step = 1e-5

@@ -36,7 +36,7 @@ from graphrun.engines.jax.loop import (
 )
 from graphrun.engines.jax.passes import NodePasses, Passes
 from graphrun.engines.jax.vector import VectorPasses
-from graphrun.engines.numpy import NodeProgram
+from graphrun.engines.numpy import node_program
 from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan
 
@@ -302,8 +302,8 @@ class JaxProgram:
 
 def make_passes(plan: Plan) -> Passes:
     """Return the passes of a plan, value by value or on one vector."""
-    nodes = len(plan.names) - len(plan.leaves)
-    numbers = not any(plan.shapes) and all(batch.type.is_elementwise for batch in plan.batches)
+    nodes = plan.node_count
+    numbers = not plan.has_arrays and all(batch.type.is_elementwise for batch in plan.batches)
     if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
         return VectorPasses(plan)
     return NodePasses(plan)
@@ -311,7 +311,7 @@ def make_passes(plan: Plan) -> Passes:
 
 def failure_at(plan: Plan, leaves: Sequence[Array]) -> RunError:
     """Return the failure of a pass at some leaves: a function that raises where NumPy runs it, else `NotFinite`."""
-    program = NodeProgram(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+    program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
     try:
         program.evaluate()
     except StepFailed as failed:

@@ -159,7 +159,7 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
 
 def passes_in_a_round(plan: Plan, kind: Kind) -> int:
     """Return how many passes a round of the loop makes: several of a graph of a few numbers that nobody watches."""
-    if kind.careful or kind.watch or any(plan.shapes) or plan.data or plan.noise or plan.states:
+    if kind.careful or kind.watch or plan.has_arrays or plan.data or plan.noise or plan.states:
         return 1
     nodes = sum(batch.count for batch in plan.in_loop)
     return max(1, min(PASSES_IN_A_ROUND, NODES_IN_A_ROUND // max(nodes, 1)))

@@ -22,7 +22,7 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.numpy import broadcast_axes
+from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward
 from graphrun.plan.plan import Batch, Plan
 
 Values = Any
@@ -45,14 +45,9 @@ class Part(Enum):
         """Return the nodes' batches."""
         if self is Part.LOOP:
             return plan.in_loop
-        return [
-            batch
-            for batch in plan.batches
-            if self is Part.ALL
-            or (self is Part.RESTING and not batch.varying)
-            or (self is Part.VARYING and batch.varying)
-            or (self is Part.NEEDED and batch.needed)
-        ]
+        if self is Part.RESTING:
+            return plan.once
+        return [batch for batch in plan.batches if self is Part.ALL or getattr(batch, self.value)]
 
 
 class Passes(Protocol):
@@ -115,12 +110,10 @@ class NodePasses:
     def fixed(self, placement: Placement) -> Any:
         """Return by slot the constants that are arrays, and the nodes that no step changes."""
         plan = self.plan
-        changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
-        changing |= set(plan.data if plan.feeds else ())
         fixed = {}
         for slot in range(plan.parameters, len(plan.leaves)):
             leaf = np.asarray(plan.leaves[slot])
-            if slot not in changing and leaf.ndim:
+            if slot not in plan.changing_leaves and leaf.ndim:
                 fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
         slots = [slot for batch in Part.RESTING.batches(plan) for slot in batch.slots]
 
@@ -141,38 +134,31 @@ class NodePasses:
             values[slot] = value
         return values
 
+    def operations(self, part: Part) -> Iterator[Operation]:
+        """Bind the nodes of a part to JAX; of the loop, only what a parameter moves is given gradients."""
+        plan = self.plan
+        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
+        for batch in part.batches(plan):
+            function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
+            # Of every type, the second function takes the gradient here.
+            derivative = traced_derivative(batch) if has_one else function
+            parts = [partial(self._part, batch, plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
+            bound = Bound(function, derivative, elementwise=False, parts=parts)
+            for _, output, inputs in plan.nodes([batch]):
+                yield bound.at(output, inputs, [has_one and wanted[slot] for slot in inputs])
+
     def forward(self, values: Values, part: Part) -> Values:
         """Compute nodes one by one."""
-        for batch in part.batches(self.plan):
-            function = traced_forward(batch, self.plan.dtype)
-            for _, slot, inputs in self.plan.nodes([batch]):
-                values[slot] = function(*(values[source] for source in inputs))
+        forward(self.operations(part), values)
         return values
 
     def backward(self, values: Values, part: Part) -> Any:
         """Return the gradients by slot, None where nothing reaches a slot."""
-        plan = self.plan
-        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
-        gradients: list[Array | None] = [None] * len(values)
-        gradients[plan.objective or 0] = jnp.ones((), plan.dtype)
-        for batch in reversed(part.batches(plan)):
-            if batch.type.derivative is None:
-                continue
-            derivative = traced_derivative(batch)
-            for _, slot, inputs in reversed(list(plan.nodes([batch]))):
-                gradient = gradients[slot]
-                if gradient is None or not any(wanted[source] for source in inputs):
-                    continue
-                given = derivative(gradient, values[slot], *(values[source] for source in inputs))
-                for source, contribution in zip(inputs, given, strict=True):
-                    if not wanted[source] or contribution is None:
-                        continue
-                    whole = self._contribution(batch, gradient, contribution, plan.shapes[source])
-                    before = gradients[source]
-                    gradients[source] = whole if before is None else before + whole
-        return gradients
+        one = jnp.ones((), self.plan.dtype)
+        gradients = backward(list(self.operations(part)), values, self.plan.objective or 0, one)
+        return [gradients.get(slot) for slot in range(len(values))]
 
-    def _contribution(self, batch: Batch, gradient: Array, given: Any, shape: tuple[int, ...]) -> Array:
+    def _part(self, batch: Batch, shape: tuple[int, ...], gradient: Array, given: Any) -> Array:
         if batch.type.is_elementwise:
             given = masked_product(gradient, given)
             axes = broadcast_axes(shape, batch.shape)

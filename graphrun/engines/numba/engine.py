@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import Array
 from graphrun.engines import NotFinite, Program, StepFailed, Stop
 from graphrun.engines.numba.code_form import CodeForm, form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
 from graphrun.engines.numba.loops import Schedule, loops
 from graphrun.engines.numba.source import NOT_FINITE
-from graphrun.engines.numpy import BatchProgram
+from graphrun.engines.numpy import batch_program
 from graphrun.engines.stop import RULES, StopRule
 from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.engines.traced import NotSupportedError
@@ -64,15 +65,18 @@ class NumbaEngine:
             raise UsageError(f"engine numba: {error}") from error
 
 
-class NumbaProgram(BatchProgram):
+class NumbaProgram:
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
     def __init__(self, plan: Plan, form: CodeForm) -> None:
-        super().__init__(plan)
+        self.plan = plan
         states = len(plan.rule.state)
         dtype = plan.dtype
-        self._gradients = np.zeros_like(self._values)
+        self._numpy = batch_program(plan)
+        self._numpy.gradients_by_slot = np.zeros(len(plan.names), dtype)
         self._rule_states = np.zeros((states, plan.parameters), dtype)
+        # The compiled steps write where the NumPy program reads.
+        self._numpy.updater.states = [tuple(self._rule_states)]
         self._trial = np.zeros(plan.parameters, dtype)
         self._kept = np.zeros((states + 1, plan.parameters), dtype)
         self._limits, self._memory = np.full(len(RULES), np.nan), np.full(4, np.nan)
@@ -85,15 +89,24 @@ class NumbaProgram(BatchProgram):
         self._form = form
         self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
 
+    @property
+    def step(self) -> int:
+        """How many updates were made."""
+        return self._numpy.step
+
+    @property
+    def _parameters(self) -> Any:
+        return self._numpy.values_by_slot[: self.plan.parameters]
+
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
         with np.errstate(all="ignore"):
             try:
-                self._forward(self._operations(self.plan.once))
+                self._numpy.begin()
             except (Exception, SystemExit) as error:
-                raise StepFailed(self._leaves(), error) from error
+                raise StepFailed(self._numpy.leaves(), error) from error
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
-            raise NotFinite(self._leaves())
+            raise NotFinite(self._numpy.leaves())
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps, fewer if the stop rule gives a reason."""
@@ -111,7 +124,7 @@ class NumbaProgram(BatchProgram):
     def _advance_one_by_one(self, count: int, stop: Stop) -> str | None:
         for _ in range(count):
             self.advance(1)
-            reason = stop(float(self._values[self.plan.objective]), self.gradient_norm())
+            reason = stop(float(self.values([self.plan.objective or 0])[0]), self.gradient_norm())
             if reason:
                 return reason
         return None
@@ -121,7 +134,7 @@ class NumbaProgram(BatchProgram):
         self._memory[:] = np.nan
         if stop is not None:
             self._limits[:], self._memory[:] = stop.limits(), (*stop.memory().values(), stop.sign)
-        self.step, code = self._steps(count, self.step, *self._arguments(self._form.schedule))
+        self._numpy.step, code = self._steps(count, self.step, *self._arguments(self._form.schedule))
         if stop is not None:
             stop.remember(dict(zip(stop.memory(), self._memory.tolist(), strict=False)))
         return code
@@ -130,8 +143,8 @@ class NumbaProgram(BatchProgram):
         """Return what `steps` takes after the number of steps and the step, in the order of `source.ARGUMENTS`."""
         return (
             self._step_size,
-            self._values,
-            self._gradients,
+            self._numpy.values_by_slot,
+            self._numpy.gradients_by_slot,
             self._rule_states,
             self._trial,
             self._kept,
@@ -144,11 +157,11 @@ class NumbaProgram(BatchProgram):
 
     def _after_not_finite(self) -> None:
         """Find out whether a step failed or only its gradients have to be masked, which the form in use does not."""
-        parameters = self._parameters()
-        self._values[: self.plan.parameters] = self._trial
-        leaves = self._leaves()
+        parameters = self._parameters.copy()
+        self._parameters[:] = self._trial
+        leaves = self._numpy.leaves()
         finite = self._finite_when_masked()
-        self._values[: self.plan.parameters] = parameters
+        self._parameters[:] = parameters
         self._call(0)
         if not finite:
             raise NotFinite(leaves)
@@ -156,7 +169,7 @@ class NumbaProgram(BatchProgram):
     def _finite_when_masked(self) -> bool:
         """Whether all is finite when a gradient of 0 gives 0; if so, the masked form is taken from now on."""
         with np.errstate(all="ignore"):
-            finite = self._evaluate()
+            finite = self._numpy.run_passes()
         if not finite or self._form.masked:
             return False
         self._use(form_of(self.plan, masked=True))
@@ -181,6 +194,41 @@ class NumbaProgram(BatchProgram):
         times = zip(groups, self.seconds_of(groups), strict=True)
         nodes = [Timed([slots[number] for number in group], seconds) for group, seconds in times]
         return Timing(how, nodes, None if self.is_straight_line else "step")
+
+    def set_parameters(self, parameters: Sequence[Array]) -> None:
+        """Put the parameters elsewhere; `evaluate` has to follow."""
+        self._numpy.set_parameters(parameters)
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return what a run goes on from, by name: parameters, the rule's states."""
+        return self._numpy.snapshot()
+
+    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
+        """Go on from a snapshot, at some step; `evaluate` has to follow."""
+        self._numpy.restore(snapshot, step)
+        for kept, state in zip(self._rule_states, self._numpy.updater.states[0], strict=True):
+            kept[:] = state
+        self._numpy.updater.states = [tuple(self._rule_states)]
+
+    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots; there are no rows."""
+        return self._numpy.evaluate_rows(columns, slots)
+
+    def gradient_norm(self) -> float:
+        """Return the Euclidean norm of the gradient of all parameters."""
+        return self._numpy.gradient_norm()
+
+    def values(self, slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots."""
+        return self._numpy.values(slots)
+
+    def gradients(self, slots: Sequence[int]) -> list[Array]:
+        """Return the derivatives of the objective by the values of some slots."""
+        return self._numpy.gradients(slots)
+
+    def cost(self) -> dict[str, float]:
+        """Return nothing: Numba counts nothing."""
+        return {}
 
     def seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
         """Return how long both passes of some of the loop's batches take, in loops that do them many times over.
@@ -217,9 +265,3 @@ class NumbaProgram(BatchProgram):
     def is_straight_line(self) -> bool:
         """Whether the steps are straight-line code, not loops."""
         return not len(self._form.schedule.batches)
-
-    def _rule_state(self, parameter: int, state: int) -> Any:
-        return self._rule_states[state, parameter]
-
-    def _set_rule_state(self, parameter: int, state: int, value: Any) -> None:
-        self._rule_states[state, parameter] = value

@@ -1,37 +1,32 @@
-"""The NumPy engine, the specification of what a run computes.
-
-The forward pass computes every node from its inputs. The backward pass goes the other way: it starts with the
-derivative 1 of the objective by itself, and each node gives to each of its inputs its own gradient times the local
-derivative of the node by that input; what a value is given by all its uses adds up (the chain rule).
-
-A gradient of exactly zero gives zero, whatever the local derivative is: the objective does not depend on that value,
-so nothing leaks from the branch of a `where` that is not taken, be it infinite or not a number.
-"""
+"""The NumPy engine, the specification of what a run computes: `passes.py` has the two passes, which begin to read."""
 
 from __future__ import annotations
 
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numpy.batches import BatchProgram
-from graphrun.engines.numpy.nodes import NodeProgram
-from graphrun.engines.numpy.operation import Operation, bind, broadcast_axes, is_finite, mask
+from graphrun.engines.numpy.operation import Bound, Operation, bind, broadcast_axes, is_finite
+from graphrun.engines.numpy.passes import BatchPasses, NodePasses, backward, forward
 from graphrun.engines.numpy.program import NumpyProgram
-from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS, StraightLineProgram
+from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS
 from graphrun.plan.plan import Feed, Plan
 
 __all__ = [
     "NODES_PER_BATCH",
     "STRAIGHT_LINE_NODES",
     "STRAIGHT_LINE_STEPS",
-    "BatchProgram",
-    "NodeProgram",
+    "BatchPasses",
+    "Bound",
+    "NodePasses",
     "NumpyEngine",
     "NumpyProgram",
     "Operation",
-    "StraightLineProgram",
+    "backward",
+    "batch_program",
     "bind",
     "broadcast_axes",
+    "forward",
     "is_finite",
-    "mask",
+    "node_program",
+    "straight_line_program",
 ]
 
 # Fewer nodes in a batch than this are faster one by one: gathering their inputs into arrays costs about 1 us for any
@@ -50,10 +45,25 @@ class NumpyEngine:
 
     def compile(self, plan: Plan, feed: Feed | None = None) -> NumpyProgram:
         """Make a plan ready to run."""
-        nodes = len(plan.names) - len(plan.leaves)
-        only_numbers = feed is None and not plan.noise and not plan.states and not any(plan.shapes)
+        nodes = plan.node_count
+        only_numbers = feed is None and not plan.noise and not plan.states and not plan.has_arrays
         if only_numbers and nodes >= NODES_PER_BATCH * max(len(plan.batches), 1):
-            return BatchProgram(plan)
+            return batch_program(plan)
         if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and isinstance(plan.update.rule, UpdateRule):
-            return StraightLineProgram(plan, feed)
-        return NodeProgram(plan, feed)
+            return straight_line_program(plan, feed)
+        return node_program(plan, feed)
+
+
+def node_program(plan: Plan, feed: Feed | None = None) -> NumpyProgram:
+    """Make a program for small graphs, and for arrays."""
+    return NumpyProgram(NodePasses(plan), feed)
+
+
+def batch_program(plan: Plan) -> NumpyProgram:
+    """Make a program for large graphs of numbers, that have no data set."""
+    return NumpyProgram(BatchPasses(plan))
+
+
+def straight_line_program(plan: Plan, feed: Feed | None = None) -> NumpyProgram:
+    """Make a program for small graphs that takes long stretches of steps as straight-line code."""
+    return NumpyProgram(NodePasses(plan), feed, straight_line=True)

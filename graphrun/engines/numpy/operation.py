@@ -1,41 +1,114 @@
-"""One operation of a pass, and what it is made of: functions bound to NumPy, and what the passes do with numbers."""
+"""One operation of the passes, and what it is made of: functions bound to NumPy, and what the passes do with numbers.
+
+What is not the chain rule is in `pull`: a gradient of zero that gives zero, undoing broadcasting, casting.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphrun.base.types import Array
 from graphrun.declare.declaration import Function
 from graphrun.declare.nodetype import NodeType
 from graphrun.engines.numpy import forms  # noqa: F401 (it declares them)
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.plan.plan import Array, Batch
+from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape, as_index
 
 
-class Operation(NamedTuple):
-    """One operation of a pass; slots are an int for a single node, and an array or a slice for a batch.
+class Bound(NamedTuple):
+    """What the operations of a batch share.
 
     Attributes:
-        forward: the forward function of the inputs.
+        function: the forward function of the inputs.
         derivative: the local derivatives of (output, *inputs) or, of a tensor type, the vjp of (gradient, output, ...);
-            NaN where a type declares none, for an input that no parameter reaches.
-        inputs: the slots of the inputs.
-        output: the slot of the output.
-        wanted: the inputs whose gradient is wanted: position, slots, and the axes along which the input was broadcast.
-        elementwise: whether `derivative` gives local derivatives.
+            None for an input that has none, NaN where a type declares none.
+        elementwise: whether it gives local derivatives.
+        parts: for each input, what makes the part of its gradient of the output's and of what `derivative` gives.
     """
 
-    forward: Function
+    function: Function
     derivative: Function
+    elementwise: bool
+    parts: Sequence[Function]
+
+    def at(self, output: Any, inputs: Sequence[Any], wanted: Sequence[bool]) -> Operation:
+        """Return the operation on some slots, which gives something to the inputs for which a gradient is wanted."""
+        _, derivative, elementwise, parts = self
+        fetch = itemgetter(output, *inputs)
+        targets = [(k, slot, parts[k]) for k, slot in enumerate(inputs) if wanted[k]]
+
+        def pull(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
+            given = derivative(*fetch(values)) if elementwise else derivative(gradient, *fetch(values))
+            for k, slot, part in targets:
+                if given[k] is not None:
+                    yield slot, part(gradient, given[k])
+
+        return Operation(self.function, inputs, output, pull if targets else _nothing, targets, self)
+
+
+class Operation(NamedTuple):
+    """One operation of the passes; slots are an int for a single node, and an array or a slice for a batch.
+
+    Attributes:
+        function: the forward function of the inputs.
+        inputs: the slots of the inputs.
+        output: the slot of the output.
+        pull: takes the gradient of the output and the values by slot, and yields what that gives to inputs: the slots,
+            and the part of their gradient that comes from here.
+        wanted: the inputs that it gives something: position, slots, and what makes the part.
+        bound: what it is made of.
+    """
+
+    function: Function
     inputs: Sequence[Any]
     output: Any
-    wanted: Sequence[tuple[int, Any, tuple[int, ...] | None]]
-    elementwise: bool
+    pull: Callable[[Array, Any], Iterator[tuple[Any, Array]]]
+    wanted: Sequence[tuple[int, Any, Function]]
+    bound: Bound
+
+    def derivatives(self, gradient: Array | None, values: Any) -> Any:
+        """Return what the type's second function gives for all inputs, local derivatives or parts of gradients."""
+        arguments = [values[self.output], *[values[slot] for slot in self.inputs]]
+        return (
+            self.bound.derivative(*arguments) if self.bound.elementwise else self.bound.derivative(gradient, *arguments)
+        )
+
+
+def _nothing(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
+    return iter(())
+
+
+def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
+    """Bind a batch's functions to NumPy and to its settings.
+
+    Args:
+        plan: the plan.
+        batch: one of its batches.
+        masked: a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
+    """
+    settings, xp = dict(batch.settings), namespace(plan.dtype)
+    function, second = functions(batch.type)
+    forward: Function = partial(function, xp, **settings)
+    before = 1 if batch.type.is_elementwise else 2
+    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
+    if second is not None:
+        derivative = partial(second, xp, **settings)
+    indices = batch.type.index_inputs
+    if indices:
+        forward = _with_indices(forward, indices)
+        derivative = _with_indices(derivative, {before + position for position in indices})
+    if batch.casts:
+        forward = _cast(forward, plan.dtype)
+    parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
+    return Bound(forward, derivative, batch.type.is_elementwise, parts)
 
 
 def functions(node_type: NodeType) -> tuple[Function, Function | None]:
@@ -44,29 +117,46 @@ def functions(node_type: NodeType) -> tuple[Function, Function | None]:
     return form.function, form.derivative
 
 
-def bind(batch: Batch, dtype: np.dtype[Any]) -> tuple[Function, Function]:
-    """Return a batch's two functions with NumPy and the settings in place, inputs that select cast to integers."""
-    settings, xp = dict(batch.settings), namespace(dtype)
-    function, second = functions(batch.type)
-    forward = partial(function, xp, **settings)
-    before = 1 if batch.type.is_elementwise else 2
-    derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
-    if second is not None:
-        derivative = partial(second, xp, **settings)
-    indices = batch.type.index_inputs
-    if not indices:
-        return forward, derivative
-
-    def with_indices(function: Function, first: int) -> Function:
-        positions = {first + position for position in indices}
-        return lambda *inputs: function(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
-
-    return with_indices(forward, 0), with_indices(derivative, before)
+def _with_indices(function: Function, positions: Container[int]) -> Function:
+    """Return the function with the arguments that select cast to integers."""
+    return lambda *given: function(*(as_index(x) if k in positions else x for k, x in enumerate(given)))
 
 
-def cast(function: Function, dtype: np.dtype[Any]) -> Function:
+def _cast(function: Function, dtype: np.dtype[Any]) -> Function:
     """Return the function with its result cast to a dtype: what a comparison gives becomes 0 or 1."""
-    return lambda *inputs: np.asarray(function(*inputs)).astype(dtype)[()]
+    return lambda *given: np.asarray(function(*given), dtype)[()]
+
+
+def _part(plan: Plan, batch: Batch, shape: Shape, *, masked: bool) -> Function:
+    """Return what makes the part of an input's gradient, of the gradient and what the type's second function gives."""
+    if not batch.type.is_elementwise:
+        part: Function = _given
+    else:
+        part = mask if masked else operator.mul
+        axes = broadcast_axes(shape, batch.shape)
+        if axes is not None:
+            part = _summed(part, axes, shape)
+    return part if plan.dtype == np.float64 else _of_dtype(part, plan.dtype)
+
+
+def _of_dtype(part: Function, dtype: np.dtype[Any]) -> Function:
+    """Keep to a dtype: one float64 would make everything float64 that it is added to."""
+
+    def cast(gradient: Array, given: Any) -> Array:
+        found = part(gradient, given)
+        return found if getattr(found, "dtype", None) is dtype else np.asarray(found, dtype)[()]
+
+    return cast
+
+
+def _given(_gradient: Array, given: Any) -> Any:
+    """Return what a tensor type gives; a function of it computes that only where it is wanted."""
+    return given() if callable(given) else given
+
+
+def _summed(part: Function, axes: tuple[int, ...], shape: Shape) -> Function:
+    """Undo broadcasting: what all copies of an element are given adds up."""
+    return lambda gradient, given: np.add.reduce(part(gradient, given), axes).reshape(shape)[()]
 
 
 def mask(gradient: Array, partial_derivative: Array) -> Array:

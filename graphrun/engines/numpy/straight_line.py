@@ -1,8 +1,8 @@
 """A small graph's steps as one straight-line Python function, the way one would write them by hand.
 
 What node by node is looked up for every operation of every step is decided once here: which functions are called with
-what, along which axes a gradient is summed up, who is given a gradient at all. The function does what `NodeProgram`
-does, in the same order, so that the numbers are the same to the last bit.
+what, along which axes a gradient is summed up, who is given a gradient at all. The function does what the
+passes and the update do, in the same order, so that the numbers are the same to the last bit.
 
 The names in the text are made of slots, never of a graph file's words: v0 is a parameter and g0 its gradient, n0 and h0
 are those of the next step, s0_0 is a state of the update rule and t0_0 the next one, p0 is a derivative.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,8 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.engines.numpy.nodes import NodeProgram
 from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
-from graphrun.engines.numpy.program import clipping
+from graphrun.engines.numpy.update import clipping
 from graphrun.engines.straight_line import PassWriter
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
@@ -41,42 +40,6 @@ Values and gradients are lists by slot and are changed in place. It ends before 
 not finite, or where a function raises, so that the caller can look at that step closely: then the nodes are left as
 they were.
 """
-
-
-class StraightLineProgram(NodeProgram):
-    """Node by node, with long stretches of steps as straight-line code. For small graphs."""
-
-    def form(self, steps: int) -> str:
-        """Return how so many steps are run, in words."""
-        return "straight-line Python" if steps >= STRAIGHT_LINE_STEPS else super().form(steps)
-
-    @cached_property
-    def _steps(self) -> Steps:
-        return compile_steps(self.plan, self._values, self.feed)
-
-    def advance(self, count: int, stop: Stop | None = None) -> str | None:
-        """Make `count` steps; those that need a closer look node by node."""
-        if self.step + count < STRAIGHT_LINE_STEPS or self._gradients is None:
-            return super().advance(count, stop)
-        last = self.step + count
-        size = len(self.plan.rule.state)
-        while self.step < last:
-            states = [state for states in self._states for state in states]
-            with np.errstate(all="ignore"):
-                made, states, reason = self._steps(
-                    last - self.step, self.step, self._values, self._gradients, states, stop
-                )
-            self._states = [tuple(states[k * size : (k + 1) * size]) for k in range(self.plan.parameters)]
-            self.step += made
-            if reason is None and self.step < last:
-                if self.plan.states:
-                    # What nodes keep is made of the values of the step before.
-                    self.evaluate()
-                # Where one step needs a closer look, the next ones mostly do too.
-                reason = super().advance(1 if made else last - self.step, stop)
-            if reason:
-                return reason
-        return None
 
 
 def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -> Steps:
@@ -327,10 +290,7 @@ def _tuple(names: Sequence[str]) -> str:
 
 def _fixed(plan: Plan) -> Iterator[int]:
     """Yield the slots whose values no step changes."""
-    changing = {noise.slot for noise in plan.noise}.union(plan.state_slots)
-    if plan.feeds:
-        changing.update(plan.data)
-    yield from (slot for slot in range(plan.parameters, len(plan.leaves)) if slot not in changing)
+    yield from (slot for slot in range(plan.parameters, len(plan.leaves)) if slot not in plan.changing_leaves)
     for batch in plan.once:
         yield from batch.slots
 
@@ -341,5 +301,5 @@ def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
     with np.errstate(all="ignore"):
-        partials = bind(batch, plan.dtype)[1](*arguments)
+        partials = bind(plan, batch).derivative(*arguments)
     return {k for k, partial in enumerate(partials) if partial is None}

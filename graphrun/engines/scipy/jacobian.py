@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
-from graphrun.engines.numpy import NodeProgram, Operation
+from graphrun.engines.numpy import NumpyProgram, Operation, backward
 
 CALL = 1000
 """What a call of NumPy costs, counted in elements that it could have worked on meanwhile (about 1 us)."""
@@ -28,7 +28,7 @@ class Jacobian:
         slot: the node.
     """
 
-    def __init__(self, program: NodeProgram, slot: int) -> None:
+    def __init__(self, program: NumpyProgram, slot: int) -> None:
         self.program = program
         self.slot = slot
         shapes = program.plan.shapes
@@ -52,7 +52,7 @@ class Jacobian:
             size = math.prod(shapes[operation.output])
             inputs = sum(math.prod(shapes[slot]) for _, slot, _ in operation.wanted)
             backwards += self.rows * (size + inputs + CALL)
-            if operation.elementwise:
+            if operation.bound.elementwise:
                 forwards += self.columns * size * len(operation.wanted) + CALL
             else:
                 forwards += size * (size + inputs * (1 + self.columns) + CALL)
@@ -62,7 +62,7 @@ class Jacobian:
         """Return the operations between the parameters and a node."""
         wanted: set[int] = {slot}
         found: list[Operation] = []
-        for operation in reversed(self.program.operations):
+        for operation in reversed(self.program.operations(masked=True)):
             if operation.output in wanted and operation.wanted:
                 found.append(operation)
                 wanted.update(source for _, source, _ in operation.wanted)
@@ -81,9 +81,8 @@ class Jacobian:
             tangents[slot] = tangent.reshape(columns, *shapes[slot])
             first += size
         for operation in self.operations:
-            arguments = [values[slot] for slot in operation.inputs]
-            push = _through_elementwise if operation.elementwise else _through_tensor
-            tangents[operation.output] = push(operation, values[operation.output], arguments, tangents)
+            push = _through_elementwise if operation.bound.elementwise else _through_tensor
+            tangents[operation.output] = push(operation, values, tangents)
         found = tangents.get(self.slot)
         return np.zeros((self.rows, columns)) if found is None else found.reshape(columns, self.rows).T
 
@@ -95,78 +94,45 @@ class Jacobian:
         for row in range(self.rows):
             seed = np.zeros(self.rows, dtype)
             seed[row] = 1
-            gradients: dict[int, Array] = {self.slot: seed.reshape(shapes[self.slot])[()]}
-            for operation in reversed(self.operations):
-                gradient = gradients.get(operation.output)
-                if gradient is None:
-                    continue
-                arguments = [values[slot] for slot in operation.inputs]
-                for slot, part in _contributions(operation, gradient, values[operation.output], arguments):
-                    gradients[slot] = gradients[slot] + part if slot in gradients else part
+            gradients = backward(self.operations, values, self.slot, seed.reshape(shapes[self.slot])[()])
             parts = [gradients.get(slot, np.zeros(size)) for slot, size in enumerate(self.sizes)]
             matrix[row] = np.concatenate([np.ravel(part) for part in parts])
         return matrix
 
 
-def _through_elementwise(
-    operation: Operation, value: Array, arguments: Sequence[Array], tangents: dict[int, Array]
-) -> Array:
+def _through_elementwise(operation: Operation, values: Sequence[Array], tangents: Mapping[int, Array]) -> Array:
     """Return the derivatives of a node's value by all parameters (the first axis), from those of its inputs."""
-    assert operation.derivative is not None  # noqa: S101 (for the type checker: the plan was checked)
-    partials = operation.derivative(value, *arguments)
-    shape = np.shape(value)
+    given = operation.derivatives(None, values)
+    shape = np.shape(values[operation.output])
     total: Any = 0.0
     columns = 1
     for position, slot, _ in operation.wanted:
         tangent = tangents[slot]
         columns = len(tangent)
-        if partials[position] is None:
+        if given[position] is None:
             continue
         missing = (1,) * (len(shape) - tangent.ndim + 1)
         tangent = tangent.reshape(columns, *missing, *tangent.shape[1:])
-        total = total + _product(partials[position], tangent)
+        total = total + _product(given[position], tangent)
     return np.broadcast_to(total, (columns, *shape))
 
 
-def _through_tensor(
-    operation: Operation, value: Array, arguments: Sequence[Array], tangents: dict[int, Array]
-) -> Array:
+def _through_tensor(operation: Operation, values: Sequence[Array], tangents: Mapping[int, Array]) -> Array:
     """Return the same for a tensor type: a row of its own Jacobian at a time, which its vjp gives for a unit vector."""
     columns = len(tangents[operation.wanted[0][1]])
-    total = np.zeros((columns, np.size(value)))
-    unit = np.zeros(np.size(value), np.asarray(value).dtype)
+    value = np.asarray(values[operation.output])
+    total = np.zeros((columns, value.size))
+    unit = np.zeros(value.size, value.dtype)
     for element in range(unit.size):
         unit[element] = 1
-        for slot, row in _contributions(operation, unit.reshape(np.shape(value))[()], value, arguments):
+        for slot, row in operation.pull(unit.reshape(value.shape)[()], values):
             tangent = tangents[slot].reshape(columns, -1)
             products = tangent @ np.ravel(row)
             if not np.isfinite(products).all():
                 products = _product(tangent, np.ravel(row)).sum(axis=1)
             total[:, element] += products
         unit[element] = 0
-    return total.reshape(columns, *np.shape(value))
-
-
-def _contributions(
-    operation: Operation, gradient: Array, value: Array, arguments: Sequence[Array]
-) -> Iterator[tuple[int, Array]]:
-    """Yield what a node gives to each of its inputs: the slot and the gradient."""
-    assert operation.derivative is not None  # noqa: S101 (for the type checker: the plan was checked)
-    if operation.elementwise:
-        given = operation.derivative(value, *arguments)
-    else:
-        given = operation.derivative(gradient, value, *arguments)
-    for position, slot, axes in operation.wanted:
-        part = given[position]
-        if part is None:
-            continue
-        if operation.elementwise:
-            part = _product(gradient, part)
-            if axes is not None:
-                part = np.sum(part, axis=axes).reshape(np.shape(arguments[position]))
-        elif callable(part):
-            part = part()
-        yield slot, part
+    return total.reshape(columns, *value.shape)
 
 
 def _product(x: Array, y: Array) -> Array:

@@ -9,15 +9,15 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
-from graphrun.engines import NotFinite, Program
-from graphrun.engines.numpy import NodeProgram
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import NumpyProgram
 from graphrun.engines.scipy.jacobian import Jacobian
 
 
 class ProgramProblem:
     """The problem that a solver is given, made of a program: to maximize is to minimize the negative."""
 
-    def __init__(self, program: Program, residual: int | None) -> None:
+    def __init__(self, program: NumpyProgram, residual: int | None) -> None:
         plan = program.plan
         self._program = program
         self._parameters = range(plan.parameters)
@@ -25,9 +25,7 @@ class ProgramProblem:
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._sign = -1.0 if plan.maximize else 1.0
         self._slot = residual
-        self._jacobian: Jacobian | None = None
-        if residual is not None and isinstance(program, NodeProgram):
-            self._jacobian = Jacobian(program, residual)
+        self._jacobian = None if residual is None else Jacobian(program, residual)
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
         self.lower, self.upper = (
             self._vector([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])

@@ -18,7 +18,7 @@ from graphrun.declare.solver import Solved, Solver, Vector
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Stop
-from graphrun.engines.numpy import NodeProgram, NumpyEngine
+from graphrun.engines.numpy import NumpyEngine, node_program
 from graphrun.engines.scipy.iterations import iterations
 from graphrun.engines.scipy.problem import ProgramProblem
 from graphrun.engines.timing import Timing
@@ -47,7 +47,7 @@ class SolverProgram:
         settings = dict(plan.update.settings)
         self._solve = lambda problem: solver.function(problem, **settings)
         residual = settings.get("residual")
-        program = NumpyEngine().compile(plan, feed) if residual is None else NodeProgram(plan, feed)
+        program = NumpyEngine().compile(plan, feed) if residual is None else node_program(plan, feed)
         self._problem = ProgramProblem(program, None if residual is None else _residual(plan, residual))
         self._program = program
         self._iterations: Generator[Vector, None, str] | None = None
@@ -162,7 +162,7 @@ def _check(plan: Plan, solver: Solver) -> None:
         raise UsageError(f"{solver.name}: there is no parameter to solve for")
     if plan.feeds:
         raise UsageError(f"{solver.name}: a solver works on all rows at once: leave out batch_size")
-    changing = [plan.names[item.slot] for item in plan.noise] + [plan.names[s] for n in plan.states for s in n.slots]
+    changing = [plan.names[item.slot] for item in plan.noise] + [plan.names[slot] for slot in plan.state_slots]
     if changing:
         raise UsageError(
             f"{solver.name}: {changing[0]} changes from step to step, and a solver needs one objective for all of them"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.norms import norm
-from graphrun.engines.numpy import bind, mask
+from graphrun.engines.numpy import bind
 from graphrun.plan.plan import Batch
 from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
@@ -80,16 +80,14 @@ def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
     """Do the same for a batch of numbers at once."""
     passes, slots = board.passes, board.plan.inputs(batch)
     gradient = _gather(passes.gradients, batch.slots)
-    output = _gather(passes.values, batch.slots)
+    values = [_gather(passes.values, row) for row in (batch.slots, *slots.tolist())]
+    operation = bind(board.plan, batch, masked=True).at(0, range(1, batch.arity + 1), [True] * batch.arity)
     with np.errstate(all="ignore"):
-        given = bind(batch, board.plan.dtype)[1](output, *(_gather(passes.values, row) for row in slots.tolist()))
-        for position, derivative in enumerate(given):
-            if derivative is None:
-                continue
-            factors = np.abs(mask(gradient, derivative) / gradient)
-            for node, (source, factor) in enumerate(zip(slots[position].tolist(), factors.tolist(), strict=True)):
+        for place, part in operation.pull(gradient, values):
+            factors = np.abs(part / gradient)
+            for node, (source, factor) in enumerate(zip(slots[place - 1].tolist(), factors.tolist(), strict=True)):
                 if gradient[node] and board.is_followed(source):
-                    yield Carried(source, batch.start + node, position, factor)
+                    yield Carried(source, batch.start + node, place - 1, factor)
 
 
 def _gather(values: Sequence[object], slots: Sequence[int]) -> NDArray[Any]:

@@ -1,0 +1,81 @@
+"""What a step does with the parameters: clipping, the update rule, bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from graphrun.base.norms import Numbers, norm
+from graphrun.base.types import Array
+from graphrun.declare.clipping import clip, factor
+from graphrun.declare.declaration import Function
+from graphrun.declare.updaterule import UpdateRule
+from graphrun.engines.numpy.namespace import namespace
+from graphrun.plan.plan import Plan
+
+
+class Updater:
+    """The update rule of a plan, bound to NumPy, and what it keeps from step to step.
+
+    Args:
+        plan: the plan.
+        targets: what the rule is called for, one by one: slots of parameters, and their bounds.
+        values: the values by slot.
+
+    Attributes:
+        states: the rule's states, for each target.
+    """
+
+    def __init__(self, plan: Plan, targets: Sequence[tuple[Any, tuple[Array, Array] | None]], values: Any) -> None:
+        self.plan = plan
+        self.targets = targets
+        rule = plan.update.rule
+        self.names = rule.state if isinstance(rule, UpdateRule) else ()
+        self.states = [tuple(np.zeros_like(values[target]) for _ in self.names) for target, _ in targets]
+        self._rule = partial(rule.function, namespace(plan.dtype), **dict(plan.update.settings))
+
+    def __call__(self, values: Any, gradients: Sequence[Array | None], step: int) -> None:
+        """Give the parameters their new values.
+
+        Args:
+            values: the values by slot.
+            gradients: the gradient of each target; None where the objective does not depend on it.
+            step: how many steps were made before.
+        """
+        rule, plan = self._at(step), self.plan
+        number = (step + 1,) if plan.rule.takes_step else ()
+        states = []
+        for (target, bounds), gradient, state in zip(self.targets, gradients, self.states, strict=True):
+            slope = values[target] * 0 if gradient is None else -gradient if plan.maximize else gradient
+            value = rule(values[target], slope, *number, *state)
+            following: Sequence[Array] = ()
+            if state:
+                value, *following = value
+            if bounds is not None:
+                value = np.minimum(np.maximum(value, bounds[0]), bounds[1])
+            values[target] = value
+            states.append(tuple(following))
+        self.states = states
+
+    def _at(self, step: int) -> Function:
+        """Return the rule with the step size of a step."""
+        schedule = self.plan.update.schedule
+        if schedule is None:
+            return self._rule
+        step_size = schedule[0].function(np, step, **dict(schedule[1]))
+        return partial(self._rule, step_size=self.plan.dtype.type(step_size))
+
+
+def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
+    """Return what clips the parameters' gradients."""
+    update = plan.update
+    number = plan.dtype.type
+
+    def multiplier(gradients: Sequence[Array], limit: float) -> Array:
+        found: Array = number(factor(Numbers, norm(*gradients), limit))
+        return found
+
+    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, multiplier=multiplier, cast=number)
