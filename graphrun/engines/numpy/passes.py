@@ -24,8 +24,9 @@ from graphrun.plan.plan import Batch, Plan
 
 def forward(operations: Iterable[Operation], values: Any) -> None:
     """Compute the values of some operations, in order."""
+    value_of = values.__getitem__
     for operation in operations:
-        values[operation.output] = operation.function(*[values[slot] for slot in operation.inputs])
+        values[operation.output] = operation.function(*map(value_of, operation.inputs))
 
 
 def backward(operations: Sequence[Operation], values: Any, objective: int, one: Array) -> dict[int, Array]:
