@@ -8,6 +8,7 @@ hypothesis are in both parts, with few examples in the quick one.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("campaign")
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | Mapping[str, Any]], Any]:
+    """Return what loads a graph from its text or its plain data, as graph.yaml in a working folder of its own."""
+    import yaml
+
+    import graphrun
+
+    monkeypatch.chdir(tmp_path)
+
+    def load_given(given: str | Mapping[str, Any]) -> graphrun.Graph:
+        text = given if isinstance(given, str) else yaml.safe_dump(given, sort_keys=False)
+        Path("graph.yaml").write_text(text, encoding="utf-8")
+        return graphrun.load("graph.yaml")
+
+    return load_given
 
 
 @pytest.fixture(scope="session")

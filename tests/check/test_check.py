@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import lesson
 import pytest
 
 import graphrun
 from graphrun.check.check import Report, check_graph
 from graphrun.cli.entry import run_command
 
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-steps: 2
-"""
+NESTED = f"{lesson.NESTED}steps: 2\n"
 
 CUBE = """\
 import graphrun

@@ -16,16 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lesson import NESTED
 
 from graphrun.cli.entry import commands, run_command
 
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-"""
 ENDLESS = "parameters: {x: 1}\nnodes: {f: {type: square, inputs: [x]}}\nminimize: f\nsteps: 1e12\n"
 NOT_FINITE = "parameters: {x: 0}\nnodes: {f: {type: log, inputs: [x]}}\nmaximize: f\n"
 NO_GRAPH = "nodes: {f: {type: add, inputs: [x, 1]}}\n"

@@ -17,6 +17,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lesson import NESTED
 from random_graphs import TYPES, graphs
 
 import graphrun
@@ -28,14 +29,6 @@ pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-update: {type: sgd, step_size: 0.01}
-"""
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -53,18 +46,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Return a function that loads a graph from its text."""
-
-    def load_text(text: str) -> Graph:
-        file = tmp_path / "graph.yaml"
-        file.write_text(text, encoding="utf-8")
-        return graphrun.load(file)
-
-    return load_text
 
 
 @pytest.fixture(params=["straight line", "loops"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import networkx as nx
 import pytest
@@ -14,18 +13,6 @@ import graphrun
 from graphrun.cli.entry import run_command
 
 Load = Callable[[str], graphrun.Graph]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Return a function that loads a graph from its text, as graph.yaml in the working folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def load_text(text: str) -> graphrun.Graph:
-        Path("graph.yaml").write_text(text, encoding="utf-8")
-        return graphrun.load("graph.yaml")
-
-    return load_text
 
 
 # Each: the file, with a mark before what is wrong; the message; the suggestion, or None.

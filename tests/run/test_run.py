@@ -9,19 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lesson import NESTED
 
 import graphrun
 from graphrun.api import Graph
 from graphrun.run.loop import HISTORY_ROWS, smallest_stride
 
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-update: {type: sgd, step_size: 0.01}
-"""
 # (x - 3)^2 from x = 0: a step of size 0.25 halves the distance to 3.
 PARABOLA = """\
 parameters: {x: 0}
@@ -34,18 +27,6 @@ steps: 1000
 """
 
 Load = Callable[[str], Graph]
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Return a function that loads a graph from its text."""
-
-    def load_text(text: str) -> Graph:
-        file = tmp_path / "graph.yaml"
-        file.write_text(text, encoding="utf-8")
-        return graphrun.load(file)
-
-    return load_text
 
 
 # --- rows, values and gradients --------------------------------------------------------------------------------------

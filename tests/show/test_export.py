@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import lesson
 import numpy as np
 import pytest
 import yaml
@@ -22,15 +23,7 @@ from graphrun.cli.entry import run_command
 from graphrun.show.export import export_python
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-update: {type: sgd, step_size: 0.01}
-steps: 10
-"""
+NESTED = f"{lesson.NESTED}steps: 10\n"
 LESSON = f'''\
 """nested.yaml as a program: f is maximized by sgd."""
 # Written by graphrun {graphrun.__version__}: graphrun export nested.yaml --to python

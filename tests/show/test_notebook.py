@@ -13,13 +13,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from lesson import GRAPHS
 
 import graphrun
 from graphrun.base.numbertext import number
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.notebook import chart, history_charts
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
 FILES = sorted(GRAPHS.glob("*.yaml"))
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
+from lesson import NESTED
 from random_graphs import graphs
 
 import graphrun
@@ -20,13 +21,6 @@ from graphrun.show.plan_listing import WIDTH, plan_data, plan_lines
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-"""
 LISTED = """\
 nested.yaml: 2 nodes, 2 batches, 2 generations, float64
 

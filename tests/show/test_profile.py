@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lesson import GRAPHS
 
 import graphrun
 from graphrun.cli.entry import run_command
 from graphrun.show.profile.table import WIDTH
 from graphrun.show.profile.work import work_of_batches, work_of_update
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}
 nodes:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lesson import GRAPHS
 
 import graphrun
 from graphrun.base.numbertext import number
@@ -15,7 +16,6 @@ from graphrun.cli.entry import run_command
 from graphrun.show.draw import Box, Drawing, Shape, draw_graph
 from graphrun.show.graph_table import cells, cut, table
 
-GRAPHS = Path(__file__).parents[2] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")
 FILES = sorted(GRAPHS.glob("*.yaml"))
 

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import lesson
 import numpy as np
 import pytest
 
@@ -17,14 +18,7 @@ from graphrun.base.numbertext import format_value
 from graphrun.cli.entry import run_command
 from graphrun.show.tables import align
 
-NESTED = """\
-parameters: {a: 5, b: -3, c: -2}
-nodes:
-  d: {type: add, inputs: [a, b]}
-  f: {type: multiply, inputs: [d, c]}
-maximize: f
-steps: 2
-"""
+NESTED = f"{lesson.NESTED}steps: 2\n"
 ARRAYS = """\
 parameters: {W: [[1, 2, 3], [4, 5, 6]]}
 nodes:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from lesson import GRAPHS
 
 from graphrun.cli.entry import run_command
 
-GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = str(GRAPHS / "nested.yaml")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lesson import GRAPHS
 
 import graphrun
 from graphrun.show.draw import Drawing, Shape, draw_graph
 from graphrun.show.draw.folding import MOST_BOXES, MOST_UNFOLDED, ways_of
-
-GRAPHS = Path(__file__).parents[3] / "graphs"
 
 
 def drawing_of(text: str, tmp_path: Path, depth: int | None = None) -> Drawing:

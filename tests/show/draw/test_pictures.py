@@ -10,6 +10,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont
+from lesson import GRAPHS
 from PIL import Image, ImageChops
 from pypdfium2 import PdfDocument
 
@@ -20,8 +21,6 @@ from graphrun.show.draw.fonts import BOLD, REGULAR, fonts_of, read
 from graphrun.show.draw.formats import write
 from graphrun.show.draw.pictures import SCALE, SQUARE
 from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
-
-GRAPHS = Path(__file__).parents[3] / "graphs"
 
 FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value="5"),), (), ())
 """A name in a script that our own font does not have."""

@@ -15,6 +15,7 @@ import pytest
 from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lesson import GRAPHS
 
 import graphrun
 from graphrun.base.numbertext import number
@@ -25,7 +26,6 @@ from graphrun.show.report import make_report
 from graphrun.show.report.columns import Columns, shortened
 from graphrun.show.report.page import to_json
 
-GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = GRAPHS / "nested.yaml"
 
 

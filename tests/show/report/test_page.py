@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lesson import GRAPHS
 
 import graphrun
 
 Report = Callable[..., Path]
 Open = Callable[..., Any]
-GRAPHS = Path(__file__).parents[3] / "graphs"
 NESTED = GRAPHS / "nested.yaml"
 NUMBER = re.compile(r"−?(?:\d+(?:\.\d+)?(?:e−?\d+)?|∞)|NaN")
 
