@@ -4,7 +4,8 @@
   begins with ``wrong``, it must be refused.
 - A `console` block holds commands, ``$ command``, each followed by its output. ``...`` stands for any text. A command
   succeeds, unless the next one is ``$ echo $?``.
-- A `python` block is executed; with ``>>>`` it is a doctest.
+- A `python` block is executed; with ``>>>`` it is a doctest. One that names a file of the package stands
+  there as it is.
 - A first line such as ``# line.yaml`` or ``# plugins/cube.py`` names the file that the block is; every block of a
   document sees all files of that document, beside copies of ``graphs/`` and ``plugins/``.
 - A `toml` block is the part of the example of a distribution that it shows.
@@ -30,7 +31,7 @@ import graphrun
 from graphrun.check.check import check_graph
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "graphs/README.md", "plugins/README.md")
+DOCUMENTS = ("README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# (\S+\.(?:yaml|py|toml))\n")
 
@@ -158,6 +159,10 @@ def assert_same(actual: str, expected: str, command: str) -> None:
 @pytest.mark.usefixtures("folder")
 def test_python_is_executed(block: Block) -> None:
     """Python in a document runs, and gives what a doctest says."""
+    if block.file is not None and block.file.startswith("graphrun/"):
+        shown = block.text.partition("\n")[2].strip()
+        assert shown in (ROOT / block.file).read_text(encoding="utf-8")
+        return
     name = f"{block.document}:{block.line}"
     names = {"__name__": "example", "__file__": str(Path(block.file or "example.py").absolute())}
     if ">>> " not in block.text:
@@ -178,6 +183,9 @@ def test_toml_is_part_of_the_example(block: Block) -> None:
 
 
 def test_only_the_set_up_is_not_run_here() -> None:
-    """Every block is run, but for the two commands that `.ci/run` runs, and what follows on them."""
+    """Every block is run, but for the commands that `.ci/run` runs, and what follows on them."""
     assert {block.language for block in BLOCKS} <= {"yaml", "console", "python", "sh", "toml"}
-    assert [block.document for block in BLOCKS if block.language == "sh"] == ["README.md"] * 2
+    assert [block.document for block in BLOCKS if block.language == "sh"] == [
+        *["README.md"] * 2,
+        *["CONTRIBUTING.md"] * 2,
+    ]
