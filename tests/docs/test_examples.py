@@ -186,6 +186,7 @@ def test_only_the_set_up_is_not_run_here() -> None:
     """Every block is run, but for the commands that `.ci/run` runs, and what follows on them."""
     assert {block.language for block in BLOCKS} <= {"yaml", "console", "python", "sh", "toml"}
     assert [block.document for block in BLOCKS if block.language == "sh"] == [
-        *["README.md"] * 2,
-        *["CONTRIBUTING.md"] * 2,
+        "README.md",
+        "README.md",
+        "CONTRIBUTING.md",
     ]
