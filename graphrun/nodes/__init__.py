@@ -1,6 +1,6 @@
 """The built-in node types, a module a family; each is registered through the hook that everybody's plugins use.
 
-A type is added by declaring it in the module of its family; there is no second place to name it.
+A type is added by declaring it in the module of its family.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One operation of the passes, and what it is made of: functions bound to NumPy, and what the passes do with numbers.
 
-What is not the chain rule is in `pull`: a gradient of zero that gives zero, undoing broadcasting, casting.
+What is not the chain rule is in `pull`: undoing broadcasting, casting and, masked, a gradient of zero that gives zero.
 """
 
 from __future__ import annotations
