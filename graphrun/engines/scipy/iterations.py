@@ -47,11 +47,12 @@ def iterations(function: Callable[[Callable[[Item], None]], Outcome]) -> Generat
     try:
         while True:
             kind, given = to_caller.get()
+            # The thread waits for an answer, or is about to end.
+            waiting = True
             if kind == "outcome":
                 return given  # type: ignore[return-value]
             if kind == "error":
                 raise given  # type: ignore[misc]
-            waiting = True
             yield given  # type: ignore[misc]
             waiting = False
             to_thread.put(True)
