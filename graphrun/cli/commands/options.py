@@ -83,10 +83,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "seed": (
         ("--seed",),
-        {
-            "type": click.IntRange(min=0),
-            "help": "What every random draw derives from. [default: the file's, else 0]",
-        },
+        {"type": click.IntRange(min=0), "help": "What every random draw derives from. [default: the file's, else 0]"},
     ),
     "record": (
         ("--record",),
@@ -99,10 +96,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "data": (("--data",), {"metavar": "FILE", "help": "A data file in place of the one that the graph file names."}),
     "save": (
         ("--save",),
-        {
-            "metavar": "FILE",
-            "help": "Write a checkpoint at the end, also of a run that failed or was interrupted.",
-        },
+        {"metavar": "FILE", "help": "Write a checkpoint at the end, also of a run that failed or was interrupted."},
     ),
     "save_every": (
         ("--save-every",),

@@ -73,10 +73,7 @@ def run(
     first = cluster is None or cluster.is_first()
     output = sys.stdout
     begin_collection()
-    with (
-        watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request,
-        cluster or nullcontext(),
-    ):
+    with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
         result = graph.answer(
             replace(
                 request,
