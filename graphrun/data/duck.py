@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.data.csv_file import CsvTable
 from graphrun.data.table import Array, Wanted, whole_as_integers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from graphrun.data.csv_file import CsvTable
 
 # What DuckDB may hold at once, and the number of bytes of a row group that it writes.
 MEMORY = "256MB"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from graphrun.base.errors import GraphrunError
 from graphrun.document.excerpt import printable
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.marks import Path
+from graphrun.document.problems import Problems
 
 # The first of each kind are shown: a column of texts has a mistake in every row.
 MOST_SHOWN = 20

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.names import under_names
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems
 
 KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
 COLUMN_KEYS = ("column", "columns", "categories", "standardize")

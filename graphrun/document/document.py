@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
@@ -12,23 +14,16 @@ from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
-from graphrun.document.models import Header
+from graphrun.document.marks import Path
+from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
+from graphrun.document.numbers import Value
 from graphrun.document.overrides import apply_overrides
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
-from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems, Use
 from graphrun.document.source import Source
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
-
-    from graphrun.document.marks import Path
-    from graphrun.document.models import ExpectEntry, StopEntry
-    from graphrun.document.numbers import Value
-    from graphrun.document.problems import Use
-    from graphrun.document.subgraphs import Subgraph
+from graphrun.document.subgraphs import Subgraph
 
 
 class UpdateEntry(NamedTuple):

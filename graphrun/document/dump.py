@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from graphrun.document.data_section import ColumnEntry, DataEntry
+from graphrun.document.document import Document
+from graphrun.document.models import ExpectEntry
+from graphrun.document.nodes import NodeEntry
+from graphrun.document.parameters import ParameterEntry
 from graphrun.document.scalars import resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.data_section import ColumnEntry, DataEntry
-    from graphrun.document.document import Document
-    from graphrun.document.models import ExpectEntry
-    from graphrun.document.nodes import NodeEntry
-    from graphrun.document.parameters import ParameterEntry
 
 WIDTH = 120
 

@@ -6,25 +6,20 @@ node `hidden`, in place of its `y`. With ``repeat: 3`` there are `hidden.1`, `hi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import counted, describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.nodes import NodeEntry
-from graphrun.document.numbers import NotANumberError, check_number
+from graphrun.document.numbers import NotANumberError, Value, check_number
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
-from graphrun.document.problems import Use
+from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.marks import Path
-    from graphrun.document.numbers import Value
-    from graphrun.document.problems import Problems
 
 
 class Names(NamedTuple):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.parameters import check_value
+from graphrun.document.problems import Problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
 
 # Their null stands for an empty section.
 EMPTY: dict[str, Any] = {"stop": {}, "record": [], "expect": []}

@@ -6,19 +6,17 @@ import os
 import re
 from functools import partial
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphrun.base.errors import GraphFileError
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document import loader
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
+from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
 from graphrun.document.subgraphs import Subgraph, read_subgraphs
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
 
 # How many files may stand between a graph file and the last one that it includes.
 DEEPEST = 64

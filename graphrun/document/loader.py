@@ -7,7 +7,8 @@ depth, aliases and duplicate keys are judged at the event, before anything is bu
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Set
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.events import (
@@ -28,9 +29,6 @@ from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
 from graphrun.document.python_parser import PythonParser
 from graphrun.document.scalars import PlainScalars
 from graphrun.document.syntax import explain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Set
 
 # PyYAML can be built without libyaml.
 EventParser: Callable[[str], Any] = yaml.cyaml.CParser if yaml.__with_libyaml__ else PythonParser  # type: ignore[attr-defined]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 # The keys and list indices that lead from the top of the file to a value: ("nodes", "f", "inputs", 1).
 Path: TypeAlias = tuple[str | int, ...]

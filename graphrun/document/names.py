@@ -6,12 +6,10 @@ import itertools
 import keyword
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphrun.base.wording import quote
-
-if TYPE_CHECKING:
-    from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems
 
 # Expressions read these as literals, in Python's spelling and in YAML's.
 LITERALS = ("true", "false", "null", "none")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import re
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
+from graphrun.document.marks import Path
 
 # A number, or lists of equal lengths around numbers: JSON's way to write an array.
 Value: TypeAlias = int | float | list[Any]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.document import loader, subgraphs
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
+from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from graphrun.document.marks import Path
-    from graphrun.document.source import Source
+from graphrun.document.source import Source
 
 OPPOSITE = {"maximize": "minimize", "minimize": "maximize"}
 BOUNDS = ("lower", "upper")

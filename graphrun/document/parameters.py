@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems
 
 KEYS = ("value", "lower", "upper", "shape", "init")
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from graphrun.base.errors import GraphFileError
 from graphrun.document.excerpt import describe_problem
 from graphrun.document.marks import Mark, Path
-
-if TYPE_CHECKING:
-    from graphrun.document.source import Source
+from graphrun.document.source import Source
 
 MOST_SHOWN = 20
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from graphrun.document.marks import Path
 from graphrun.document.names import normalize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.marks import Path
 
 
 class Reference(str):

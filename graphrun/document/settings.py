@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
+from graphrun.document.problems import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
 
 # What each kind of pydantic's errors says was expected; braces are filled from the error's context.
 EXPECTED = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from graphrun.document.anchors import DEEPEST, MOST_VALUES, Anchors
+from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
 from graphrun.document.subgraphs import Instance, Subgraph
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.nodes import NodeEntry
 
 MOST_NODES = 10_000_000
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, read_nodes
-from graphrun.document.parameters import read_constants, read_parameters
+from graphrun.document.numbers import Value
+from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.problems import Problems
 from graphrun.document.references import Reference, references, with_references
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from graphrun.document.marks import Path
-    from graphrun.document.numbers import Value
-    from graphrun.document.parameters import ParameterEntry
-    from graphrun.document.problems import Problems
 
 KEYS = ("description", "inputs", "settings", "parameters", "constants", "nodes", "output")
 
