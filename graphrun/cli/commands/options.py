@@ -46,77 +46,63 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "steps": (
-        ("--steps",),
-        {
-            "type": step_count,
-            "metavar": "N",
-            "help": "How many steps to make; 0 only evaluates. [default: the file's, else 1]",
-        },
+def told(*declarations: str, **rest: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return what click is told of an option."""
+    return declarations, rest
+
+
+OPTIONS = {
+    "steps": told(
+        "--steps",
+        type=step_count,
+        metavar="N",
+        help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
     ),
-    "set": (
-        ("--set", "overrides"),
-        {
-            "multiple": True,
-            "metavar": "PATH=VALUE",
-            "help": "Change a value of the file, as in --set update.step_size=0.1; may be given again.",
-        },
+    "set": told(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Change a value of the file, as in --set update.step_size=0.1; may be given again.",
     ),
-    "engine": (
-        ("--engine",),
-        {
-            "default": "auto",
-            "show_default": True,
-            "metavar": "auto|numpy|numba|jax",
-            "help": "What computes the passes.",
-            "shell_complete": offering("words_of_metavar"),
-        },
+    "engine": told(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="auto|numpy|numba|jax",
+        help="What computes the passes.",
+        shell_complete=offering("words_of_metavar"),
     ),
-    "device": (
-        ("--device",),
-        {"metavar": "cpu|gpu|tpu[:i]", "help": "Where the jax engine runs. [default: JAX's choice]"},
+    "device": told("--device", metavar="cpu|gpu|tpu[:i]", help="Where the jax engine runs. [default: JAX's choice]"),
+    "dtype": told(
+        "--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]"
     ),
-    "dtype": (
-        ("--dtype",),
-        {"type": click.Choice(["float64", "float32"]), "help": "The numbers' type. [default: the file's]"},
+    "seed": told(
+        "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
     ),
-    "seed": (
-        ("--seed",),
-        {"type": click.IntRange(min=0), "help": "What every random draw derives from. [default: the file's, else 0]"},
+    "record": told(
+        "--record", type=names, metavar="NAMES", help="Names to show and record at each step, separated by commas."
     ),
-    "record": (
-        ("--record",),
-        {"type": names, "metavar": "NAMES", "help": "Names to show and record at each step, separated by commas."},
+    "every": told(
+        "--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]"
     ),
-    "every": (
-        ("--every",),
-        {"type": click.IntRange(min=1), "help": "Record every so many steps. [default: 1,000 rows or fewer]"},
+    "data": told("--data", metavar="FILE", help="A data file in place of the one that the graph file names."),
+    "save": told(
+        "--save", metavar="FILE", help="Write a checkpoint at the end, also of a run that failed or was interrupted."
     ),
-    "data": (("--data",), {"metavar": "FILE", "help": "A data file in place of the one that the graph file names."}),
-    "save": (
-        ("--save",),
-        {"metavar": "FILE", "help": "Write a checkpoint at the end, also of a run that failed or was interrupted."},
+    "save_every": told("--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too."),
+    "resume": told("--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start."),
+    "depth": told("--depth", type=click.IntRange(min=0)),
+    "plugins": told(
+        "--plugins",
+        "folders",
+        multiple=True,
+        metavar="DIR",
+        help="A folder of loose plugin files; may be given again.",
+        shell_complete=offering("folders"),
     ),
-    "save_every": (
-        ("--save-every",),
-        {"type": click.IntRange(min=1), "metavar": "N", "help": "Write one every N steps, too."},
-    ),
-    "resume": (
-        ("--resume",),
-        {"metavar": "FILE", "help": "Go on from a checkpoint; --steps counts from the very start."},
-    ),
-    "depth": (("--depth",), {"type": click.IntRange(min=0)}),
-    "plugins": (
-        ("--plugins", "folders"),
-        {
-            "multiple": True,
-            "metavar": "DIR",
-            "help": "A folder of loose plugin files; may be given again.",
-            "shell_complete": offering("folders"),
-        },
-    ),
-    "quiet": (("-q", "--quiet"), {"is_flag": True, "help": "No progress and no notes on stderr."}),
+    "format": told("--format", "output_format", show_default=True),
+    "quiet": told("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
 }
 """The options that several commands take: their declarations, and what click is told of them."""
 
@@ -131,8 +117,8 @@ def option(*taken: str, **changes: Any) -> Callable[[Function], Function]:
 
     def declare(function: Function) -> Function:
         for name in reversed(taken):
-            declarations, told = OPTIONS[name]
-            function = click.option(*declarations, **(told | changes))(function)
+            declarations, rest = OPTIONS[name]
+            function = click.option(*declarations, **(rest | changes))(function)
         return function
 
     return declare
@@ -192,16 +178,6 @@ class GraphCommand(click.Command):
             return kind(**{name: ctx.params.pop(name) for name in list(ctx.params) if name in known})
 
         ctx.params["file"] = gathered(GraphFile)
-        request = gathered(RunRequest)
-        if self.takes_request:
-            ctx.params["request"] = request
+        if any(field.name in ctx.params for field in fields(RunRequest)):
+            ctx.params["request"] = gathered(RunRequest)
         return super().invoke(ctx)
-
-    @property
-    def takes_request(self) -> bool:
-        """Whether there are options of a run."""
-        return any(parameter.name in REQUESTED for parameter in self.params)
-
-
-REQUESTED = {"steps", "engine", "device", "dtype", "seed", "record", "every", "save", "save_every", "resume"}
-"""The options that make a request."""

@@ -43,12 +43,10 @@ INTERRUPTED = 130
     metavar="NAME=TARGET",
     help="Tell an observer: csv=FILE, jsonl=FILE, tensorboard=FOLDER, mlflow=EXPERIMENT, or a plugin's.",
 )
-@click.option(
-    "--format",
-    "output_format",
+@option(
+    "format",
     type=click.Choice(["table", "json", "jsonl", "csv"]),
     default="table",
-    show_default=True,
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
 )
 @option("plugins", "quiet")
