@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from graphrun.base.errors import RunError
+from graphrun.base.files import write_atomically
 from graphrun.document.source import BYTE_ORDER_MARKS, Source
 
 SCHEMA_FILE = ".graphrun-schema.json"
@@ -86,33 +85,12 @@ def _write(path: Path, data: bytes) -> str:
     """Write a file as a whole or not at all, unless it is so already; return a line that says which."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     try:
-        if path.is_file() and path.read_bytes() == data:
-            return f"unchanged {shown}"
-        _replace(path, data)
+        if path.exists():
+            if path.read_bytes() == data:
+                return f"unchanged {shown}"
+            # A rename asks for the folder's permission alone, and a file may be protected by its own.
+            path.open("ab").close()
+        write_atomically(path, data)
     except OSError as error:
         raise RunError(f"{shown} cannot be written: {error.strerror or error}") from None
     return f"wrote {shown}"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # A rename asks for the folder's permission alone, and a file may be protected by its own.
-    mode = path.stat().st_mode & 0o777 if path.exists() else None
-    if mode is not None:
-        path.open("ab").close()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

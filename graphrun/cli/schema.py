@@ -52,7 +52,7 @@ def graph_file_schema(registry: Registry) -> Schema:
     Args:
         registry: the node types and update rules; every plugin is loaded.
     """
-    node_types = [declared for declared, _ in registry.all(NodeType).values() if isinstance(declared, NodeType)]
+    node_types = [declared for declared, _ in registry.all(NodeType).values()]
     rules = [*(declared for declared, _ in registry.all(UpdateRule).values()), *SOLVERS.values()]
     return {
         "$schema": DRAFT,

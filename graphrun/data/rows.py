@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
-from graphrun.data.dataset import DataSet
 from graphrun.document import Document
+
+if TYPE_CHECKING:
+    from graphrun.data.dataset import DataSet
 
 
 class DataSource:
