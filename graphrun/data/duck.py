@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.data.csv_file import CsvTable
@@ -73,12 +75,6 @@ def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
             arrays = connection.execute(f"SELECT {_select(table, wanted)} FROM {_source(table)}").fetchnumpy()
     except duckdb.Error:
         return None
-    return _plain(arrays, wanted)
-
-
-def _plain(arrays: dict[str, Any], wanted: Wanted) -> dict[str, Array] | None:
-    import numpy as np
-
     result = {}
     for (header, text), values in zip(wanted.items(), arrays.values(), strict=True):
         # A masked array has empty cells.

@@ -12,7 +12,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
-from graphrun.data.table import Array, Cell, Table
+from graphrun.data.table import Array, Table
 from graphrun.document.excerpt import printable
 
 Statistics = Mapping[str, Array]
@@ -153,13 +153,15 @@ class Encoder:
         result = np.fromiter((positions.get(text, -1) for text in texts), np.int64, len(texts))
         unknown = np.flatnonzero(result < 0)
         if len(unknown):
+            listed = ", ".join(map(quote, categories[:8])) + (", ..." if len(categories) > 8 else "")
+
+            words = f"is none of the categories of {quote(column.name)}"
+            told = (
+                (f"{quote(text)} {words}", did_you_mean(text, categories) or f"they are {listed}")
+                for text in texts[unknown]
+            )
             findings = Findings()
-            shown = [int(row) for row in unknown if findings.wants(column.name)]
-            places = self._table.places([Cell(start + row, column.headers[0]) for row in shown])
-            for row, place in zip(shown, places, strict=True):
-                message = f"{quote(texts[row])} is none of the categories of {quote(column.name)}"
-                listed = ", ".join(map(quote, categories[:8])) + (", ..." if len(categories) > 8 else "")
-                findings.add(place, message, did_you_mean(texts[row], categories) or f"they are {listed}")
+            self._table.report(findings, column.headers[0], "is unknown", start + unknown, told)
             findings.fail()
         return result
 
