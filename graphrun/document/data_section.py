@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.base.wording import describe, quote
 from graphrun.document.marks import Path
 from graphrun.document.names import under_names
 from graphrun.document.problems import Problems
@@ -73,10 +72,7 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
             ("data",), "a value is needed here: 'data' takes a mapping" if raw is None else message, suggestion=hint
         )
         return DataEntry()
-    for key in raw:
-        if key not in KEYS:
-            suggestion = partial(did_you_mean, key, KEYS)
-            problems.add(("data", key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    problems.refuse_unknown(("data",), raw, KEYS)
     return DataEntry(
         file=_file(raw["file"], problems) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
@@ -182,10 +178,7 @@ def _headers(path: Path, raw: Any, problems: Problems, what: str) -> tuple[str, 
 def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntry | None:
     """Return an entry that is written as a mapping."""
     before = len(problems)
-    for key in raw:
-        if key not in COLUMN_KEYS:
-            suggestion = partial(did_you_mean, key, COLUMN_KEYS)
-            problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    problems.refuse_unknown(path, raw, COLUMN_KEYS)
     given: list[str] = [key for key in ("column", "columns") if key in raw]
     if not given and len(problems) == before:
         hint = "write {column: species, categories: auto} or {columns: [...], standardize: true}"

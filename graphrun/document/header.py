@@ -44,7 +44,7 @@ def read_header(raw: dict[str, Any], problems: Problems) -> Header:
             _add(details, given, problems)
         failed = {details["loc"][0] for details in errors}
         header = Header.model_validate({key: value for key, value in given.items() if key not in failed})
-    return header if _expectations_hold(header, given, problems) else header.model_copy(update={"expect": []})
+    return header if _expectations_hold(header, given, problems) else header.model_copy(update={"expect": ()})
 
 
 def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.base.wording import describe, quote
 from graphrun.document import loader
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
@@ -68,10 +67,7 @@ class _Reader:
                     message = f"the subgraph {quote(key)} is defined twice: in {found[key].problems.where()} too"
                     problems.add(path, message)
                 found.setdefault(key, subgraph)
-        if raw is not None and not isinstance(raw, dict):
-            problems.add(("subgraphs",), f"'subgraphs' is a mapping of names, not {describe(raw)}")
-            raw = None
-        for key, subgraph in read_subgraphs(raw or {}, problems, self.broken).items():
+        for key, subgraph in read_subgraphs(raw, problems, self.broken).items():
             if key in found:
                 message = f"the subgraph {quote(key)} is defined twice: in {found[key].problems.where()} too"
                 problems.add(("subgraphs", key), message, key=True)
@@ -121,8 +117,5 @@ class _Reader:
             if not errors:
                 inner.add((), f"an included file is a mapping of sections, not {describe(data)}")
             return {}
-        for key in data:
-            if key not in SECTIONS:
-                near = partial(did_you_mean, key, SECTIONS)
-                inner.add((key,), f"unknown key {quote(key)}", suggestion=near, key=True)
+        inner.refuse_unknown((), data, SECTIONS)
         return self.read(data, inner, [*chain, source])

@@ -24,9 +24,8 @@ from yaml.events import (
 from graphrun.base.wording import quote
 from graphrun.document import tags
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
-from graphrun.document.lookahead import too_deep, too_deep_ahead
+from graphrun.document.lookahead import PythonParser, too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
-from graphrun.document.python_parser import PythonParser
 from graphrun.document.scalars import PlainScalars
 from graphrun.document.syntax import explain
 
@@ -184,7 +183,8 @@ class Loader:
                 event = next_event()
                 if not simple and key == "<<" and _is_plain(key_event):
                     if merge is not None:
-                        raise _second_merge(key_event)
+                        message, hint = "'<<' stands twice in one mapping", "write one list: <<: [*first, *second]"
+                        raise GraphSyntaxError(mark_of(key_event), message, hint)
                     merge = (key_event, event, self._value(event, depth, None))
                     continue
                 if key in result:
@@ -248,8 +248,3 @@ class Loader:
 
 def _is_plain(event: Any) -> bool:
     return event.__class__ is ScalarEvent and not event.style and event.tag is None
-
-
-def _second_merge(event: Any) -> GraphSyntaxError:
-    message = "'<<' stands twice in one mapping"
-    return GraphSyntaxError(mark_of(event), message, "write one list: <<: [*first, *second]")

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import describe, quote
 from graphrun.document.problems import Problems
 
 # Expressions read these as literals, in Python's spelling and in YAML's.
@@ -62,14 +62,16 @@ def why_no_name(name: str) -> tuple[str, str | None]:
     return message, f"write {quote(similar)[1:-1]}" if is_name(similar) and similar.strip("_") else None
 
 
-def under_names(
-    section: str, raw: dict[str, Any], problems: Problems, broken: set[str], *, dotted: bool = True
-) -> dict[str, Any]:
-    """Return a section under its normalized names, without those that cannot be names or stand twice.
+def under_names(section: str, raw: Any, problems: Problems, broken: set[str], *, dotted: bool = True) -> dict[str, Any]:
+    """Return a section under its normalized names, without those that cannot be names or stand twice; empty for null.
 
     `dotted` allows names as instances of subgraphs and expressions make them.
     """
     result: dict[str, Any] = {}
+    if not isinstance(raw, dict):
+        if raw is not None:
+            problems.add((section,), f"{section!r} is a mapping of names, not {describe(raw)}")
+        return result
     for key, value in raw.items():
         name = key if key.isascii() else normalize(key)
         if not is_name(name) or not (dotted or name.isidentifier()):

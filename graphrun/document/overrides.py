@@ -9,7 +9,7 @@ from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, quote
-from graphrun.document import loader, subgraphs
+from graphrun.document import data_section, loader, subgraphs
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
@@ -20,7 +20,6 @@ from graphrun.document.source import Source
 
 OPPOSITE = {"maximize": "minimize", "minimize": "maximize"}
 BOUNDS = ("lower", "upper")
-DATA_KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
 
 # How many paths of a file are searched for the one that was meant.
 MOST_SEARCHED = 10_000
@@ -145,7 +144,7 @@ def _possible(path: Path) -> Collection[str] | None:
     if section == "stop":
         return tuple(StopEntry.model_fields)
     if section == "data" and not inner:
-        return DATA_KEYS
+        return data_section.KEYS
     if (section == "nodes" and inner) or section in ("update", "expect", "data"):
         return None
     return ()

@@ -62,7 +62,7 @@ class Instance(NamedTuple):
     share: bool
 
 
-def read_subgraphs(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Subgraph]:
+def read_subgraphs(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Subgraph]:
     """Return the definitions of a file; one with a problem is left out, and its name is added to `broken`."""
     result = {}
     for name, definition in under_names("subgraphs", raw, problems, broken, dotted=False).items():
@@ -82,13 +82,10 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
     if not isinstance(raw, dict):
         problems.add((), f"a subgraph is a mapping, not {describe(raw)}", suggestion=f"its keys are: {', '.join(KEYS)}")
         return None
-    for key in raw:
-        if key not in KEYS:
-            hint = partial(did_you_mean, key, KEYS)
-            problems.add((key,), f"unknown key {quote(key)} of a subgraph", suggestion=hint, key=True)
+    problems.refuse_unknown((), raw, KEYS, " of a subgraph")
     broken: set[str] = set()
     sections = {
-        key: under_names(key, _mapping(key, raw.get(key), problems), problems, broken, dotted=key != "settings")
+        key: under_names(key, raw.get(key), problems, broken, dotted=key != "settings")
         for key in ("settings", "parameters", "constants", "nodes")
     }
     for key in INSTANCE_KEYS:
@@ -122,14 +119,6 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
         fixed_parameters=read_parameters(fixed["parameters"], problems, broken),
         fixed_constants=read_constants(fixed["constants"], problems, broken),
     )
-
-
-def _mapping(key: str, raw: Any, problems: Problems) -> dict[str, Any]:
-    if isinstance(raw, dict):
-        return raw
-    if raw is not None:
-        problems.add((key,), f"{key!r} is a mapping of names, not {describe(raw)}")
-    return {}
 
 
 def _read_inputs(raw: Any, problems: Problems) -> tuple[str, ...]:
