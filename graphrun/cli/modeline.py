@@ -30,10 +30,6 @@ def connect(files: Iterable[str], schema: str) -> Iterator[str]:
     A schema that is there already, in the folder of the file or above it in the same project, is renewed; else it is
     written beside the file.
 
-    Args:
-        files: paths of graph files.
-        schema: the text of the schema.
-
     Raises:
         GraphFileError: a file cannot be read; nothing is written then.
         RunError: a file cannot be written.
@@ -63,11 +59,8 @@ def schema_of(path: Path) -> Path:
 def with_modeline(data: bytes, schema: str) -> bytes:
     """Return a graph file's bytes with the modeline as its first line, or in place of the one that it has.
 
-    Everything else stays byte for byte, the byte order mark, the encoding and the line ends included.
-
-    Args:
-        data: the file.
-        schema: the path of the schema, relative to the file.
+    Everything else stays byte for byte, the byte order mark, the encoding and the line ends included. The path of the
+    schema is relative to the file.
     """
     mark, encoding = next(((m, e) for m, e in BYTE_ORDER_MARKS if data.startswith(m)), (b"", "utf-8"))
     text = data[len(mark) :].decode(encoding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,9 @@ SETTINGS = {
 
 
 def connect(purpose: str, memory: str | None = MEMORY) -> DuckDBPyConnection:
-    """Return a connection to a database in memory; raise UsageError when DuckDB is not installed.
+    """Return a connection to a database in memory; raise UsageError when DuckDB, needed for a purpose, is missing.
 
-    Args:
-        purpose: what it is needed for, as the message says.
-        memory: what DuckDB may hold at once, None for its own default.
+    `memory` is what DuckDB may hold at once, None for its own default.
     """
     try:
         import duckdb
@@ -60,8 +59,7 @@ def identifier(text: str) -> str:
 
 def path_literal(path: str) -> str:
     """Return a path as SQL writes it, with nothing in it that DuckDB takes for a pattern of several files."""
-    escaped = "".join(f"[{character}]" if character in "*?[" else character for character in path)
-    return literal(escaped)
+    return literal(re.sub(r"[*?[]", r"[\g<0>]", path))
 
 
 def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:

@@ -125,11 +125,7 @@ class Encoder:
         self.scalings[column.name] = scaling
 
     def assemble(self, raw: Mapping[str, Array], start: int = 0) -> list[Array]:
-        """Return the values of some rows, not yet standardized.
-
-        Args:
-            raw: the columns of the file.
-            start: the number of the first of these rows, for messages.
+        """Return the values of some rows, of which `start` is the first, not yet standardized.
 
         Raises:
             DataError: a text is none of the categories.

@@ -75,14 +75,10 @@ class Rows:
 
 
 def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
-    """Read the file once: check every cell, find the statistics that are not given, keep the rows held back.
+    """Read the file once: check every cell, find the statistics that are not given, return the rows held back.
 
-    Args:
-        rows: the rows; `whole` is set to the columns whose numbers are all whole, where that is to be found.
-        find_whole: whether the file is a CSV file, which does not tell integers from floats.
-
-    Returns:
-        The rows that are held back, None where they are too many.
+    None stands for too many of these. Of a CSV file, which does not tell integers from floats, `rows.whole` is set to
+    the columns whose numbers are all whole (`find_whole`).
     """
     encoder = rows.encoder
     moments = {c.name: Moments() for c in encoder.columns if c.standardize and c.name not in encoder.scalings}

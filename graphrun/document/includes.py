@@ -26,12 +26,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 def read_definitions(data: dict[str, Any], problems: Problems, broken: set[str]) -> tuple[dict[str, Subgraph], bool]:
     """Return the subgraphs that a file can use, its own and those of the files that it includes.
 
-    The second part of the result says whether an included file could not be read.
-
-    Args:
-        data: the file's data; `include` and `subgraphs` are taken out of it.
-        problems: where problems are added.
-        broken: names whose own declaration has a problem; added to.
+    `include` and `subgraphs` are taken out of the file's data, and names whose own declaration has a problem are added
+    to `broken`. The second part of the result says whether an included file could not be read.
     """
     reader = _Reader(problems, broken)
     return reader.read(data, problems, [problems.source]), reader.failed

@@ -53,13 +53,7 @@ def mark_within(text: str, lines: Sequence[str], start: Mark, value: str, offset
     """Return the place of one character of a scalar's value, however the scalar is written.
 
     The value is followed through the text character by character: quotes, escapes, and line breaks that were folded
-    into blanks are passed over.
-
-    Args:
-        text: the whole text; `lines` are its lines.
-        start: where the scalar begins.
-        value: its value.
-        offset: the index of the character in the value.
+    into blanks are passed over. `lines` are those of the whole text, and the scalar begins at `start`.
     """
     index = _index_of(text, lines, start)
     index = _PROPERTIES.match(text, index).end()  # type: ignore[union-attr]
