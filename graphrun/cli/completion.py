@@ -1,7 +1,5 @@
 """Completion in the shell: what could stand where the cursor is, and the scripts that let a shell ask for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The comment is the modeline of yaml-language-server. It holds a relative path, s
 repository that is cloned stays connected.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator

@@ -5,8 +5,6 @@ file is loaded. Where a choice hangs on a `type`, `if` and `then` make it, so th
 and not of all the alternatives.
 """
 
-from __future__ import annotations
-
 import json
 import keyword
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Which columns of a file the values of a graph are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple

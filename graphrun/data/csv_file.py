@@ -1,7 +1,5 @@
 """CSV files with Python's own reader: fast as long as nothing is wrong, then once more to say what is."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import math

@@ -1,7 +1,5 @@
 """What makes numbers of the columns of a file: stacking, categories, standardizing; and the statistics it needs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Data sets that are in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

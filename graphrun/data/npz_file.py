@@ -1,7 +1,5 @@
 """NumPy's .npz archives: named arrays whose first axis is the rows."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 import zlib

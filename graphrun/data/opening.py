@@ -1,7 +1,5 @@
 """From a `data` section to a data set: which file, which reader, in memory or not."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import weakref

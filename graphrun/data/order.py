@@ -1,7 +1,5 @@
 """The endless stream of epochs that batches are cut from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Parquet files through DuckDB, read by ranges of rows so that a large one never has to be in memory."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Iterable, Iterator

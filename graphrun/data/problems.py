@@ -1,7 +1,5 @@
 """What is wrong with a data file: cells told with file, line and column, wrong names where the graph file has them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import NamedTuple, NoReturn
 

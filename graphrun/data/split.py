@@ -1,7 +1,5 @@
 """Which rows are held back, drawn by the seed."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

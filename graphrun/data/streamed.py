@@ -7,8 +7,6 @@ a few ranges in random parts of the file, not from all of it, and every row stan
 depend on the seed, the epoch and the window's number alone.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

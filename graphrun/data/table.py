@@ -1,7 +1,5 @@
 """What every kind of data file can do."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """The document stage: a graph file → a Document, with everything that is wrong with the file's form."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A document as a graph file again: expanded, with every override in place; running it gives the same result."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from textwrap import indent

@@ -1,7 +1,5 @@
 """A line of a file as a terminal shows it, with a caret under one character."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 

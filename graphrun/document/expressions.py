@@ -4,8 +4,6 @@ Made nodes are numbered in the order of evaluation, operands first, left to righ
 one node; the last node has the expression's own name.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import unicodedata

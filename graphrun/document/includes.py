@@ -1,7 +1,5 @@
 """The `include` section: the subgraphs of other graph files, named relative to the including one."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path as FilePath

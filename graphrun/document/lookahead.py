@@ -5,8 +5,6 @@ dislikes there, a limit of its own for nesting among it (libyaml has had one sin
 loader has counted the levels. They are counted here, whatever the parser's words are.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Places in a file: a line and a column, and the path of keys that leads to a value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias

@@ -1,7 +1,5 @@
 """The sections of a graph file that are small: pydantic models, each field described in words that errors repeat."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field

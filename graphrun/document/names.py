@@ -1,7 +1,5 @@
 """What may be a name: a Python identifier in its normal form, so that expressions and generated code can use it."""
 
-from __future__ import annotations
-
 import itertools
 import keyword
 import re

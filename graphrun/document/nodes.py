@@ -3,8 +3,6 @@
 Written by hand: a graph file may have a million nodes, for which pydantic takes 4 to 9 microseconds each.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote

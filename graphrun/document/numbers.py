@@ -1,7 +1,5 @@
 """Numbers and nested lists of numbers, as parameters, constants and expected values have them."""
 
-from __future__ import annotations
-
 import math
 import re
 import sys

@@ -1,7 +1,5 @@
 """``--set PATH=VALUE``: a value of the file is changed before the file is checked, so that it is checked like any."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Collection, Iterator, Sequence

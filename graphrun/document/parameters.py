@@ -1,7 +1,5 @@
 """The `parameters` and `constants` sections: leaf values and their bounds."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from graphrun.document.marks import Path

@@ -1,7 +1,5 @@
 """The names of a subgraph's settings, written ``$name``, whose values take their places in each instance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a plain scalar of a graph file means: the core schema of YAML 1.2 (section 10.3.2 of its specification)."""
 
-from __future__ import annotations
-
 import re
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """How large a graph becomes when its subgraphs are expanded, counted before anything is made."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

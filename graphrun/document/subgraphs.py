@@ -1,7 +1,5 @@
 """The `subgraphs` section: each definition is read and checked once, however often it is used."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

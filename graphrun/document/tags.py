@@ -1,7 +1,5 @@
 """YAML tags: the standard ones convert, every other is refused, so that a file can never name code."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from yaml.events import MappingStartEvent

@@ -3,8 +3,6 @@
 NetworkX does it, which takes as long to import as everything else that the lesson needs: only such files pay for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

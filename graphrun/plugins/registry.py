@@ -4,8 +4,6 @@ A source is opened only when a name is asked for that no earlier source has, so 
 plugin. The order never decides differently: a name that is taken stays with the first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import sys

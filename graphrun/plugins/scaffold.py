@@ -1,7 +1,5 @@
 """Writing a new plugin: a node type that works, and its test, ready to edit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
