@@ -55,16 +55,12 @@ class Rows:
         self.training = [b - a for a, b in zip(before, after, strict=True)]
         self.whole: set[str] = set()
 
-    def unscaled(self, span: Range) -> list[Array]:
-        """Return the rows of a range, not yet standardized."""
+    def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
+        """Return the rows of a range: those held back, the others, or all for None."""
         raw = self.table.fetch(self.wanted, span)
         for header in self.whole:
             raw[header] = raw[header].astype(np.int64)
-        return [batch_form(value) for value in self.encoder.assemble(raw, span.start)]
-
-    def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
-        """Return the rows of a range: those held back, the others, or all for None."""
-        values = self.unscaled(span)
+        values = [batch_form(value) for value in self.encoder.assemble(raw, span.start)]
         if held is not None:
             mask = self.split.held(*span)
             if not (mask == held).all():

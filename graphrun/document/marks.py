@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 # The keys and list indices that lead from the top of the file to a value: ("nodes", "f", "inputs", 1).
@@ -21,14 +22,13 @@ class Mark(NamedTuple):
 START = Mark(1, 1)
 
 
+@dataclass(eq=False)
 class GraphSyntaxError(Exception):
     """A place where a file stops being readable; caught by the document stage, which adds the file's name and line."""
 
-    def __init__(self, mark: Mark, message: str, suggestion: str | None = None) -> None:
-        super().__init__(message)
-        self.mark = mark
-        self.message = message
-        self.suggestion = suggestion
+    mark: Mark
+    message: str
+    suggestion: str | None = None
 
 
 def mark_at(text: str, index: int) -> Mark:

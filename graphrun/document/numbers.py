@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
@@ -16,14 +17,13 @@ LARGEST = sys.float_info.max
 LOOKS_LIKE_NUMBER = re.compile(r"\s*[-+]?[0-9.][0-9_.,\s]*([eE][-+]?[0-9]+)?\s*")
 
 
+@dataclass(eq=False)
 class NotANumberError(Exception):
     """A value that is no number or no array of numbers; `path` leads to the culprit within it."""
 
-    def __init__(self, path: Path, message: str, suggestion: str | None = None) -> None:
-        super().__init__(message)
-        self.path = path
-        self.message = message
-        self.suggestion = suggestion
+    path: Path
+    message: str
+    suggestion: str | None = None
 
 
 def shape_of(value: Any, *, infinite: bool = False, what: str = "a number or a nested list of numbers") -> Shape:

@@ -28,12 +28,8 @@ _INDEX = re.compile("-?[0-9]{1,9}")
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str], source: Source) -> None:
     """Change the data of a file in place.
 
-    A parameter that is set to a number or a list keeps its bounds.
-
-    Args:
-        data: the plain data of the file.
-        overrides: texts ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value.
-        source: the file's text; it is told where the new values stand.
+    An override is a text ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value; the source is told
+    where the new values stand. A parameter that is set to a number or a list keeps its bounds.
 
     Raises:
         UsageError: a text is no such pair, or the format has no such path.

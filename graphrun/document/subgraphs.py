@@ -194,7 +194,7 @@ def _definition_entry(name: str, entry: NodeEntry, problems: Problems) -> NodeEn
     """Return a node of a definition with its references, and with the place where it stands."""
     return entry._replace(
         type=with_references(entry.type),
-        inputs=tuple(with_references(source) for source in entry.inputs),
+        inputs=with_references(entry.inputs),
         settings=with_references(entry.settings),
         origin=problems.at(("nodes", name)) if entry.origin is None else entry.origin,
     )
