@@ -6,8 +6,7 @@ import numpy as np
 
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
-from graphrun.data.order import Order
-from graphrun.data.split import Split
+from graphrun.data.split import Order, Split
 from graphrun.data.table import Array
 
 

@@ -16,10 +16,9 @@ from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
 from graphrun.data.memory import MemoryDataSet
 from graphrun.data.npz_file import NpzTable
-from graphrun.data.order import Order
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
-from graphrun.data.split import Split
+from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
 from graphrun.data.table import Array, Table, Wanted
 from graphrun.document.data_section import SUFFIXES, DataEntry

@@ -111,14 +111,11 @@ class ParquetTable(Table):
         columns = {}
         for header, values in self._fetch(list(wanted), wanted, span):
             text = wanted[header]
-            masked = isinstance(values, np.ma.MaskedArray)
-            empty = np.ma.getmaskarray(values) if masked else None
-            plain = np.ma.getdata(values) if masked else values
+            plain, empty = np.ma.getdata(values), np.ma.getmask(values)
             if text:
-                blank = plain == ""
-                empty = blank if empty is None else empty | blank
+                empty = empty | (plain == "")
             cell = f"the cell in the column {quote(header)}"
-            if empty is not None and empty.any():
+            if empty.any():
                 rows = span.start + np.flatnonzero(empty)
                 self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", None)))
             elif plain.dtype.kind == "f" and not np.isfinite(plain).all():

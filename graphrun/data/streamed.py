@@ -18,9 +18,8 @@ import numpy as np
 from graphrun.data.columns import Column, wanted_of
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
-from graphrun.data.order import pieces
 from graphrun.data.parquet_file import ParquetTable, Range
-from graphrun.data.split import Split
+from graphrun.data.split import Split, pieces
 from graphrun.data.table import Array, is_whole
 from graphrun.declare.initializers import generator
 

@@ -63,9 +63,8 @@ def _lines(nodes: dict[str, NodeEntry]) -> Iterator[str]:
         words = [_plain(word, plain) for word in (name, entry.type, *entry.inputs)]
         line = f"  {words[0]}: {{type: {words[1]}, inputs: [{', '.join(map(str, words[2:]))}]}}\n"
         if None in words or entry.settings or len(line) > WIDTH:
-            line = indent(
-                _dump({name: _flow({"type": entry.type, "inputs": entry.inputs, **(entry.settings or {})})}), "  "
-            )
+            node = _flow({"type": entry.type, "inputs": entry.inputs, **(entry.settings or {})})
+            line = indent(_dump({name: node}), "  ")
         yield line
 
 

@@ -156,9 +156,7 @@ class Expansion:
             settings[key] = substitute(default, settings) if value is None else value
             if settings[key] is None:
                 name = subgraph.name
-                hint = (
-                    f"write {name}(..., {key}=...)" if at.in_expression else f"write {{type: {name}, ..., {key}: ...}}"
-                )
+                hint = f"write {name}(..., {key}=...)" if at.expression else f"write {{type: {name}, ..., {key}: ...}}"
                 at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
         _check_extent(settings, at, key=True)
         return Instance(subgraph, settings, repeat, share) if len(self.problems) == before else None

@@ -22,11 +22,10 @@ from yaml.events import (
 )
 
 from graphrun.base.wording import quote
-from graphrun.document import tags
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
 from graphrun.document.lookahead import PythonParser, too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
-from graphrun.document.scalars import PlainScalars
+from graphrun.document.scalars import PlainScalars, check_collection, tagged
 from graphrun.document.syntax import explain
 
 # PyYAML can be built without libyaml.
@@ -137,7 +136,7 @@ class Loader:
             value = self._scalar(event)
             self.anchors.end(event, value, event.value)
             return value
-        tags.check_collection(event)
+        check_collection(event)
         if depth == DEEPEST:
             raise too_deep(mark_of(event))
         self.anchors.begin(event)
@@ -148,7 +147,7 @@ class Loader:
     def _scalar(self, event: Any) -> Any:
         """Return the value of a scalar, whatever its tag and its quotes."""
         if event.tag is not None:
-            return event.value if event.tag == "!" else tags.scalar(event)
+            return event.value if event.tag == "!" else tagged(event)
         return event.value if event.style else self.plain[event.value]
 
     def _sequence(self, depth: int, path: Path | None) -> list[Any]:

@@ -78,11 +78,6 @@ class Problems:
         return view
 
     @property
-    def in_expression(self) -> bool:
-        """Whether the view is that of a node that an expression made."""
-        return self._expression is not None
-
-    @property
     def expression(self) -> str:
         """The text of the expression that made a node; empty where none did."""
         return "" if self._expression is None else self._expression.text
