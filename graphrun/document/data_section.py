@@ -161,8 +161,8 @@ def _headers(path: Path, raw: Any, problems: Problems) -> tuple[str, ...] | None
     for position, part in enumerate(parts):
         place = (*path, position) if isinstance(raw, list) else path
         if part is None:
-            hint = f"write {quote(str(path[-1]))[1:-1]}"
-            problems.add(place, "a value is needed here: the name of a column", suggestion=hint)
+            name = quote(str(path[-1]))[1:-1]
+            problems.add(place, "a value is needed here: the name of a column", suggestion=f"write {name}")
         elif not isinstance(part, str):
             hint = "put the column's name in quotes" if isinstance(part, int | float) else None
             problems.add(place, f"a column is named by a text, not by {describe(part)}", suggestion=hint)

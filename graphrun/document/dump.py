@@ -131,7 +131,7 @@ def _parameter(entry: ParameterEntry) -> Any:
 
 def _data(entry: DataEntry) -> dict[str, Any]:
     columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
-    given = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
+    given: dict[str, Any] = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
     given |= {"shuffle": entry.shuffle or None, "holdout": entry.holdout or None}
     return {key: value for key, value in given.items() if value is not None}
 

@@ -71,5 +71,7 @@ class Header(Section):
     seed: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     dtype: Literal["float64", "float32"] = Field("float64", description="float64 or float32")
     expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list), AfterValidator(tuple)] = Field(
-        (), description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them"
+        [],
+        validate_default=True,
+        description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them",
     )
