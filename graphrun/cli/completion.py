@@ -1,7 +1,5 @@
 """Completion in the shell: what could stand where the cursor is, and the scripts that let a shell ask for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -55,12 +53,7 @@ def node_types(context: click.Context, parameter: click.Parameter, incomplete: s
 
 
 def commands_or_files(commands: Items, incomplete: str) -> Items:
-    """Return what may stand in the place of a command: a command, or a graph file to run.
-
-    Args:
-        commands: the commands that fit.
-        incomplete: what was typed.
-    """
+    """Return what may stand in the place of a command: one of the commands that fit, or a graph file to run."""
     if not commands:
         return [CompletionItem(incomplete, type="file")]
     # A shell that is told to complete files forgets the commands: they go together only as plain words.

@@ -4,16 +4,13 @@ The comment is the modeline of yaml-language-server. It holds a relative path, s
 repository that is cloned stays connected.
 """
 
-from __future__ import annotations
-
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from graphrun.base.errors import RunError
+from graphrun.base.files import write_atomically
 from graphrun.document.source import BYTE_ORDER_MARKS, Source
 
 SCHEMA_FILE = ".graphrun-schema.json"
@@ -30,10 +27,6 @@ def connect(files: Iterable[str], schema: str) -> Iterator[str]:
 
     A schema that is there already, in the folder of the file or above it in the same project, is renewed; else it is
     written beside the file.
-
-    Args:
-        files: paths of graph files.
-        schema: the text of the schema.
 
     Raises:
         GraphFileError: a file cannot be read; nothing is written then.
@@ -64,11 +57,8 @@ def schema_of(path: Path) -> Path:
 def with_modeline(data: bytes, schema: str) -> bytes:
     """Return a graph file's bytes with the modeline as its first line, or in place of the one that it has.
 
-    Everything else stays byte for byte, the byte order mark, the encoding and the line ends included.
-
-    Args:
-        data: the file.
-        schema: the path of the schema, relative to the file.
+    Everything else stays byte for byte, the byte order mark, the encoding and the line ends included. The path of the
+    schema is relative to the file.
     """
     mark, encoding = next(((m, e) for m, e in BYTE_ORDER_MARKS if data.startswith(m)), (b"", "utf-8"))
     text = data[len(mark) :].decode(encoding)
@@ -86,33 +76,12 @@ def _write(path: Path, data: bytes) -> str:
     """Write a file as a whole or not at all, unless it is so already; return a line that says which."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     try:
-        if path.is_file() and path.read_bytes() == data:
-            return f"unchanged {shown}"
-        _replace(path, data)
+        if path.exists():
+            if path.read_bytes() == data:
+                return f"unchanged {shown}"
+            # A rename asks for the folder's permission alone, and a file may be protected by its own.
+            path.open("ab").close()
+        write_atomically(path, data)
     except OSError as error:
         raise RunError(f"{shown} cannot be written: {error.strerror or error}") from None
     return f"wrote {shown}"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # A rename asks for the folder's permission alone, and a file may be protected by its own.
-    mode = path.stat().st_mode & 0o777 if path.exists() else None
-    if mode is not None:
-        path.open("ab").close()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

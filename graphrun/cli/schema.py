@@ -5,8 +5,6 @@ file is loaded. Where a choice hangs on a `type`, `if` and `then` make it, so th
 and not of all the alternatives.
 """
 
-from __future__ import annotations
-
 import json
 import keyword
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,18 +39,16 @@ NAMES = {
 NUMBERS = {"$ref": "#/definitions/numbers"}
 REFERENCE = {"type": "string", "pattern": r"^\$"}
 INPUTS: Schema = {"type": "array", "items": {"type": ["string", "number"]}}
+COUNT: Schema = {"type": "integer", "minimum": 1}
+TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
 NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
 
 
 def graph_file_schema(registry: Registry) -> Schema:
-    """Return the schema of graph files that use what a registry has.
-
-    Args:
-        registry: the node types and update rules; every plugin is loaded.
-    """
-    node_types = [declared for declared, _ in registry.all(NodeType).values() if isinstance(declared, NodeType)]
+    """Return the schema of graph files that use the node types and update rules of a registry, all plugins included."""
+    node_types = [declared for declared, _ in registry.all(NodeType).values()]
     rules = [*(declared for declared, _ in registry.all(UpdateRule).values()), *SOLVERS.values()]
     return {
         "$schema": DRAFT,
@@ -83,19 +79,17 @@ CLIPS = {
 def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
     """Return the schema of each key of a graph file."""
     objective = "the name of one scalar node or parameter. Give one of maximize and minimize, or none to only evaluate."
-    expectation = {
-        "type": "object",
-        "properties": {
+    expectation = _object(
+        {
             "at": WHOLE | _told("The row of the history: 0 is before any update; default the last."),
             "values": _named(NUMBERS, "The values that nodes and leaves have in that row."),
             "gradients": _named(NUMBERS, "The derivatives of the objective in that row."),
             "tolerance": POSITIVE | _told("How far a number may be off."),
-        },
-        "additionalProperties": False,
-    }
+        }
+    )
     return {
         "graphrun": {"const": 1} | _told("The format version, which is 1."),
-        "description": {"type": "string"} | _told("What the graph is; free text."),
+        "description": _text("What the graph is; free text."),
         "include": {"type": ["array", "null"], "items": {"type": "string"}}
         | _told("Graph files whose subgraphs become available, relative to this file."),
         "data": data_section() | _told("The data set that feeds each step."),
@@ -103,22 +97,20 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "constants": _section("numbers", "Leaves that are never moved: a number or a nested list."),
         "subgraphs": _section("subgraph", "Reusable graphs by name, used as node types."),
         "nodes": _named(True, "What is computed, in any order: {type, inputs, settings} or an expression."),
-        "maximize": {"type": "string", "minLength": 1} | _told(f"What updates make larger: {objective}"),
-        "minimize": {"type": "string", "minLength": 1} | _told(f"What updates make smaller: {objective}"),
+        "maximize": _text(f"What updates make larger: {objective}", minLength=1),
+        "minimize": _text(f"What updates make smaller: {objective}", minLength=1),
         "update": by_type("The update rule; default sgd.", rules, default="sgd")
         | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
         "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
-        "stop": {
-            "type": ["object", "null"],
-            "properties": {
+        "stop": _object(
+            {
                 "gradient_norm": NOT_NEGATIVE | _told("Stop when the norm of the gradient is this small."),
                 "change": NOT_NEGATIVE | _told("Stop when a step changes the objective by no more than this."),
                 "value": {"type": "number"} | _told("Stop when the objective is as good as this."),
-                "patience": {"type": "integer", "minimum": 1}
-                | _told("Stop after so many steps without a better objective."),
+                "patience": COUNT | _told("Stop after so many steps without a better objective."),
             },
-            "additionalProperties": False,
-        }
+            ["object", "null"],
+        )
         | _told("When to end before the last step."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
         | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
@@ -136,37 +128,28 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
 
 def data_section() -> Schema:
     """Return the schema of the data set: its file, its columns, how its rows make batches."""
-    headers: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    return {
-        "type": "object",
-        "properties": {
-            "file": {"type": "string"} | _told("A .csv, .tsv, .parquet or .npz file, relative to this file."),
-            "columns": {
-                "type": ["object", "null"],
-                "additionalProperties": {
-                    "if": {"type": "object"},
-                    "then": {
-                        "properties": {
-                            "column": {"type": "string"} | _told("The header of one column."),
-                            "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
-                            "categories": {"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}}]}
-                            | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
-                            "standardize": {"type": "boolean"}
-                            | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
-                        },
-                        "additionalProperties": False,
-                    },
-                    "else": headers,
-                },
-            }
+    headers: Schema = {"anyOf": [{"type": "string"}, TEXTS | {"minItems": 1}]}
+    column = {
+        "column": _text("The header of one column."),
+        "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
+        "categories": {"anyOf": [{"const": "auto"}, TEXTS]}
+        | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
+        "standardize": {"type": "boolean"}
+        | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
+    }
+    settings = {"properties": column, "additionalProperties": False}
+    entry = {"if": {"type": "object"}, "then": settings, "else": headers}
+    return _object(
+        {
+            "file": _text("A .csv, .tsv, .parquet or .npz file, relative to this file."),
+            "columns": {"type": ["object", "null"], "additionalProperties": entry}
             | _told("The values that the columns of the file make, by name."),
-            "batch_size": {"type": "integer", "minimum": 1} | _told("How many rows a step takes; default all."),
+            "batch_size": COUNT | _told("How many rows a step takes; default all."),
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
             "holdout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
             | _told("The share of rows that is kept back, on which recorded values are computed too."),
-        },
-        "additionalProperties": False,
-    }
+        }
+    )
 
 
 def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
@@ -175,8 +158,7 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
     inputs = INPUTS | _told("The node's inputs in order: names of other values, and numbers.")
     instance: Schema = {
         "inputs": inputs,
-        "repeat": {"type": "integer", "minimum": 1}
-        | _told("How many copies are chained: the output of each is the first input of the next."),
+        "repeat": COUNT | _told("How many copies are chained: the output of each is the first input of the next."),
         "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
     }
     instance_within = {name: with_references(schema) for name, schema in instance.items()}
@@ -214,10 +196,8 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
 
 def parameter() -> Schema:
     """Return the schema of a parameter: its value, or a mapping with its value, or its shape and how it is drawn."""
-    return {
-        "type": ["number", "array", "object"],
-        "items": NUMBERS,
-        "properties": {
+    return _object(
+        {
             "value": NUMBERS | _told("The start: a number or a nested list."),
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
@@ -225,7 +205,9 @@ def parameter() -> Schema:
             "init": by_type("The initializer.", list(INITIALIZERS.values()))
             | _told("How the value is drawn: an initializer and its settings."),
         },
-        "additionalProperties": False,
+        ["number", "array", "object"],
+    ) | {
+        "items": NUMBERS,
         "if": {"type": "object", "anyOf": [{"required": ["shape"]}, {"required": ["init"]}]},
         "then": {"required": ["shape", "init"], "properties": {"value": False}},
         "else": {"required": ["value"]},
@@ -234,10 +216,8 @@ def parameter() -> Schema:
 
 def subgraph() -> Schema:
     """Return the schema of a subgraph's definition."""
-    return {
-        "type": "object",
-        "required": ["output"],
-        "properties": {
+    return _object(
+        {
             "description": _told("What the subgraph is; free text."),
             "inputs": {"type": ["array", "null"], "items": {"type": "string"} | NAMES, "uniqueItems": True}
             | _told("The names by which the subgraph's nodes know what an instance is given."),
@@ -245,19 +225,15 @@ def subgraph() -> Schema:
             "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
             "constants": _section("numbersWithin", "Constants."),
             "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
-            "output": {"type": "string"} | _told("The name of the value that an instance stands for."),
-        },
-        "additionalProperties": False,
-    }
+            "output": _text("The name of the value that an instance stands for."),
+        }
+    ) | {"required": ["output"]}
 
 
 def by_type(text: str, declared: Sequence[Declaration], *, default: str | None = None) -> Schema:
     """Return a schema of mappings whose `type` says which other keys there are.
 
-    Args:
-        text: what the type is.
-        declared: what the type may name.
-        default: the type of a mapping that names none.
+    A mapping that names no type has the `default` one.
     """
     types = {
         "if": type_is([declaration.name for declaration in declared]),
@@ -321,13 +297,8 @@ def keys_of(declared: Declaration) -> Schema:
         if "step_size" in properties:
             properties["step_size"] = scheduled(properties["step_size"])
         properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
-    return {
-        "title": _signature(declared),
-        "description": _description(declared),
-        "properties": keys | properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    told = {"title": _signature(declared), "description": _description(declared), "required": required}
+    return told | {"properties": keys | properties, "additionalProperties": False}
 
 
 def _description(declared: Declaration) -> str:
@@ -383,10 +354,8 @@ def _plain(schema: Any, named: Mapping[str, Any], within: tuple[str, ...] = ()) 
         elif key in {"default", "const", "enum", "examples"}:
             if _is_json(value):
                 result[key] = value
-        elif key == "prefixItems":
-            result["items"] = [_plain(item, named, within) for item in value]
         elif isinstance(value, list):
-            result[key] = [_plain(item, named, within) for item in value]
+            result["items" if key == "prefixItems" else key] = [_plain(item, named, within) for item in value]
         elif key not in {"title", "discriminator"}:
             result[key] = _plain(value, named, within)
     return _merged(result)
@@ -456,6 +425,15 @@ def _with_references_inside(schema: Schema) -> Schema:
 
 def _told(text: str) -> Schema:
     return {"description": text}
+
+
+def _text(text: str, **more: Any) -> Schema:
+    return {"type": "string", **more, "description": text}
+
+
+def _object(properties: Schema, kind: Any = "object") -> Schema:
+    """Return the schema of a mapping with no other keys than these."""
+    return {"type": kind, "properties": properties, "additionalProperties": False}
 
 
 def _named(value: Schema | bool, text: str) -> Schema:

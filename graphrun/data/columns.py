@@ -1,7 +1,5 @@
 """Which columns of a file the values of a graph are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -17,16 +15,12 @@ FILE: Path = ("data", "file")
 
 
 class Column(NamedTuple):
-    """A value of the graph: a vector of one column, or a matrix of several.
+    """A value of the graph: a vector of one column, or a matrix of several, otherwise as its `ColumnEntry` says.
 
     Attributes:
         name: the value's name.
         headers: the columns of the file.
         shape: the shape of one row of it.
-        matrix: whether columns of numbers are stacked.
-        categories: the texts that become indices.
-        standardize: whether mean and standard deviation are brought to 0 and 1.
-        path: where it stands in the graph file.
     """
 
     name: str

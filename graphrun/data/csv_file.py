@@ -1,14 +1,12 @@
 """CSV files with Python's own reader: fast as long as nothing is wrong, then once more to say what is."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -17,7 +15,7 @@ import numpy as np
 
 from graphrun.base.wording import quote
 from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Cell, Wanted, whole_as_integers
+from graphrun.data.table import Array, Table, Wanted, whole_as_integers
 from graphrun.document.excerpt import excerpt, printable
 from graphrun.document.marks import Mark
 
@@ -43,7 +41,7 @@ class Record(NamedTuple):
     cells: list[str]
 
 
-class CsvTable:
+class CsvTable(Table):
     """A CSV file (commas; tabs in a .tsv file) in UTF-8 with a header, quoted by '"' where needed.
 
     Blank lines are passed over. A number is written as Python and C write floats, in ASCII; blanks may surround it.
@@ -64,16 +62,6 @@ class CsvTable:
                 index = len(self.headers) - 1 - self.headers[::-1].index(name)
                 findings.add(self._place(header, index), f"the column {quote(name)} stands twice in the header")
         findings.raise_if_any()
-
-    def unfit(self, header: str, *, text: bool) -> str | None:
-        """Return None: what a cell holds is seen when it is read."""
-        del header, text
-        return None
-
-    def item_shape(self, header: str) -> tuple[int, ...]:
-        """Return the shape of a number."""
-        del header
-        return ()
 
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns; numbers are integers where all of them are whole."""
@@ -126,12 +114,12 @@ class CsvTable:
                 findings.fail(complete=False)
         findings.raise_if_any()
 
-    def places(self, cells: Sequence[Cell]) -> list[Place]:
+    def places(self, header: str, rows: Iterable[int]) -> list[Place]:
         """Return where cells stand: file, line and column, and the line itself."""
-        wanted = {cell.row for cell in cells}
-        rows = itertools.islice(self.records(), 1, max(wanted, default=-1) + 2)
-        found = {row: record for row, record in enumerate(rows) if row in wanted}
-        return [self._place(found[cell.row], self.headers.index(cell.header)) for cell in cells]
+        wanted, index = set(rows), self.headers.index(header)
+        records = itertools.islice(self.records(), 1, max(wanted, default=-1) + 2)
+        found = {row: record for row, record in enumerate(records) if row in wanted}
+        return [self._place(found[row], index) for row in rows]
 
     def records(self) -> Iterator[Record]:
         """Yield the header and the rows with their lines; raise DataError where they cannot be told apart."""
@@ -149,10 +137,9 @@ class CsvTable:
                 try:
                     cells = next(reader, None)
                 except csv.Error as error:
-                    place = Place(
-                        f"{printable(self.name)}:{before + 1}:1", tuple(excerpt([taken[0].rstrip("\r\n")], Mark(1, 1)))
-                    )
-                    raise DataError(_located(place, _why_not_csv(error))) from None
+                    shown = tuple(excerpt([taken[0].rstrip("\r\n")], Mark(1, 1)))
+                    place = Place(f"{printable(self.name)}:{before + 1}:1", shown)
+                    raise DataError(place.tell(_why_not_csv(error))) from None
                 if cells is None:
                     return
                 if cells:
@@ -174,9 +161,9 @@ class CsvTable:
     def _place(self, record: Record, index: int) -> Place:
         """Return where a cell of a record begins, which may be in a later line than the record."""
         offset = _cell_start(record.text, index, self.delimiter)
-        before = record.text[:offset].replace("\r\n", "\n").replace("\r", "\n")
-        lines = record.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        line, column = before.count("\n"), len(before) - before.rfind("\n")
+        lines = re.split(r"\r\n|\r|\n", record.text)
+        before = re.split(r"\r\n|\r|\n", record.text[:offset])
+        line, column = len(before) - 1, len(before[-1]) + 1
         shown = tuple(excerpt([lines[line]], Mark(1, column)))
         return Place(f"{printable(self.name)}:{record.line + line}:{column}", shown)
 
@@ -222,11 +209,9 @@ def _way_out(cell: str, header: str) -> str | None:
     """Suggest what to write for a cell, or how to use texts."""
     stripped = cell.strip()
     # A comma before three digits may stand between thousands.
-    plain = (
-        stripped.replace("_", "")
-        if re.fullmatch(r".*,\d{3}", stripped)
-        else stripped.replace("_", "").replace(",", ".")
-    )
+    plain = stripped.replace("_", "")
+    if not re.fullmatch(r".*,\d{3}", stripped):
+        plain = plain.replace(",", ".")
     if _mistake(plain, text=False) is None:
         return f"write {plain}" if plain != stripped else None
     if stripped.casefold() in MISSING:
@@ -257,10 +242,6 @@ def _why_not_csv(error: csv.Error) -> str:
     if "field larger than" in reason:
         return f"a cell has more than {csv.field_size_limit():,} characters: is a quote never closed?"
     return reason
-
-
-def _located(place: Place, message: str) -> str:
-    return "\n".join([f"{place.text}: {message}", *(f"    {line}" for line in place.excerpt)])
 
 
 def _first_invalid(path: Path) -> tuple[int, int]:

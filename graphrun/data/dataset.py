@@ -1,10 +1,8 @@
 """What a run knows of its data."""
 
-from __future__ import annotations
-
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from graphrun.data.table import Array
 CHUNK_BYTES = 16 * 2**20
 
 
-class DataSet(ABC):
+class DataSet(AbstractContextManager["DataSet"]):
     """The columns of a data file as batches of equal shape, one for each step.
 
     The training rows form an endless stream of epochs; with batches of B rows, step k takes its positions
@@ -77,15 +75,8 @@ class DataSet(ABC):
     def everything(self, rows: int | None = None) -> Iterator[list[Array]]:
         """Yield all rows of the file in its order, training rows or not, so many at a time, fewer at the end."""
 
-    def close(self) -> None:  # noqa: B027 (what is in memory has nothing to close)
+    def close(self) -> None:
         """Let go of the file."""
 
-    def __enter__(self) -> DataSet:
-        """Return itself, to be closed at the end of the block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
+    def __exit__(self, *_: object) -> None:
         self.close()

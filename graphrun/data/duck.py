@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.data.csv_file import CsvTable
 from graphrun.data.table import Array, Wanted, whole_as_integers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from graphrun.data.csv_file import CsvTable
 
 # What DuckDB may hold at once, and the number of bytes of a row group that it writes.
 MEMORY = "256MB"
@@ -31,11 +33,9 @@ SETTINGS = {
 
 
 def connect(purpose: str, memory: str | None = MEMORY) -> DuckDBPyConnection:
-    """Return a connection to a database in memory; raise UsageError when DuckDB is not installed.
+    """Return a connection to a database in memory; raise UsageError when DuckDB, needed for a purpose, is missing.
 
-    Args:
-        purpose: what it is needed for, as the message says.
-        memory: what DuckDB may hold at once, None for its own default.
+    `memory` is what DuckDB may hold at once, None for its own default.
     """
     try:
         import duckdb
@@ -59,8 +59,7 @@ def identifier(text: str) -> str:
 
 def path_literal(path: str) -> str:
     """Return a path as SQL writes it, with nothing in it that DuckDB takes for a pattern of several files."""
-    escaped = "".join(f"[{character}]" if character in "*?[" else character for character in path)
-    return literal(escaped)
+    return literal(re.sub(r"[*?[]", r"[\g<0>]", path))
 
 
 def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
@@ -74,12 +73,6 @@ def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
             arrays = connection.execute(f"SELECT {_select(table, wanted)} FROM {_source(table)}").fetchnumpy()
     except duckdb.Error:
         return None
-    return _plain(arrays, wanted)
-
-
-def _plain(arrays: dict[str, Any], wanted: Wanted) -> dict[str, Array] | None:
-    import numpy as np
-
     result = {}
     for (header, text), values in zip(wanted.items(), arrays.values(), strict=True):
         # A masked array has empty cells.

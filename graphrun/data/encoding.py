@@ -1,7 +1,5 @@
 """What makes numbers of the columns of a file: stacking, categories, standardizing; and the statistics it needs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +10,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
-from graphrun.data.table import Array, Cell, Table
+from graphrun.data.table import Array, Table
 from graphrun.document.excerpt import printable
 
 Statistics = Mapping[str, Array]
@@ -125,11 +123,7 @@ class Encoder:
         self.scalings[column.name] = scaling
 
     def assemble(self, raw: Mapping[str, Array], start: int = 0) -> list[Array]:
-        """Return the values of some rows, not yet standardized.
-
-        Args:
-            raw: the columns of the file.
-            start: the number of the first of these rows, for messages.
+        """Return the values of some rows, of which `start` is the first, not yet standardized.
 
         Raises:
             DataError: a text is none of the categories.
@@ -153,13 +147,15 @@ class Encoder:
         result = np.fromiter((positions.get(text, -1) for text in texts), np.int64, len(texts))
         unknown = np.flatnonzero(result < 0)
         if len(unknown):
+            listed = ", ".join(map(quote, categories[:8])) + (", ..." if len(categories) > 8 else "")
+
+            words = f"is none of the categories of {quote(column.name)}"
+            told = (
+                (f"{quote(text)} {words}", did_you_mean(text, categories) or f"they are {listed}")
+                for text in texts[unknown]
+            )
             findings = Findings()
-            shown = [int(row) for row in unknown if findings.wants(column.name)]
-            places = self._table.places([Cell(start + row, column.headers[0]) for row in shown])
-            for row, place in zip(shown, places, strict=True):
-                message = f"{quote(texts[row])} is none of the categories of {quote(column.name)}"
-                listed = ", ".join(map(quote, categories[:8])) + (", ..." if len(categories) > 8 else "")
-                findings.add(place, message, did_you_mean(texts[row], categories) or f"they are {listed}")
+            self._table.report(findings, column.headers[0], "is unknown", start + unknown, told)
             findings.fail()
         return result
 

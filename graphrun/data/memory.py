@@ -1,15 +1,12 @@
 """Data sets that are in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
 
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
-from graphrun.data.order import Order
-from graphrun.data.split import Split
+from graphrun.data.split import Order, Split
 from graphrun.data.table import Array
 
 
@@ -19,6 +16,8 @@ class MemoryDataSet(DataSet):
     Attributes:
         arrays: the training rows of each column, in the order of the file, as an engine may hold them on its device;
             integers may have fewer than 64 bits here.
+        order: gives the order of the training rows in an epoch, as positions in `arrays`.
+        indices: gives the rows of the batch of a step, as positions in `arrays`.
     """
 
     def __init__(self, encoder: Encoder, raw: dict[str, Array], split: Split, order: Order) -> None:
@@ -36,7 +35,8 @@ class MemoryDataSet(DataSet):
         values = encoder.scale(values)
         dtypes = [batch_form(value[:0]).dtype for value in values]
         super().__init__(encoder, split, order.batch_size, dtypes, shuffle=order.shuffle)
-        self._order = order
+        self._shuffled = order.shuffle
+        self.order, self.indices = order.epoch, order.indices
         self.arrays: list[Array] = []
         self._held_arrays: list[Array] = []
         for value in values:
@@ -44,21 +44,13 @@ class MemoryDataSet(DataSet):
             self.arrays.append(_locked(value[~self._held] if split.held_rows else value))
             self._held_arrays.append(_locked(value[self._held]))
 
-    def order(self, epoch: int) -> Array:
-        """Return the order of the training rows in an epoch: positions in `arrays`."""
-        return self._order.epoch(epoch)
-
-    def indices(self, step: int) -> Array:
-        """Return the rows of the batch of a step: positions in `arrays`."""
-        return self._order.indices(step)
-
     def batch(self, step: int) -> list[Array]:
         """Return the batch of a step."""
         if not self.feeds:
             return [batch_form(array) for array in self.arrays]
         start = step * self.batch_size % self.rows
         stop = start + self.batch_size
-        if stop <= self.rows and not self._order.shuffle:
+        if stop <= self.rows and not self._shuffled:
             return [batch_form(array[start:stop]) for array in self.arrays]
         indices = self.indices(step)
         return [batch_form(array.take(indices, axis=0)) for array in self.arrays]

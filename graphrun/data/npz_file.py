@@ -1,22 +1,21 @@
 """NumPy's .npz archives: named arrays whose first axis is the rows."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from graphrun.base.wording import quote
-from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Cell, Wanted
+from graphrun.data.problems import DataError, Findings
+from graphrun.data.table import Array, Table, Told, Wanted
 from graphrun.document.excerpt import printable
 
 
-class NpzTable:
+class NpzTable(Table):
     """An archive of arrays, each read when it is first asked for; pickled objects are refused."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -78,26 +77,19 @@ class NpzTable:
         for header, array in columns.items():
             if wanted[header]:
                 columns[header] = _texts(array)
-                empty = np.flatnonzero(columns[header] == "")
-                self._report(findings, header, empty.reshape(-1, 1), "is empty", None)
+                told = repeat((f"the element of the array {quote(header)} is empty", None))
+                self.report(findings, header, "is empty", np.flatnonzero(columns[header] == ""), told)
             elif array.dtype.kind == "f" and not np.isfinite(array).all():
-                self._report(findings, header, np.argwhere(~np.isfinite(array)), "is not finite", array)
+                indices = np.argwhere(~np.isfinite(array))
+                self.report(findings, header, "is not finite", indices[:, 0], _not_finite(header, array, indices))
         findings.raise_if_any()
         return columns
 
-    def _report(self, findings: Findings, header: str, indices: Array, kind: str, array: Array | None) -> None:
-        for position, index in enumerate(indices, 1):
-            if not findings.wants(header, kind):
-                findings.count(len(indices) - position, header, kind)
-                return
-            element = "" if len(index) == 1 else f" {index[1:].tolist()}"
-            value = "" if array is None else f": {array[tuple(index)]}"
-            message = f"the element{element} of the array {quote(header)} {kind}{value}"
-            findings.add(self.places([Cell(int(index[0]), header)])[0], message)
 
-    def places(self, cells: Sequence[Cell]) -> list[Place]:
-        """Return rows, counted from 1."""
-        return [Place(f"{printable(self.name)}: row {cell.row + 1}") for cell in cells]
+def _not_finite(header: str, array: Array, indices: Array) -> Iterator[Told]:
+    for index in indices:
+        element = "" if len(index) == 1 else f" {index[1:].tolist()}"
+        yield f"the element{element} of the array {quote(header)} is not finite: {array[tuple(index)]}", None
 
 
 def _texts(array: Array) -> Array:

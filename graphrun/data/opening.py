@@ -1,7 +1,5 @@
 """From a `data` section to a data set: which file, which reader, in memory or not."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import weakref
@@ -10,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import nearest
+from graphrun.base.wording import counted, nearest
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -18,10 +16,9 @@ from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
 from graphrun.data.memory import MemoryDataSet
 from graphrun.data.npz_file import NpzTable
-from graphrun.data.order import Order
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
-from graphrun.data.split import Split
+from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
 from graphrun.data.table import Array, Table, Wanted
 from graphrun.document.data_section import SUFFIXES, DataEntry
@@ -42,6 +39,32 @@ class Limits(NamedTuple):
     csv: int = LARGE_CSV
     range: int = RANGE_BYTES
     window: int = WINDOW_BYTES
+
+
+class Reading(NamedTuple):
+    """What is asked of a data file: the arguments of `open_data`, and the columns that are taken."""
+
+    entry: DataEntry
+    seed: int
+    columns: Sequence[Column]
+    statistics: Statistics | None
+    mistakes: Mistakes
+    limits: Limits
+    training: bool
+
+    def split(self, rows: int) -> Split:
+        """Return which rows are held back, after checking that enough are left."""
+        share, batch_size = self.entry.holdout, self.entry.batch_size
+        split = Split(rows, share, self.seed)
+        of = counted(rows, "row")
+        if not split.training_rows:
+            self.mistakes.fail(("data", "holdout"), f"'holdout' {share:g} of {of} leaves no row to train on")
+        if batch_size is not None and batch_size > split.training_rows:
+            message = f"a batch of {batch_size:,} rows is larger than the training part"
+            left = counted(split.training_rows, "training row")
+            held = f" ({split.held_rows:,} of {of} are held back)" if split.held_rows else ""
+            self.mistakes.fail(("data", "batch_size"), message, f"'{printable(self.mistakes.file)}' has {left}{held}")
+        return split
 
 
 def open_data(
@@ -79,20 +102,20 @@ def open_data(
     columns = resolve(entry, table, needed, mistakes)
     if not training:
         entry = entry._replace(holdout=0.0, batch_size=None)
+    reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
     wanted = wanted_of(columns)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
         if isinstance(table, ParquetTable):
-            return _streamed(entry, seed, table, columns, statistics, mistakes, limits, training=training)
+            return _streamed(table, table, reading)
         if isinstance(table, CsvTable) and duck.available():
-            return _converted(entry, seed, table, columns, statistics, mistakes, limits, training=training)
+            return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
     encoder = Encoder(columns, table, statistics)
     raw = _read(table, wanted, limits)
-    if isinstance(table, ParquetTable):
-        table.close()
-    split = _split(entry, len(next(iter(raw.values()))), seed, mistakes)
+    table.close()
+    split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
     order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)
     data = MemoryDataSet(encoder, raw, split, order)
@@ -115,8 +138,7 @@ def column_names(
     if entry.columns is not None:
         return tuple(entry.columns)
     table, _ = _open(entry, base_folder, file, problems)
-    if isinstance(table, ParquetTable):
-        table.close()
+    table.close()
     return tuple(own_names(table.headers, entry.only))
 
 
@@ -178,57 +200,23 @@ def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:
     return table.read(wanted)
 
 
-def _split(entry: DataEntry, rows: int, seed: int, mistakes: Mistakes) -> Split:
-    """Return which rows are held back, after checking that enough are left."""
-    split = Split(rows, entry.holdout, seed)
-    left = f"{split.training_rows:,} training row{'' if split.training_rows == 1 else 's'}"
-    if not split.training_rows:
-        mistakes.fail(("data", "holdout"), f"'holdout' {entry.holdout:g} of {_count(rows)} leaves no row to train on")
-    if entry.batch_size is not None and entry.batch_size > split.training_rows:
-        message = f"a batch of {entry.batch_size:,} rows is larger than the training part"
-        held = f" ({split.held_rows:,} of {_count(rows)} are held back)" if split.held_rows else ""
-        mistakes.fail(("data", "batch_size"), message, f"'{printable(mistakes.file)}' has {left}{held}")
-    return split
-
-
-def _count(rows: int) -> str:
-    return f"{rows:,} row{'' if rows == 1 else 's'}"
-
-
-def _streamed(
-    entry: DataEntry,
-    seed: int,
-    table: ParquetTable,
-    columns: Sequence[Column],
-    statistics: Statistics | None,
-    mistakes: Mistakes,
-    limits: Limits,
-    *,
-    training: bool,
-    converted: bool = False,
-) -> StreamedDataSet:
+def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedDataSet:
+    """Stream a file, which may have been converted from another."""
     if not table.rows:
         raise DataError(f"{printable(table.name)}: the file has no rows")
-    split = _split(entry, table.rows, seed, mistakes)
-    rows = Rows(table, Encoder(columns, table, statistics), split, limits.range)
-    held = scan(rows, find_whole=converted) if training else None
-    return StreamedDataSet(rows, held, entry.batch_size, seed, shuffle=entry.shuffle, window_bytes=limits.window)
+    entry, limits = reading.entry, reading.limits
+    encoder = Encoder(reading.columns, table, reading.statistics)
+    rows = Rows(table, encoder, reading.split(table.rows), limits.range)
+    held = scan(rows, find_whole=table is not origin) if reading.training else None
+    return StreamedDataSet(
+        rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
+    )
 
 
-def _converted(
-    entry: DataEntry,
-    seed: int,
-    table: CsvTable,
-    columns: Sequence[Column],
-    statistics: Statistics | None,
-    mistakes: Mistakes,
-    limits: Limits,
-    *,
-    training: bool,
-) -> StreamedDataSet:
+def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
     """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
     folder = tempfile.TemporaryDirectory(prefix="graphrun-data-")
-    wanted = wanted_of(columns)
+    wanted = wanted_of(reading.columns)
     try:
         path = os.path.join(folder.name, "data.parquet")  # noqa: PTH118 (both are texts)
         if not duck.convert_csv(table, wanted, path):
@@ -236,9 +224,7 @@ def _converted(
             raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
         source = ParquetTable(path, origin=table)
         try:
-            data = _streamed(
-                entry, seed, source, columns, statistics, mistakes, limits, training=training, converted=True
-            )
+            data = _streamed(source, table, reading)
         except DataError:
             table.diagnose(wanted)
             raise
@@ -246,8 +232,7 @@ def _converted(
         folder.cleanup()
         raise
     size = FilePath(path).stat().st_size / 2**20
-    data.notes = (
-        f"{printable(table.name)} is larger than memory allows: read through a temporary file of {size:,.0f} MiB",
-    )
+    large = f"{printable(table.name)} is larger than memory allows"
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB",)
     data.cleanup = weakref.finalize(data, folder.cleanup)
     return data

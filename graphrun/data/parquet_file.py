@@ -1,10 +1,8 @@
 """Parquet files through DuckDB, read by ranges of rows so that a large one never has to be in memory."""
 
-from __future__ import annotations
-
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +11,7 @@ from graphrun.base.wording import quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, path_literal
 from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Cell, Wanted
+from graphrun.data.table import Array, Table, Wanted
 from graphrun.document.excerpt import printable
 
 # A range of rows that is read at once holds about this many bytes.
@@ -30,7 +28,7 @@ class Range(NamedTuple):
     stop: int
 
 
-class ParquetTable:
+class ParquetTable(Table):
     """A Parquet file; integers are read as 64-bit integers, FLOAT and DOUBLE as they are.
 
     Args:
@@ -68,11 +66,6 @@ class ParquetTable:
         if text or self._cast(header) is not None:
             return None
         return f"the column {quote(header)} holds {kind}, not numbers"
-
-    def item_shape(self, header: str) -> tuple[int, ...]:
-        """Return the shape of a number."""
-        del header
-        return ()
 
     def dtype(self, header: str, *, text: bool) -> np.dtype[Any]:
         """Return what `fetch` gives for a column."""
@@ -118,17 +111,17 @@ class ParquetTable:
         columns = {}
         for header, values in self._fetch(list(wanted), wanted, span):
             text = wanted[header]
-            masked = isinstance(values, np.ma.MaskedArray)
-            empty = np.ma.getmaskarray(values) if masked else None
-            plain = np.ma.getdata(values) if masked else values
+            plain, empty = np.ma.getdata(values), np.ma.getmask(values)
             if text:
-                blank = plain == ""
-                empty = blank if empty is None else empty | blank
-            if empty is not None and empty.any():
-                self._report(findings, header, "is empty", span.start + np.flatnonzero(empty), None)
+                empty = empty | (plain == "")
+            cell = f"the cell in the column {quote(header)}"
+            if empty.any():
+                rows = span.start + np.flatnonzero(empty)
+                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", None)))
             elif plain.dtype.kind == "f" and not np.isfinite(plain).all():
                 bad = np.flatnonzero(~np.isfinite(plain))
-                self._report(findings, header, "is not finite", span.start + bad, plain[bad])
+                told = ((f"{cell} is not finite: {value}", None) for value in plain[bad])
+                self.report(findings, header, "is not finite", span.start + bad, told)
             columns[header] = plain
         findings.raise_if_any()
         return columns
@@ -165,20 +158,9 @@ class ParquetTable:
             yield from zip(part, arrays.values(), strict=True)
             position += width
 
-    def _report(self, findings: Findings, header: str, kind: str, rows: Array, values: Array | None) -> None:
-        for position, row in enumerate(rows):
-            if not findings.wants(header, kind):
-                findings.count(len(rows) - position - 1, header, kind)
-                return
-            value = "" if values is None else f": {values[position]}"
-            message = f"the cell in the column {quote(header)} {kind}{value}"
-            findings.add(self.places([Cell(int(row), header)])[0], message)
-
-    def places(self, cells: Sequence[Cell]) -> list[Place]:
-        """Return rows, counted from 1."""
-        if self._origin is not None:
-            return self._origin.places(cells)
-        return [Place(f"{printable(self.name)}: row {cell.row + 1}") for cell in cells]
+    def places(self, header: str, rows: Iterable[int]) -> list[Place]:
+        """Return where the cells of a column stand, in the file that was converted if one was."""
+        return super().places(header, rows) if self._origin is None else self._origin.places(header, rows)
 
     def close(self) -> None:
         """Close the connection."""

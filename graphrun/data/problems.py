@@ -1,16 +1,12 @@
 """What is wrong with a data file: cells told with file, line and column, wrong names where the graph file has them."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from graphrun.base.errors import GraphrunError
 from graphrun.document.excerpt import printable
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.marks import Path
+from graphrun.document.problems import Problems
 
 # The first of each kind are shown: a column of texts has a mistake in every row.
 MOST_SHOWN = 20
@@ -28,6 +24,11 @@ class Place(NamedTuple):
 
     text: str
     excerpt: tuple[str, ...] = ()
+
+    def tell(self, message: str, suggestion: str | None = None) -> str:
+        """Return a mistake as users see it."""
+        lines = [f"{self.text}: {message}", *(f"    {line}" for line in self.excerpt)]
+        return "\n".join([*lines, f"  {suggestion}"] if suggestion else lines)
 
 
 class Findings:
@@ -51,10 +52,7 @@ class Findings:
 
     def add(self, place: Place, message: str, suggestion: str | None = None) -> None:
         """Add a mistake that was counted."""
-        lines = [f"{place.text}: {message}", *(f"    {line}" for line in place.excerpt)]
-        if suggestion:
-            lines.append(f"  {suggestion}")
-        self._blocks.append("\n".join(lines))
+        self._blocks.append(place.tell(message, suggestion))
 
     def fail(self, *, complete: bool = True) -> NoReturn:
         """Raise a DataError with all that was found."""
@@ -87,8 +85,7 @@ class Mistakes:
         if self._problems is not None and path is not None:
             self._problems.add(path, message, suggestion=suggestion)
             return
-        hint = f"\n  {suggestion}" if suggestion else ""
-        self._blocks.append(f"{printable(self.file)}: {message}{hint}")
+        self._blocks.append(Place(printable(self.file)).tell(message, suggestion))
 
     def raise_if_any(self) -> None:
         """Raise a GraphFileError or a DataError with what was added, if anything was."""

@@ -48,9 +48,7 @@ class DataSource:
     def open(self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None) -> DataSet | None:
         """Return the data set; what is drawn (order, held-back rows) derives from the seed.
 
-        Args:
-            seed: the seed.
-            statistics: what a checkpoint kept of the training part, in place of this file's.
+        The `statistics` that a checkpoint kept of the training part take the place of this file's.
         """
         entry = self._document.data
         if entry is None:

@@ -7,8 +7,6 @@ a few ranges in random parts of the file, not from all of it, and every row stan
 depend on the seed, the epoch and the window's number alone.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,9 +18,8 @@ import numpy as np
 from graphrun.data.columns import Column, wanted_of
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
-from graphrun.data.order import pieces
 from graphrun.data.parquet_file import ParquetTable, Range
-from graphrun.data.split import Split
+from graphrun.data.split import Split, pieces
 from graphrun.data.table import Array, is_whole
 from graphrun.declare.initializers import generator
 
@@ -57,16 +54,12 @@ class Rows:
         self.training = [b - a for a, b in zip(before, after, strict=True)]
         self.whole: set[str] = set()
 
-    def unscaled(self, span: Range) -> list[Array]:
-        """Return the rows of a range, not yet standardized."""
+    def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
+        """Return the rows of a range: those held back, the others, or all for None."""
         raw = self.table.fetch(self.wanted, span)
         for header in self.whole:
             raw[header] = raw[header].astype(np.int64)
-        return [batch_form(value) for value in self.encoder.assemble(raw, span.start)]
-
-    def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
-        """Return the rows of a range: those held back, the others, or all for None."""
-        values = self.unscaled(span)
+        values = [batch_form(value) for value in self.encoder.assemble(raw, span.start)]
         if held is not None:
             mask = self.split.held(*span)
             if not (mask == held).all():
@@ -75,14 +68,10 @@ class Rows:
 
 
 def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
-    """Read the file once: check every cell, find the statistics that are not given, keep the rows held back.
+    """Read the file once: check every cell, find the statistics that are not given, return the rows held back.
 
-    Args:
-        rows: the rows; `whole` is set to the columns whose numbers are all whole, where that is to be found.
-        find_whole: whether the file is a CSV file, which does not tell integers from floats.
-
-    Returns:
-        The rows that are held back, None where they are too many.
+    None stands for too many of these. Of a CSV file, which does not tell integers from floats, `rows.whole` is set to
+    the columns whose numbers are all whole (`find_whole`).
     """
     encoder = rows.encoder
     moments = {c.name: Moments() for c in encoder.columns if c.standardize and c.name not in encoder.scalings}

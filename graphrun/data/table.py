@@ -1,29 +1,25 @@
 """What every kind of data file can do."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.data.problems import Place
+from graphrun.data.problems import MOST_OF_A_KIND, Findings, Place
+from graphrun.document.excerpt import printable
 
 Array: TypeAlias = NDArray[Any]
 
 # The headers that are wanted, and of each whether its cells are texts.
 Wanted: TypeAlias = Mapping[str, bool]
 
-
-class Cell(NamedTuple):
-    """A cell: its row, from 0 below the header, and the header of its column."""
-
-    row: int
-    header: str
+# A mistake in words, and a suggestion.
+Told: TypeAlias = tuple[str, str | None]
 
 
-class Table(Protocol):
+class Table(ABC):
     """A file of named columns.
 
     Attributes:
@@ -35,16 +31,39 @@ class Table(Protocol):
     headers: tuple[str, ...]
 
     def unfit(self, header: str, *, text: bool) -> str | None:
-        """Say why a column cannot be read as numbers, or as texts; None where it can."""
+        """Say why a column cannot be read as numbers, or as texts; None where it can, or where only reading tells."""
+        del header, text
+        return None
 
     def item_shape(self, header: str) -> tuple[int, ...]:
         """Return the shape of what one row holds in a column: () for a number."""
+        del header
+        return ()
 
+    @abstractmethod
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns: numbers as integers or floats, texts as objects; raise DataError for a bad cell."""
 
-    def places(self, cells: Sequence[Cell]) -> list[Place]:
-        """Return where cells stand."""
+    def places(self, header: str, rows: Iterable[int]) -> list[Place]:
+        """Return where the cells of a column stand, by their rows, counted from 0 below the header."""
+        del header
+        return [Place(f"{printable(self.name)}: row {row + 1}") for row in rows]
+
+    def report(self, findings: Findings, header: str, kind: str, rows: Array, told: Iterator[Told]) -> None:
+        """Add mistakes of one kind in rows of a column: the first ones with their places, the others by their number.
+
+        What is `told` of each row is asked for the first ones only.
+        """
+        places = self.places(header, rows[:MOST_OF_A_KIND].tolist())
+        for position, place in enumerate(places):
+            if not findings.wants(header, kind):
+                findings.count(len(rows) - position - 1, header, kind)
+                return
+            findings.add(place, *next(told))
+        findings.count(len(rows) - len(places), header, kind)
+
+    def close(self) -> None:  # noqa: B027 (most files are open only while they are read)
+        """Let go of the file."""
 
 
 def whole_as_integers(values: Array) -> Array:

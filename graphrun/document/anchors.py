@@ -1,7 +1,5 @@
 """Anchors, aliases and the merge key, with limits that hold before anything is expanded."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import did_you_mean, quote

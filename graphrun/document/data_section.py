@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.base.wording import describe, quote
+from graphrun.document.marks import Path
 from graphrun.document.names import under_names
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems
 
 KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
 COLUMN_KEYS = ("column", "columns", "categories", "standardize")
@@ -70,16 +66,11 @@ class DataEntry(NamedTuple):
 def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
     """Return the section; what has a problem is left out, and the names of such columns are added to `broken`."""
     if not isinstance(raw, dict):
-        hint = "write data: {file: digits.csv}"
-        message = f"'data' is a mapping, not {describe(raw)}"
-        problems.add(
-            ("data",), "a value is needed here: 'data' takes a mapping" if raw is None else message, suggestion=hint
-        )
+        needed = "a value is needed here: 'data' takes a mapping"
+        message = needed if raw is None else f"'data' is a mapping, not {describe(raw)}"
+        problems.add(("data",), message, suggestion="write data: {file: digits.csv}")
         return DataEntry()
-    for key in raw:
-        if key not in KEYS:
-            suggestion = partial(did_you_mean, key, KEYS)
-            problems.add(("data", key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    problems.refuse_unknown(("data",), raw, KEYS)
     return DataEntry(
         file=_file(raw["file"], problems) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
@@ -113,10 +104,10 @@ def _batch_size(raw: Any, problems: Problems) -> int | None:
 
 
 def _holdout(raw: Any, problems: Problems) -> float:
-    if isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw < 1:
+    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
+    if is_number and 0 <= raw < 1:
         return float(raw)
-    percent = isinstance(raw, int | float) and not isinstance(raw, bool) and 1 < raw < 100
-    hint = f"write {raw / 100:g}" if percent else None
+    hint = f"write {raw / 100:g}" if is_number and 1 < raw < 100 else None
     problems.add(("data", "holdout"), _takes("holdout", "a share, 0 or more and below 1", raw), suggestion=hint)
     return 0.0
 
@@ -155,40 +146,33 @@ def _columns(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Column
 def _column(path: Path, raw: Any, problems: Problems) -> ColumnEntry | None:
     if isinstance(raw, dict):
         return _settings(path, raw, problems)
-    headers = _headers(path, raw, problems, "a column")
+    headers = _headers(path, raw, problems)
     if headers is None:
         return None
     return ColumnEntry(headers, matrix=isinstance(raw, list), path=path, listed=isinstance(raw, list))
 
 
-def _headers(path: Path, raw: Any, problems: Problems, what: str) -> tuple[str, ...] | None:
+def _headers(path: Path, raw: Any, problems: Problems) -> tuple[str, ...] | None:
     """Return the texts of one header or of a list of them."""
     before = len(problems)
     if raw == []:
         problems.add(path, "a list of columns needs one column or more")
-    parts: list[tuple[Path, Any]] = (
-        [((*path, i), part) for i, part in enumerate(raw)] if isinstance(raw, list) else [(path, raw)]
-    )
-    for place, part in parts:
-        if isinstance(part, bool | int | float):
-            message = f"{what} is named by a text, not by {describe(part)}"
-            problems.add(place, message, suggestion="put the column's name in quotes")
-        elif part is None:
-            problems.add(
-                place, "a value is needed here: the name of a column", suggestion=f"write {quote(str(path[-1]))[1:-1]}"
-            )
+    parts = raw if isinstance(raw, list) else [raw]
+    for position, part in enumerate(parts):
+        place = (*path, position) if isinstance(raw, list) else path
+        if part is None:
+            name = quote(str(path[-1]))[1:-1]
+            problems.add(place, "a value is needed here: the name of a column", suggestion=f"write {name}")
         elif not isinstance(part, str):
-            problems.add(place, f"{what} is named by a text, not by {describe(part)}")
-    return tuple(part for _, part in parts) if len(problems) == before else None
+            hint = "put the column's name in quotes" if isinstance(part, int | float) else None
+            problems.add(place, f"a column is named by a text, not by {describe(part)}", suggestion=hint)
+    return tuple(parts) if len(problems) == before else None
 
 
 def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntry | None:
     """Return an entry that is written as a mapping."""
     before = len(problems)
-    for key in raw:
-        if key not in COLUMN_KEYS:
-            suggestion = partial(did_you_mean, key, COLUMN_KEYS)
-            problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    problems.refuse_unknown(path, raw, COLUMN_KEYS)
     given: list[str] = [key for key in ("column", "columns") if key in raw]
     if not given and len(problems) == before:
         hint = "write {column: species, categories: auto} or {columns: [...], standardize: true}"
@@ -202,7 +186,7 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
     if key == "column" and isinstance(value, list):
         problems.add(place, "'column' takes one column, not a list", suggestion="write 'columns' for a matrix")
         return None
-    headers = _headers(place, value, problems, "a column")
+    headers = _headers(place, value, problems)
     categories = _categories((*path, "categories"), raw["categories"], problems) if "categories" in raw else None
     standardize = _switch((*path, "standardize"), raw.get("standardize", False), problems)
     if "categories" in raw and key == "columns":

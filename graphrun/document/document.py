@@ -1,9 +1,9 @@
 """The document stage: a graph file → a Document, with everything that is wrong with the file's form."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
@@ -12,23 +12,16 @@ from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
-from graphrun.document.models import Header
+from graphrun.document.marks import Path
+from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
+from graphrun.document.numbers import Value
 from graphrun.document.overrides import apply_overrides
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
-from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems, Use
 from graphrun.document.source import Source
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
-
-    from graphrun.document.marks import Path
-    from graphrun.document.models import ExpectEntry, StopEntry
-    from graphrun.document.numbers import Value
-    from graphrun.document.problems import Use
-    from graphrun.document.subgraphs import Subgraph
+from graphrun.document.subgraphs import Subgraph
 
 
 class UpdateEntry(NamedTuple):
@@ -108,7 +101,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
     broken: set[str] = set()
     subgraphs, lacks_subgraphs = read_definitions(data, problems, broken)
     sections = {
-        name: _section(name, data.pop(name, {}), problems, broken) for name in ("parameters", "constants", "nodes")
+        name: under_names(name, data.pop(name, None), problems, broken) for name in ("parameters", "constants", "nodes")
     }
     update = _read_update(data.pop("update"), problems) if "update" in data else None
     data_set = read_data(data.pop("data"), problems, broken) if "data" in data else None
@@ -125,26 +118,17 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
     return Document(
         source=source,
         problems=problems,
-        graphrun=header.graphrun,
-        description=header.description,
         parameters=parameters,
         constants=constants,
         nodes=nodes,
-        maximize=header.maximize,
-        minimize=header.minimize,
         update=update or UpdateEntry("sgd", {"step_size": 0.01}),
-        steps=header.steps,
-        stop=header.stop,
-        record=None if header.record is None else tuple(header.record),
-        seed=header.seed,
-        dtype=header.dtype,
-        expect=tuple(header.expect),
         broken=broken,
         data=data_set,
         subgraphs=subgraphs,
         lacks_subgraphs=lacks_subgraphs,
         leaf_origins=expansion.origins,
         expects_list=isinstance(data.get("expect"), list),
+        **dict(header),
     )
 
 
@@ -163,15 +147,6 @@ def _unread_names(raw: Any) -> Iterator[str]:
         for key, value in raw.items():
             yield normalize(key)
             yield from _unread_names(value)
-
-
-def _section(name: str, raw: Any, problems: Problems, broken: set[str]) -> dict[str, Any]:
-    """Return a section of named entries under its normalized names; an empty one for null."""
-    if isinstance(raw, dict):
-        return under_names(name, raw, problems, broken)
-    if raw is not None:
-        problems.add((name,), f"{name!r} is a mapping of names, not {describe(raw)}")
-    return {}
 
 
 def _read_update(raw: Any, problems: Problems) -> UpdateEntry | None:

@@ -1,23 +1,17 @@
 """A document as a graph file again: expanded, with every override in place; running it gives the same result."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from graphrun.document.data_section import ColumnEntry, DataEntry
+from graphrun.document.document import Document
+from graphrun.document.nodes import NodeEntry
+from graphrun.document.parameters import ParameterEntry
 from graphrun.document.scalars import resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.data_section import ColumnEntry, DataEntry
-    from graphrun.document.document import Document
-    from graphrun.document.models import ExpectEntry
-    from graphrun.document.nodes import NodeEntry
-    from graphrun.document.parameters import ParameterEntry
 
 WIDTH = 120
 
@@ -39,14 +33,13 @@ def dump_document(document: Document) -> str:
         "record": None if document.record is None else _FlowList(document.record),
         "seed": document.seed,
         "dtype": document.dtype,
-        "expect": [_expectation(entry) for entry in document.expect],
+        "expect": [
+            _flow({key: value for key, value in entry.model_dump(exclude_none=True).items() if value != {}})
+            for entry in document.expect
+        ],
     }
     # An empty record is not the same as none, which stands for the default.
-    kept = {
-        key: value
-        for key, value in sections.items()
-        if value is not None and (key == "record" or value not in ({}, []))
-    }
+    kept = {k: value for k, value in sections.items() if value is not None and (k == "record" or value not in ({}, []))}
     names = list(kept)
     before = {key: kept[key] for key in names[: names.index("nodes")]} if "nodes" in kept else kept
     after = {key: kept[key] for key in names[len(before) + 1 :]}
@@ -70,7 +63,8 @@ def _lines(nodes: dict[str, NodeEntry]) -> Iterator[str]:
         words = [_plain(word, plain) for word in (name, entry.type, *entry.inputs)]
         line = f"  {words[0]}: {{type: {words[1]}, inputs: [{', '.join(map(str, words[2:]))}]}}\n"
         if None in words or entry.settings or len(line) > WIDTH:
-            line = indent(_dump({name: _node(entry)}), "  ")
+            node = _flow({"type": entry.type, "inputs": entry.inputs, **(entry.settings or {})})
+            line = indent(_dump({name: node}), "  ")
         yield line
 
 
@@ -137,13 +131,8 @@ def _parameter(entry: ParameterEntry) -> Any:
 
 def _data(entry: DataEntry) -> dict[str, Any]:
     columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
-    given = {
-        "file": entry.file,
-        "columns": columns,
-        "batch_size": entry.batch_size,
-        "shuffle": entry.shuffle or None,
-        "holdout": entry.holdout or None,
-    }
+    given: dict[str, Any] = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
+    given |= {"shuffle": entry.shuffle or None, "holdout": entry.holdout or None}
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -157,14 +146,3 @@ def _column(entry: ColumnEntry) -> Any:
     if entry.standardize:
         column["standardize"] = True
     return column
-
-
-def _node(entry: NodeEntry) -> _Flow:
-    return _Flow(
-        type=entry.type, inputs=_flow(entry.inputs), **{k: _flow(v) for k, v in (entry.settings or {}).items()}
-    )
-
-
-def _expectation(entry: ExpectEntry) -> _Flow:
-    given = entry.model_dump(exclude_none=True)
-    return _Flow({key: _flow(value) for key, value in given.items() if value != {}})

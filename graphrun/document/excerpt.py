@@ -1,14 +1,9 @@
 """A line of a file as a terminal shows it, with a caret under one character."""
 
-from __future__ import annotations
-
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from graphrun.document.marks import Mark
+from graphrun.document.marks import Mark
 
 # A terminal's usual 80 columns less the indentation of the excerpt, and how much of them may lie before the caret.
 WIDEST = 76

@@ -6,25 +6,20 @@ node `hidden`, in place of its `y`. With ``repeat: 3`` there are `hidden.1`, `hi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import counted, describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.nodes import NodeEntry
-from graphrun.document.numbers import NotANumberError, check_number
+from graphrun.document.numbers import NotANumberError, Value, check_number
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
-from graphrun.document.problems import Use
+from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.marks import Path
-    from graphrun.document.numbers import Value
-    from graphrun.document.problems import Problems
 
 
 class Names(NamedTuple):
@@ -161,14 +156,9 @@ class Expansion:
             settings[key] = substitute(default, settings) if value is None else value
             if settings[key] is None:
                 name = subgraph.name
-                hint = (
-                    f"write {name}(..., {key}=...)" if at.in_expression else f"write {{type: {name}, ..., {key}: ...}}"
-                )
+                hint = f"write {name}(..., {key}=...)" if at.expression else f"write {{type: {name}, ..., {key}: ...}}"
                 at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
-        try:
-            check_extent(settings)
-        except TooLargeError as error:
-            at.add((), str(error), key=True)
+        _check_extent(settings, at, key=True)
         return Instance(subgraph, settings, repeat, share) if len(self.problems) == before else None
 
     def _expand_instance(
@@ -176,13 +166,8 @@ class Expansion:
     ) -> None:
         """Add the copies of an instance, each fed by the one before it.
 
-        Args:
-            names: what the names inside begin with.
-            output: the name of the instance's value.
-            entry: the node that uses the subgraph.
-            instance: the use, checked.
-            inputs: the names and numbers that are its inputs, as the whole graph knows them.
-            use: the use of the subgraph in which this use stands.
+        `output` is the name of its value, `inputs` are the names and numbers of its inputs, as the whole graph knows
+        them, and `use` is the one in which this use stands.
         """
         use = Use(instance.subgraph.name, entry.problems(names.nodes, self.problems), use)
         if instance.repeat == 1:
@@ -264,10 +249,7 @@ class Expansion:
             else:
                 sources.append(source)
         inner = substitute(entry.settings, settings)
-        try:
-            check_extent(inner)
-        except TooLargeError as error:
-            at.add((), str(error))
+        _check_extent(inner, at)
         if len(self.problems) > before:
             return None
         return NodeEntry(kind, tuple(sources), inner, entry.origin, use)
@@ -335,13 +317,7 @@ class Expansion:
                     continue
                 at = subgraph.problems.used(use)
                 given = substitute(value, instance.settings)
-                try:
-                    check_extent(given)
-                except TooLargeError as error:
-                    at.add((section, name), str(error))
-                    self.broken.add(full)
-                    continue
-                read = reader({name: given}, at, set())
+                read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
                 if name in read:
                     into[full] = read[name]
                 else:
@@ -356,6 +332,16 @@ class Expansion:
             first = self.nodes[name]
             (first if first.use is None else entry).problems(name, self.problems).add((), message, key=True)
         self.nodes[name] = entry
+
+
+def _check_extent(value: Any, at: Problems, path: Path = (), *, key: bool = False) -> bool:
+    """Say whether a value is not too large, after telling that it is."""
+    try:
+        check_extent(value)
+    except TooLargeError as error:
+        at.add(path, str(error), key=key)
+        return False
+    return True
 
 
 def _all_settings(subgraph: Subgraph) -> str:

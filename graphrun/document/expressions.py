@@ -4,8 +4,6 @@ Made nodes are numbered in the order of evaluation, operands first, left to righ
 one node; the last node has the expression's own name.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import unicodedata
@@ -142,9 +140,6 @@ class MadeNode(NamedTuple):
 def parse_expression(text: str) -> list[MadeNode]:
     """Turn an expression into nodes, operands before the nodes that use them.
 
-    Args:
-        text: the expression.
-
     Raises:
         ExpressionError: the text is no expression of the grammar.
     """
@@ -234,23 +229,14 @@ class _Parser:
         suggestion = "an operator or parentheses are missing: write a * b, or sin(a)" if product else None
         return ExpressionError(f"{quote(_written(rest.split(' ')[0]))} cannot stand here", offset, suggestion)
 
-    def offset(self, node: ast.AST) -> int:
-        """Return where a part of the tree stands; `ast` counts bytes of UTF-8."""
-        return self.column(getattr(node, "col_offset", 0))
-
-    def end(self, node: ast.expr) -> int:
-        """Return where a part of the tree ends."""
-        return self.column(node.end_col_offset or 0)
-
-    def column(self, column: int) -> int:
-        if not self.ascii:
-            column = len(self.line.encode()[:column].decode())
-        return column + self.indent
+    def offset(self, node: ast.AST, *, end: bool = False) -> int:
+        """Return where a part of the tree stands, or where it ends; `ast` counts bytes of UTF-8."""
+        column: int = getattr(node, "end_col_offset" if end else "col_offset", None) or 0
+        return self.indent + (column if self.ascii else len(self.line.encode()[:column].decode()))
 
     def value(self, node: ast.expr, level: int) -> Any:
         """Return what stands for a part: a name, a number, a reference, or a made node's ``(number,)``."""
-        if level > MOST_LEVELS:
-            raise ExpressionError(f"an expression nests at most {MOST_LEVELS} levels: split it", self.offset(node))
+        self.check_level(node, level)
         if isinstance(node, ast.BinOp):
             return self.chain(node, level)
         if isinstance(node, ast.UnaryOp):
@@ -262,6 +248,10 @@ class _Parser:
         if isinstance(node, ast.Name | ast.Attribute):
             return self.name(node)
         raise self.refused(node)
+
+    def check_level(self, node: ast.expr, level: int) -> None:
+        if level > MOST_LEVELS:
+            raise ExpressionError(f"an expression nests at most {MOST_LEVELS} levels: split it", self.offset(node))
 
     def chain(self, node: ast.BinOp, level: int) -> Any:
         """Make the nodes of a + b + c + ..., whose left side may be thousands long, without recursion."""
@@ -323,7 +313,7 @@ class _Parser:
     def number(self, node: ast.Constant) -> int | float:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            written = quote(_written(self.text[self.offset(node) : self.end(node)]).strip("'\""))
+            written = quote(_written(self.text[self.offset(node) : self.offset(node, end=True)]).strip("'\""))
             hint = f"write {int(value)}" if isinstance(value, bool) else None
             if isinstance(value, str):
                 hint = "names are written without quotes"
@@ -357,14 +347,11 @@ class _Parser:
 
     def literal(self, node: ast.expr, level: int) -> Any:
         """Return a setting's value: a number, a text, a list, true, false, null, or a reference."""
-        if level > MOST_LEVELS:
-            raise ExpressionError(f"an expression nests at most {MOST_LEVELS} levels: split it", self.offset(node))
+        self.check_level(node, level)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return _written(node.value)
-        if isinstance(node, ast.Constant) and isinstance(node.value, bool | None):
-            return node.value
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-            return self.finite(node.value, node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float | None):
+            return node.value if isinstance(node.value, bool | None) else self.finite(node.value, node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             number = self.literal(node.operand, level + 1)
             if isinstance(number, int | float) and not isinstance(number, bool):
@@ -376,13 +363,10 @@ class _Parser:
                 return Reference(normalize(node.id[1:]))
             if node.id.lower() in WORDS:
                 return WORDS[node.id.lower()]
-            suggestion = (
-                did_you_mean(node.id, ["true", "false", "null"])
-                or f"a text needs quotes: '{_written(node.id)}'; what is computed is an input, not a setting"
-            )
-            raise ExpressionError(
-                f"a setting is a literal, not the name {quote(node.id)}", self.offset(node), suggestion
-            )
+            near = did_you_mean(node.id, ["true", "false", "null"])
+            hint = f"a text needs quotes: '{_written(node.id)}'; what is computed is an input, not a setting"
+            message = f"a setting is a literal, not the name {quote(node.id)}"
+            raise ExpressionError(message, self.offset(node), near or hint)
         raise ExpressionError("a setting is a number, a text, a list, true, false or null", self.offset(node))
 
     def operator(self, operator: ast.AST, node: ast.expr) -> str:
@@ -402,7 +386,7 @@ class _Parser:
         sign, suggestion = INSTEAD.get(type(operator or node), ("", None))
         offset = self.offset(node)
         if first is not None and sign:
-            offset = max(self.text.find(sign, self.end(first)), offset)
+            offset = max(self.text.find(sign, self.offset(first, end=True)), offset)
         what = repr(sign) if sign else NOTHING_OF_THE_KIND.get(type(node), "this")
         return ExpressionError(f"{what} is not part of expressions", offset, suggestion)
 

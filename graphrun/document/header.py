@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.parameters import check_value
+from graphrun.document.problems import Problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
 
 # Their null stands for an empty section.
 EMPTY: dict[str, Any] = {"stop": {}, "record": [], "expect": []}
@@ -45,7 +44,7 @@ def read_header(raw: dict[str, Any], problems: Problems) -> Header:
             _add(details, given, problems)
         failed = {details["loc"][0] for details in errors}
         header = Header.model_validate({key: value for key, value in given.items() if key not in failed})
-    return header if _expectations_hold(header, given, problems) else header.model_copy(update={"expect": []})
+    return header if _expectations_hold(header, given, problems) else header.model_copy(update={"expect": ()})
 
 
 def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None:

@@ -1,24 +1,19 @@
 """The `include` section: the subgraphs of other graph files, named relative to the including one."""
 
-from __future__ import annotations
-
 import os
 import re
-from functools import partial
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.base.wording import describe, quote
 from graphrun.document import loader
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
+from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 from graphrun.document.source import Source
 from graphrun.document.subgraphs import Subgraph, read_subgraphs
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
 
 # How many files may stand between a graph file and the last one that it includes.
 DEEPEST = 64
@@ -29,12 +24,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 def read_definitions(data: dict[str, Any], problems: Problems, broken: set[str]) -> tuple[dict[str, Subgraph], bool]:
     """Return the subgraphs that a file can use, its own and those of the files that it includes.
 
-    The second part of the result says whether an included file could not be read.
-
-    Args:
-        data: the file's data; `include` and `subgraphs` are taken out of it.
-        problems: where problems are added.
-        broken: names whose own declaration has a problem; added to.
+    `include` and `subgraphs` are taken out of the file's data, and names whose own declaration has a problem are added
+    to `broken`. The second part of the result says whether an included file could not be read.
     """
     reader = _Reader(problems, broken)
     return reader.read(data, problems, [problems.source]), reader.failed
@@ -70,10 +61,7 @@ class _Reader:
                     message = f"the subgraph {quote(key)} is defined twice: in {found[key].problems.where()} too"
                     problems.add(path, message)
                 found.setdefault(key, subgraph)
-        if raw is not None and not isinstance(raw, dict):
-            problems.add(("subgraphs",), f"'subgraphs' is a mapping of names, not {describe(raw)}")
-            raw = None
-        for key, subgraph in read_subgraphs(raw or {}, problems, self.broken).items():
+        for key, subgraph in read_subgraphs(raw, problems, self.broken).items():
             if key in found:
                 message = f"the subgraph {quote(key)} is defined twice: in {found[key].problems.where()} too"
                 problems.add(("subgraphs", key), message, key=True)
@@ -123,8 +111,5 @@ class _Reader:
             if not errors:
                 inner.add((), f"an included file is a mapping of sections, not {describe(data)}")
             return {}
-        for key in data:
-            if key not in SECTIONS:
-                near = partial(did_you_mean, key, SECTIONS)
-                inner.add((key,), f"unknown key {quote(key)}", suggestion=near, key=True)
+        inner.refuse_unknown((), data, SECTIONS)
         return self.read(data, inner, [*chain, source])

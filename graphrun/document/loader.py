@@ -7,7 +7,8 @@ depth, aliases and duplicate keys are judged at the event, before anything is bu
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Set
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.events import (
@@ -21,16 +22,11 @@ from yaml.events import (
 )
 
 from graphrun.base.wording import quote
-from graphrun.document import tags
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
-from graphrun.document.lookahead import too_deep, too_deep_ahead
+from graphrun.document.lookahead import PythonParser, too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
-from graphrun.document.python_parser import PythonParser
-from graphrun.document.scalars import PlainScalars
+from graphrun.document.scalars import PlainScalars, check_collection, tagged
 from graphrun.document.syntax import explain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Set
 
 # PyYAML can be built without libyaml.
 EventParser: Callable[[str], Any] = yaml.cyaml.CParser if yaml.__with_libyaml__ else PythonParser  # type: ignore[attr-defined]
@@ -140,7 +136,7 @@ class Loader:
             value = self._scalar(event)
             self.anchors.end(event, value, event.value)
             return value
-        tags.check_collection(event)
+        check_collection(event)
         if depth == DEEPEST:
             raise too_deep(mark_of(event))
         self.anchors.begin(event)
@@ -151,7 +147,7 @@ class Loader:
     def _scalar(self, event: Any) -> Any:
         """Return the value of a scalar, whatever its tag and its quotes."""
         if event.tag is not None:
-            return event.value if event.tag == "!" else tags.scalar(event)
+            return event.value if event.tag == "!" else tagged(event)
         return event.value if event.style else self.plain[event.value]
 
     def _sequence(self, depth: int, path: Path | None) -> list[Any]:
@@ -186,7 +182,8 @@ class Loader:
                 event = next_event()
                 if not simple and key == "<<" and _is_plain(key_event):
                     if merge is not None:
-                        raise _second_merge(key_event)
+                        message, hint = "'<<' stands twice in one mapping", "write one list: <<: [*first, *second]"
+                        raise GraphSyntaxError(mark_of(key_event), message, hint)
                     merge = (key_event, event, self._value(event, depth, None))
                     continue
                 if key in result:
@@ -250,8 +247,3 @@ class Loader:
 
 def _is_plain(event: Any) -> bool:
     return event.__class__ is ScalarEvent and not event.style and event.tag is None
-
-
-def _second_merge(event: Any) -> GraphSyntaxError:
-    message = "'<<' stands twice in one mapping"
-    return GraphSyntaxError(mark_of(event), message, "write one list: <<: [*first, *second]")

@@ -5,20 +5,31 @@ dislikes there, a limit of its own for nesting among it (libyaml has had one sin
 loader has counted the levels. They are counted here, whatever the parser's words are.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
 
 from graphrun.document.anchors import DEEPEST
 from graphrun.document.marks import GraphSyntaxError, Mark, mark_at
-from graphrun.document.python_parser import PythonParser
 
 _TO_BRACKET = re.compile(r"(?:#.*+|[^\[{#])*+[\[{]")
+
+
+class PythonParser(Reader, Scanner, Parser, Resolver):
+    """PyYAML's parser in plain Python: the same events, about twenty times slower, for a build without libyaml."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Resolver.__init__(self)
 
 
 def too_deep(mark: Mark) -> GraphSyntaxError:
@@ -27,13 +38,7 @@ def too_deep(mark: Mark) -> GraphSyntaxError:
 
 
 def too_deep_ahead(text: str, end: int, parser: Callable[[str], Any]) -> GraphSyntaxError | None:
-    """Return the error of nesting that was read ahead and is too deep, or None.
-
-    Args:
-        text: the text, whose parser failed.
-        end: where it failed.
-        parser: the parser.
-    """
+    """Return the error of nesting that was read ahead, before the parser failed at `end`, and is too deep, or None."""
     depth = start = 0
     for event in _events(parser, text):
         depth += _levels(event)

@@ -1,12 +1,9 @@
 """Places in a file: a line and a column, and the path of keys that leads to a value."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 # The keys and list indices that lead from the top of the file to a value: ("nodes", "f", "inputs", 1).
 Path: TypeAlias = tuple[str | int, ...]
@@ -25,14 +22,13 @@ class Mark(NamedTuple):
 START = Mark(1, 1)
 
 
+@dataclass(eq=False)
 class GraphSyntaxError(Exception):
     """A place where a file stops being readable; caught by the document stage, which adds the file's name and line."""
 
-    def __init__(self, mark: Mark, message: str, suggestion: str | None = None) -> None:
-        super().__init__(message)
-        self.mark = mark
-        self.message = message
-        self.suggestion = suggestion
+    mark: Mark
+    message: str
+    suggestion: str | None = None
 
 
 def mark_at(text: str, index: int) -> Mark:
@@ -55,13 +51,7 @@ def mark_within(text: str, lines: Sequence[str], start: Mark, value: str, offset
     """Return the place of one character of a scalar's value, however the scalar is written.
 
     The value is followed through the text character by character: quotes, escapes, and line breaks that were folded
-    into blanks are passed over.
-
-    Args:
-        text: the whole text; `lines` are its lines.
-        start: where the scalar begins.
-        value: its value.
-        offset: the index of the character in the value.
+    into blanks are passed over. `lines` are those of the whole text, and the scalar begins at `start`.
     """
     index = _index_of(text, lines, start)
     index = _PROPERTIES.match(text, index).end()  # type: ignore[union-attr]

@@ -1,7 +1,5 @@
 """The sections of a graph file that are small: pydantic models, each field described in words that errors repeat."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -72,6 +70,8 @@ class Header(Section):
     record: Annotated[list[Name], AfterValidator(_names_once)] | None = Field(None, description="a list of names")
     seed: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     dtype: Literal["float64", "float32"] = Field("float64", description="float64 or float32")
-    expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list)] = Field(
-        [], description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them"
+    expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list), AfterValidator(tuple)] = Field(
+        [],
+        validate_default=True,
+        description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them",
     )

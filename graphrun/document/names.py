@@ -1,17 +1,13 @@
 """What may be a name: a Python identifier in its normal form, so that expressions and generated code can use it."""
 
-from __future__ import annotations
-
 import itertools
 import keyword
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from graphrun.base.wording import quote
-
-if TYPE_CHECKING:
-    from graphrun.document.problems import Problems
+from graphrun.base.wording import describe, quote
+from graphrun.document.problems import Problems
 
 # Expressions read these as literals, in Python's spelling and in YAML's.
 LITERALS = ("true", "false", "null", "none")
@@ -64,14 +60,16 @@ def why_no_name(name: str) -> tuple[str, str | None]:
     return message, f"write {quote(similar)[1:-1]}" if is_name(similar) and similar.strip("_") else None
 
 
-def under_names(
-    section: str, raw: dict[str, Any], problems: Problems, broken: set[str], *, dotted: bool = True
-) -> dict[str, Any]:
-    """Return a section under its normalized names, without those that cannot be names or stand twice.
+def under_names(section: str, raw: Any, problems: Problems, broken: set[str], *, dotted: bool = True) -> dict[str, Any]:
+    """Return a section under its normalized names, without those that cannot be names or stand twice; empty for null.
 
     `dotted` allows names as instances of subgraphs and expressions make them.
     """
     result: dict[str, Any] = {}
+    if not isinstance(raw, dict):
+        if raw is not None:
+            problems.add((section,), f"{section!r} is a mapping of names, not {describe(raw)}")
+        return result
     for key, value in raw.items():
         name = key if key.isascii() else normalize(key)
         if not is_name(name) or not (dotted or name.isidentifier()):

@@ -3,20 +3,15 @@
 Written by hand: a graph file may have a million nodes, for which pydantic takes 4 to 9 microseconds each.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote
 from graphrun.document.expressions import ExpressionError, MadeNode, parse_expression
+from graphrun.document.marks import Path
 from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
-from graphrun.document.problems import Expression
+from graphrun.document.problems import Expression, Problems, Use
 from graphrun.document.references import Reference, references
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems, Use
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {

@@ -1,16 +1,13 @@
 """Numbers and nested lists of numbers, as parameters, constants and expected values have them."""
 
-from __future__ import annotations
-
 import math
 import re
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
+from graphrun.document.marks import Path
 
 # A number, or lists of equal lengths around numbers: JSON's way to write an array.
 Value: TypeAlias = int | float | list[Any]
@@ -20,14 +17,13 @@ LARGEST = sys.float_info.max
 LOOKS_LIKE_NUMBER = re.compile(r"\s*[-+]?[0-9.][0-9_.,\s]*([eE][-+]?[0-9]+)?\s*")
 
 
+@dataclass(eq=False)
 class NotANumberError(Exception):
     """A value that is no number or no array of numbers; `path` leads to the culprit within it."""
 
-    def __init__(self, path: Path, message: str, suggestion: str | None = None) -> None:
-        super().__init__(message)
-        self.path = path
-        self.message = message
-        self.suggestion = suggestion
+    path: Path
+    message: str
+    suggestion: str | None = None
 
 
 def shape_of(value: Any, *, infinite: bool = False, what: str = "a number or a nested list of numbers") -> Shape:

@@ -1,29 +1,23 @@
 """``--set PATH=VALUE``: a value of the file is changed before the file is checked, so that it is checked like any."""
 
-from __future__ import annotations
-
 import copy
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, quote
-from graphrun.document import loader, subgraphs
+from graphrun.document import data_section, loader, subgraphs
 from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
+from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from graphrun.document.marks import Path
-    from graphrun.document.source import Source
+from graphrun.document.source import Source
 
 OPPOSITE = {"maximize": "minimize", "minimize": "maximize"}
 BOUNDS = ("lower", "upper")
-DATA_KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
 
 # How many paths of a file are searched for the one that was meant.
 MOST_SEARCHED = 10_000
@@ -34,12 +28,8 @@ _INDEX = re.compile("-?[0-9]{1,9}")
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str], source: Source) -> None:
     """Change the data of a file in place.
 
-    A parameter that is set to a number or a list keeps its bounds.
-
-    Args:
-        data: the plain data of the file.
-        overrides: texts ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value.
-        source: the file's text; it is told where the new values stand.
+    An override is a text ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value; the source is told
+    where the new values stand. A parameter that is set to a number or a list keeps its bounds.
 
     Raises:
         UsageError: a text is no such pair, or the format has no such path.
@@ -148,7 +138,7 @@ def _possible(path: Path) -> Collection[str] | None:
     if section == "stop":
         return tuple(StopEntry.model_fields)
     if section == "data" and not inner:
-        return DATA_KEYS
+        return data_section.KEYS
     if (section == "nodes" and inner) or section in ("update", "expect", "data"):
         return None
     return ()

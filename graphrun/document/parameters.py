@@ -1,16 +1,10 @@
 """The `parameters` and `constants` sections: leaf values and their bounds."""
 
-from __future__ import annotations
+from typing import Any, NamedTuple
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
-
-if TYPE_CHECKING:
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems
 
 KEYS = ("value", "lower", "upper", "shape", "init")
 
@@ -75,10 +69,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     if not isinstance(raw, dict):
         return None if check_value(path, raw, problems) is None else ParameterEntry(raw)
     before = len(problems)
-    for key in raw:
-        if key not in KEYS:
-            suggestion = partial(did_you_mean, key, KEYS)
-            problems.add((*path, key), f"unknown key {quote(key)}", suggestion=suggestion, key=True)
+    problems.refuse_unknown(path, raw, KEYS)
     drawn = _read_init(path, raw, problems)
     if "value" not in raw and drawn is None and len(problems) == before:
         hint = "write {value: 1.0, lower: 0.0}, or {shape: [3, 4], init: {type: normal}}"

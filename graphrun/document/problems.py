@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from graphrun.base.errors import GraphFileError
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document.excerpt import describe_problem
 from graphrun.document.marks import Mark, Path
-
-if TYPE_CHECKING:
-    from graphrun.document.source import Source
+from graphrun.document.source import Source
 
 MOST_SHOWN = 20
 
@@ -78,11 +78,6 @@ class Problems:
         return view
 
     @property
-    def in_expression(self) -> bool:
-        """Whether the view is that of a node that an expression made."""
-        return self._expression is not None
-
-    @property
     def expression(self) -> str:
         """The text of the expression that made a node; empty where none did."""
         return "" if self._expression is None else self._expression.text
@@ -105,11 +100,17 @@ class Problems:
         """Add a problem with the value at this path, or with its key."""
         self._keep(self._problem(path, message, suggestion, key=key))
 
+    def refuse_unknown(self, path: Path, raw: dict[str, Any], known: Sequence[str], of: str = "") -> None:
+        """Add a problem for each key of the mapping at this path that is not among those that are known."""
+        for key in raw:
+            if key not in known:
+                near = partial(did_you_mean, key, known)
+                self.add((*path, key), f"unknown key {quote(key)}{of}", suggestion=near, key=True)
+
     def describe(self, path: Path, message: str, suggestion: Suggestion = None, *, key: bool = False) -> str:
         """Return the text of one problem without adding it."""
         problem = self._problem(path, message, suggestion, key=key)
-        source, mark = _located(problem)
-        return _block(source, mark, problem)
+        return _block(*_located(problem), problem)
 
     def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> Problem:
         text, offset = "", None

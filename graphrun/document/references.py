@@ -1,15 +1,10 @@
 """The names of a subgraph's settings, written ``$name``, whose values take their places in each instance."""
 
-from __future__ import annotations
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+from graphrun.document.marks import Path
 from graphrun.document.names import normalize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.marks import Path
 
 
 class Reference(str):
@@ -35,21 +30,22 @@ def references(value: Any, path: Path = ()) -> Iterator[tuple[Reference, Path]]:
 
 def substitute(value: Any, settings: dict[str, Any]) -> Any:
     """Return a value with the settings' values in place of the references to them."""
-    if isinstance(value, Reference):
-        return settings.get(value)
-    if isinstance(value, dict):
-        return {key: substitute(item, settings) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([substitute(item, settings) for item in value])
-    return value
+    return _mapped(value, lambda part: settings.get(part) if isinstance(part, Reference) else part)
 
 
 def with_references(value: Any) -> Any:
     """Return raw data with a reference in place of each text ``$name``."""
-    if isinstance(value, str):
-        return value if value[:1] != "$" or isinstance(value, Reference) else Reference(normalize(value[1:]))
+    return _mapped(value, _referring)
+
+
+def _referring(value: Any) -> Any:
+    is_new = isinstance(value, str) and value[:1] == "$" and not isinstance(value, Reference)
+    return Reference(normalize(value[1:])) if is_new else value
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
-        return {key: with_references(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_references(item) for item in value]
-    return value
+        return {key: _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_mapped(item, change) for item in value])
+    return change(value)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
+from graphrun.document.problems import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
-
-    from graphrun.document.marks import Path
-    from graphrun.document.problems import Problems
 
 # What each kind of pydantic's errors says was expected; braces are filled from the error's context.
 EXPECTED = {
@@ -56,16 +54,9 @@ SYNONYMS = {
 def settings_problems(
     problems: Problems, path: Path, error: ValidationError, *, owner: str, settings: Sequence[str], other: Sequence[str]
 ) -> None:
-    """Add what pydantic found wrong with the settings in the mapping at `path`.
+    """Add what pydantic found wrong with the settings in the mapping at `path`, that of a node or an update rule.
 
-    Args:
-        problems: where the problems are added.
-        path: the node, or the update rule, whose keys the settings are.
-        error: what validating the settings raised.
-        owner: the name of the node type or update rule.
-        settings: the names of its settings.
-        other: the keys that stand beside the settings, so that a misspelt one is recognized too.
-
+    Beside the `settings` that its type, the `owner`, has stand `other` keys, so that a misspelt one is recognized too.
     """
     by_key: dict[str, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):

@@ -1,17 +1,12 @@
 """How large a graph becomes when its subgraphs are expanded, counted before anything is made."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from graphrun.document.anchors import DEEPEST, MOST_VALUES, Anchors
+from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
 from graphrun.document.subgraphs import Instance, Subgraph
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphrun.document.nodes import NodeEntry
 
 MOST_NODES = 10_000_000
 
@@ -111,13 +106,10 @@ class Sizes:
 
     def _nested(self, subgraph: Subgraph) -> list[NodeEntry]:
         """Return the nodes of a definition that are instances, or may be."""
-        if subgraph.name not in self.instances:
-            self.instances[subgraph.name] = [
-                entry
-                for entry in subgraph.nodes.values()
-                if isinstance(entry.type, Reference) or entry.type in self.subgraphs
-            ]
-        return self.instances[subgraph.name]
+        name, nodes = subgraph.name, subgraph.nodes.values()
+        if name not in self.instances:
+            self.instances[name] = [e for e in nodes if isinstance(e.type, Reference) or e.type in self.subgraphs]
+        return self.instances[name]
 
     def _structural(self, subgraph: Subgraph) -> set[str]:
         """Return the settings of a definition on which its size can depend."""

@@ -6,19 +6,16 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
 
 from graphrun.base.errors import GraphFileError
 from graphrun.base.wording import nearest
 from graphrun.document.excerpt import printable
 from graphrun.document.loader import Positions, locate
 from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at, mark_within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # UTF-32's marks come first: the little-endian one begins with UTF-16's.
 BYTE_ORDER_MARKS = (

@@ -1,25 +1,19 @@
 """The `subgraphs` section: each definition is read and checked once, however often it is used."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, read_nodes
-from graphrun.document.parameters import read_constants, read_parameters
+from graphrun.document.numbers import Value
+from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.problems import Problems
 from graphrun.document.references import Reference, references, with_references
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from graphrun.document.marks import Path
-    from graphrun.document.numbers import Value
-    from graphrun.document.parameters import ParameterEntry
-    from graphrun.document.problems import Problems
 
 KEYS = ("description", "inputs", "settings", "parameters", "constants", "nodes", "output")
 
@@ -66,7 +60,7 @@ class Instance(NamedTuple):
     share: bool
 
 
-def read_subgraphs(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Subgraph]:
+def read_subgraphs(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Subgraph]:
     """Return the definitions of a file; one with a problem is left out, and its name is added to `broken`."""
     result = {}
     for name, definition in under_names("subgraphs", raw, problems, broken, dotted=False).items():
@@ -86,13 +80,10 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
     if not isinstance(raw, dict):
         problems.add((), f"a subgraph is a mapping, not {describe(raw)}", suggestion=f"its keys are: {', '.join(KEYS)}")
         return None
-    for key in raw:
-        if key not in KEYS:
-            hint = partial(did_you_mean, key, KEYS)
-            problems.add((key,), f"unknown key {quote(key)} of a subgraph", suggestion=hint, key=True)
+    problems.refuse_unknown((), raw, KEYS, " of a subgraph")
     broken: set[str] = set()
     sections = {
-        key: under_names(key, _mapping(key, raw.get(key), problems), problems, broken, dotted=key != "settings")
+        key: under_names(key, raw.get(key), problems, broken, dotted=key != "settings")
         for key in ("settings", "parameters", "constants", "nodes")
     }
     for key in INSTANCE_KEYS:
@@ -126,14 +117,6 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
         fixed_parameters=read_parameters(fixed["parameters"], problems, broken),
         fixed_constants=read_constants(fixed["constants"], problems, broken),
     )
-
-
-def _mapping(key: str, raw: Any, problems: Problems) -> dict[str, Any]:
-    if isinstance(raw, dict):
-        return raw
-    if raw is not None:
-        problems.add((key,), f"{key!r} is a mapping of names, not {describe(raw)}")
-    return {}
 
 
 def _read_inputs(raw: Any, problems: Problems) -> tuple[str, ...]:
@@ -211,7 +194,7 @@ def _definition_entry(name: str, entry: NodeEntry, problems: Problems) -> NodeEn
     """Return a node of a definition with its references, and with the place where it stands."""
     return entry._replace(
         type=with_references(entry.type),
-        inputs=tuple(with_references(source) for source in entry.inputs),
+        inputs=with_references(entry.inputs),
         settings=with_references(entry.settings),
         origin=problems.at(("nodes", name)) if entry.origin is None else entry.origin,
     )

@@ -4,8 +4,6 @@ libyaml says what its scanner was doing; a user needs to know what to change. Th
 parser words some of them differently, so that both are matched by the part that they share.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

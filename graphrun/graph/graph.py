@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from graphrun.base.wording import arrows
+from graphrun.base.wording import arrows, counted
 from graphrun.declare.declaration import Declaration, Settings
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
@@ -187,9 +187,6 @@ class _Builder:
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
         for name, number in self.numbers.items():
             names[number] = name
-        order = self._sort(nodes, names)
-        update = self._resolve_update()
-        objective = self._resolve_objective()
         record = document.record
         graph = ComputationalGraph(
             names=names,
@@ -199,10 +196,10 @@ class _Builder:
             nodes=nodes,
             data=tuple(self.numbers[name] for name in self.columns if name in self.numbers),
             engine_leaves=self.engine_leaves,
-            order=order,
-            objective=objective,
+            order=self._sort(nodes, names),
+            update=self._resolve_update(),
+            objective=self._resolve_objective(),
             maximize=document.maximize is not None,
-            update=update,
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
@@ -320,12 +317,10 @@ class _Builder:
     def _with_engine_inputs(self, name: str, node_type: NodeType, inputs: tuple[int, ...]) -> tuple[int, ...]:
         """Append the inputs that the engine gives; an optional one before them that is left out is not a number yet."""
         own = self.engine_inputs.get(name)
-        if own is None:
-            return inputs
-        if len(inputs) != (node_type.arity[1] or len(inputs)):
+        if own is not None and len(inputs) != (node_type.arity[1] or len(inputs)):
             what = "all its inputs are needed, for the engine gives it further ones"
             self.problems.add(("nodes", name, "inputs"), f"{node_type.signature}: {what}")
-        return inputs + own
+        return inputs + (own or ())
 
     def _settings(
         self, declared: Declaration, raw: dict[str, Any], at: Callable[[], Problems], other: Sequence[str]
@@ -457,7 +452,7 @@ class _Builder:
         synonym = SYNONYMS.get(name.lower())
         if kind is NodeType and synonym:
             suggestion = f"it is called {synonym!r} here"
-        failures = [f"plugin {plugin.name} failed to load: {plugin.error}" for plugin in self.registry.failures]
+        failures = [plugin.failure for plugin in self.registry.failures]
         return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
 
 
@@ -473,7 +468,5 @@ _NO_RULE = UpdateRule(lambda: None, "unknown")
 
 def _takes(least: int, most: int | None) -> str:
     if most is None:
-        return f"takes at least {least} input{'s' if least != 1 else ''}"
-    if least != most:
-        return f"takes {least} to {most} inputs"
-    return f"takes {least} input{'s' if least != 1 else ''}"
+        return f"takes at least {counted(least, 'input')}"
+    return f"takes {counted(least, 'input') if least == most else f'{least} to {most} inputs'}"

@@ -3,8 +3,6 @@
 NetworkX does it, which takes as long to import as everything else that the lesson needs: only such files pay for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,12 +24,7 @@ class CycleError(Exception):
 def topological_order(first: int, inputs: Sequence[Sequence[int]]) -> list[int]:
     """Return the numbers of nodes in topological order, file order among those that are ready.
 
-    Args:
-        first: the number of the first node; the others follow, and what has a lower number is a leaf.
-        inputs: the numbers of the inputs of each node.
-
-    Raises:
-        CycleError: there is none.
+    Nodes are numbered from `first`, and what has a lower number is a leaf; raise CycleError where there is none.
     """
     graph = OrderGraph()
     graph.add_nodes_from(range(first, first + len(inputs)))

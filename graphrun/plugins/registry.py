@@ -4,8 +4,6 @@ A source is opened only when a name is asked for that no earlier source has, so 
 plugin. The order never decides differently: a name that is taken stays with the first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import sys
@@ -16,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -29,8 +27,9 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
-OBSERVERS = "graphrun_observers"
+OBSERVERS, BUILT_IN_OBSERVERS = "graphrun_observers", "graphrun.observers"
 
+Declared = TypeVar("Declared", bound=Declaration)
 ObserverType = Callable[[str], object]
 """Makes an observer of the target that ``--observe NAME=TARGET`` gives."""
 
@@ -85,12 +84,13 @@ class Registry:
         self._observers: dict[str, ObserverType] = {}
         self._pending = iter((self._load_distributions, self._load_folders))
         self.plugins: list[Plugin] = []
-        self._load_built_in()
+        for module in (nodes, updates):
+            self._load_built_in(module.__name__)
 
     def node_type(self, name: str) -> NodeType | None:
         """Return the node type of that name, opening plugins until it is found."""
-        declared = self._find(NodeType, name)
-        return declared if isinstance(declared, NodeType) else None
+        declared: NodeType | None = self._find(NodeType, name)
+        return declared
 
     def has_loaded(self, name: str) -> bool:
         """Say whether there is a node type of that name among what was opened so far, as the built-in ones are."""
@@ -98,8 +98,8 @@ class Registry:
 
     def update_rule(self, name: str) -> UpdateRule | None:
         """Return the update rule of that name, opening plugins until it is found."""
-        declared = self._find(UpdateRule, name)
-        return declared if isinstance(declared, UpdateRule) else None
+        rule: UpdateRule | None = self._find(UpdateRule, name)
+        return rule
 
     def observer(self, name: str) -> ObserverType:
         """Return what makes the observers of that name, opening plugins until it is found.
@@ -108,20 +108,18 @@ class Registry:
             UsageError: there is none.
         """
         self._load_observers()
-        while name not in self._observers:
-            load = next(self._pending, None)
-            if load is None:
-                hint = did_you_mean(name, self._observers)
-                failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
-                there_are = f"there are: {', '.join(sorted(self._observers))}"
-                raise UsageError(f"observer {name!r} is unknown; {hint or there_are}{failures}")
-            load()
-        return self._observers[name]
+        if self._is_found(name, self._observers):
+            return self._observers[name]
+        hint = did_you_mean(name, self._observers)
+        failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
+        there_are = f"there are: {', '.join(sorted(self._observers))}"
+        raise UsageError(f"observer {name!r} is unknown; {hint or there_are}{failures}")
 
-    def all(self, kind: type[Declaration]) -> dict[str, tuple[Declaration, Plugin]]:
+    def all(self, kind: type[Declared]) -> dict[str, tuple[Declared, Plugin]]:
         """Return everything of one kind by name, with the plugin that each comes from."""
         self.load()
-        return {name: entry for (declared, name), entry in self._declared.items() if declared is kind}
+        entries: Mapping[tuple[Any, str], tuple[Any, Plugin]] = self._declared
+        return {name: entry for (declared, name), entry in entries.items() if declared is kind}
 
     def load(self) -> list[Plugin]:
         """Open every source; return all plugins, those that failed included."""
@@ -135,23 +133,25 @@ class Registry:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
 
-    def _find(self, kind: type[Declaration], name: str) -> Declaration | None:
-        while (kind, name) not in self._declared:
+    def _find(self, kind: type[Any], name: str) -> Any:
+        return self._declared[kind, name][0] if self._is_found((kind, name), self._declared) else None
+
+    def _is_found(self, key: Any, loaded: Mapping[Any, Any]) -> bool:
+        """Open plugins until one has brought a key; say whether one has."""
+        while key not in loaded:
             load = next(self._pending, None)
             if load is None:
-                return None
+                return False
             load()
-        return self._declared[kind, name][0]
+        return True
 
-    def _load_built_in(self) -> None:
-        for module in (nodes, updates):
-            self._add(Plugin(module.__name__, "built-in", "graphrun"), partial(import_module, module.__name__))
+    def _load_built_in(self, name: str) -> None:
+        self._add(Plugin(name, "built-in", "graphrun"), partial(import_module, name))
 
     def _load_observers(self) -> None:
         """Add the observers that are built in, which only a run that names one imports."""
-        name = "graphrun.observers"
-        if all(plugin.name != name for plugin in self.plugins):
-            self._add(Plugin(name, "built-in", "graphrun"), partial(import_module, name))
+        if all(plugin.name != BUILT_IN_OBSERVERS for plugin in self.plugins):
+            self._load_built_in(BUILT_IN_OBSERVERS)
 
     def _load_distributions(self) -> None:
         from importlib.metadata import distributions

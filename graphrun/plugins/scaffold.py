@@ -1,19 +1,26 @@
 """Writing a new plugin: a node type that works, and its test, ready to edit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
 from graphrun.document.names import is_name, normalize
 from graphrun.plugins.registry import Registry, project_folders
 
-ELEMENTWISE = '''"""The node type {name}: say what it computes."""
+PLUGIN = '''"""The node type {name}: say what it computes."""
 
 import graphrun
 
 
-@graphrun.elementwise
+{declaration}
+
+
+@graphrun.hookimpl
+def graphrun_node_types():
+    """Return the node types of this plugin."""
+    return [{name}]
+'''
+
+ELEMENTWISE = '''@graphrun.elementwise
 def {name}(xp, x, *, scale: float = 1.0):
     """Square of x, times a scale: scale * x^2."""
     return scale * x * x
@@ -22,21 +29,9 @@ def {name}(xp, x, *, scale: float = 1.0):
 @{name}.local_derivatives
 def _(xp, y, x, *, scale):
     """Give one partial derivative an input, from the output y and the inputs."""
-    return (2 * scale * x,)
+    return (2 * scale * x,)'''
 
-
-@graphrun.hookimpl
-def graphrun_node_types():
-    """Return the node types of this plugin."""
-    return [{name}]
-'''
-
-TENSOR = '''"""The node type {name}: say what it computes."""
-
-import graphrun
-
-
-@graphrun.tensor(examples=[graphrun.Example(shapes=[(3, 4)])])
+TENSOR = '''@graphrun.tensor(examples=[graphrun.Example(shapes=[(3, 4)])])
 def {name}(xp, x):
     """Sum of the squares of all elements of x, a scalar."""
     return xp.sum(x * x)
@@ -45,14 +40,7 @@ def {name}(xp, x):
 @{name}.vjp
 def _(xp, gradient, y, x):
     """Give the gradient of each input, from the gradient of the output, the output y and the inputs."""
-    return (gradient * 2 * x,)
-
-
-@graphrun.hookimpl
-def graphrun_node_types():
-    """Return the node types of this plugin."""
-    return [{name}]
-'''
+    return (gradient * 2 * x,)'''
 
 TAKEN = ("graphrun", "graphrun_node_types", "conftest")
 """Names that mean something else in the files that are written, or to pytest."""
@@ -96,8 +84,9 @@ def write_plugin(name: str, folder: str | None = None, *, tensor: bool = False) 
     if taken is not None:
         raise UsageError(f"the node type {name!r} is there already, in {taken.file}")
     target = Path(folder) if folder is not None else next(iter(project_folders()), Path())
+    declaration = (TENSOR if tensor else ELEMENTWISE).format(name=name)
     texts = {
-        target / f"{name}.py": (TENSOR if tensor else ELEMENTWISE).format(name=name),
+        target / f"{name}.py": PLUGIN.format(name=name, declaration=declaration),
         target / f"test_{name}.py": TEST.format(name=name),
     }
     for file in texts:

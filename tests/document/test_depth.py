@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from yaml.scanner import ScannerError
 
 from graphrun.document import loader
-from graphrun.document.python_parser import PythonParser
+from graphrun.document.lookahead import PythonParser
 
 TOO_DEEP = "lists and mappings are nested deeper than 64 levels"
 

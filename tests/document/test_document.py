@@ -17,7 +17,7 @@ from graphrun.document import (
     loader,
     shape_of,
 )
-from graphrun.document.python_parser import PythonParser
+from graphrun.document.lookahead import PythonParser
 
 FULL = """\
 graphrun: 1

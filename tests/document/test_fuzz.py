@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from graphrun.base.errors import GraphFileError
 from graphrun.document import Source, load_document, loader
-from graphrun.document.python_parser import PythonParser
+from graphrun.document.lookahead import PythonParser
 
 MISTAKES = Path(__file__).with_name("mistakes.txt").read_bytes().decode()
 FILES = [case.split("-" * 60 + "\n")[0] for case in MISTAKES.split("=" * 60 + "\n")[1:]]

@@ -13,7 +13,7 @@ from depth import examples
 from hypothesis import given, settings
 
 from graphrun.document import Source, load_document, loader
-from graphrun.document.python_parser import PythonParser
+from graphrun.document.lookahead import PythonParser
 
 # JSON writes some characters as they are that YAML allows only as escapes, or takes for line breaks.
 CHARACTERS = st.characters(

@@ -1,7 +1,5 @@
 """Commands about what is installed: `nodes`, `plugins`, `new-node`, `schema`, `completion`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import click

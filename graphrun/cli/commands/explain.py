@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 )
 @click.option("--node", metavar="NAME", help="Show one value: its formula, its neighbours, its influence.")
 @click.option("--sensitivity", is_flag=True, help="Rank the leaves, and show where the gradient vanishes or explodes.")
-@click.option(
-    "--format",
-    "output_format",
+@option(
+    "format",
     type=click.Choice(["text", "markdown", "latex", "html"]),
     default="text",
-    show_default=True,
     help="latex: a fragment for an article with amsmath; html: one page that needs nothing else.",
 )
 @option("set", "seed", "data", "plugins")

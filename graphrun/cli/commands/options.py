@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -47,59 +46,65 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-OPTIONS: dict[str, Callable[..., Callable[[Function], Function]]] = {
-    "steps": partial(
-        click.option, "--steps", type=step_count, metavar="N",
+def told(*declarations: str, **rest: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return what click is told of an option."""
+    return declarations, rest
+
+
+OPTIONS = {
+    "steps": told(
+        "--steps",
+        type=step_count,
+        metavar="N",
         help="How many steps to make; 0 only evaluates. [default: the file's, else 1]",
     ),
-    "set": partial(
-        click.option, "--set", "overrides", multiple=True, metavar="PATH=VALUE",
+    "set": told(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
         help="Change a value of the file, as in --set update.step_size=0.1; may be given again.",
     ),
-    "engine": partial(
-        click.option, "--engine", default="auto", show_default=True, metavar="auto|numpy|numba|jax",
-        help="What computes the passes.", shell_complete=offering("words_of_metavar"),
+    "engine": told(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="auto|numpy|numba|jax",
+        help="What computes the passes.",
+        shell_complete=offering("words_of_metavar"),
     ),
-    "device": partial(
-        click.option, "--device", metavar="cpu|gpu|tpu[:i]", help="Where the jax engine runs. [default: JAX's choice]"
+    "device": told("--device", metavar="cpu|gpu|tpu[:i]", help="Where the jax engine runs. [default: JAX's choice]"),
+    "dtype": told(
+        "--dtype", type=click.Choice(["float64", "float32"]), help="The numbers' type. [default: the file's]"
     ),
-    "dtype": partial(
-        click.option, "--dtype", type=click.Choice(["float64", "float32"]),
-        help="The numbers' type. [default: the file's]",
+    "seed": told(
+        "--seed", type=click.IntRange(min=0), help="What every random draw derives from. [default: the file's, else 0]"
     ),
-    "seed": partial(
-        click.option, "--seed", type=click.IntRange(min=0),
-        help="What every random draw derives from. [default: the file's, else 0]",
+    "record": told(
+        "--record", type=names, metavar="NAMES", help="Names to show and record at each step, separated by commas."
     ),
-    "record": partial(
-        click.option, "--record", type=names, metavar="NAMES",
-        help="Names to show and record at each step, separated by commas.",
+    "every": told(
+        "--every", type=click.IntRange(min=1), help="Record every so many steps. [default: 1,000 rows or fewer]"
     ),
-    "every": partial(
-        click.option, "--every", type=click.IntRange(min=1),
-        help="Record every so many steps. [default: 1,000 rows or fewer]",
+    "data": told("--data", metavar="FILE", help="A data file in place of the one that the graph file names."),
+    "save": told(
+        "--save", metavar="FILE", help="Write a checkpoint at the end, also of a run that failed or was interrupted."
     ),
-    "data": partial(
-        click.option, "--data", metavar="FILE", help="A data file in place of the one that the graph file names."
+    "save_every": told("--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too."),
+    "resume": told("--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start."),
+    "depth": told("--depth", type=click.IntRange(min=0)),
+    "plugins": told(
+        "--plugins",
+        "folders",
+        multiple=True,
+        metavar="DIR",
+        help="A folder of loose plugin files; may be given again.",
+        shell_complete=offering("folders"),
     ),
-    "save": partial(
-        click.option, "--save", metavar="FILE",
-        help="Write a checkpoint at the end, also of a run that failed or was interrupted.",
-    ),
-    "save_every": partial(
-        click.option, "--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too."
-    ),
-    "resume": partial(
-        click.option, "--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start."
-    ),
-    "depth": partial(click.option, "--depth", type=click.IntRange(min=0)),
-    "plugins": partial(
-        click.option, "--plugins", "folders", multiple=True, metavar="DIR",
-        help="A folder of loose plugin files; may be given again.", shell_complete=offering("folders"),
-    ),
-    "quiet": partial(click.option, "-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
-}  # fmt: skip
-"""The options that several commands take; each makes a decorator, where what click is told may be changed."""
+    "format": told("--format", "output_format", show_default=True),
+    "quiet": told("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
+}
+"""The options that several commands take: their declarations, and what click is told of them."""
 
 
 def option(*taken: str, **changes: Any) -> Callable[[Function], Function]:
@@ -112,7 +117,8 @@ def option(*taken: str, **changes: Any) -> Callable[[Function], Function]:
 
     def declare(function: Function) -> Function:
         for name in reversed(taken):
-            function = OPTIONS[name](**changes)(function)
+            declarations, rest = OPTIONS[name]
+            function = click.option(*declarations, **(rest | changes))(function)
         return function
 
     return declare
@@ -156,10 +162,6 @@ class GraphFile:
         return graph
 
 
-REQUESTED = {"steps", "engine", "device", "dtype", "seed", "record", "every", "save", "save_every", "resume"}
-"""The options that make a request."""
-
-
 class GraphCommand(click.Command):
     """A command on a graph file: its function is handed a `GraphFile`, and a `RunRequest` of the options of a run."""
 
@@ -171,10 +173,11 @@ class GraphCommand(click.Command):
         """Gather the options."""
         from graphrun.run.request import RunRequest
 
-        def gathered(*names: str) -> dict[str, Any]:
-            return {name: ctx.params.pop(name) for name in names if name in ctx.params}
+        def gathered(kind: Any) -> Any:
+            known = {field.name for field in fields(kind)}
+            return kind(**{name: ctx.params.pop(name) for name in list(ctx.params) if name in known})
 
-        ctx.params["file"] = GraphFile(**gathered(*(field.name for field in fields(GraphFile))))
-        if asked := gathered(*REQUESTED):
-            ctx.params["request"] = RunRequest(**asked)
+        ctx.params["file"] = gathered(GraphFile)
+        if any(field.name in ctx.params for field in fields(RunRequest)):
+            ctx.params["request"] = gathered(RunRequest)
         return super().invoke(ctx)

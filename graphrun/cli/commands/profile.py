@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 @click.command(cls=GraphCommand)
 @option("steps", type=click.IntRange(min=1), metavar=None, help="How many steps a round makes. [default: about 0.05 s]")
 @option("engine", "dtype", "data")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="json: one object, with every node.",
-)
+@option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object, with every node.")
 @option("set", "plugins")
 def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
     """Measure where the time of a step goes: by node type, by node, and how far from what the machine can do."""

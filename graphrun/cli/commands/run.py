@@ -43,12 +43,10 @@ INTERRUPTED = 130
     metavar="NAME=TARGET",
     help="Tell an observer: csv=FILE, jsonl=FILE, tensorboard=FOLDER, mlflow=EXPERIMENT, or a plugin's.",
 )
-@click.option(
-    "--format",
-    "output_format",
+@option(
+    "format",
     type=click.Choice(["table", "json", "jsonl", "csv"]),
     default="table",
-    show_default=True,
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
 )
 @option("plugins", "quiet")
@@ -73,10 +71,7 @@ def run(
     first = cluster is None or cluster.is_first()
     output = sys.stdout
     begin_collection()
-    with (
-        watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request,
-        cluster or nullcontext(),
-    ):
+    with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
         result = graph.answer(
             replace(
                 request,

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=GraphCommand)
-@click.option(
-    "--format",
-    "output_format",
+@option(
+    "format",
     type=click.Choice(["table", "yaml", "json"]),
     help="table: values and gradients; yaml: a graph file. [default: table on a terminal, else yaml]  With --plan: "
     "table or json.",
