@@ -138,13 +138,7 @@ class _Placing:
         self._arrange(None)
         self._put(None, MARGIN, MARGIN)
         wide, high = self._inner_size(None)
-        return Layout(
-            wide + 2 * MARGIN,
-            high + 2 * MARGIN,
-            self.boxes,
-            self.frames,
-            tuple(self._routes()),
-        )
+        return Layout(wide + 2 * MARGIN, high + 2 * MARGIN, self.boxes, self.frames, tuple(self._routes()))
 
     def _way(self, name: str, frame_of: Mapping[str, str | None]) -> list[tuple[str | None, str]]:
         """Return the frames around a box, inner ones first, and which member of each it is, or is inside of."""
