@@ -5,7 +5,7 @@ Text is in darker shades of them, with a contrast to its background of at least 
 
 from __future__ import annotations
 
-from graphrun.show.draw.drawing import Shape
+from graphrun.show.draw.drawing import Box, Shape
 
 STROKES = {
     Shape.PARAMETER: "#e69f00",
@@ -38,3 +38,8 @@ GRADIENT = "#a84300"
 LINE = "#6e6e6e"
 FRAME = "#a6a6a6"
 FRAME_FILL = "#fafafa"
+
+
+def fill_and_stroke(box: Box) -> tuple[str, str]:
+    """Return the colours of a box."""
+    return (OBJECTIVE_FILL, OBJECTIVE) if box.is_objective else (FILLS[box.shape], STROKES[box.shape])
