@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose
-from graphrun.show.explain.tables import cells
+from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, cells
 
 HEAD = """<!doctype html>
 <html lang="en">

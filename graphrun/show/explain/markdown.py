@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose
-from graphrun.show.explain.tables import cells
+from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, cells
 
 SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -32,7 +32,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MathRow:
     """One line of a calculation: ``left = formula = numbers = result``; what is empty is left out.
 
     Attributes:
@@ -52,7 +52,7 @@ class Row:
 class Group:
     """Rows that belong together, under an equation of their own or none."""
 
-    rows: Sequence[Row]
+    rows: Sequence[MathRow]
     title: str = ""
 
 
@@ -65,14 +65,14 @@ class Equations:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CellTable:
     """Cells in rows under a header."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-Block = Heading | Paragraph | Equations | Table
+Block = Heading | Paragraph | Equations | CellTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,30 @@ class Page:
     """An explanation, from top to bottom."""
 
     blocks: Sequence[Block] = field(default_factory=list)
+
+
+def cells(block: Equations | CellTable) -> tuple[Sequence[str], Sequence[Sequence[Prose]]]:
+    """Return a block as a table, its header and its rows, for formats that have no columns of equal letters.
+
+    Columns that are empty throughout are left out.
+    """
+    if isinstance(block, CellTable):
+        return block.header, [[[cell] for cell in row] for row in block.rows]
+    header = ["node", *block.columns, ""]
+    rows: list[list[Prose]] = []
+    for group in block.groups:
+        for position, row in enumerate(group.rows):
+            title = [Math(group.title)] if group.title and not position else []
+            left = [Math(row.left), " gets"] if row.gets else [Math(row.left)]
+            parts = [[Math(part)] if part else [] for part in (row.formula, row.numbers, row.result)]
+            rows.append([title, left, *parts, row.note])
+    used = [k for k in range(len(header)) if any(row[k] for row in rows)]
+    return [header[k] for k in used], [[row[k] for k in used] for row in rows]
+
+
+def joined(parts: Iterable[Prose], separator: str = ", ") -> list[str]:
+    """Return prose with a separator between its parts."""
+    return [piece for k, part in enumerate(parts) for piece in ((separator, *part) if k else part)]
 
 
 def printable(text: str) -> str:

@@ -20,7 +20,18 @@ from graphrun.declare.writer import write_line
 from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
+from graphrun.show.explain.page import (
+    Block,
+    CellTable,
+    Equations,
+    Group,
+    Heading,
+    Math,
+    MathRow,
+    Paragraph,
+    Prose,
+    printable,
+)
 from graphrun.solvers import Solver
 
 LONGEST = 60
@@ -31,16 +42,17 @@ SHOWN_PARAMETERS = 12
 
 
 class UpdateStep:
-    """One update, taken apart.
-
-    Args:
-        board: the step.
-    """
+    """One update, taken apart."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.plan = board.plan
         self.update = board.plan.update
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the rule keeps something from step to step."""
+        return isinstance(self.update.rule, UpdateRule) and bool(self.update.rule.state)
 
     @cached_property
     def step_size(self) -> float | None:
@@ -142,21 +154,24 @@ def update(board: Board) -> Iterator[Block]:
         return
     yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
     if isinstance(rule, Solver):
-        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", _first(rule)])
+        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
     else:
         yield from _clipping(update)
         yield from _formula(update)
-    shown = _shown(update)
-    if not isinstance(rule, Solver) and rule.state:
-        yield from _with_memory(update, shown)
-    else:
-        yield Equations([Group([_row(update, slot) for slot in shown])], ("parameter", "", "in numbers", "new value"))
+    shown = list(range(board.plan.parameters))
+    if len(shown) > SHOWN_PARAMETERS:
+        most = sorted(shown, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))
+        shown = sorted(most[:SHOWN_PARAMETERS])
+    yield from _moves(update, shown)
     if len(shown) < board.plan.parameters:
         yield Paragraph([f"{len(shown)} of {board.plan.parameters} parameters are shown: those that move most."])
 
 
-def _first(rule: UpdateRule | Solver) -> str:
-    return rule.description.partition("\n")[0]
+def _moves(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
+    if update.remembers:
+        yield from _with_memory(update, shown)
+    else:
+        yield Equations([Group([_row(update, slot) for slot in shown])], ("parameter", "", "in numbers", "new value"))
 
 
 def _rule(update: UpdateStep) -> Prose:
@@ -192,38 +207,30 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
 def _formula(update: UpdateStep) -> Iterator[Block]:
     found, rule, notation = update.formulas, update.plan.rule, update.board.notation
     if found is None:
-        yield Paragraph([_first(rule)])
+        yield Paragraph([rule.summary])
         return
     states, value = found
-    rows = [Row(notation.name(name), text) for name, text in zip(rule.state, states, strict=True)]
+    rows = [MathRow(notation.name(name), text) for name, text in zip(rule.state, states, strict=True)]
     rows = [row for row in rows if row.formula != row.left]
-    yield Equations([Group([*rows, Row(notation.new("x"), value)])], ("", "rule", "", ""))
+    yield Equations([Group([*rows, MathRow(notation.new("x"), value)])], ("", "rule", "", ""))
 
 
-def _shown(update: UpdateStep) -> list[int]:
-    """Return the parameters to show, in their order: those that moved most."""
-    slots = list(range(update.plan.parameters))
-    if len(slots) > SHOWN_PARAMETERS:
-        slots = sorted(sorted(slots, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))[:SHOWN_PARAMETERS])
-    return slots
-
-
-def _row(update: UpdateStep, slot: int) -> Row:
+def _row(update: UpdateStep, slot: int) -> MathRow:
     board, after = update.board, update.board.step.after
     left, result = board.name(slot), board.value(slot, after)
     if not is_number(board.passes.values[slot]):
-        return Row(left, "", "", result, [f"moved by norm {number(norm(update.change(slot)), ARRAY_DIGITS)}"])
+        return MathRow(left, "", "", result, [f"moved by {board.size(update.change(slot))}"])
     if isinstance(update.update.rule, Solver):
         change = board.total([board.bound(board.passes.values[slot]), board.bound(update.change(slot))])
-        return Row(left, "", change, result, _note(update, slot))
-    return Row(left, "", update.in_numbers(slot), result, _note(update, slot))
+        return MathRow(left, "", change, result, _note(update, slot))
+    return MathRow(left, "", update.in_numbers(slot), result, _note(update, slot))
 
 
 def _note(update: UpdateStep, slot: int) -> Prose:
     """Say what the move of a parameter adds to the objective, and whether a bound holds it."""
     board, bound = update.board, update.at_bound(slot)
     added = float(board.passes.gradients[slot] * update.change(slot))
-    what: Prose = ["adds ", Math(board.bound(added)[0]), " to ", Math(board.notation.name(board.goal))]
+    what: Prose = ["adds ", board.math(added), " to ", board.objective_name]
     return [f"held at its {bound} bound, ", *what] if bound else what
 
 
@@ -244,11 +251,11 @@ def _with_memory(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
             rows.append([Math(board.name(slot)), *shown_cells, f"held at its {bound} bound" if bound else ""])
         if not any(row[-1] for row in rows):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        yield Table(header, rows)
+        yield CellTable(header, rows)
     if arrays:
         header = ["norms", "gradient", *used, "value", "change", "new value"]
         rows = [_norms(update, slot, used) for slot in arrays]
-        yield Table(header, rows)
+        yield CellTable(header, rows)
 
 
 def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
@@ -264,10 +271,7 @@ def update_of(board: Board, slot: int) -> Iterator[Block]:
     if board.step.after is None:
         return
     update = UpdateStep(board)
-    rule = board.plan.update.rule
     yield Heading(["Update by ", *_rule(update)])
-    if not isinstance(rule, Solver) and rule.state:
+    if update.remembers:
         yield from _formula(update)
-        yield from _with_memory(update, [slot])
-    else:
-        yield Equations([Group([_row(update, slot)])], ("parameter", "", "in numbers", "new value"))
+    yield from _moves(update, [slot])
