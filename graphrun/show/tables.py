@@ -93,3 +93,8 @@ def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:
             for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most so many characters, with dots for what is left out at its end."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -45,19 +45,17 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
     drawing = _draw(graph, depth)
     box_of = {name: box.name for box in drawing.boxes for name in box.names}
     between: dict[tuple[str, str], list[int]] = {}
-    single: dict[tuple[str, str, int], int] = {}
+    single: dict[tuple[str, str, int], list[int]] = {}
     for number, use in enumerate(uses):
         source, target = plan.names[use.source], plan.names[use.target]
         if source is None or target is None:
             continue
         between.setdefault((box_of[source], box_of[target]), []).append(number)
-        single[source, target, use.position] = number
+        single[source, target, use.position] = [number]
     return {
         "boxes": [_box(box, plan) for box in drawing.boxes],
         "lines": [
-            [single[line.source, line.target, line.position]]
-            if (line.source, line.target, line.position) in single
-            else between[line.source, line.target]
+            single.get((line.source, line.target, line.position)) or between[line.source, line.target]
             for line in drawing.lines
         ],
         "frames": [frame_title(frame) for frame in drawing.frames],
