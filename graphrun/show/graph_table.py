@@ -39,12 +39,7 @@ class _Row(NamedTuple):
 
 
 def table(drawing: Drawing, columns: int) -> Iterator[str]:
-    """Yield the lines of a table that is no wider than a terminal.
-
-    Args:
-        drawing: what is to be seen.
-        columns: how many characters fit on a line of the terminal.
-    """
+    """Yield the lines of a table that is no wider than a terminal of so many columns."""
     columns = max(columns, NARROWEST)
     sections: dict[str, list[Box]] = {name: [] for name in SECTIONS.values()}
     for box in drawing.boxes:

@@ -45,12 +45,7 @@ class Folding:
 
 
 def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
-    """Decide who shares a box.
-
-    Args:
-        graph: the graph.
-        depth: how many frames within each other are opened; all that fit by default.
-    """
+    """Decide who shares a box; so many frames within each other are opened, all that fit by default."""
     names = [name for name in graph.names if name is not None]
     ways = ways_of(names)
     deepest = max(map(len, ways.values()), default=0)

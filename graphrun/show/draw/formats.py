@@ -39,12 +39,7 @@ def format_of(target: str) -> str:
 
 
 def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str | bytes:
-    """Return a drawing in one of the formats, as text or, of a picture, as bytes.
-
-    Args:
-        drawing: what is to be seen.
-        picture_format: one of `FORMATS`.
-        direction: ``right``, ``down`` or ``auto``.
+    """Return a drawing in one of the `FORMATS`, as text or, of a picture, as bytes.
 
     Raises:
         UsageError: the format needs what is not installed, or there is too much for a picture.

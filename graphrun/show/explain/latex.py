@@ -147,7 +147,7 @@ LATEX = BoardNotation(
 def render(page: Page) -> str:
     """Return a page as LaTeX; its mathematics was written in `LATEX`."""
     lines = [r"% needs \usepackage{amsmath}, and \usepackage[T1]{fontenc}"]
-    for block in page.blocks:
+    for block in page:
         lines += _block(block)
     return "".join(f"{line}\n" for line in lines)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from graphrun.base.wording import counted
+from graphrun.document.excerpt import printable
 from graphrun.show.explain.backward import COLUMNS, backward, edge_row
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import forward, forward_row
 from graphrun.show.explain.influence import path_to_leaf
 from graphrun.show.explain.outcome import outcome
-from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Page, Paragraph, printable
+from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Page, Paragraph
 from graphrun.show.explain.update import update
 
 MOST_NODES, MOST_LEAVES, MOST_USES = 40, 60, 120
@@ -29,7 +30,7 @@ def lesson(board: Board) -> Page:
     plan = board.plan
     is_large = len(board.order) > MOST_NODES or len(plan.leaves) > MOST_LEAVES or len(plan.operands) > MOST_USES
     passes = overview(board) if is_large else [*forward(board), *backward(board)]
-    return Page([*title(board), *passes, *update(board), *outcome(board)])
+    return [*title(board), *passes, *update(board), *outcome(board)]
 
 
 def title(board: Board) -> Iterator[Block]:

@@ -12,7 +12,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
 
 def render(page: Page) -> str:
     """Return a page as Markdown."""
-    return "\n".join(line for block in page.blocks for line in _block(block))
+    return "\n".join(line for block in page for line in _block(block))
 
 
 def _block(block: Block) -> Iterator[str]:

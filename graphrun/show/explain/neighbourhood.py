@@ -8,6 +8,7 @@ from itertools import groupby
 from graphrun.base.errors import UsageError
 from graphrun.base.norms import norm
 from graphrun.document import did_you_mean
+from graphrun.document.excerpt import printable
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.backward import COLUMNS, edge_row, sum_row
@@ -15,18 +16,7 @@ from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS, forward_row
 from graphrun.show.explain.influence import path_to_leaf, path_to_objective
 from graphrun.show.explain.lesson import title
-from graphrun.show.explain.page import (
-    Block,
-    Equations,
-    Group,
-    Heading,
-    Math,
-    MathRow,
-    Page,
-    Paragraph,
-    Prose,
-    printable,
-)
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Page, Paragraph, Prose
 from graphrun.show.explain.update import update_of
 
 MOST_EDGES = 12
@@ -39,10 +29,6 @@ MOST_ON_PATH = 12
 def neighbourhood(board: Board, name: str) -> Page:
     """Return the page about one value.
 
-    Args:
-        board: the step.
-        name: the value's name.
-
     Raises:
         UsageError: there is no such value.
     """
@@ -50,7 +36,7 @@ def neighbourhood(board: Board, name: str) -> Page:
     if slot is None:
         hint = did_you_mean(name, board.plan.slots)
         raise UsageError(f"there is no value {name!r} to explain" + (f"; {hint}" if hint else ""))
-    return Page([*title(board), *_itself(board, slot), *_gradient(board, slot), *_paths(board, slot)])
+    return [*title(board), *_itself(board, slot), *_gradient(board, slot), *_paths(board, slot)]
 
 
 def _itself(board: Board, slot: int) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 class Math(str):
@@ -75,11 +75,8 @@ class CellTable:
 Block = Heading | Paragraph | Equations | CellTable
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An explanation, from top to bottom."""
-
-    blocks: Sequence[Block] = field(default_factory=list)
+Page = Sequence[Block]
+"""An explanation, from top to bottom."""
 
 
 def cells(block: Equations | CellTable) -> tuple[Sequence[str], Sequence[Sequence[Prose]]]:
@@ -104,8 +101,3 @@ def cells(block: Equations | CellTable) -> tuple[Sequence[str], Sequence[Sequenc
 def joined(parts: Iterable[Prose], separator: str = ", ") -> list[str]:
     """Return prose with a separator between its parts."""
     return [piece for k, part in enumerate(parts) for piece in ((separator, *part) if k else part)]
-
-
-def printable(text: str) -> str:
-    """Return a text of a user's with nothing in it that could steer a terminal or turn the direction of writing."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

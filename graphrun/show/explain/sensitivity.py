@@ -29,10 +29,7 @@ VANISHED = 1e-3
 
 def sensitivity(board: Board) -> Page:
     """Return the page on how sensitive the objective is, and to what."""
-    blocks: list[Block] = list(title(board))
-    if board.objective is not None:
-        blocks += [*_ranking(board), *_flow(board)]
-    return Page(blocks)
+    return [*title(board), *([] if board.objective is None else [*_ranking(board), *_flow(board)])]
 
 
 def _ranking(board: Board) -> Iterator[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from graphrun.show.explain.page import Block, CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
+from graphrun.show.explain.page import CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
 from graphrun.show.tables import align
 
 WIDTH = 80
@@ -22,11 +22,11 @@ WIDEST_GAP = 36
 
 def render(page: Page) -> str:
     """Return a page as text."""
-    return "".join(f"{line}\n" for line in _lines(page.blocks))
+    return "".join(f"{line}\n" for line in _lines(page))
 
 
-def _lines(blocks: Sequence[Block]) -> Iterator[str]:
-    for position, block in enumerate(blocks):
+def _lines(page: Page) -> Iterator[str]:
+    for position, block in enumerate(page):
         if isinstance(block, Heading):
             if position and block.level > 1:
                 yield ""
@@ -66,18 +66,17 @@ def _table(table: CellTable) -> Iterator[str]:
 
 def _equations(equations: Equations) -> Iterator[str]:
     titled = any(group.title for group in equations.groups)
-    lines = [
-        PlacedRow(row, INDENT * (2 if group.title else 1), len(INDENT) * (2 if titled else 1))
+    start = len(INDENT) * (2 if titled else 1)
+    groups = [
+        (group.title, [PlacedRow(row, INDENT * (2 if group.title else 1), start) for row in group.rows])
         for group in equations.groups
-        for row in group.rows
     ]
-    columns = PlacedColumns(lines)
-    following = iter(lines)
-    for group in equations.groups:
-        if group.title:
-            yield from _cut(group.title, INDENT, INDENT * 3)
-        for _ in group.rows:
-            yield from columns.write(next(following))
+    columns = PlacedColumns([line for _, lines in groups for line in lines])
+    for title, lines in groups:
+        if title:
+            yield from _cut(title, INDENT, INDENT * 3)
+        for line in lines:
+            yield from columns.write(line)
 
 
 class PlacedRow:
@@ -107,6 +106,7 @@ class PlacedColumns:
     def __init__(self, lines: Sequence[PlacedRow]) -> None:
         self.left = max((line.left_width for line in lines if line.left_width <= WIDEST_LEFT), default=0)
         self.sign = max((len(line.sign) for line in lines), default=1)
+        self.indent = self.left + self.sign + 2
         inside = sorted((line for line in lines if any(line.cells[1:])), key=lambda line: sum(map(len, line.cells)))
         self.widths = [0, 0, 0]
         while inside:
@@ -123,11 +123,6 @@ class PlacedColumns:
         if line.spans:
             return self.indent + self.widths[0] + 2 + len(line.cells[2])
         return self.indent + sum(width + 2 for width in self.widths if width) - 2
-
-    @property
-    def indent(self) -> int:
-        """Where the first right side begins."""
-        return self.left + self.sign + 2
 
     def write(self, line: PlacedRow) -> Iterator[str]:
         """Yield one line or, where a part is too long for its column, several."""

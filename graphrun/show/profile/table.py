@@ -107,14 +107,12 @@ def _rates(profile: Profile) -> Iterator[str]:
         f"{count(work.operations)} operations on numbers.",
         WIDTH,
     )
-    copied = size(max(profile.touched // 2, SMALLEST_COPY))
+    copied, product = size(max(profile.touched // 2, SMALLEST_COPY)), f"product of {MATRIX} x {MATRIX} matrices"
     rates = {
         "memory": (size(moved), size(machine.copied), shares["copied"], f"copy of {size(LARGE_COPY)}"),
         "caches": (size(moved), size(machine.copied_as_much), shares["copied_as_much"], f"copy of {copied}"),
-        "arithmetic": (
-            count(done), count(machine.multiplied), shares["multiplied"], f"product of {MATRIX} x {MATRIX} matrices"
-        ),
-    }  # fmt: skip
+        "arithmetic": (count(done), count(machine.multiplied), shares["multiplied"], product),
+    }
     rows = [[name, f"{own}/s", f"{most}/s", _percent(share), of] for name, (own, most, share, of) in rates.items()]
     yield from align([["", "this step", "this machine", "", ""], *rows], left=5)
     yield from wrap(

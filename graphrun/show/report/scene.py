@@ -34,15 +34,10 @@ WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
 
 
 def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int | None = None) -> dict[str, Any]:
-    """Return boxes, lines and frames, and both layouts of them.
-
-    Args:
-        graph: the graph.
-        plan: its schedule, whose slots stand for values.
-        uses: every use of a value by a node.
-        depth: how many frames within each other are opened; all that fit by default.
-    """
-    drawing = _draw(graph, depth)
+    """Return boxes, lines and frames, and both layouts of them; values are the slots of the plan."""
+    drawing = draw_graph(graph, depth=0 if depth is None else depth)
+    if depth is None and not MOST_BOXES < len(drawing.boxes) <= MOST_SINGLE_BOXES:
+        drawing = draw_graph(graph)
     box_of = {name: box.name for box in drawing.boxes for name in box.names}
     between: dict[tuple[str, str], list[int]] = {}
     single: dict[tuple[str, str, int], list[int]] = {}
@@ -63,14 +58,6 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
         "down": _layout(drawing, plan, "down"),
         "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
     }
-
-
-def _draw(graph: ComputationalGraph, depth: int | None) -> Drawing:
-    if depth is None:
-        outermost = draw_graph(graph, depth=0)
-        if MOST_BOXES < len(outermost.boxes) <= MOST_SINGLE_BOXES:
-            return outermost
-    return draw_graph(graph, depth=depth)
 
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
