@@ -16,9 +16,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.plugins.registry import Registry
-from graphrun.show.tables import align
-
-WIDTH = 80
+from graphrun.show.tables import WIDTH, align
 
 
 def listing(registry: Registry) -> Iterator[str]:

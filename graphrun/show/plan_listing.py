@@ -16,12 +16,11 @@ from graphrun.base.rows import encode, write_json
 from graphrun.base.wording import counted
 from graphrun.plan.plan import Batch, Plan
 from graphrun.run.passes import Kind, Passes
-from graphrun.show.tables import align, cut
+from graphrun.show.tables import WIDTH, align, cut
 
 SHOWN_BATCHES = 40
 SHOWN_NAMES = 8
 LEAVES_WIDTH = 30
-WIDTH = 80
 
 PARTS = {
     "both": "forward and backward pass of each step",

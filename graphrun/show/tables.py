@@ -12,6 +12,9 @@ from graphrun.base.numbertext import format_value
 from graphrun.base.rows import columns, encode, encoded, write_json
 from graphrun.run.result import Result
 
+WIDTH = 80
+"""How many columns a terminal has at least."""
+
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 9
 SHOWN_VALUES = 40

@@ -22,6 +22,7 @@ WIDEST_TO_THE_RIGHT = 1000.0
 """A graph is drawn from left to right, as it is read, as long as that is no wider; else from top to bottom."""
 
 MOST_TO_THE_RIGHT = 40
+"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
 
 LABEL_HEIGHT = 15.0
 LABEL_GAP = 8.0

@@ -35,7 +35,9 @@ def sensitivity(board: Board) -> Page:
 def _ranking(board: Board) -> Iterator[Block]:
     """Yield the leaves by the size of gradient times value."""
     yield Heading(["Leaves by |gradient * value|"])
-    weights = {slot: _weight(board, slot) for slot in range(len(board.plan.leaves)) if _counts(board, slot)}
+    values, gradients = board.passes.values, board.passes.gradients
+    leaves = (slot for slot in range(len(board.plan.leaves)) if _counts(board, slot))
+    weights = {slot: norm(gradients[slot] * values[slot]) for slot in leaves}
     total = sum(weights.values())
     ranked = sorted((slot for slot in weights if weights[slot]), key=lambda slot: -weights[slot])
     if not ranked:
@@ -47,8 +49,8 @@ def _ranking(board: Board) -> Iterator[Block]:
         [
             Math(board.name(slot)),
             KINDS[board.passes.kind(slot)][0],
-            board.size(board.passes.values[slot]),
-            board.size(board.passes.gradients[slot]),
+            board.size(values[slot]),
+            board.size(gradients[slot]),
             board.math(weights[slot]),
             f"{100 * weights[slot] / total:.1f} %" if math.isfinite(total) else "",
         ]
@@ -65,11 +67,6 @@ def _counts(board: Board, slot: int) -> bool:
     if board.passes.kind(slot) in {Kind.LITERAL, Kind.STATE, Kind.NOISE}:
         return False
     return np.asarray(board.passes.values[slot]).dtype.kind not in "iu"
-
-
-def _weight(board: Board, slot: int) -> float:
-    with np.errstate(all="ignore"):
-        return norm(board.passes.gradients[slot] * board.passes.values[slot])
 
 
 def _without(board: Board, slots: Sequence[int]) -> Iterator[Block]:

@@ -6,9 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from graphrun.show.explain.page import CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
-from graphrun.show.tables import align
+from graphrun.show.tables import WIDTH, align
 
-WIDTH = 80
 INDENT = "  "
 
 # A left side that is longer than this does not push the others' right sides to the right.

@@ -12,9 +12,8 @@ from graphrun.base.rows import write_json
 from graphrun.show.profile import Part, Profile, TypeTotal
 from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
 from graphrun.show.profile.work import Work
-from graphrun.show.tables import align, cut
+from graphrun.show.tables import WIDTH, align, cut
 
-WIDTH = 80
 SHOWN_NODES = 15
 LONGEST_NAME = 22
 

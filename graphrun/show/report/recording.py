@@ -31,7 +31,7 @@ KNOWN = re.compile(r"-?[\d./]+|x\d+|y")
 Parts = list[float]
 
 
-class Use(NamedTuple):
+class RecordedUse(NamedTuple):
     """An edge without its numbers."""
 
     source: int
@@ -78,7 +78,9 @@ class Recording:
         self.plan = plan
         self.rows: list[RecordedRow] = []
         self.moves: dict[int, Move] = {}
-        self.edges = [Use(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)]
+        self.edges = [
+            RecordedUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)
+        ]
         elements = sum(map(math.prod, plan.shapes))
         most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
         most = max(FEWEST_ROWS, most)

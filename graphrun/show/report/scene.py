@@ -13,8 +13,9 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
 from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
+from graphrun.show.draw.layout import MOST_TO_THE_RIGHT
 from graphrun.show.draw.rows import RowKind, frame_title, rows
-from graphrun.show.report.recording import Use
+from graphrun.show.report.recording import RecordedUse
 
 MOST_SINGLE_BOXES = 600
 """A page can be moved and enlarged, so it gives boxes of their own to more values than a picture does."""
@@ -25,15 +26,14 @@ MOST_PRODUCTS = {"right": 14, "down": 4}
 MOST_LABELS = 40
 """In a drawing of more lines than this, only those say it that the passes are at."""
 
-MOST_TO_THE_RIGHT = 40
-"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
-
 WIDEST_VALUE = "-0.00000"
 WIDEST_GRADIENT = "-0.0000"
 WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
 
 
-def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int | None = None) -> dict[str, Any]:
+def scene(
+    graph: ComputationalGraph, plan: Plan, uses: Sequence[RecordedUse], depth: int | None = None
+) -> dict[str, Any]:
     """Return boxes, lines and frames, and both layouts of them; values are the slots of the plan."""
     drawing = draw_graph(graph, depth=0 if depth is None else depth)
     if depth is None and not MOST_BOXES < len(drawing.boxes) <= MOST_SINGLE_BOXES:
