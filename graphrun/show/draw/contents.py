@@ -74,6 +74,7 @@ class _Contents:
         self.folding = folding
         self.first = len(graph.leaves)
         self.data = set(graph.data)
+        self.outer = {frame.name: frame.outer for frame in folding.frames}
 
     def drawing(self) -> Drawing:
         graph, folding = self.graph, self.folding
@@ -188,9 +189,8 @@ class _Contents:
 
     def _title(self, name: str, frame: str | None) -> str:
         """Return a name as it stands in its frame; the value of a frame itself as it stands in the one around it."""
-        outer = {known.name: known.outer for known in self.folding.frames}
         while frame is not None and not name.startswith(f"{frame}."):
-            frame = outer[frame]
+            frame = self.outer[frame]
         return relative(name, frame)
 
     def _formula(self, value: int, frame: str | None) -> str:

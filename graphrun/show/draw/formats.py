@@ -13,9 +13,8 @@ from graphrun.show.draw.mermaid import to_mermaid
 from graphrun.show.draw.pictures import render
 from graphrun.show.draw.svg import to_svg
 
-TEXTS = ("svg", "dot", "mmd")
 PICTURES = ("png", "pdf")
-FORMATS = (*TEXTS, *PICTURES)
+FORMATS = ("svg", "dot", "mmd", *PICTURES)
 
 MOST_PLACED = 2000
 """A picture of more boxes takes minutes to place, and nobody could look at it."""

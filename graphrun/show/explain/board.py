@@ -93,12 +93,9 @@ class Board:
         """Return a number as it is written."""
         return Math(self.bound(number)[0])
 
-    def product(self, *factors: Bound) -> str:
+    def product(self, first: Bound, second: Bound) -> str:
         """Return a product."""
-        result = factors[0]
-        for factor in factors[1:]:
-            result = self.notation.apply("multiply", [result, factor])
-        return result[0]
+        return self.notation.apply("multiply", [first, second])[0]
 
     def total(self, terms: Sequence[Bound]) -> str:
         """Return a sum."""
@@ -121,8 +118,7 @@ class Board:
 
     def forward_in_numbers(self, node: int, passes: Passes | None = None) -> str:
         """Return a node's formula with the numbers in it; nothing where an array is among them."""
-        found = self._traced(node).forward
-        return "" if found is None else self._in_numbers(found, node, passes or self.passes)
+        return self._in_numbers(self._traced(node).forward, node, passes or self.passes)
 
     def local(self, edge: Edge) -> tuple[Bound | None, bool]:
         """Return the formula of a local derivative, and whether it is a mere number."""
@@ -134,8 +130,7 @@ class Board:
 
     def local_in_numbers(self, edge: Edge) -> str:
         """Return the formula of a local derivative with the numbers in it."""
-        found = self._traced(edge.target).local_derivatives[edge.position]
-        return "" if found is None else self._in_numbers(found, edge.target, self.passes)
+        return self._in_numbers(self._traced(edge.target).local_derivatives[edge.position], edge.target, self.passes)
 
     def _inputs(self, node: int) -> list[str]:
         return [self.raw(slot) for slot in self.plan.inputs_of(node)]
@@ -144,7 +139,9 @@ class Board:
         batch = self.plan.batch_of(node)
         return traced(batch.type, batch.settings, tuple(map(literal, self._inputs(node))))
 
-    def _in_numbers(self, expression: Expression, node: int, passes: Passes) -> str:
+    def _in_numbers(self, expression: Expression | None, node: int, passes: Passes) -> str:
+        if expression is None:
+            return ""
         slots = {f"x{k}": slot for k, slot in enumerate(self.plan.inputs_of(node))} | {"y": node}
         used = inputs_of([expression])
         if not all(is_number(passes.values[slots[name]]) for name in used):

@@ -16,7 +16,7 @@ from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS, forward_row
 from graphrun.show.explain.influence import path_to_leaf, path_to_objective
 from graphrun.show.explain.lesson import title
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Page, Paragraph, Prose
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Page, Paragraph, Prose, joined
 from graphrun.show.explain.update import update_of
 
 MOST_EDGES = 12
@@ -52,9 +52,8 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
         yield Paragraph([printable(declared.summary)])
     sources = [source for source in dict.fromkeys(board.plan.inputs_of(slot)) if board.plan.names[source] is not None]
     rows = [MathRow(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
-    more = len(rows) - MOST_EDGES
     yield Equations([Group([*rows[:MOST_EDGES], forward_row(board, slot)])])
-    if more > 0:
+    if len(rows) > MOST_EDGES:
         yield Paragraph([f"{MOST_EDGES} of {len(rows)} inputs are shown."])
 
 
@@ -121,12 +120,8 @@ def _paths(board: Board, slot: int) -> Iterator[Block]:
 
 def path(board: Board, slots: Sequence[int]) -> Prose:
     """Return a path with the derivative at each place, without the middle of a long one."""
-    prose: list[str] = []
-    half = MOST_ON_PATH // 2
-    for position, slot in enumerate(slots):
-        if len(slots) > MOST_ON_PATH and half <= position < len(slots) - half:
-            prose += [f" -> ({len(slots) - MOST_ON_PATH} more)"] if position == half else []
-            continue
-        prose += [" -> "] if position else []
-        prose += [Math(board.name(slot)), " (", board.size(board.passes.gradients[slot]), ")"]
-    return prose
+    half, gradients = MOST_ON_PATH // 2, board.passes.gradients
+    places: list[Prose] = [[Math(board.name(slot)), " (", board.size(gradients[slot]), ")"] for slot in slots]
+    if len(places) > MOST_ON_PATH:
+        places[half:-half] = [[f"({len(places) - MOST_ON_PATH} more)"]]
+    return joined(places, " -> ")

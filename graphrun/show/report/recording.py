@@ -31,7 +31,7 @@ KNOWN = re.compile(r"-?[\d./]+|x\d+|y")
 Parts = list[float]
 
 
-class RecordedUse(NamedTuple):
+class EdgeUse(NamedTuple):
     """An edge without its numbers."""
 
     source: int
@@ -78,9 +78,7 @@ class Recording:
         self.plan = plan
         self.rows: list[RecordedRow] = []
         self.moves: dict[int, Move] = {}
-        self.edges = [
-            RecordedUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)
-        ]
+        self.edges = [EdgeUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)]
         elements = sum(map(math.prod, plan.shapes))
         most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
         most = max(FEWEST_ROWS, most)
@@ -116,11 +114,8 @@ class Recording:
     def _take_row(self, program: Program) -> None:
         passes = Passes.of(program)
         plan = self.plan
-        edges: list[Edge] = []
-        if plan.objective is not None:
-            for batch in plan.batches:
-                for node in batch.slots:
-                    edges += passes.edges_into(node)
+        nodes = (node for batch in plan.batches for node in batch.slots) if plan.objective is not None else ()
+        edges = [edge for node in nodes for edge in passes.edges_into(node)]
         self.rows.append(
             RecordedRow(
                 program.step,

@@ -15,7 +15,7 @@ from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
 from graphrun.show.draw.layout import MOST_TO_THE_RIGHT
 from graphrun.show.draw.rows import RowKind, frame_title, rows
-from graphrun.show.report.recording import RecordedUse
+from graphrun.show.report.recording import EdgeUse
 
 MOST_SINGLE_BOXES = 600
 """A page can be moved and enlarged, so it gives boxes of their own to more values than a picture does."""
@@ -31,9 +31,7 @@ WIDEST_GRADIENT = "-0.0000"
 WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
 
 
-def scene(
-    graph: ComputationalGraph, plan: Plan, uses: Sequence[RecordedUse], depth: int | None = None
-) -> dict[str, Any]:
+def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth: int | None = None) -> dict[str, Any]:
     """Return boxes, lines and frames, and both layouts of them; values are the slots of the plan."""
     drawing = draw_graph(graph, depth=0 if depth is None else depth)
     if depth is None and not MOST_BOXES < len(drawing.boxes) <= MOST_SINGLE_BOXES:
