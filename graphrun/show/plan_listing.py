@@ -139,14 +139,10 @@ def _plain(value: Any) -> Any:
 
 def plan_lines(plan: Plan, name: str) -> Iterator[str]:
     """Yield the listing of a plan: leaves, batches by generation, the order of the backward pass, the memory."""
-    nodes = len(plan.names) - len(plan.leaves)
-    counts = [
-        counted(nodes, "node"),
-        counted(len(plan.batches), "batch", "batches"),
-        counted(max(plan.generations, default=0), "generation"),
-        plan.dtype.name,
-    ]
-    yield from wrap(f"{name}: {', '.join(counts)}", WIDTH)
+    nodes = counted(len(plan.names) - len(plan.leaves), "node")
+    batches = counted(len(plan.batches), "batch", "batches")
+    generations = counted(max(plan.generations, default=0), "generation")
+    yield from wrap(f"{name}: {nodes}, {batches}, {generations}, {plan.dtype.name}", WIDTH)
     if not plan.names:
         return
     yield ""

@@ -6,6 +6,7 @@ Text is in darker shades of them, with a contrast to its background of at least 
 from __future__ import annotations
 
 from graphrun.show.draw.drawing import Box, Shape
+from graphrun.show.draw.rows import RowKind
 
 STROKES = {
     Shape.PARAMETER: "#e69f00",
@@ -35,6 +36,7 @@ TEXT = "#1a1a1a"
 FAINT = "#595959"
 VALUE = "#005a8c"
 GRADIENT = "#a84300"
+ROWS = {RowKind.VALUE: VALUE, RowKind.GRADIENT: GRADIENT}
 LINE = "#6e6e6e"
 FRAME = "#a6a6a6"
 FRAME_FILL = "#fafafa"

@@ -20,8 +20,6 @@ SHAPES = {
     Shape.GROUP: "box3d",
 }
 
-COLOURS = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}
-
 
 def to_dot(drawing: Drawing, direction: str = "down") -> str:
     """Write a drawing as DOT, which goes ``right`` or ``down``."""
@@ -83,7 +81,7 @@ def _row(row: BoxRow) -> str:
         text = f'<font point-size="{SMALL:g}">{plain}</font> {strong}'
     else:
         text = f"{strong} {plain}".strip()
-    return f'<font color="{COLOURS[row.kind]}">{text}</font>' if row.kind in COLOURS else text
+    return f'<font color="{colours.ROWS[row.kind]}">{text}</font>' if row.kind in colours.ROWS else text
 
 
 def _line(line: Line) -> str:

@@ -133,7 +133,7 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
     middle = _number(place.x + (place.width - (5 if box.shape is Shape.GROUP else 0)) / 2)
     for k, row in enumerate(found):
         strong, plain = escape(row.strong), escape(row.plain)
-        colour = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}.get(row.kind, colours.TEXT)
+        colour = colours.ROWS.get(row.kind, colours.TEXT)
         bold = f'<tspan font-weight="bold">{strong}</tspan>' if strong else ""
         if row.kind is RowKind.GRADIENT:
             text = f'<tspan font-size="{_number(SMALL)}">{plain}</tspan> {bold}'

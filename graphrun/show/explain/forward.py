@@ -42,11 +42,8 @@ def leaves(board: Board, slots: range) -> Iterator[Block]:
             words = f"{title}: " if len(numbers) > 1 else f"{name.capitalize()}: "
             given = ([Math(f"{board.name(k)} = {board.value(k)}"), *bounds(board, k)] for k in numbers)
             yield Paragraph([words, *joined(given)])
-        arrays += [
-            MathRow(board.name(slot), result=board.value(slot), note=[name, *bounds(board, slot)])
-            for slot in here
-            if slot not in numbers
-        ]
+        others = (slot for slot in here if slot not in numbers)
+        arrays += [MathRow(board.name(k), result=board.value(k), note=[name, *bounds(board, k)]) for k in others]
     if arrays:
         yield Equations([Group(arrays)])
 

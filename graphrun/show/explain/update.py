@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -103,12 +102,9 @@ class UpdateStep:
         """Return the rule's formula with the numbers of a parameter in it, for a rule without memory."""
         if not self.traced or self.plan.rule.state or not is_number(self.board.passes.values[slot]):
             return ""
-        numbers: dict[str, Any] = {
-            "value": self.board.passes.values[slot],
-            "gradient": self.gradients[slot],
-            "step_size": self.step_size or 0.0,
-            "step": self.board.passes.step + 1,
-        }
+        passes = self.board.passes
+        numbers: dict[str, Any] = {"value": passes.values[slot], "gradient": self.gradients[slot]}
+        numbers |= {"step_size": self.step_size or 0.0, "step": passes.step + 1}
         names = {name: self.board.bound(given) for name, given in numbers.items()}
         written = write_line(self.traced[0], names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
@@ -252,10 +248,9 @@ def _with_memory(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
 
 def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
     board = update.board
-    after = update.states(slot)
-    cells = [update.gradients[slot], *(after[name] for name in used), board.passes.values[slot], update.change(slot)]
-    new = board.step.after.values[slot]  # type: ignore[union-attr]
-    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in [*cells, new])]
+    cells = [update.gradients[slot], *(update.states(slot)[name] for name in used)]
+    cells += [board.passes.values[slot], update.change(slot), board.step.after.values[slot]]  # type: ignore[union-attr]
+    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in cells)]
 
 
 def update_of(board: Board, slot: int) -> Iterator[Block]:
