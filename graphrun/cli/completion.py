@@ -42,14 +42,13 @@ def node_types(context: click.Context, parameter: click.Parameter, incomplete: s
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
     from graphrun.plugins.registry import Registry
-    from graphrun.show.catalog import summary
 
     try:
         registry = Registry(context.params.get("folders") or ())
         declared = [entry for kind in (NodeType, UpdateRule) for entry, _ in registry.all(kind).values()]
     except GraphrunError:
         return []
-    return _beginning_with(incomplete, ((entry.name, summary(entry)) for entry in declared))
+    return _beginning_with(incomplete, ((entry.name, entry.summary) for entry in declared))
 
 
 def commands_or_files(commands: Items, incomplete: str) -> Items:

@@ -73,6 +73,11 @@ class Declaration:
         return inspect.getdoc(self.function) or ""
 
     @property
+    def summary(self) -> str:
+        """The first line of the description."""
+        return self.description.partition("\n")[0]
+
+    @property
     def file(self) -> str:
         """The file that declares it."""
         return self.function.__code__.co_filename

@@ -25,7 +25,7 @@ def excerpt(lines: Sequence[str], mark: Mark) -> list[str]:
     before, rest = "".join(map(_shown, line[start:column])), "".join(map(_shown, line[column:end]))
     left = "…" if start and line[:start].strip() else ""
     right = "…" if line[end:].strip() else ""
-    return [f"{left}{before}{rest.rstrip()}{right}", " " * _width(left + before) + "^"]
+    return [f"{left}{before}{rest.rstrip()}{right}", " " * cells(left + before) + "^"]
 
 
 def describe_problem(
@@ -54,8 +54,10 @@ def _shown(character: str) -> str:
     return character
 
 
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+def cells(text: str) -> int:
+    """Return how many columns a text takes on a terminal: two for a wide character, none for one that combines."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

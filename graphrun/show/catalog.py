@@ -15,20 +15,18 @@ from graphrun.declare.nodetype import NodeType, Tensor
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
 from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.plugins.registry import Plugin, Registry
-from graphrun.show.tables import align
-
-WIDTH = 80
+from graphrun.plugins.registry import Registry
+from graphrun.show.tables import WIDTH, align
 
 
 def listing(registry: Registry) -> Iterator[str]:
     """List every node type and update rule: signature, first line of the description, and origin."""
     for title, kind in (("node types", NodeType), ("update rules", UpdateRule)):
         yield f"{title}:"
-        rows = [
-            [f"  {declared.signature}", summary(declared) + _origin_note(plugin)]
-            for declared, plugin in registry.all(kind).values()
-        ]
+        rows = []
+        for declared, plugin in registry.all(kind).values():
+            origin = "" if plugin.source == "built-in" else f" [{plugin.source} {plugin.name}]"
+            rows.append([f"  {declared.signature}", declared.summary + origin])
         yield from align(rows, left=2)
         yield ""
     yield "graphrun nodes TYPE shows one of them."
@@ -152,12 +150,3 @@ def plugin_listing(registry: Registry) -> Iterator[str]:
         outcome = adds if plugin.error is None else f"FAILED {plugin.error}"
         rows.append([plugin.name, plugin.source, plugin.location, f"{plugin.seconds * 1000:.1f}", outcome])
     yield from align([[*row[:3], row[3].rjust(6), row[4]] for row in rows], left=5)
-
-
-def summary(declared: Declaration) -> str:
-    """Return the first line of a description."""
-    return declared.description.partition("\n")[0]
-
-
-def _origin_note(plugin: Plugin) -> str:
-    return "" if plugin.source == "built-in" else f" [{plugin.source} {plugin.name}]"

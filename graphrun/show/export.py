@@ -77,7 +77,6 @@ class _Program:
         self.tracer = Tracer(self.plan)
         self.notation = python()
         self.lines: list[str] = []
-        self.temporaries = 0
         self.functions: dict[Any, tuple[str, list[str]]] = {}
         self.taken = set(RESERVED)
         self.names: list[str] = []
@@ -92,7 +91,8 @@ class _Program:
             self.new(f"d{target}_d{name}") if given else ""
             for name, given in zip(self.names, self.plan.names, strict=True)
         ]
-        self.write = Writer(self.notation, self.add, self.temporary).write
+        temporaries = itertools.count(1)
+        self.write = Writer(self.notation, self.add, lambda: self.new(f"t{next(temporaries)}")).write
         self.code = PassWriter(
             plan=self.plan,
             add=self.add,
@@ -102,7 +102,6 @@ class _Program:
         )
 
     def text(self) -> str:
-        """Return the program."""
         plan = self.plan
         parameters = range(plan.parameters)
         constants = [s for s in range(plan.parameters, len(plan.leaves)) if plan.names[s] is not None]
@@ -150,7 +149,6 @@ class _Program:
         yield from ("", "") if self.functions or used & set(HELPERS) else ("",)
 
     def step(self) -> None:
-        """Write one step: forward pass, backward pass, update."""
         plan = self.plan
         self.add("# Forward pass: each node from its inputs.")
         self.code.forward(plan.in_loop, self.forward)
@@ -159,7 +157,8 @@ class _Program:
         given = self.code.backward("1.0", self.contributions)
         moving = (slot for batch in plan.in_loop for slot in batch.slots)
         self.add(*(f"{self.gradients[k]} = 0.0" for k in (*range(plan.parameters), *moving) if k not in given))
-        self.stop()
+        if self.graph.document.stop is not None:
+            self.add("", "# Stop rules.", *self.stop(self.graph.document.stop))
         self.add("", "if step == steps:", "    break", "", "# Update: every parameter at once.")
         self.update()
 
@@ -247,7 +246,6 @@ class _Program:
             self.notation.used.add("inf")
 
     def update(self) -> None:
-        """Write the update of every parameter."""
         plan = self.plan
         schedule = self.tracer.step_size()
         if schedule is not None:
@@ -302,14 +300,7 @@ class _Program:
             gradients = [f"({name} * factor)" for name in gradients]
         return gradients
 
-    def stop(self) -> None:
-        """Write the stop rules."""
-        entry = self.graph.document.stop
-        if entry is not None:
-            self.add("", "# Stop rules.", *self.stop_lines(entry))
-
-    def stop_lines(self, entry: StopEntry) -> Iterator[str]:
-        """Yield the lines of the stop rules."""
+    def stop(self, entry: StopEntry) -> Iterator[str]:
         plan = self.plan
         objective = self.names[plan.objective or 0]
         seen = self.tracer.watched(-1.0 if plan.maximize else 1.0)
@@ -338,11 +329,9 @@ class _Program:
         return f"hypot({', '.join(gradients)})"
 
     def assign(self, slot: int) -> str:
-        """Return the line that gives a leaf its value."""
         return f"{self.names[slot]} = {float(self.plan.leaves[slot])!r}"
 
     def inputs(self, slots: Sequence[int]) -> dict[str, str]:
-        """Return the texts of a node's inputs."""
         texts = (self.names[slot] for slot in slots)
         return {f"x{k}": f"({text})" if text.startswith("-") else text for k, text in enumerate(texts)}
 
@@ -354,13 +343,7 @@ class _Program:
         self.taken.add(name)
         return name
 
-    def temporary(self) -> str:
-        """Return a name for an intermediate number."""
-        self.temporaries += 1
-        return self.new(f"t{self.temporaries}")
-
     def add(self, *lines: str) -> None:
-        """Add lines."""
         self.lines += lines
 
     def indented(self, write: Callable[[], None]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from graphrun.document.excerpt import cells
 from graphrun.show.draw import Box, Drawing, Shape
 from graphrun.show.draw.text import visible
 
@@ -39,12 +39,7 @@ class _Row(NamedTuple):
 
 
 def table(drawing: Drawing, columns: int) -> Iterator[str]:
-    """Yield the lines of a table that is no wider than a terminal.
-
-    Args:
-        drawing: what is to be seen.
-        columns: how many characters fit on a line of the terminal.
-    """
+    """Yield the lines of a table that is no wider than a terminal of so many columns."""
     columns = max(columns, NARROWEST)
     sections: dict[str, list[Box]] = {name: [] for name in SECTIONS.values()}
     for box in drawing.boxes:
@@ -62,11 +57,6 @@ def table(drawing: Drawing, columns: int) -> Iterator[str]:
             yield cut(row.title, columns) if row.is_title else _line(row, widths)
 
 
-def cells(text: str) -> int:
-    """Return how many columns a text takes on a terminal: two for a wide character, none for one that combines."""
-    return len(text) if text.isascii() else sum(map(_cell, text))
-
-
 def cut(text: str, most: int) -> str:
     """Return the beginning of a text, no wider than so many columns."""
     if cells(text) <= most:
@@ -74,12 +64,6 @@ def cut(text: str, most: int) -> str:
     while cells(text) > most - 1:
         text = text[:-1]
     return f"{text.rstrip()}…"
-
-
-def _cell(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _rows(drawing: Drawing, boxes: Sequence[Box]) -> Iterator[_Row]:

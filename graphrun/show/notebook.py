@@ -32,21 +32,19 @@ def bundle(item: Graph | Result) -> Mapping[str, str]:
     """Return what a notebook shows of a graph, as its first step has it, or of a result, by MIME type."""
     if isinstance(item, Result):
         drawing = None if item.made_of is None else draw_result(*item.made_of, item)
-        text, html = f"<Result of {item.graph}: {summary(item)}>", result_html(item, drawing)
+        text = f"<Result of {item.graph}: {summary(item)}>"
     else:
-        drawing = _first_step(item)
-        text, html = repr(item), drawing_html(drawing)
-    picture = {} if drawing is None else {"image/svg+xml": svg(drawing)}
-    return {"text/plain": text, "text/html": html, **picture}
-
-
-def _first_step(graph: Graph) -> Drawing:
-    """Return the drawing of a graph with the values before any update, where there are such."""
-    try:
-        passes = graph.passes()
-    except RunError:
-        passes = None
-    return draw_graph(graph.structure, passes)
+        try:
+            passes = item.passes()
+        except RunError:
+            passes = None
+        drawing, text = draw_graph(item.structure, passes), repr(item)
+    html, pictures = "", {}
+    if drawing is not None:
+        pictures = {"image/svg+xml": to_svg(drawing, lay_out(drawing))}
+        html = f'<div style="overflow-x: auto">{pictures["image/svg+xml"]}</div>'
+        html += f"<p>{escape(drawing.note)}</p>" if drawing.note else ""
+    return {"text/plain": text, "text/html": result_html(item, html) if isinstance(item, Result) else html, **pictures}
 
 
 def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Drawing:
@@ -65,22 +63,10 @@ def draw_result(structure: ComputationalGraph, plan: Plan, result: Result) -> Dr
     return draw_graph(structure, Passes(plan, result.steps, values, gradients))
 
 
-def svg(drawing: Drawing) -> str:
-    """Return a drawing as SVG."""
-    return to_svg(drawing, lay_out(drawing))
-
-
-def drawing_html(drawing: Drawing) -> str:
-    """Return a drawing as HTML, with a note where something is folded."""
-    note = f"<p>{escape(drawing.note)}</p>" if drawing.note else ""
-    return f'<div style="overflow-x: auto">{svg(drawing)}</div>{note}'
-
-
-def result_html(result: Result, drawing: Drawing | None) -> str:
+def result_html(result: Result, picture: str) -> str:
     """Return a result as HTML: how the run ended, the drawing, charts of the history, a table of the parameters."""
     heading = f"<p><b>{escape(result.graph)}</b>: {escape(summary(result))}</p>"
     charts = "".join(history_charts(result.history))
-    picture = "" if drawing is None else drawing_html(drawing)
     return f"<div>{heading}{picture}{charts and f'<div>{charts}</div>'}{_parameters(result)}</div>"
 
 

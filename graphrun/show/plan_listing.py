@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,15 +12,15 @@ from typing import Any, TextIO
 import numpy as np
 
 from graphrun.base.numbertext import size as as_bytes
-from graphrun.base.rows import encode
+from graphrun.base.rows import encode, write_json
 from graphrun.base.wording import counted
 from graphrun.plan.plan import Batch, Plan
-from graphrun.show.tables import align
+from graphrun.run.passes import Kind, Passes
+from graphrun.show.tables import WIDTH, align, cut
 
 SHOWN_BATCHES = 40
 SHOWN_NAMES = 8
 LEAVES_WIDTH = 30
-WIDTH = 80
 
 PARTS = {
     "both": "forward and backward pass of each step",
@@ -32,6 +31,15 @@ PARTS = {
 }
 """When the nodes of a batch are computed."""
 
+LEAVES = {
+    Kind.PARAMETER: "parameter",
+    Kind.DATA: "data column",
+    Kind.NOISE: "random number",
+    Kind.STATE: "node state",
+    Kind.CONSTANT: "constant",
+    Kind.LITERAL: "number",
+}
+
 ORDER = (
     "The backward pass takes the batches marked 'both' from the last to the first. What several uses give to a value "
     "is added up in the order of that pass, so that every run gives the same bits."
@@ -39,17 +47,9 @@ ORDER = (
 
 
 def write_plan(plan: Plan, name: str, output_format: str, file: TextIO) -> None:
-    """Write a plan as a ``table`` for a reader or as ``json``.
-
-    Args:
-        plan: the plan.
-        name: the name of the graph file.
-        output_format: which of the two.
-        file: where to write.
-    """
+    """Write a plan as a ``table`` for a reader or as ``json``, with the name of the graph file."""
     if output_format == "json":
-        json.dump({"graph": name, **plan_data(plan)}, file, allow_nan=False)
-        file.write("\n")
+        write_json({"graph": name, **plan_data(plan)}, file)
     else:
         file.writelines(f"{line}\n" for line in plan_lines(plan, name))
 
@@ -138,19 +138,11 @@ def _plain(value: Any) -> Any:
 
 
 def plan_lines(plan: Plan, name: str) -> Iterator[str]:
-    """Yield the listing of a plan: leaves, batches by generation, the order of the backward pass, the memory.
-
-    Args:
-        plan: the plan.
-        name: the name of the graph file.
-    """
-    counts = [
-        counted(plan.node_count, "node"),
-        counted(len(plan.batches), "batch", "batches"),
-        counted(max(plan.generations, default=0), "generation"),
-        plan.dtype.name,
-    ]
-    yield from wrap(f"{name}: {', '.join(counts)}", WIDTH)
+    """Yield the listing of a plan: leaves, batches by generation, the order of the backward pass, the memory."""
+    nodes = counted(plan.node_count, "node")
+    batches = counted(len(plan.batches), "batch", "batches")
+    generations = counted(max(plan.generations, default=0), "generation")
+    yield from wrap(f"{name}: {nodes}, {batches}, {generations}, {plan.dtype.name}", WIDTH)
     if not plan.names:
         return
     yield ""
@@ -170,26 +162,13 @@ def plan_lines(plan: Plan, name: str) -> Iterator[str]:
 
 def _leaf_rows(plan: Plan) -> Iterator[list[str]]:
     """Yield what the leaves are, those of one kind and shape on one line."""
-    data, given = set(plan.data), {noise.slot for noise in plan.noise}
-    kept = plan.state_slots
-
-    def kind(slot: int) -> str:
-        if slot < plan.parameters:
-            return "parameter"
-        if slot in data:
-            return "data column"
-        if slot in given:
-            return "random number"
-        if slot in kept:
-            return "node state"
-        return "constant" if plan.names[slot] is not None else "number"
-
-    for (what, shape), group in groupby(range(len(plan.leaves)), lambda slot: (kind(slot), plan.shapes[slot])):
-        slots = list(group)
+    passes = Passes(plan, 0, (), ())
+    for (kind, shape), group in groupby(range(len(plan.leaves)), lambda slot: (passes.kind(slot), plan.shapes[slot])):
+        slots, what = list(group), LEAVES[kind]
         names = [_name(plan, slot) for slot in slots[:SHOWN_NAMES]]
         while len(names) > 1 and len(", ".join(names)) > LEAVES_WIDTH:
             names.pop()
-        text = f"{what} {_cut(', '.join(names), LEAVES_WIDTH)}"
+        text = f"{what} {cut(', '.join(names), LEAVES_WIDTH)}"
         if len(names) < len(slots):
             text = f"{counted(len(slots), what)}: {', '.join(names)}, ..."
         yield [_slots(slots[0], slots[-1]), text, _shape(shape)]
@@ -204,7 +183,7 @@ def _batch_table(plan: Plan) -> Iterator[str]:
     before, rows = 0, [["gen", "slots", "nodes", "shape", "part"]]
     for number, batch in enumerate(shown):
         if hidden and number == SHOWN_BATCHES // 2:
-            cut = len(rows)
+            place = len(rows)
         first, *rest = wrap(_call(plan, batch), room, subsequent_indent="  ")
         mark = str(batch.generation) if batch.generation != before else ""
         rows.append([mark, _slots(batch.start, batch.stop - 1), first, _shape(batch.shape), part_of(plan, batch)])
@@ -214,28 +193,20 @@ def _batch_table(plan: Plan) -> Iterator[str]:
     if not hidden:
         yield from lines
         return
-    yield from lines[:cut]
+    yield from lines[:place]
     types: Counter[str] = Counter()
     for batch in hidden:
         types[batch.type.name] += batch.count
     kinds = ", ".join(f"{name} {count:,}" for name, count in types.most_common())
     text = f"... {counted(len(hidden), 'batch', 'batches')} more, with nodes of {kinds}; --format json has them all"
     yield from wrap(text, WIDTH - 5, initial_indent=" " * 5, subsequent_indent=" " * 9)
-    yield from lines[cut:]
+    yield from lines[place:]
 
 
 def _room(plan: Plan, shown: Sequence[Batch]) -> int:
     """Return how wide the column of the nodes may be beside the others."""
-    others = [
-        (
-            len(str(batch.generation)),
-            len(_slots(batch.start, batch.stop - 1)),
-            len(_shape(batch.shape)),
-            len(part_of(plan, batch)),
-        )
-        for batch in shown
-    ]
-    taken: int = sum(max(column) for column in zip((3, 5, 5, 4), *others, strict=True))
+    others = [(str(b.generation), _slots(b.start, b.stop - 1), _shape(b.shape), part_of(plan, b)) for b in shown]
+    taken = sum(max(map(len, column)) for column in zip(("gen", "slots", "shape", "part"), *others, strict=True))
     return max(WIDTH - 8 - taken, 24)
 
 
@@ -248,7 +219,7 @@ def _call(plan: Plan, batch: Batch) -> str:
     else:
         inputs = [_range(plan, column) for column in slots]
         what = f"{batch.count:,} x "
-    settings = [f"{name}={_setting(value)}" for name, value in batch.settings]
+    settings = [f"{name}={_plain(value)}" for name, value in batch.settings]
     return f"{what}{batch.type.name}({', '.join([*inputs, *settings])})"
 
 
@@ -264,18 +235,9 @@ def _range(plan: Plan, column: Any) -> str:
     return f"{low}-{high}" if (np.diff(column) == 1).all() else f"of {low}-{high}"
 
 
-def _setting(value: Any) -> str:
-    return value if isinstance(value, str) else str(_plain(value))
-
-
 def _slots(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
 
 
 def _shape(shape: Iterable[int]) -> str:
-    sizes = " x ".join(map(str, shape))
-    return sizes or "number"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    return " x ".join(map(str, shape)) or "number"

@@ -12,6 +12,9 @@ from graphrun.base.numbertext import format_value
 from graphrun.base.rows import columns, encode, encoded, write_json
 from graphrun.run.result import Result
 
+WIDTH = 80
+"""How many columns a terminal has at least."""
+
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 9
 SHOWN_VALUES = 40
@@ -93,3 +96,8 @@ def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:
             for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most so many characters, with dots for what is left out at its end."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."

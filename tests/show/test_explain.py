@@ -411,6 +411,21 @@ def test_large_graph(tmp_path: Path) -> None:
     assert "the sum over its 499 uses" in node or "raising y lowers n499" in node
 
 
+def test_many_uses_are_counted_in_thousands(tmp_path: Path) -> None:
+    """Of the values that use another one the first are named, the others counted as every other number is."""
+    nodes = {f"n{k}": f"c + {k}" for k in range(1013)} | {"f": "x * x"}
+    data = {"parameters": {"x": 1}, "constants": {"c": 2}, "nodes": nodes, "minimize": "f"}
+    node = run(write(tmp_path, yaml.safe_dump(data)), "--node", "c")
+    assert "Used by n0, n1, " in node
+    assert "and 1,001 more." in " ".join(node.split())
+
+
+def test_a_description_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """It is made harmless as in messages and reports: a tab is a space, a control character its number."""
+    text = 'description: "a\\tb\\e[2J\\u202e"\nparameters: {x: 1}\nnodes: {f: x * x}\nminimize: f\n'
+    assert run(write(tmp_path, text)).splitlines()[0] == "g.yaml: a b\\x1b[2J\\u202e"
+
+
 def test_vanishing(tmp_path: Path) -> None:
     """A deep chain of sigmoids is said to vanish, and the worst edge is named."""
     nodes = {"h0": "sigmoid(w)"} | {f"h{k}": f"sigmoid(h{k - 1})" for k in range(1, 12)} | {"z": "0.01 * h11"}

@@ -206,6 +206,13 @@ def test_graphs_without_an_objective_and_without_nodes(tmp_path: Path) -> None:
     assert listing(graphrun.load(file)) == "graph.yaml: 0 nodes, 0 batches, 0 generations, float64"
 
 
+def test_json_has_names_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the encoding allows, a name is no escape, as in the other JSON that is printed."""
+    (tmp_path / "g.yaml").write_text("parameters: {λ: 1}\nnodes: {f: λ * λ}\nminimize: f\n", encoding="utf-8")
+    assert run_command(["show", str(tmp_path / "g.yaml"), "--plan", "--format", "json"]) == 0
+    assert '"names": ["λ", "f"]' in capsys.readouterr().out
+
+
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A format without the plan, and a file with an error, end with 2 and print nothing."""
     monkeypatch.chdir(tmp_path)

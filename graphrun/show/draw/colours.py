@@ -5,7 +5,8 @@ Text is in darker shades of them, with a contrast to its background of at least 
 
 from __future__ import annotations
 
-from graphrun.show.draw.drawing import Shape
+from graphrun.show.draw.drawing import Box, Shape
+from graphrun.show.draw.rows import RowKind
 
 STROKES = {
     Shape.PARAMETER: "#e69f00",
@@ -35,6 +36,12 @@ TEXT = "#1a1a1a"
 FAINT = "#595959"
 VALUE = "#005a8c"
 GRADIENT = "#a84300"
+ROWS = {RowKind.VALUE: VALUE, RowKind.GRADIENT: GRADIENT}
 LINE = "#6e6e6e"
 FRAME = "#a6a6a6"
 FRAME_FILL = "#fafafa"
+
+
+def fill_and_stroke(box: Box) -> tuple[str, str]:
+    """Return the colours of a box."""
+    return (OBJECTIVE_FILL, OBJECTIVE) if box.is_objective else (FILLS[box.shape], STROKES[box.shape])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -13,12 +13,13 @@ import networkx as nx
 import numpy as np
 
 from graphrun.base.numbertext import describe, number
+from graphrun.base.wording import counted
 from graphrun.declare.declaration import Noise
 from graphrun.declare.formula import formulas_of
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.run.passes import Edge, Passes
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.folding import Folding, Share, fold, relative
+from graphrun.show.draw.folding import Folding, fold, relative
 from graphrun.show.draw.text import visible
 
 MOST_LABELLED = 60
@@ -26,6 +27,8 @@ MOST_LABELLED = 60
 
 Uses = list[tuple[int, int, int]]
 """Uses of values: the number of the value, the number of the node, and which of its inputs it is."""
+
+PLURALS = {Shape.DATA: "data", Shape.NOISE: "noise"}
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -71,6 +74,7 @@ class _Contents:
         self.folding = folding
         self.first = len(graph.leaves)
         self.data = set(graph.data)
+        self.outer = {frame.name: frame.outer for frame in folding.frames}
 
     def drawing(self) -> Drawing:
         graph, folding = self.graph, self.folding
@@ -79,7 +83,7 @@ class _Contents:
             if name is not None:
                 members.setdefault(folding.box_of[name], []).append(value)
         boxes = tuple(
-            self._group(folding.shares[box], values) if box in folding.shares else self._single(values[0])
+            self._group(box, folding.shares[box], values) if box in folding.shares else self._single(values[0])
             for box, values in members.items()
         )
         name = PurePath(graph.document.source.name).name
@@ -112,8 +116,8 @@ class _Contents:
         given = graph.document.description.strip().rstrip(".")
         sentences = [f"{given}."] if given else []
         sentences.append(
-            f"A computational graph of {_count(len(graph.parameters), 'parameter')} and "
-            f"{_count(len(graph.nodes), 'node')}."
+            f"A computational graph of {counted(len(graph.parameters), 'parameter')} and "
+            f"{counted(len(graph.nodes), 'node')}."
         )
         if graph.objective is not None:
             objective = graph.names[graph.objective] or ""
@@ -143,63 +147,50 @@ class _Contents:
         frame = self.folding.frame_of[name]
         shape, formula = self._shape(value), self._formula(value, frame)
         now, gradient = self._now(value)
-        known = now if now is not None else self._given(value)
+        if now is None and value < self.first:
+            now = graph.leaves[value]
         detail = [f"{name}: {shape}", f"{name} = {self._formula(value, None)}" if shape is Shape.NODE else formula]
         if shape is Shape.NODE:
             detail[0] = f"{name}: {graph.nodes[value - self.first].type.name}"
-        if known is not None:
-            detail.append(f"value: {describe(known)}")
-        if gradient is not None:
-            detail.append(f"gradient: {describe(gradient)}")
-        return Box(
-            name=name,
-            title=self._title(name, frame),
-            shape=shape,
-            formula=formula,
-            value="" if known is None else short(known),
+        box = Box(name, self._title(name, frame), shape, formula, names=(name,))
+        return self._filled(box, now, gradient, detail)
+
+    def _filled(self, box: Box, now: Any, gradient: Any, detail: Sequence[str]) -> Box:
+        """Give a box its value and its gradient, where there are any, and its place among the frames."""
+        told = [*detail]
+        told += [] if now is None else [f"value: {describe(now)}"]
+        told += [] if gradient is None else [f"gradient: {describe(gradient)}"]
+        objective = None if self.graph.objective is None else self.graph.names[self.graph.objective]
+        return replace(
+            box,
+            value="" if now is None else short(now),
             gradient="" if gradient is None else short_gradient(gradient),
-            detail="\n".join(visible(line) for line in detail if line),
-            frame=frame,
-            is_objective=value == self.graph.objective,
-            names=(name,),
+            detail="\n".join(visible(line) for line in told if line),
+            frame=self.folding.frame_of[box.name],
+            is_objective=objective in box.names,
         )
 
-    def _group(self, share: Share, values: Sequence[int]) -> Box:
+    def _group(self, name: str, title: str, values: Sequence[int]) -> Box:
         """Return the box of a folded frame, which shows the frame's own value, or of values that share one."""
         names = tuple(self.graph.names[value] or "" for value in values)
         leaves = Counter(self._shape(value) for value in values if value < self.first)
         kinds = Counter(self.graph.nodes[v - self.first].type.name for v in values if v >= self.first)
-        parts = [_count(many, kind) for kind, many in leaves.items()]
-        content = ", ".join(parts + ([_count(kinds.total(), "node")] if kinds else []))
+        parts = [counted(many, kind, PLURALS.get(kind, "")) for kind, many in leaves.items()]
+        content = ", ".join(parts + ([counted(kinds.total(), "node")] if kinds else []))
         # The last of several copies has the name of all of them.
-        outer = share.name.rpartition(".")[0]
-        own = next((values[names.index(name)] for name in (share.name, outer) if name in names), None)
+        outer = name.rpartition(".")[0]
+        own = next((values[names.index(known)] for known in (name, outer) if known in names), None)
         now, gradient = (None, None) if own is None else self._now(own)
-        subgraph, expression = self._origin(share.name)
+        subgraph, expression = self._origin(name)
         types = ", ".join(f"{many} {kind}" for kind, many in kinds.most_common())
-        detail = [f"{share.name}: {content}", types]
-        if now is not None:
-            detail.append(f"value: {describe(now)}")
-        if gradient is not None:
-            detail.append(f"gradient: {describe(gradient)}")
-        return Box(
-            name=share.name,
-            title=f"{share.title}: {subgraph}" if subgraph else share.title,
-            shape=Shape.GROUP,
-            formula=f"= {expression}" if expression else content,
-            value="" if now is None else short(now),
-            gradient="" if gradient is None else short_gradient(gradient),
-            detail="\n".join(visible(line) for line in detail if line),
-            frame=self.folding.frame_of[share.name],
-            is_objective=self.graph.objective in values,
-            names=names,
-        )
+        formula = f"= {expression}" if expression else content
+        box = Box(name, f"{title}: {subgraph}" if subgraph else title, Shape.GROUP, formula, names=names)
+        return self._filled(box, now, gradient, [f"{name}: {content}", types])
 
     def _title(self, name: str, frame: str | None) -> str:
         """Return a name as it stands in its frame; the value of a frame itself as it stands in the one around it."""
-        outer = {known.name: known.outer for known in self.folding.frames}
         while frame is not None and not name.startswith(f"{frame}."):
-            frame = outer[frame]
+            frame = self.outer[frame]
         return relative(name, frame)
 
     def _formula(self, value: int, frame: str | None) -> str:
@@ -221,10 +212,6 @@ class _Contents:
         given = self.graph.leaves[source]
         return leaf.kind.__name__.lower() if leaf is not None else "" if given is None else number(given)
 
-    def _given(self, value: int) -> Any:
-        """Return the value that the file gives, or None."""
-        return self.graph.leaves[value] if value < self.first else None
-
     def _now(self, value: int) -> tuple[Any, Any]:
         """Return value and gradient at the step, or None for what is not known or has none to speak of."""
         if self.passes is None:
@@ -245,10 +232,12 @@ class _Contents:
                 if name is not None and box_of[name] != target:
                     found.setdefault((box_of[name], target), []).append((source, value, position))
         if folding.is_summary:
-            found = _without_shortcuts(found)
+            # Lines between boxes that are also connected by way of others are left out.
+            kept = nx.transitive_reduction(nx.DiGraph(list(found))).edges
+            found = {ends: uses for ends, uses in found.items() if ends in kept}
         is_labelled = sum(map(len, found.values())) <= MOST_LABELLED
         for (source_box, target_box), uses in found.items():
-            if source_box in self.folding.shares or target_box in self.folding.shares:
+            if source_box in folding.shares or target_box in folding.shares:
                 detail = f"{source_box} → {target_box}" + (f": {len(uses)} uses" if len(uses) > 1 else "")
                 position = uses[0][2] if len(uses) == 1 else -1
                 yield Line(source_box, target_box, position, "", visible(detail))
@@ -270,12 +259,6 @@ class _Contents:
         return self.passes.edges_into(slot)
 
 
-def _without_shortcuts(found: Mapping[tuple[str, str], Uses]) -> dict[tuple[str, str], Uses]:
-    """Leave out the lines between boxes that are also connected by way of others."""
-    kept = nx.transitive_reduction(nx.DiGraph(list(found))).edges
-    return {ends: uses for ends, uses in found.items() if ends in kept}
-
-
 def _told(edge: Edge | None, source: str, target: str) -> Iterator[str]:
     if edge is not None and edge.local_derivative is not None:
         yield f"local derivative of {target} by {source}: {describe(edge.local_derivative)}"
@@ -287,7 +270,3 @@ def _factor(edge: Edge | None) -> str:
     """Return the local derivative as the factor that it is in the backward pass; empty for an array."""
     derivative = None if edge is None else edge.local_derivative
     return f"{TIMES} {number(derivative)}" if derivative is not None and np.ndim(derivative) == 0 else ""
-
-
-def _count(many: int, word: str) -> str:
-    return f"{many:,} {word}{'' if many == 1 or word in {'data', 'noise'} else 's'}"

@@ -20,16 +20,9 @@ SHAPES = {
     Shape.GROUP: "box3d",
 }
 
-COLOURS = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}
-
 
 def to_dot(drawing: Drawing, direction: str = "down") -> str:
-    """Write a drawing as DOT.
-
-    Args:
-        drawing: what is to be seen.
-        direction: ``right`` or ``down``.
-    """
+    """Write a drawing as DOT, which goes ``right`` or ``down``."""
     family = 'fontname="Helvetica,Arial,sans-serif"'
     font = f"{family} fontsize={FONT:g}"
     edge = f"{family} fontsize={SMALL:g} color={quote(colours.LINE)} fontcolor={quote(colours.GRADIENT)}"
@@ -71,9 +64,7 @@ def _frame(frame: Frame) -> str:
 
 
 def _box(box: Box) -> str:
-    fill, stroke = colours.FILLS[box.shape], colours.STROKES[box.shape]
-    if box.is_objective:
-        fill, stroke = colours.OBJECTIVE_FILL, colours.OBJECTIVE
+    fill, stroke = colours.fill_and_stroke(box)
     extra = " peripheries=2" if box.is_objective else ""
     extra += ' style="rounded,filled"' if box.shape is Shape.PARAMETER else ""
     label = "<br/>".join(map(_row, rows(box)))
@@ -90,7 +81,7 @@ def _row(row: BoxRow) -> str:
         text = f'<font point-size="{SMALL:g}">{plain}</font> {strong}'
     else:
         text = f"{strong} {plain}".strip()
-    return f'<font color="{COLOURS[row.kind]}">{text}</font>' if row.kind in COLOURS else text
+    return f'<font color="{colours.ROWS[row.kind]}">{text}</font>' if row.kind in colours.ROWS else text
 
 
 def _line(line: Line) -> str:

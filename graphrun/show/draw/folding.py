@@ -23,21 +23,13 @@ BANDS = 12
 """How many boxes the generations of a large graph share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A box of several values: its name, and what it is called."""
-
-    name: str
-    title: str
-
-
 @dataclass(frozen=True)
 class Folding:
     """Who has which box.
 
     Attributes:
         box_of: the name of the box of each value, which is the value's own name unless it is folded.
-        shares: the boxes of several values.
+        shares: what the boxes of several values are called.
         frame_of: the innermost frame around each box.
         frames: outer ones before inner ones.
         note: what is folded, and how to see it; empty where nothing is.
@@ -45,7 +37,7 @@ class Folding:
     """
 
     box_of: Mapping[str, str]
-    shares: Mapping[str, Share]
+    shares: Mapping[str, str]
     frame_of: Mapping[str, str | None]
     frames: tuple[Frame, ...]
     note: str
@@ -53,27 +45,26 @@ class Folding:
 
 
 def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
-    """Decide who shares a box.
-
-    Args:
-        graph: the graph.
-        depth: how many frames within each other are opened; all that fit by default.
-    """
+    """Decide who shares a box; so many frames within each other are opened, all that fit by default."""
     names = [name for name in graph.names if name is not None]
     ways = ways_of(names)
     deepest = max(map(len, ways.values()), default=0)
     opened = deepest if depth is None else min(depth, deepest)
     if depth is None:
-        while opened and len(_boxes(ways, opened)) > MOST_UNFOLDED:
+        while opened and _count_boxes(ways, opened) > MOST_UNFOLDED:
             opened -= 1
-        if len(_boxes(ways, opened)) > MOST_BOXES:
+        if _count_boxes(ways, opened) > MOST_BOXES:
             return _bands(graph)
     box_of = _boxes_of(ways, opened)
     open_frames = dict.fromkeys(frame for way in ways.values() for frame in way[:opened])
-    frames = sorted(open_frames, key=lambda frame: len(_way_of(frame, ways)))
+    depths = {frame: k for way in ways.values() for k, frame in enumerate(way)}
+    frames = sorted(open_frames, key=depths.__getitem__)
     outer = {frame: way[k - 1] if k else None for way in ways.values() for k, frame in enumerate(way)}
-    shares = {box: Share(box, relative(box, outer[box])) for box in box_of.values() if box not in ways or box in outer}
-    shares = {name: share for name, share in shares.items() if name not in open_frames}
+    shares = {
+        box: relative(box, outer[box])
+        for box in box_of.values()
+        if box not in open_frames and (box not in ways or box in outer)
+    }
     frame_of = {box_of[name]: (way[:opened] or (None,))[-1] for name, way in ways.items()}
     folded = sum(1 for name, box in box_of.items() if box in shares)
     note = f"{folded} values are folded into {len(shares)} boxes; --depth {opened + 1} opens more" if shares else ""
@@ -122,16 +113,12 @@ def _prefixes(name: str) -> list[str]:
     return [".".join(parts[:k]) for k in range(1, len(parts))]
 
 
-def _boxes(ways: Mapping[str, Sequence[str]], opened: int) -> set[str]:
-    return set(_boxes_of(ways, opened).values())
+def _count_boxes(ways: Mapping[str, Sequence[str]], opened: int) -> int:
+    return len(set(_boxes_of(ways, opened).values()))
 
 
 def _boxes_of(ways: Mapping[str, Sequence[str]], opened: int) -> dict[str, str]:
     return {name: way[opened] if len(way) > opened else name for name, way in ways.items()}
-
-
-def _way_of(frame: str, ways: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    return next(way[: way.index(frame)] for way in ways.values() if frame in way)
 
 
 def _bands(graph: ComputationalGraph) -> Folding:
@@ -151,7 +138,7 @@ def _bands(graph: ComputationalGraph) -> Folding:
         for source in graph.nodes[number - first].inputs:
             used[source] = min(used.get(source, BANDS), band_of[generation[number]])
     box_of: dict[str, str] = {}
-    shares: dict[str, Share] = {}
+    shares: dict[str, str] = {}
     for number, name in enumerate(graph.names):
         if name is None:
             continue
@@ -165,7 +152,7 @@ def _bands(graph: ComputationalGraph) -> Folding:
             title = "parameters" if number < len(graph.parameters) else "data" if number in graph.data else "constants"
             span = spans.get(used.get(number, 0), [0])
         box = box_of[name] = f"{title} {span[0]}"
-        shares[box] = Share(box, title)
+        shares[box] = title
     note = (
         f"{len(box_of)} values share {len(shares)} boxes, and lines that skip a box are left out; "
         "--depth gives each value its own"

@@ -13,9 +13,8 @@ from graphrun.show.draw.mermaid import to_mermaid
 from graphrun.show.draw.pictures import render
 from graphrun.show.draw.svg import to_svg
 
-TEXTS = ("svg", "dot", "mmd")
 PICTURES = ("png", "pdf")
-FORMATS = (*TEXTS, *PICTURES)
+FORMATS = ("svg", "dot", "mmd", *PICTURES)
 
 MOST_PLACED = 2000
 """A picture of more boxes takes minutes to place, and nobody could look at it."""
@@ -39,12 +38,7 @@ def format_of(target: str) -> str:
 
 
 def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str | bytes:
-    """Return a drawing in one of the formats, as text or, of a picture, as bytes.
-
-    Args:
-        drawing: what is to be seen.
-        picture_format: one of `FORMATS`.
-        direction: ``right``, ``down`` or ``auto``.
+    """Return a drawing in one of the `FORMATS`, as text or, of a picture, as bytes.
 
     Raises:
         UsageError: the format needs what is not installed, or there is too much for a picture.

@@ -22,6 +22,7 @@ WIDEST_TO_THE_RIGHT = 1000.0
 """A graph is drawn from left to right, as it is read, as long as that is no wider; else from top to bottom."""
 
 MOST_TO_THE_RIGHT = 40
+"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
 
 LABEL_HEIGHT = 15.0
 LABEL_GAP = 8.0
@@ -66,12 +67,7 @@ class Layout:
 
 
 def lay_out(drawing: Drawing, direction: str = "auto") -> Layout:
-    """Place a drawing, without any other program.
-
-    Args:
-        drawing: what is to be placed.
-        direction: ``right``, ``down``, or ``auto``: to the right as long as that is not too wide.
-    """
+    """Place a drawing ``right``, ``down``, or by ``auto`` to the right as long as that is not too wide."""
     if direction == "auto":
         direction = direction_of(drawing)
     layout = _Placing(drawing, {}, to_the_right=direction == "right").layout()
@@ -96,7 +92,7 @@ class _Inside:
     items: list[Item] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    arrangement: Arrangement | None = None
+    arrangement: Arrangement = Arrangement(0.0, 0.0, [], [])  # noqa: RUF009 (nobody adds to it)
     ports: dict[int, int] = field(default_factory=dict)
 
 
@@ -108,8 +104,8 @@ class _Placing:
         label = max(map(label_width, drawing.lines), default=0.0)
         along = max(46.0, label + 40) if to_the_right else (54.0 if label else 36.0)
         self.gaps = Gaps(along, 16.0 if to_the_right else 22.0)
-        self.insides: dict[str | None, _Inside] = {None: _Inside()}
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
+        self.insides = {name: _Inside() for name in (None, *self.outer)}
         self.titles = {frame.name: frame_title(frame) for frame in drawing.frames}
         self.boxes: dict[str, Place] = {}
         self.frames: dict[str, Place] = {}
@@ -122,29 +118,24 @@ class _Placing:
 
     def layout(self) -> Layout:
         """Place everything."""
-        for frame in self.drawing.frames:
-            self.insides[frame.name] = _Inside()
         for box in self.drawing.boxes:
-            wide, high = measure(box)
-            inside = self.insides[box.frame]
-            inside.members[f"box {box.name}"] = len(inside.items)
-            inside.items.append(Item(wide, high) if self.to_the_right else Item(high, wide))
+            self._add(box.frame, f"box {box.name}", measure(box))
         for frame in reversed(self.drawing.frames):
             self._arrange(frame.name)
-            wide, high = self._size(frame.name)
-            inside = self.insides[frame.outer]
-            inside.members[f"frame {frame.name}"] = len(inside.items)
-            inside.items.append(Item(wide, high) if self.to_the_right else Item(high, wide))
+            self._add(frame.outer, f"frame {frame.name}", self._size(frame.name))
         self._arrange(None)
         self._put(None, MARGIN, MARGIN)
         wide, high = self._inner_size(None)
-        return Layout(
-            wide + 2 * MARGIN,
-            high + 2 * MARGIN,
-            self.boxes,
-            self.frames,
-            tuple(self._routes()),
-        )
+        return Layout(wide + 2 * MARGIN, high + 2 * MARGIN, self.boxes, self.frames, tuple(self._routes()))
+
+    def _add(self, frame: str | None, member: str, size: tuple[float, float]) -> None:
+        inside = self.insides[frame]
+        inside.members[member] = len(inside.items)
+        inside.items.append(Item(*self._turned(*size)))
+
+    def _turned(self, first: float, second: float) -> tuple[float, float]:
+        """Turn (wide, high) into (along, across), or back."""
+        return (first, second) if self.to_the_right else (second, first)
 
     def _way(self, name: str, frame_of: Mapping[str, str | None]) -> list[tuple[str | None, str]]:
         """Return the frames around a box, inner ones first, and which member of each it is, or is inside of."""
@@ -196,7 +187,6 @@ class _Placing:
         if kind == "box":
             return None
         inside = self.insides[name]
-        assert inside.arrangement is not None  # noqa: S101 (for the type checker: inner frames come first)
         across = inside.arrangement.centers[inside.ports[number]][1]
         if self.to_the_right:
             return FRAME_TITLE + FRAME_PADDING / 2 + across - self._size(name)[1] / 2
@@ -204,16 +194,12 @@ class _Placing:
 
     def _inner_size(self, name: str | None) -> tuple[float, float]:
         arrangement = self.insides[name].arrangement
-        assert arrangement is not None  # noqa: S101 (for the type checker: inner frames come first)
-        size = arrangement.along, arrangement.across
-        return size if self.to_the_right else (size[1], size[0])
+        return self._turned(arrangement.along, arrangement.across)
 
     def _size(self, name: str) -> tuple[float, float]:
         wide, high = self._inner_size(name)
-        return max(wide, self._title_width(name)) + 2 * FRAME_PADDING, high + FRAME_TITLE + 1.5 * FRAME_PADDING
-
-    def _title_width(self, name: str) -> float:
-        return width(self.titles[name], SMALL, bold=True)
+        title = width(self.titles[name], SMALL, bold=True)
+        return max(wide, title) + 2 * FRAME_PADDING, high + FRAME_TITLE + 1.5 * FRAME_PADDING
 
     def _indent(self, name: str) -> float:
         """Return how far the inside begins from the left; a frame may be wider than it for the sake of its title."""
@@ -222,19 +208,17 @@ class _Placing:
     def _put(self, name: str | None, left: float, top: float) -> None:
         """Place what is inside of a frame whose inside begins at this point, and everything further inside."""
         inside = self.insides[name]
-        assert inside.arrangement is not None  # noqa: S101 (for the type checker: all are arranged)
 
         def at(point: Point) -> Point:
-            along, across = point
-            return (left + along, top + across) if self.to_the_right else (left + across, top + along)
+            x, y = self._turned(*point)
+            return left + x, top + y
 
         for number, curve in zip(inside.lines, inside.arrangement.curves, strict=True):
             self.pieces[number][name] = [at(point) for point in curve]
         for member, item in inside.members.items():
             kind, _, inner = member.partition(" ")
             x, y = at(inside.arrangement.centers[item])
-            size = inside.items[item]
-            wide, high = (size.along, size.across) if self.to_the_right else (size.across, size.along)
+            wide, high = self._turned(inside.items[item].along, inside.items[item].across)
             place = Place(x - wide / 2, y - high / 2, wide, high)
             if kind == "box":
                 self.boxes[inner] = place

@@ -24,12 +24,7 @@ ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|"})
 
 
 def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
-    """Write a drawing as a flowchart of Mermaid; comments say which box is which value.
-
-    Args:
-        drawing: what is to be seen.
-        direction: ``right`` or ``down``.
-    """
+    """Write a drawing as a flowchart of Mermaid, ``right`` or ``down``; comments say which box is which value."""
     known = {box.name: f"n{k}" for k, box in enumerate(drawing.boxes)}
     lines = [
         f"flowchart {'LR' if direction == 'right' else 'TB'}",

@@ -50,11 +50,8 @@ def _crossings(layers: Layers) -> int:
             total += _inversions(layers.items[item].outside for item in row if layers.items[item].pin == pin)
         if rank + 1 < len(layers.rows):
             position = {item: k for k, item in enumerate(layers.rows[rank + 1])}
-            links = sorted(
-                (k + end.own, position[end.item] + end.other)
-                for k, item in enumerate(row)
-                for end in layers.below[item]
-            )
+            ends = [(k + end.own, end) for k, item in enumerate(row) for end in layers.below[item]]
+            links = sorted((own, position[end.item] + end.other) for own, end in ends)
             total += _inversions(place for _, place in links)
     return total
 

@@ -21,11 +21,7 @@ SQUARE = "□"
 
 
 def render(svg: str, picture_format: str) -> bytes:
-    """Return a drawing as a picture.
-
-    Args:
-        svg: the drawing, as `to_svg` writes it.
-        picture_format: ``png`` or ``pdf``.
+    """Return a drawing that `to_svg` wrote as ``png`` or ``pdf``.
 
     Raises:
         UsageError: the extra is not installed.

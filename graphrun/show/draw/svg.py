@@ -23,12 +23,7 @@ ARROW = 8.0
 
 
 def to_svg(drawing: Drawing, layout: Layout) -> str:
-    """Write a drawing as SVG, ready to stand in a page or in a file.
-
-    Args:
-        drawing: what is to be seen.
-        layout: where it goes.
-    """
+    """Write a drawing as SVG, ready to stand in a page or in a file."""
     wide, high = _number(layout.width), _number(layout.height)
     size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
     font = f'font-family={quoteattr(FAMILY)} font-size="{_number(FONT)}"'
@@ -59,12 +54,9 @@ def _number(value: float) -> str:
 
 
 def _frame(frame: Frame, place: Place) -> str:
-    return (
-        f'<g class="frame" data-name="{escape(frame.name)}"><title>{escape(frame.title)}</title>'
-        f'<rect x="{_number(place.x)}" y="{_number(place.y)}" width="{_number(place.width)}" '
-        f'height="{_number(place.height)}" rx="6" fill="{colours.FRAME_FILL}" stroke="{colours.FRAME}" '
-        f'stroke-dasharray="4 3"/></g>'
-    )
+    paint = f'fill="{colours.FRAME_FILL}" stroke="{colours.FRAME}" stroke-dasharray="4 3"'
+    title = f"<title>{escape(frame.title)}</title>"
+    return f'<g class="frame" data-name="{escape(frame.name)}">{title}{_rectangle(place, 6, paint)}</g>'
 
 
 def _frame_label(frame: Frame, place: Place) -> str:
@@ -89,11 +81,15 @@ def _line(line: Line, route: Route) -> str:
     head = " ".join(map(_point, (tip, (base[0] - dy, base[1] + dx), (base[0] + dy, base[1] - dx))))
     title = f"<title>{escape(line.detail)}</title>" if line.detail else ""
     return (
-        f'<g class="line" data-source="{escape(line.source)}" data-target="{escape(line.target)}" '
-        f'data-position="{line.position}">{title}'
+        f"{_group_of(line, 'line')}{title}"
         f'<path d="{path}" fill="none" stroke="{colours.LINE}" stroke-width="1.3"/>'
         f'<polygon points="{head}" fill="{colours.LINE}"/></g>'
     )
+
+
+def _group_of(line: Line, kind: str) -> str:
+    ends = f'data-source="{escape(line.source)}" data-target="{escape(line.target)}"'
+    return f'<g class="{kind}" {ends} data-position="{line.position}">'
 
 
 def _before(points: tuple[Point, ...]) -> Point:
@@ -110,19 +106,16 @@ def _point(point: Point) -> str:
 
 def _label(line: Line, at: Point) -> str:
     half = label_width(line) / 2 + 3
+    back = _rectangle(Place(at[0] - half, at[1] - 8, 2 * half, 16), 4, f'fill="{colours.BACKGROUND}"')
     return (
-        f'<g class="label" data-source="{escape(line.source)}" data-target="{escape(line.target)}" '
-        f'data-position="{line.position}"><rect x="{_number(at[0] - half)}" y="{_number(at[1] - 8)}" '
-        f'width="{_number(2 * half)}" height="16" rx="4" fill="{colours.BACKGROUND}"/>'
+        f"{_group_of(line, 'label')}{back}"
         f'<text x="{_number(at[0])}" y="{_number(at[1] + 4)}" text-anchor="middle" font-size="{_number(SMALL)}" '
         f'fill="{colours.GRADIENT}">{escape(line.label)}</text></g>'
     )
 
 
 def _box(box: Box, place: Place) -> str:
-    fill, stroke = colours.FILLS[box.shape], colours.STROKES[box.shape]
-    if box.is_objective:
-        fill, stroke = colours.OBJECTIVE_FILL, colours.OBJECTIVE
+    fill, stroke = colours.fill_and_stroke(box)
     kind = f"box {box.shape}" + (" objective" if box.is_objective else "")
     title = f"<title>{escape(box.detail)}</title>" if box.detail else ""
     outline = "".join(_outline(box, place))
@@ -140,7 +133,7 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
     middle = _number(place.x + (place.width - (5 if box.shape is Shape.GROUP else 0)) / 2)
     for k, row in enumerate(found):
         strong, plain = escape(row.strong), escape(row.plain)
-        colour = {RowKind.VALUE: colours.VALUE, RowKind.GRADIENT: colours.GRADIENT}.get(row.kind, colours.TEXT)
+        colour = colours.ROWS.get(row.kind, colours.TEXT)
         bold = f'<tspan font-weight="bold">{strong}</tspan>' if strong else ""
         if row.kind is RowKind.GRADIENT:
             text = f'<tspan font-size="{_number(SMALL)}">{plain}</tspan> {bold}'
@@ -189,11 +182,9 @@ def _outline(box: Box, place: Place) -> Iterator[str]:
         yield _rectangle(place, 3)
 
 
-def _rectangle(place: Place, radius: float) -> str:
-    return (
-        f'<rect x="{_number(place.x)}" y="{_number(place.y)}" width="{_number(place.width)}" '
-        f'height="{_number(place.height)}" rx="{_number(radius)}"/>'
-    )
+def _rectangle(place: Place, radius: float, paint: str = "") -> str:
+    x, y, wide, high = map(_number, (place.x, place.y, place.width, place.height))
+    return f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="{_number(radius)}"{paint and " "}{paint}/>'
 
 
 def _polygon(*corners: Point) -> str:

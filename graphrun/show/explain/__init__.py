@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from graphrun.show.explain import html, latex, markdown, text
 from graphrun.show.explain.board import Board
-from graphrun.show.explain.formats import FORMATS
 from graphrun.show.explain.lesson import lesson
 from graphrun.show.explain.neighbourhood import neighbourhood
+from graphrun.show.explain.notation import BOARD_TEXT, BoardNotation
+from graphrun.show.explain.page import Page
 from graphrun.show.explain.sensitivity import sensitivity
 from graphrun.show.explain.step import Step
+
+FORMATS: dict[str, tuple[BoardNotation, Callable[[Page], str]]] = {
+    "text": (BOARD_TEXT, text.render),
+    "markdown": (BOARD_TEXT, markdown.render),
+    "latex": (latex.LATEX, latex.render),
+    "html": (BOARD_TEXT, html.render),
+}
+"""How each format writes mathematics, and how it renders a page."""
 
 
 def explain(step: Step, output_format: str = "text", *, node: str | None = None, ranked: bool = False) -> str:
@@ -24,9 +36,9 @@ def explain(step: Step, output_format: str = "text", *, node: str | None = None,
     Raises:
         UsageError: there is no such value.
     """
-    chosen = FORMATS[output_format]
-    board = Board(step, chosen.notation)
+    notation, render = FORMATS[output_format]
+    board = Board(step, notation)
     # What is too large for a float is shown as infinite.
     with np.errstate(all="ignore"):
         page = sensitivity(board) if ranked else lesson(board) if node is None else neighbourhood(board, node)
-    return chosen.render(page)
+    return render(page)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphrun.declare.formula import call_text
+from graphrun.declare.formula import call_text, setting_text
+from graphrun.declare.nodetype import Tensor
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
-from graphrun.show.explain.gradients import gradient_text
 from graphrun.show.explain.notation import is_number, value_text
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
 
 SHOWN_TERMS = 4
 """Sums of more terms are not written out."""
 
 SHOWN_APART = 8
 """No more of the values that the objective does not depend on are named."""
+
+LONGEST = 60
+"""A longer text of a tensor type's gradient explains nothing in a line."""
+
+MATRIX = 2
+
+NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*\()")
+"""A name that is no function's and no attribute."""
 
 COLUMNS = ("derivative", "chain rule", "in numbers", "result")
 
@@ -30,7 +40,7 @@ def backward(board: Board) -> Iterator[Block]:
     if objective is None:
         return
     yield Heading(["Backward pass: what comes in times the local derivative"])
-    seed = Row(board.derivative(objective), result=board.gradient(objective), note=["the pass begins here"])
+    seed = MathRow(board.derivative(objective), result=board.gradient(objective), note=["the pass begins here"])
     groups = [Group([seed])]
     shown: Counter[int] = Counter()
     for node in reversed(board.order):
@@ -43,15 +53,17 @@ def backward(board: Board) -> Iterator[Block]:
         if rows:
             groups.append(Group(rows, board.equation(node)))
     yield Equations(groups, COLUMNS)
-    yield from _apart(board)
+    apart = [node for node in board.order if not board.passes.is_needed(node)]
+    if apart:
+        yield Paragraph([board.objective_name, " does not depend on ", *board.listed(apart, SHOWN_APART), "."])
 
 
-def edge_row(board: Board, edge: Edge) -> Row:
+def edge_row(board: Board, edge: Edge) -> MathRow:
     """Return the line of an edge: the derivative coming in times the local one is what the source is given."""
     one_of_many = len(board.parts(edge.source)) > 1
     left, result = board.derivative(edge.source), value_text(board.notation, edge.contribution)
     formula, numbers = _chain(board, edge), _chain_in_numbers(board, edge)
-    return Row(
+    return MathRow(
         left,
         "" if formula in {left, result} else formula,
         "" if numbers in {formula, result} else numbers,
@@ -71,7 +83,7 @@ def _stopped(board: Board, edge: Edge) -> Prose:
 
 def _chain(board: Board, edge: Edge) -> str:
     """Return the chain rule of an edge in symbols."""
-    text = gradient_text(board, edge)
+    text = _gradient_text(board, edge)
     if text is not None:
         return text
     local, is_a_number = board.local(edge)
@@ -81,16 +93,49 @@ def _chain(board: Board, edge: Edge) -> str:
     # Of a mere number the symbol says more; the number stands beside it.
     factor = board.operand(symbol) if local is None or (is_a_number and board.names_are_short) else local
     chain = board.product(board.operand(board.derivative(edge.target)), factor)
-    if is_broadcast(board, edge):
+    shapes = board.plan.shapes
+    is_elementwise = board.plan.batch_of(edge.target).type.is_elementwise
+    if is_elementwise and broadcast_axes(shapes[edge.source], shapes[edge.target]):
         return call_text(board.notation, "sum", [board.operand(chain)], {})[0]
     return chain
 
 
-def is_broadcast(board: Board, edge: Edge) -> bool:
-    """Whether the source of an edge was repeated along an axis."""
+def _gradient_text(board: Board, edge: Edge) -> str | None:
+    """Return what a tensor type gives an input, as text; None where the declaration has no formula for the case."""
+    batch = board.plan.batch_of(edge.target)
+    declared, settings = batch.type, dict(batch.settings)
+    if not isinstance(declared, Tensor) or not board.notation.is_text or len(declared.gradients) <= edge.position:
+        return None
+    text = declared.gradients[edge.position]
+    if text is None or len(text) > LONGEST or settings.get("reduction", "mean") != "mean":
+        return None
+    sources = board.plan.inputs_of(edge.target)
+    # For vectors, and for matrices in stacks, products mean something else than the texts say.
+    if re.search(r"@|\.T", text) and any(len(board.plan.shapes[slot]) != MATRIX for slot in sources):
+        return None
+    upstream = "1" if edge.target == board.objective else board.derivative(edge.target)
+    names = {name: setting_text(value) for name, value in settings.items()}
+    names |= dict(zip(declared.inputs, map(board.name, sources), strict=False))
+    # The output has the name that no input has.
+    output = next(name for name in "yz" if name not in declared.inputs)
+    names |= {"gradient": upstream, output: board.name(edge.target)}
+    if "n" not in names and re.search(r"\bn\b", text):
+        names["n"] = _elements(board, edge, sources)
+    if any(name not in names for name in NAME.findall(text)):
+        return None
+    if upstream == "1":
+        text = re.sub(r"^(-?)gradient \* ", r"\1", text)
+    return NAME.sub(lambda match: names[match[1]], text)
+
+
+def _elements(board: Board, edge: Edge, sources: Sequence[int]) -> str:
+    """Return how many elements a mean is taken of, for each element of the result."""
     shapes = board.plan.shapes
-    is_elementwise = board.plan.batch_of(edge.target).type.is_elementwise
-    return is_elementwise and bool(broadcast_axes(shapes[edge.source], shapes[edge.target]))
+    try:
+        elements = math.prod(np.broadcast_shapes(*(shapes[slot] for slot in sources)))
+    except ValueError:
+        return "n"
+    return str(elements // max(math.prod(shapes[edge.target]), 1))
 
 
 def _chain_in_numbers(board: Board, edge: Edge) -> str:
@@ -102,19 +147,16 @@ def _chain_in_numbers(board: Board, edge: Edge) -> str:
     return board.product(board.bound(upstream), board.bound(edge.local_derivative))
 
 
-def sum_row(board: Board, slot: int) -> Row:
+def sum_row(board: Board, slot: int) -> MathRow:
     """Return the line that adds up what a value is given by all its uses."""
     parts = [edge.contribution for edge in board.parts(slot)]
     numbers = ""
     if is_number(board.passes.gradients[slot]) and len(parts) <= SHOWN_TERMS:
         numbers = board.total([board.bound(part) for part in parts])
-    meaning = intuition(board, slot)
-    note = (
-        meaning
-        if numbers and meaning
-        else [f"the sum over its {len(parts)} uses", *(["; ", *meaning] if meaning else [])]
-    )
-    return Row(board.derivative(slot), "", numbers, board.gradient(slot), note)
+    note = meaning = intuition(board, slot)
+    if not (numbers and meaning):
+        note = [f"the sum over its {len(parts)} uses", *(["; ", *meaning] if meaning else [])]
+    return MathRow(board.derivative(slot), "", numbers, board.gradient(slot), note)
 
 
 def intuition(board: Board, slot: int) -> Prose:
@@ -122,19 +164,7 @@ def intuition(board: Board, slot: int) -> Prose:
     gradient = board.passes.gradients[slot]
     if slot >= board.plan.parameters or not is_number(gradient):
         return ()
-    name, goal = Math(board.name(slot)), Math(board.notation.name(board.goal))
+    name = Math(board.name(slot))
     if gradient == 0:
         return [name, " makes no difference here"]
-    return ["raising ", name, " raises " if gradient > 0 else " lowers ", goal]
-
-
-def _apart(board: Board) -> Iterator[Block]:
-    """Say what the backward pass does not come to."""
-    apart = [node for node in board.order if not board.passes.is_needed(node)]
-    if not apart:
-        return
-    prose: list[str] = [Math(board.notation.name(board.goal)), " does not depend on "]
-    for position, node in enumerate(apart[:SHOWN_APART]):
-        prose += [", " if position else "", Math(board.name(node))]
-    more = len(apart) - SHOWN_APART
-    yield Paragraph([*prose, f" and {more} more." if more > 0 else "."])
+    return ["raising ", name, " raises " if gradient > 0 else " lowers ", board.objective_name]

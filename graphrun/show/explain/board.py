@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
+from graphrun.base.norms import norm
+from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.declare.formula import Traced, formulas_of, literal, operands, traced
 from graphrun.declare.notation import ATOM, Bound
 from graphrun.declare.trace import Expression, inputs_of
 from graphrun.declare.writer import write_line
 from graphrun.run.passes import Edge, Kind, Passes
 from graphrun.show.explain.notation import BoardNotation, is_number, value_text
-from graphrun.show.explain.page import Math
+from graphrun.show.explain.page import Math, Prose, joined
 from graphrun.show.explain.step import Step
 
 SHORT = 4
@@ -19,12 +22,7 @@ SHORT = 4
 
 
 class Board:
-    """A step, written in a notation.
-
-    Args:
-        step: the step.
-        notation: how mathematics is written.
-    """
+    """A step, written in a notation."""
 
     def __init__(self, step: Step, notation: BoardNotation) -> None:
         self.step = step
@@ -51,6 +49,11 @@ class Board:
         """The name of the objective."""
         return "" if self.objective is None else self.raw(self.objective)
 
+    @property
+    def objective_name(self) -> Math:
+        """The name of the objective, as it is written."""
+        return Math(self.notation.name(self.goal))
+
     def raw(self, slot: int) -> str:
         """Return a value's name as the graph file has it, a literal's number."""
         name = self.plan.names[slot]
@@ -73,16 +76,26 @@ class Board:
         """Return the symbol of the derivative of the objective by a value."""
         return self.notation.derivative(self.goal, self.raw(slot))
 
+    def size(self, value: Any) -> str:
+        """Return a number as it is written, or the norm of an array."""
+        return self.math(value) if is_number(value) else f"norm {number(norm(value), ARRAY_DIGITS)}"
+
+    def listed(self, slots: Sequence[int], most: int) -> Prose:
+        """Return the names of values; of many the first, and how many more there are."""
+        prose = joined([Math(self.name(slot))] for slot in slots[:most])
+        return [*prose, f" and {len(slots) - most:,} more"] if len(slots) > most else prose
+
     def bound(self, number: object) -> Bound:
         """Return a number, and how tightly it binds."""
         return self.notation.decimal(float(number))  # type: ignore[arg-type]
 
-    def product(self, *factors: Bound) -> str:
+    def math(self, number: object) -> Math:
+        """Return a number as it is written."""
+        return Math(self.bound(number)[0])
+
+    def product(self, first: Bound, second: Bound) -> str:
         """Return a product."""
-        result = factors[0]
-        for factor in factors[1:]:
-            result = self.notation.apply("multiply", [result, factor])
-        return result[0]
+        return self.notation.apply("multiply", [first, second])[0]
 
     def total(self, terms: Sequence[Bound]) -> str:
         """Return a sum."""
@@ -105,8 +118,7 @@ class Board:
 
     def forward_in_numbers(self, node: int, passes: Passes | None = None) -> str:
         """Return a node's formula with the numbers in it; nothing where an array is among them."""
-        found = self._traced(node).forward
-        return "" if found is None else self._in_numbers(found, node, passes or self.passes)
+        return self._in_numbers(self._traced(node).forward, node, passes or self.passes)
 
     def local(self, edge: Edge) -> tuple[Bound | None, bool]:
         """Return the formula of a local derivative, and whether it is a mere number."""
@@ -118,8 +130,7 @@ class Board:
 
     def local_in_numbers(self, edge: Edge) -> str:
         """Return the formula of a local derivative with the numbers in it."""
-        found = self._traced(edge.target).local_derivatives[edge.position]
-        return "" if found is None else self._in_numbers(found, edge.target, self.passes)
+        return self._in_numbers(self._traced(edge.target).local_derivatives[edge.position], edge.target, self.passes)
 
     def _inputs(self, node: int) -> list[str]:
         return [self.raw(slot) for slot in self.plan.inputs_of(node)]
@@ -128,7 +139,9 @@ class Board:
         batch = self.plan.batch_of(node)
         return traced(batch.type, batch.settings, tuple(map(literal, self._inputs(node))))
 
-    def _in_numbers(self, expression: Expression, node: int, passes: Passes) -> str:
+    def _in_numbers(self, expression: Expression | None, node: int, passes: Passes) -> str:
+        if expression is None:
+            return ""
         slots = {f"x{k}": slot for k, slot in enumerate(self.plan.inputs_of(node))} | {"y": node}
         used = inputs_of([expression])
         if not all(is_number(passes.values[slots[name]]) for name in used):
@@ -156,8 +169,7 @@ class Board:
         """Return the edges of the backward pass that lead from a node to what it is computed from."""
         if node not in self._edges:
             edges = self.passes.edges_into(node)
-            followed = [edge for edge in edges if edge.contribution is not None and self.is_followed(edge.source)]
-            self._edges[node] = followed
+            self._edges[node] = [e for e in edges if e.contribution is not None and self.is_followed(e.source)]
         return self._edges[node]
 
     @cached_property

@@ -10,7 +10,7 @@ from graphrun.base.numbertext import describe
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Row
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Paragraph, joined
 
 KINDS = {
     Kind.PARAMETER: ("parameter", "Parameters"),
@@ -39,24 +39,19 @@ def leaves(board: Board, slots: range) -> Iterator[Block]:
         here = [slot for slot in slots if board.passes.kind(slot) is kind]
         numbers = [slot for slot in here if is_number(board.passes.values[slot])]
         if numbers:
-            prose: list[str] = [f"{title}: " if len(numbers) > 1 else f"{name.capitalize()}: "]
-            for slot in numbers:
-                prose += [", "] if len(prose) > 1 else []
-                prose += [Math(f"{board.name(slot)} = {board.value(slot)}"), *bounds(board, slot)]
-            yield Paragraph(prose)
-        arrays += [
-            Row(board.name(slot), result=board.value(slot), note=[name, *bounds(board, slot)])
-            for slot in here
-            if slot not in numbers
-        ]
+            words = f"{title}: " if len(numbers) > 1 else f"{name.capitalize()}: "
+            given = ([Math(f"{board.name(k)} = {board.value(k)}"), *bounds(board, k)] for k in numbers)
+            yield Paragraph([words, *joined(given)])
+        others = (slot for slot in here if slot not in numbers)
+        arrays += [MathRow(board.name(k), result=board.value(k), note=[name, *bounds(board, k)]) for k in others]
     if arrays:
         yield Equations([Group(arrays)])
 
 
-def forward_row(board: Board, node: int) -> Row:
+def forward_row(board: Board, node: int) -> MathRow:
     """Return a node's line of the forward pass."""
     formula, numbers, result = board.forward(node), board.forward_in_numbers(node), board.value(node)
-    return Row(board.name(node), formula, "" if numbers in {formula, result} else numbers, result)
+    return MathRow(board.name(node), formula, "" if numbers in {formula, result} else numbers, result)
 
 
 def bounds(board: Board, slot: int) -> list[str]:

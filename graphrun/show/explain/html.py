@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose
-from graphrun.show.explain.tables import cells
+from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, cells
 
 HEAD = """<!doctype html>
 <html lang="en">
@@ -41,8 +40,8 @@ TAIL = """</main>
 
 def render(page: Page) -> str:
     """Return a page as HTML; every name and description in it is text, never markup."""
-    title = next(("".join(block.prose) for block in page.blocks if isinstance(block, Heading)), "")
-    body = "".join(f"{line}\n" for block in page.blocks for line in _block(block))
+    title = next(("".join(block.prose) for block in page if isinstance(block, Heading)), "")
+    body = "".join(f"{line}\n" for block in page for line in _block(block))
     return HEAD.format(title=escape(title)) + body + TAIL
 
 

@@ -23,7 +23,7 @@ from graphrun.declare.notation import (
     signed,
 )
 from graphrun.show.explain.notation import BoardNotation
-from graphrun.show.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
+from graphrun.show.explain.page import Block, CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
 
 ESCAPED = {
     "\\": r"\textbackslash{}",
@@ -147,7 +147,7 @@ LATEX = BoardNotation(
 def render(page: Page) -> str:
     """Return a page as LaTeX; its mathematics was written in `LATEX`."""
     lines = [r"% needs \usepackage{amsmath}, and \usepackage[T1]{fontenc}"]
-    for block in page.blocks:
+    for block in page:
         lines += _block(block)
     return "".join(f"{line}\n" for line in lines)
 
@@ -158,7 +158,7 @@ def _block(block: Block) -> Iterator[str]:
     elif isinstance(block, Paragraph):
         yield ""
         yield _prose(block.prose)
-    elif isinstance(block, Table):
+    elif isinstance(block, CellTable):
         yield rf"\begin{{center}}\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}"
         for row in (block.header, *block.rows):
             yield rf"{' & '.join(_prose([cell]) for cell in row)} \\"
@@ -179,7 +179,7 @@ def _equations(equations: Equations) -> Iterator[str]:
     yield r"\end{align*}}"
 
 
-def _row(row: Row) -> str:
+def _row(row: MathRow) -> str:
     sign = r"\mathrel{+}=" if row.gets else "="
     parts = [part for part in (row.formula, row.numbers, row.result) if part]
     is_long = sum(len(re.sub(r"\\[a-z]+|[{}]", "", part)) for part in parts) > LONGEST_LINE

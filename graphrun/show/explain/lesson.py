@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from graphrun.base.wording import counted
+from graphrun.document.excerpt import printable
 from graphrun.show.explain.backward import COLUMNS, backward, edge_row
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import forward, forward_row
 from graphrun.show.explain.influence import path_to_leaf
 from graphrun.show.explain.outcome import outcome
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Table, printable
+from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Page, Paragraph
 from graphrun.show.explain.update import update
 
 MOST_NODES, MOST_LEAVES, MOST_USES = 40, 60, 120
@@ -25,14 +27,10 @@ MOST_ON_PATH = 10
 
 def lesson(board: Board) -> Page:
     """Return the lesson of a step; of a large graph a summary."""
-    passes = overview(board) if is_large(board) else [*forward(board), *backward(board)]
-    return Page([*title(board), *passes, *update(board), *outcome(board)])
-
-
-def is_large(board: Board) -> bool:
-    """Whether a graph has more than one page has room for."""
     plan = board.plan
-    return len(board.order) > MOST_NODES or len(plan.leaves) > MOST_LEAVES or len(plan.operands) > MOST_USES
+    is_large = len(board.order) > MOST_NODES or len(plan.leaves) > MOST_LEAVES or len(plan.operands) > MOST_USES
+    passes = overview(board) if is_large else [*forward(board), *backward(board)]
+    return [*title(board), *passes, *update(board), *outcome(board)]
 
 
 def title(board: Board) -> Iterator[Block]:
@@ -46,8 +44,7 @@ def title(board: Board) -> Iterator[Block]:
         return
     when = "before any update" if step == 0 else f"after {step} update{'s' if step > 1 else ''}"
     direction = "maximized" if board.plan.maximize else "minimized"
-    goal = Math(board.notation.name(board.goal))
-    yield Paragraph([f"Step {step}, {when}; ", goal, f" is {direction}."])
+    yield Paragraph([f"Step {step}, {when}; ", board.objective_name, f" is {direction}."])
 
 
 def overview(board: Board) -> Iterator[Block]:
@@ -57,15 +54,16 @@ def overview(board: Board) -> Iterator[Block]:
     counts = Counter[str]()
     for batch in plan.batches:
         counts[batch.type.name] += batch.count
-    nodes = f"{len(board.order):,} node{'s' if len(board.order) > 1 else ''}"
-    yield Heading([f"{nodes}, {plan.parameters:,} parameters of {numbers:,} numbers"])
-    yield Paragraph([f"That is too much for one page: --node NAME shows a node with its neighbours. {_depth(board)}"])
+    yield Heading([f"{counted(len(board.order), 'node')}, {plan.parameters:,} parameters of {numbers:,} numbers"])
+    depth = max(plan.generations, default=0)
+    longest = f"The longest way from a leaf has {depth:,} nodes." if depth else ""
+    yield Paragraph([f"That is too much for one page: --node NAME shows a node with its neighbours. {longest}"])
     common = counts.most_common(MOST_TYPES)
     rows = [[name, f"{count:,}"] for name, count in common]
     if len(counts) > MOST_TYPES:
         others = len(board.order) - sum(count for _, count in common)
         rows.append([f"{len(counts) - MOST_TYPES} other types", f"{others:,}"])
-    yield Table(["type", "nodes"], rows)
+    yield CellTable(["type", "nodes"], rows)
     objective = board.objective
     if objective is None:
         return
@@ -84,8 +82,3 @@ def overview(board: Board) -> Iterator[Block]:
         yield Equations(groups[:half], COLUMNS)
         yield Paragraph([f"... {len(path) - len(shown)} more edges ..."])
         yield Equations(groups[half:], COLUMNS)
-
-
-def _depth(board: Board) -> str:
-    depth = max(board.plan.generations, default=0)
-    return f"The longest way from a leaf has {depth:,} nodes." if depth else ""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose
-from graphrun.show.explain.tables import cells
+from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, cells
 
 SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
 
 
 def render(page: Page) -> str:
     """Return a page as Markdown."""
-    return "\n".join(line for block in page.blocks for line in _block(block))
+    return "\n".join(line for block in page for line in _block(block))
 
 
 def _block(block: Block) -> Iterator[str]:

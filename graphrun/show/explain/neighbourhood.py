@@ -7,8 +7,8 @@ from itertools import groupby
 
 from graphrun.base.errors import UsageError
 from graphrun.base.norms import norm
-from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.document import did_you_mean
+from graphrun.document.excerpt import printable
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.backward import COLUMNS, edge_row, sum_row
@@ -16,8 +16,7 @@ from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS, forward_row
 from graphrun.show.explain.influence import path_to_leaf, path_to_objective
 from graphrun.show.explain.lesson import title
-from graphrun.show.explain.notation import is_number
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Page, Paragraph, Prose, Row, printable
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Page, Paragraph, Prose, joined
 from graphrun.show.explain.update import update_of
 
 MOST_EDGES = 12
@@ -30,10 +29,6 @@ MOST_ON_PATH = 12
 def neighbourhood(board: Board, name: str) -> Page:
     """Return the page about one value.
 
-    Args:
-        board: the step.
-        name: the value's name.
-
     Raises:
         UsageError: there is no such value.
     """
@@ -41,7 +36,7 @@ def neighbourhood(board: Board, name: str) -> Page:
     if slot is None:
         hint = did_you_mean(name, board.plan.slots)
         raise UsageError(f"there is no value {name!r} to explain" + (f"; {hint}" if hint else ""))
-    return Page([*title(board), *_itself(board, slot), *_gradient(board, slot), *_paths(board, slot)])
+    return [*title(board), *_itself(board, slot), *_gradient(board, slot), *_paths(board, slot)]
 
 
 def _itself(board: Board, slot: int) -> Iterator[Block]:
@@ -49,18 +44,16 @@ def _itself(board: Board, slot: int) -> Iterator[Block]:
     kind = board.passes.kind(slot)
     if kind is not Kind.NODE:
         yield Heading([Math(board.name(slot)), f": {KINDS[kind][0]}"])
-        yield Equations([Group([Row(board.name(slot), result=board.value(slot))])])
+        yield Equations([Group([MathRow(board.name(slot), result=board.value(slot))])])
         return
     declared = board.plan.batch_of(slot).type
-    about = declared.description.partition("\n")[0]
     yield Heading([Math(board.name(slot)), f": a node of type {declared.name}"])
-    if about:
-        yield Paragraph([printable(about)])
+    if declared.summary:
+        yield Paragraph([printable(declared.summary)])
     sources = [source for source in dict.fromkeys(board.plan.inputs_of(slot)) if board.plan.names[source] is not None]
-    rows = [Row(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
-    more = len(rows) - MOST_EDGES
+    rows = [MathRow(board.name(source), result=board.value(source), note=[_what(board, source)]) for source in sources]
     yield Equations([Group([*rows[:MOST_EDGES], forward_row(board, slot)])])
-    if more > 0:
+    if len(rows) > MOST_EDGES:
         yield Paragraph([f"{MOST_EDGES} of {len(rows)} inputs are shown."])
 
 
@@ -73,7 +66,6 @@ def _gradient(board: Board, slot: int) -> Iterator[Block]:
     """Yield where the value's gradient comes from, and what it passes on."""
     if board.objective is None:
         return
-    goal = Math(board.notation.name(board.goal))
     parts = board.parts(slot)
     if slot == board.objective:
         yield Heading(["It is the objective: the backward pass begins here"])
@@ -90,10 +82,11 @@ def _gradient(board: Board, slot: int) -> Iterator[Block]:
         if len(parts) > len(shown):
             yield Paragraph([f"The {len(shown)} largest of {len(parts)} uses are shown."])
     else:
-        yield Heading([goal, " does not depend on it" if board.is_followed(slot) else " is not followed back to it"])
+        why = " does not depend on it" if board.is_followed(slot) else " is not followed back to it"
+        yield Heading([board.objective_name, why])
         uses = list(dict(board.plan.uses.get(slot, ())))
         if uses:
-            yield Paragraph(["Used by ", *_listed(board, uses), "."])
+            yield Paragraph(["Used by ", *board.listed(uses, MOST_EDGES), "."])
         return
     edges = board.edges_into(slot) if slot >= len(board.plan.leaves) else ()
     if edges:
@@ -113,14 +106,6 @@ def _largest(edges: Sequence[Edge]) -> Sequence[Edge]:
     return [edges[k] for k in sorted(chosen)]
 
 
-def _listed(board: Board, slots: Sequence[int]) -> Iterator[str]:
-    for position, slot in enumerate(slots[:MOST_EDGES]):
-        yield ", " if position else ""
-        yield Math(board.name(slot))
-    if len(slots) > MOST_EDGES:
-        yield f" and {len(slots) - MOST_EDGES} more"
-
-
 def _paths(board: Board, slot: int) -> Iterator[Block]:
     """Yield the paths of largest influence: on to the objective, and back to a leaf."""
     forward, back = path_to_objective(board, slot), path_to_leaf(board, slot)
@@ -135,18 +120,8 @@ def _paths(board: Board, slot: int) -> Iterator[Block]:
 
 def path(board: Board, slots: Sequence[int]) -> Prose:
     """Return a path with the derivative at each place, without the middle of a long one."""
-    prose: list[str] = []
-    half = MOST_ON_PATH // 2
-    for position, slot in enumerate(slots):
-        if len(slots) > MOST_ON_PATH and half <= position < len(slots) - half:
-            prose += [f" -> ({len(slots) - MOST_ON_PATH} more)"] if position == half else []
-            continue
-        prose += [" -> "] if position else []
-        prose += [Math(board.name(slot)), " (", *_size(board, slot), ")"]
-    return prose
-
-
-def _size(board: Board, slot: int) -> Prose:
-    """Return the derivative at a place of a path; of an array its norm."""
-    gradient = board.passes.gradients[slot]
-    return [Math(board.gradient(slot))] if is_number(gradient) else [f"norm {number(norm(gradient), ARRAY_DIGITS)}"]
+    half, gradients = MOST_ON_PATH // 2, board.passes.gradients
+    places: list[Prose] = [[Math(board.name(slot)), " (", board.size(gradients[slot]), ")"] for slot in slots]
+    if len(places) > MOST_ON_PATH:
+        places[half:-half] = [[f"({len(places) - MOST_ON_PATH} more)"]]
+    return joined(places, " -> ")

@@ -10,10 +10,6 @@ from graphrun.base.numbertext import describe, number
 from graphrun.declare.notation import TEXT_FORMS, Bound, Notation, readable_number, signed
 
 
-def _decimal(value: float) -> Bound:
-    return signed(number(value))
-
-
 @dataclass(frozen=True, kw_only=True)
 class BoardNotation(Notation):
     """A notation with what stands around formulas on a board.
@@ -27,7 +23,7 @@ class BoardNotation(Notation):
 
     truths: tuple[str, str] = ("false", "true")
     is_for_readers: bool = True
-    decimal: Callable[[float], Bound] = _decimal
+    decimal: Callable[[float], Bound] = lambda value: signed(number(value))
     derivative_form: str = "d{0}/d{1}"
     new_form: str = "new {0}"
     is_text: bool = True

@@ -12,7 +12,7 @@ from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row
+from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
 from graphrun.solvers import Solver
 
 SHOWN_NODES = 8
@@ -39,7 +39,7 @@ def outcome(board: Board) -> Iterator[Block]:
     rows = []
     for node in nodes:
         numbers, result = board.forward_in_numbers(node, after), board.value(node, after)
-        rows.append(Row(board.name(node), "", "" if numbers == result else numbers, result))
+        rows.append(MathRow(board.name(node), "", "" if numbers == result else numbers, result))
     what_happened, why = _why(board, after)
     yield Heading(["After the update", *what_happened])
     if rows:
@@ -49,7 +49,7 @@ def outcome(board: Board) -> Iterator[Block]:
 
 def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
     """Return what became of the objective, and why: what the derivatives promise, and what is different."""
-    plan, objective, goal = board.plan, board.objective or 0, Math(board.notation.name(board.goal))
+    plan, objective, goal = board.plan, board.objective or 0, board.objective_name
     changes = [after.values[slot] - board.passes.values[slot] for slot in range(plan.parameters)]
     parts = [float(np.sum(board.passes.gradients[slot] * change)) for slot, change in enumerate(changes)]
     promised, actual = sum(parts), float(after.values[objective] - board.passes.values[objective])
@@ -65,7 +65,7 @@ def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
     verb = "rose" if actual > 0 else "fell" if actual < 0 else "stayed"
     wrong = actual < 0 if plan.maximize else actual > 0
     wanted = f", though it is to be {'maximized' if plan.maximize else 'minimized'}" if wrong else ""
-    amount = [" by ", Math(board.bound(abs(actual))[0])] if actual else []
+    amount = [" by ", board.math(abs(actual))] if actual else []
     why = ["Why: ", *_promise(board, changes, parts), ". ", *_direction(board, parts), *_rest(board, promised, actual)]
     return [": ", goal, f" {verb}", *amount, wanted], why
 
@@ -73,7 +73,7 @@ def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
 def _promise(board: Board, changes: Sequence[Any], parts: Sequence[float]) -> Prose:
     """Say what the derivatives promise: each parameter's derivative times its change."""
     numbers = [slot for slot, change in enumerate(changes) if is_number(change)]
-    total = Math(board.bound(sum(parts))[0])
+    total = board.math(sum(parts))
     prose: Prose = ["a parameter adds its derivative times its change"]
     if len(parts) == 1 and not numbers:
         return [*prose, ", summed over the elements: ", total]
@@ -90,19 +90,16 @@ def _promise(board: Board, changes: Sequence[Any], parts: Sequence[float]) -> Pr
 
 def _direction(board: Board, parts: Sequence[float]) -> Prose:
     """Say which way the parameters moved."""
-    plan, goal = board.plan, Math(board.notation.name(board.goal))
-    sign = 1 if plan.maximize else -1
+    plan, sign = board.plan, 1 if board.plan.maximize else -1
     against = sum(sign * part < 0 for part in parts)
     if not against:
         way = "the way that its derivative points" if plan.maximize else "against its derivative"
         each = "Each parameter moved" if len(parts) > 1 else "The parameter moved"
         what = "raises" if plan.maximize else "lowers"
-        return [f"{each} {way}, so {'every part' if len(parts) > 1 else 'that'} {what} ", goal, ". "]
-    why = (
-        "chooses steps that reach further than the slope"
-        if isinstance(plan.update.rule, Solver)
-        else ("remembers earlier gradients" if plan.rule.state else "moved it so")
-    )
+        return [f"{each} {way}, so {'every part' if len(parts) > 1 else 'that'} {what} ", board.objective_name, ". "]
+    why = "chooses steps that reach further than the slope"
+    if not isinstance(plan.update.rule, Solver):
+        why = "remembers earlier gradients" if plan.rule.state else "moved it so"
     some = "One part goes" if against == 1 else f"{against} parts go"
     return [f"{some} the other way, for {plan.update.rule.name} {why}. "]
 
@@ -110,17 +107,17 @@ def _direction(board: Board, parts: Sequence[float]) -> Prose:
 def _rest(board: Board, promised: float, actual: float) -> Prose:
     """Say how what happened differs from what was promised."""
     rest = actual - promised
-    happened: Prose = ["What happened is ", Math(board.bound(actual)[0])]
+    happened: Prose = ["What happened is ", board.math(actual)]
     if not math.isfinite(rest):
         return [*happened, ": the step is too long to be told by the slope."]
     if abs(rest) <= EXACT * max(abs(promised), abs(actual)):
         return ["What happened is that, for the derivatives stay the same on the way."]
     if not actual:
-        return ["That is less than the last digit of ", Math(board.notation.name(board.goal)), " can show."]
+        return ["That is less than the last digit of ", board.objective_name, " can show."]
     if abs(rest) <= SMALL * abs(promised):
-        return ["What happened differs by ", Math(board.bound(rest)[0]), ": so short a step follows the slope."]
+        return ["What happened differs by ", board.math(rest), ": so short a step follows the slope."]
     if abs(rest) <= CURVED * abs(promised):
-        return ["The rest, ", Math(board.bound(rest)[0]), ", is curvature: the derivatives change on the way."]
+        return ["The rest, ", board.math(rest), ", is curvature: the derivatives change on the way."]
     if actual * promised < 0:
         long = " Try a smaller step_size." if "step_size" in dict(board.plan.update.settings) else ""
         return [*happened, f": the step is so long that the slope where it began says little.{long}"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 class Math(str):
@@ -32,7 +32,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MathRow:
     """One line of a calculation: ``left = formula = numbers = result``; what is empty is left out.
 
     Attributes:
@@ -52,7 +52,7 @@ class Row:
 class Group:
     """Rows that belong together, under an equation of their own or none."""
 
-    rows: Sequence[Row]
+    rows: Sequence[MathRow]
     title: str = ""
 
 
@@ -65,23 +65,39 @@ class Equations:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CellTable:
     """Cells in rows under a header."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-Block = Heading | Paragraph | Equations | Table
+Block = Heading | Paragraph | Equations | CellTable
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An explanation, from top to bottom."""
-
-    blocks: Sequence[Block] = field(default_factory=list)
+Page = Sequence[Block]
+"""An explanation, from top to bottom."""
 
 
-def printable(text: str) -> str:
-    """Return a text of a user's with nothing in it that could steer a terminal or turn the direction of writing."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def cells(block: Equations | CellTable) -> tuple[Sequence[str], Sequence[Sequence[Prose]]]:
+    """Return a block as a table, its header and its rows, for formats that have no columns of equal letters.
+
+    Columns that are empty throughout are left out.
+    """
+    if isinstance(block, CellTable):
+        return block.header, [[[cell] for cell in row] for row in block.rows]
+    header = ["node", *block.columns, ""]
+    rows: list[list[Prose]] = []
+    for group in block.groups:
+        for position, row in enumerate(group.rows):
+            title = [Math(group.title)] if group.title and not position else []
+            left = [Math(row.left), " gets"] if row.gets else [Math(row.left)]
+            parts = [[Math(part)] if part else [] for part in (row.formula, row.numbers, row.result)]
+            rows.append([title, left, *parts, row.note])
+    used = [k for k in range(len(header)) if any(row[k] for row in rows)]
+    return [header[k] for k in used], [[row[k] for k in used] for row in rows]
+
+
+def joined(parts: Iterable[Prose], separator: str = ", ") -> list[str]:
+    """Return prose with a separator between its parts."""
+    return [piece for k, part in enumerate(parts) for piece in ((separator, *part) if k else part)]

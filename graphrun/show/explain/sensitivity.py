@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import numpy as np
 
 from graphrun.base.norms import norm
-from graphrun.base.numbertext import ARRAY_DIGITS, number
+from graphrun.base.numbertext import number
+from graphrun.base.wording import counted
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import KINDS
 from graphrun.show.explain.influence import Carried, carried
 from graphrun.show.explain.lesson import title
-from graphrun.show.explain.notation import is_number, value_text
-from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, Table
+from graphrun.show.explain.page import Block, CellTable, Heading, Math, Page, Paragraph, Prose, joined
 
 MOST_LEAVES = 20
 MOST_GENERATIONS = 16
+MOST_LISTED = 8
 MOST_NAMED = 3
 
 VANISHED = 1e-3
@@ -27,36 +29,34 @@ VANISHED = 1e-3
 
 def sensitivity(board: Board) -> Page:
     """Return the page on how sensitive the objective is, and to what."""
-    blocks: list[Block] = list(title(board))
-    if board.objective is not None:
-        blocks += [*_ranking(board), *_flow(board)]
-    return Page(blocks)
+    return [*title(board), *([] if board.objective is None else [*_ranking(board), *_flow(board)])]
 
 
 def _ranking(board: Board) -> Iterator[Block]:
     """Yield the leaves by the size of gradient times value."""
-    goal = Math(board.notation.name(board.goal))
     yield Heading(["Leaves by |gradient * value|"])
-    weights = {slot: _weight(board, slot) for slot in range(len(board.plan.leaves)) if _counts(board, slot)}
+    values, gradients = board.passes.values, board.passes.gradients
+    leaves = (slot for slot in range(len(board.plan.leaves)) if _counts(board, slot))
+    weights = {slot: norm(gradients[slot] * values[slot]) for slot in leaves}
     total = sum(weights.values())
     ranked = sorted((slot for slot in weights if weights[slot]), key=lambda slot: -weights[slot])
     if not ranked:
         yield Paragraph(["It is 0 for every leaf."])
         return
-    yield Paragraph(
-        ["If a leaf grows by 1 %, ", goal, " changes by about 1 % of gradient * value; of arrays the norm is shown."]
-    )
+    words = " changes by about 1 % of gradient * value; of arrays the norm is shown."
+    yield Paragraph(["If a leaf grows by 1 %, ", board.objective_name, words])
     rows = [
         [
             Math(board.name(slot)),
             KINDS[board.passes.kind(slot)][0],
-            *(_size(board, given[slot]) for given in (board.passes.values, board.passes.gradients)),
-            Math(board.bound(weights[slot])[0]),
+            board.size(values[slot]),
+            board.size(gradients[slot]),
+            board.math(weights[slot]),
             f"{100 * weights[slot] / total:.1f} %" if math.isfinite(total) else "",
         ]
         for slot in ranked[:MOST_LEAVES]
     ]
-    yield Table(["leaf", "", "value", "gradient", "|gradient * value|", "share"], rows)
+    yield CellTable(["leaf", "", "value", "gradient", "|gradient * value|", "share"], rows)
     if len(ranked) > MOST_LEAVES:
         yield Paragraph([f"{MOST_LEAVES} of {len(ranked):,} leaves are shown."])
     yield from _without(board, [slot for slot in weights if not weights[slot]])
@@ -69,15 +69,6 @@ def _counts(board: Board, slot: int) -> bool:
     return np.asarray(board.passes.values[slot]).dtype.kind not in "iu"
 
 
-def _weight(board: Board, slot: int) -> float:
-    with np.errstate(all="ignore"):
-        return norm(board.passes.gradients[slot] * board.passes.values[slot])
-
-
-def _size(board: Board, value: object) -> str:
-    return Math(value_text(board.notation, value)) if is_number(value) else f"norm {number(norm(value), ARRAY_DIGITS)}"
-
-
 def _without(board: Board, slots: Sequence[int]) -> Iterator[Block]:
     """Name the leaves whose product is 0: those without a gradient, and those that are 0."""
     moved = [slot for slot in slots if board.is_followed(slot)]
@@ -85,15 +76,7 @@ def _without(board: Board, slots: Sequence[int]) -> Iterator[Block]:
     zero = [slot for slot in moved if np.any(board.passes.gradients[slot])]
     for words, found in (("No gradient reaches ", dead), ("The value is 0, though not the gradient, of ", zero)):
         if found:
-            yield Paragraph([words, *_names(board, found), "."])
-
-
-def _names(board: Board, slots: Sequence[int], most: int = 8) -> Prose:
-    prose: list[str] = []
-    for slot in slots[:most]:
-        prose += [", "] if prose else []
-        prose.append(Math(board.name(slot)))
-    return [*prose, f" and {len(slots) - most:,} more"] if len(slots) > most else prose
+            yield Paragraph([words, *board.listed(found, MOST_LISTED), "."])
 
 
 def _flow(board: Board) -> Iterator[Block]:
@@ -122,7 +105,7 @@ def _flow(board: Board) -> Iterator[Block]:
         for place, generation in enumerate(generations)
         if place in places
     ]
-    yield Table(["generation", "nodes", "norm of gradient", "times the one above", "of parameters used"], rows)
+    yield CellTable(["generation", "nodes", "norm of gradient", "times the one above", "of parameters used"], rows)
     if len(places) < len(generations):
         yield Paragraph([f"{len(places)} of {len(generations):,} generations are shown."])
     yield Paragraph(_verdict(norms))
@@ -149,7 +132,7 @@ def _verdict(norms: Sequence[float]) -> Prose:
     if not steps:
         return ["The leaves are one step away."]
     whole = norms[-1] / norms[0] if norms[0] else math.nan
-    text = f"from {number(norms[0])} to {number(norms[-1])} over {steps:,} generation{'s' if steps > 1 else ''}"
+    text = f"from {number(norms[0])} to {number(norms[-1])} over {counted(steps, 'generation')}"
     if 0 < whole < math.inf and steps > 1:
         text += f", a factor of {number(whole ** (1 / steps), 3)} each"
     if whole == 0:
@@ -165,27 +148,22 @@ def _extremes(board: Board) -> Iterator[Block]:
     """Name the edges at which the gradient drops and grows most, and those where it ends."""
     edges = [edge for edge in carried(board) if math.isfinite(edge.factor)]
     alive = [edge for edge in edges if edge.factor > 0]
-    drop, growth = min(alive, key=_factor, default=None), max(alive, key=_factor, default=None)
+    factor = attrgetter("factor")
+    drop, growth = min(alive, key=factor, default=None), max(alive, key=factor, default=None)
     if drop is not None and drop.factor < 1:
         yield Paragraph(["It drops most ", *_edge(board, drop)])
     if growth is not None and growth.factor > 1:
         yield Paragraph(["It grows most ", *_edge(board, growth)])
     ends = [edge for edge in edges if edge.factor == 0]
     if ends:
-        places = f"{len(ends):,} edge{'s' if len(ends) > 1 else ''}"
-        prose: list[str] = [f"It ends at {places}, whose local derivative is 0: "]
-        for edge in ends[:MOST_NAMED]:
-            prose += ["; "] if len(prose) > 1 else []
-            prose += ["from ", Math(board.name(edge.target)), " to ", Math(board.name(edge.source))]
-        yield Paragraph([*prose, "; ..." if len(ends) > MOST_NAMED else "."])
-
-
-def _factor(edge: Carried) -> float:
-    return edge.factor
+        places = joined((_ends(board, edge) for edge in ends[:MOST_NAMED]), "; ")
+        count = f"It ends at {counted(len(ends), 'edge')}, whose local derivative is 0: "
+        yield Paragraph([count, *places, "; ..." if len(ends) > MOST_NAMED else "."])
 
 
 def _edge(board: Board, edge: Carried) -> Prose:
-    target, source = edge.target, edge.source
-    factor = Math(board.bound(edge.factor)[0])
-    between = ["from ", Math(board.name(target)), " to ", Math(board.name(source)), ", times ", factor]
-    return [*between, ": ", board.equation(target), "."]
+    return [*_ends(board, edge), ", times ", board.math(edge.factor), ": ", board.equation(edge.target), "."]
+
+
+def _ends(board: Board, edge: Carried) -> Prose:
+    return ["from ", Math(board.name(edge.target)), " to ", Math(board.name(edge.source))]

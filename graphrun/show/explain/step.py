@@ -27,14 +27,14 @@ class Step:
         before: the forward and the backward pass of the step.
         after: those after its update; None where there is none.
         ended: why there is no update.
-        memory: what the engine keeps from step to step, before the update and after it: ``rule/mean/a``.
+        memory: what the engine keeps from step to step, after the update: ``rule/mean/a``.
     """
 
     graph: Graph
     before: Passes
     after: Passes | None
     ended: str
-    memory: tuple[Mapping[str, Array], Mapping[str, Array]]
+    memory: Mapping[str, Array]
 
 
 def take_step(
@@ -55,12 +55,14 @@ def take_step(
     if step and graph.structure.objective is None:
         raise UsageError(f"there is no step {step}: without an objective nothing is updated")
     taken: dict[int, Passes] = {}
-    memory: dict[int, Mapping[str, Array]] = {}
+    memory: Mapping[str, Array] = {}
 
     def take(program: Program) -> None:
+        nonlocal memory
         if program.step >= step:
             taken[program.step] = Passes.of(program)
-            memory[program.step] = program.snapshot()
+        if program.step == step + 1:
+            memory = program.snapshot()
 
     result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
     if step not in taken:
@@ -69,8 +71,7 @@ def take_step(
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
     if result.error is not None and not _is_finite(taken[step]):
         raise result.error
-    after = taken.get(step + 1)
-    return Step(graph, taken[step], after, result.stopped, (memory[step], memory.get(step + 1, {})))
+    return Step(graph, taken[step], taken.get(step + 1), result.stopped, memory)
 
 
 def _is_finite(passes: Passes) -> bool:

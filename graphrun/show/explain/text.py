@@ -5,10 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from graphrun.show.explain.page import Block, Equations, Heading, Math, Page, Paragraph, Prose, Row, Table
-from graphrun.show.tables import align
+from graphrun.show.explain.page import CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
+from graphrun.show.tables import WIDTH, align
 
-WIDTH = 80
 INDENT = "  "
 
 # A left side that is longer than this does not push the others' right sides to the right.
@@ -22,11 +21,11 @@ WIDEST_GAP = 36
 
 def render(page: Page) -> str:
     """Return a page as text."""
-    return "".join(f"{line}\n" for line in _lines(page.blocks))
+    return "".join(f"{line}\n" for line in _lines(page))
 
 
-def _lines(blocks: Sequence[Block]) -> Iterator[str]:
-    for position, block in enumerate(blocks):
+def _lines(page: Page) -> Iterator[str]:
+    for position, block in enumerate(page):
         if isinstance(block, Heading):
             if position and block.level > 1:
                 yield ""
@@ -53,7 +52,7 @@ def _unbroken(piece: str) -> str:
     return piece.replace(" ", UNBROKEN) if isinstance(piece, Math) and len(piece) < WIDTH - 8 else str(piece)
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: CellTable) -> Iterator[str]:
     lines = [INDENT + line for line in align([table.header, *table.rows], left=1)]
     if max(map(len, lines)) <= WIDTH:
         yield from lines
@@ -66,30 +65,23 @@ def _table(table: Table) -> Iterator[str]:
 
 def _equations(equations: Equations) -> Iterator[str]:
     titled = any(group.title for group in equations.groups)
-    lines = [
-        Line(row, INDENT * (2 if group.title else 1), len(INDENT) * (2 if titled else 1))
+    start = len(INDENT) * (2 if titled else 1)
+    groups = [
+        (group.title, [PlacedRow(row, INDENT * (2 if group.title else 1), start) for row in group.rows])
         for group in equations.groups
-        for row in group.rows
     ]
-    columns = Columns(lines)
-    following = iter(lines)
-    for group in equations.groups:
-        if group.title:
-            yield from _cut(group.title, INDENT, INDENT * 3)
-        for _ in group.rows:
-            yield from columns.write(next(following))
+    columns = PlacedColumns([line for _, lines in groups for line in lines])
+    for title, lines in groups:
+        if title:
+            yield from _cut(title, INDENT, INDENT * 3)
+        for line in lines:
+            yield from columns.write(line)
 
 
-class Line:
-    """A row of a calculation, to be written.
+class PlacedRow:
+    """A row of a calculation, to be written with an indent; the left sides of the rows around it begin at `start`."""
 
-    Args:
-        row: the row.
-        indent: what stands before it.
-        start: where the left sides of the rows around it begin.
-    """
-
-    def __init__(self, row: Row, indent: str, start: int) -> None:
+    def __init__(self, row: MathRow, indent: str, start: int) -> None:
         self.left = indent + row.left
         # The others are indented as far.
         self.left_width = max(len(self.left), start + len(row.left))
@@ -107,16 +99,13 @@ class Line:
         self.spans = not self.cells[1] and len(self.cells[2]) > LONG_RESULT
 
 
-class Columns:
-    """Where the parts of a calculation's lines stand.
+class PlacedColumns:
+    """Where the parts of a calculation's lines stand; the longest lines stay out of them until the others fit."""
 
-    Args:
-        lines: the lines, of which the longest stay out of the columns until the others fit.
-    """
-
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[PlacedRow]) -> None:
         self.left = max((line.left_width for line in lines if line.left_width <= WIDEST_LEFT), default=0)
         self.sign = max((len(line.sign) for line in lines), default=1)
+        self.indent = self.left + self.sign + 2
         inside = sorted((line for line in lines if any(line.cells[1:])), key=lambda line: sum(map(len, line.cells)))
         self.widths = [0, 0, 0]
         while inside:
@@ -128,18 +117,13 @@ class Columns:
             inside.pop()
         self.inside = set(map(id, inside))
 
-    def _end(self, line: Line) -> int:
+    def _end(self, line: PlacedRow) -> int:
         """Return where a line ends that keeps to the columns."""
         if line.spans:
             return self.indent + self.widths[0] + 2 + len(line.cells[2])
         return self.indent + sum(width + 2 for width in self.widths if width) - 2
 
-    @property
-    def indent(self) -> int:
-        """Where the first right side begins."""
-        return self.left + self.sign + 2
-
-    def write(self, line: Line) -> Iterator[str]:
+    def write(self, line: PlacedRow) -> Iterator[str]:
         """Yield one line or, where a part is too long for its column, several."""
         text = f"{line.left.ljust(self.left)} {line.sign.rjust(self.sign)} "
         margin = " " * (len(text) - 2)

@@ -15,12 +15,14 @@ from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import own_settings, setting_text
 from graphrun.declare.notation import ATOM, POWER, Bound
+from graphrun.declare.trace import Expression
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import write_line
+from graphrun.document.excerpt import printable
 from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.notation import is_number, value_text
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, Paragraph, Prose, Row, Table, printable
+from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
 from graphrun.solvers import Solver
 
 LONGEST = 60
@@ -31,16 +33,17 @@ SHOWN_PARAMETERS = 12
 
 
 class UpdateStep:
-    """One update, taken apart.
-
-    Args:
-        board: the step.
-    """
+    """One update, taken apart."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.plan = board.plan
         self.update = board.plan.update
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the rule keeps something from step to step."""
+        return isinstance(self.update.rule, UpdateRule) and bool(self.update.rule.state)
 
     @cached_property
     def step_size(self) -> float | None:
@@ -52,60 +55,59 @@ class UpdateStep:
         return None if given is None else float(given)
 
     @cached_property
-    def gradients(self) -> Sequence[Array]:
-        """The gradient of each parameter as the rule is given it: clipped."""
-        gradients = [self.board.passes.gradients[slot] for slot in range(self.plan.parameters)]
-        limit = self.update.clip_value
-        if limit is not None:
-            gradients = [clipping.within(np, gradient, limit) for gradient in gradients]
-        return [gradient * self.factor(gradients) for gradient in gradients]
-
-    def factor(self, gradients: Sequence[Array]) -> float:
-        """Return what `clip_norm` multiplies the gradient by; 1 where it does not act."""
-        if self.update.clip_norm is None:
-            return 1.0
-        return float(clipping.factor(np, norm(*gradients), self.update.clip_norm))
+    def within(self) -> Sequence[Array]:
+        """The gradient of each parameter, within `clip_value`."""
+        gradients, limit = self.board.passes.gradients[: self.plan.parameters], self.update.clip_value
+        return gradients if limit is None else [clipping.within(np, gradient, limit) for gradient in gradients]
 
     @cached_property
-    def formulas(self) -> tuple[tuple[str, ...], str] | None:
-        """The formulas of the states and of the new value, in symbols; None where the rule cannot be traced."""
+    def factor(self) -> float:
+        """What `clip_norm` multiplies the gradient by; 1 where it does not act."""
+        limit = self.update.clip_norm
+        return 1.0 if limit is None else float(clipping.factor(np, norm(*self.within), limit))
+
+    @cached_property
+    def gradients(self) -> Sequence[Array]:
+        """The gradient of each parameter as the rule is given it: clipped."""
+        return [gradient * self.factor for gradient in self.within]
+
+    @cached_property
+    def traced(self) -> Sequence[Expression]:
+        """The new value and the new states; nothing where the rule cannot be traced."""
         try:
-            value, *states = Tracer(self.plan).update()
+            return Tracer(self.plan).update()
         except NotSupportedError:
+            return ()
+
+    @cached_property
+    def formulas(self) -> tuple[list[str], str] | None:
+        """The formulas of the states and of the new value, in symbols; None where there are none to show."""
+        if not self.traced:
             return None
         board, notation = self.board, self.board.notation
         names: dict[str, Bound] = {
             name: (notation.name(name), ATOM) for name in ("step", "step_size", *self.plan.rule.state)
         }
         names |= {"value": (notation.name("x"), ATOM), "gradient": (notation.derivative(board.goal, "x"), POWER)}
-        known = {
-            state: names[name] for state, name in zip(states, self.plan.rule.state, strict=True) if state.arguments
-        }
-        written = [
-            write_line(root, names, notation, {e: text for e, text in known.items() if e is not root}, LONGEST)
-            for root in states
-        ]
-        new = write_line(value, names, notation, {e: text for e, text in known.items() if e is not value}, LONGEST)
-        if new is None or any(text is None for text in written):
-            return None
-        return tuple(text[0] for text in written if text is not None), new[0]
+        states = zip(self.traced[1:], self.plan.rule.state, strict=True)
+        known = {state: names[name] for state, name in states if state.arguments}
+        texts = []
+        for root in self.traced:
+            written = write_line(root, names, notation, {e: n for e, n in known.items() if e is not root}, LONGEST)
+            if written is None:
+                return None
+            texts.append(written[0])
+        return texts[1:], texts[0]
 
     def in_numbers(self, slot: int) -> str:
         """Return the rule's formula with the numbers of a parameter in it, for a rule without memory."""
-        if self.plan.rule.state or not is_number(self.board.passes.values[slot]):
+        if not self.traced or self.plan.rule.state or not is_number(self.board.passes.values[slot]):
             return ""
-        try:
-            (value,) = Tracer(self.plan).update()
-        except NotSupportedError:
-            return ""
-        numbers: dict[str, Any] = {
-            "value": self.board.passes.values[slot],
-            "gradient": self.gradients[slot],
-            "step_size": self.step_size or 0.0,
-            "step": self.board.passes.step + 1,
-        }
+        passes = self.board.passes
+        numbers: dict[str, Any] = {"value": passes.values[slot], "gradient": self.gradients[slot]}
+        numbers |= {"step_size": self.step_size or 0.0, "step": passes.step + 1}
         names = {name: self.board.bound(given) for name, given in numbers.items()}
-        written = write_line(value, names, self.board.notation, most=LONGEST)
+        written = write_line(self.traced[0], names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
 
     def change(self, slot: int) -> Array:
@@ -114,9 +116,9 @@ class UpdateStep:
         assert after is not None  # noqa: S101 (for the type checker: it is asked where there is one)
         return after.values[slot] - self.board.passes.values[slot]
 
-    def states(self, slot: int, which: int) -> Mapping[str, Array]:
-        """Return what the rule remembers of a parameter, before (0) or after (1) the update."""
-        memory, name = self.board.step.memory[which], self.plan.names[slot]
+    def states(self, slot: int) -> Mapping[str, Array]:
+        """Return what the rule remembers of a parameter after the update."""
+        memory, name = self.board.step.memory, self.plan.names[slot]
         return {state: memory[f"rule/{state}/{name}"] for state in self.plan.rule.state}
 
     def at_bound(self, slot: int) -> str:
@@ -142,21 +144,24 @@ def update(board: Board) -> Iterator[Block]:
         return
     yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
     if isinstance(rule, Solver):
-        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", _first(rule)])
+        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
     else:
         yield from _clipping(update)
         yield from _formula(update)
-    shown = _shown(update)
-    if not isinstance(rule, Solver) and rule.state:
-        yield from _with_memory(update, shown)
-    else:
-        yield Equations([Group([_row(update, slot) for slot in shown])], ("parameter", "", "in numbers", "new value"))
+    shown = list(range(board.plan.parameters))
+    if len(shown) > SHOWN_PARAMETERS:
+        most = sorted(shown, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))
+        shown = sorted(most[:SHOWN_PARAMETERS])
+    yield from _moves(update, shown)
     if len(shown) < board.plan.parameters:
         yield Paragraph([f"{len(shown)} of {board.plan.parameters} parameters are shown: those that move most."])
 
 
-def _first(rule: UpdateRule | Solver) -> str:
-    return rule.description.partition("\n")[0]
+def _moves(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
+    if update.remembers:
+        yield from _with_memory(update, shown)
+    else:
+        yield Equations([Group([_row(update, slot) for slot in shown])], ("parameter", "", "in numbers", "new value"))
 
 
 def _rule(update: UpdateStep) -> Prose:
@@ -176,15 +181,14 @@ def _rule(update: UpdateStep) -> Prose:
 
 def _clipping(update: UpdateStep) -> Iterator[Block]:
     """Say what clipping does in this step."""
-    given = [update.board.passes.gradients[slot] for slot in range(update.plan.parameters)]
+    given = update.board.passes.gradients[: update.plan.parameters]
     value, largest = update.update.clip_value, update.update.clip_norm
     if value is not None:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
         acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"
         yield Paragraph([f"clip_value {number(value)} {acts}."])
-        given = [clipping.within(np, gradient, value) for gradient in given]
     if largest is not None:
-        size, factor = norm(*given), update.factor(given)
+        size, factor = norm(*update.within), update.factor
         acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
         yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
 
@@ -192,38 +196,30 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
 def _formula(update: UpdateStep) -> Iterator[Block]:
     found, rule, notation = update.formulas, update.plan.rule, update.board.notation
     if found is None:
-        yield Paragraph([_first(rule)])
+        yield Paragraph([rule.summary])
         return
     states, value = found
-    rows = [Row(notation.name(name), text) for name, text in zip(rule.state, states, strict=True)]
+    rows = [MathRow(notation.name(name), text) for name, text in zip(rule.state, states, strict=True)]
     rows = [row for row in rows if row.formula != row.left]
-    yield Equations([Group([*rows, Row(notation.new("x"), value)])], ("", "rule", "", ""))
+    yield Equations([Group([*rows, MathRow(notation.new("x"), value)])], ("", "rule", "", ""))
 
 
-def _shown(update: UpdateStep) -> list[int]:
-    """Return the parameters to show, in their order: those that moved most."""
-    slots = list(range(update.plan.parameters))
-    if len(slots) > SHOWN_PARAMETERS:
-        slots = sorted(sorted(slots, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))[:SHOWN_PARAMETERS])
-    return slots
-
-
-def _row(update: UpdateStep, slot: int) -> Row:
+def _row(update: UpdateStep, slot: int) -> MathRow:
     board, after = update.board, update.board.step.after
     left, result = board.name(slot), board.value(slot, after)
     if not is_number(board.passes.values[slot]):
-        return Row(left, "", "", result, [f"moved by norm {number(norm(update.change(slot)), ARRAY_DIGITS)}"])
+        return MathRow(left, "", "", result, [f"moved by {board.size(update.change(slot))}"])
     if isinstance(update.update.rule, Solver):
         change = board.total([board.bound(board.passes.values[slot]), board.bound(update.change(slot))])
-        return Row(left, "", change, result, _note(update, slot))
-    return Row(left, "", update.in_numbers(slot), result, _note(update, slot))
+        return MathRow(left, "", change, result, _note(update, slot))
+    return MathRow(left, "", update.in_numbers(slot), result, _note(update, slot))
 
 
 def _note(update: UpdateStep, slot: int) -> Prose:
     """Say what the move of a parameter adds to the objective, and whether a bound holds it."""
     board, bound = update.board, update.at_bound(slot)
     added = float(board.passes.gradients[slot] * update.change(slot))
-    what: Prose = ["adds ", Math(board.bound(added)[0]), " to ", Math(board.notation.name(board.goal))]
+    what: Prose = ["adds ", board.math(added), " to ", board.objective_name]
     return [f"held at its {bound} bound, ", *what] if bound else what
 
 
@@ -232,31 +228,30 @@ def _with_memory(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:
     board, states = update.board, update.plan.rule.state
     numbers = [slot for slot in shown if is_number(board.passes.values[slot])]
     arrays = [slot for slot in shown if slot not in numbers]
-    used = [name for name in states if any(np.any(update.states(slot, 1)[name]) for slot in shown)]
+    used = [name for name in states if any(np.any(update.states(slot)[name]) for slot in shown)]
     if numbers:
         header = ["", "derivative", *used, "value", "new value", ""]
         rows = []
         for slot in numbers:
-            cells = [update.gradients[slot], *(update.states(slot, 1)[name] for name in used)]
+            cells = [update.gradients[slot], *(update.states(slot)[name] for name in used)]
             cells += [board.passes.values[slot], board.step.after.values[slot]]  # type: ignore[union-attr]
             bound = update.at_bound(slot)
             shown_cells = [Math(value_text(board.notation, cell)) for cell in cells]
             rows.append([Math(board.name(slot)), *shown_cells, f"held at its {bound} bound" if bound else ""])
         if not any(row[-1] for row in rows):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        yield Table(header, rows)
+        yield CellTable(header, rows)
     if arrays:
         header = ["norms", "gradient", *used, "value", "change", "new value"]
         rows = [_norms(update, slot, used) for slot in arrays]
-        yield Table(header, rows)
+        yield CellTable(header, rows)
 
 
 def _norms(update: UpdateStep, slot: int, used: Sequence[str]) -> list[str]:
     board = update.board
-    after = update.states(slot, 1)
-    cells = [update.gradients[slot], *(after[name] for name in used), board.passes.values[slot], update.change(slot)]
-    new = board.step.after.values[slot]  # type: ignore[union-attr]
-    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in [*cells, new])]
+    cells = [update.gradients[slot], *(update.states(slot)[name] for name in used)]
+    cells += [board.passes.values[slot], update.change(slot), board.step.after.values[slot]]  # type: ignore[union-attr]
+    return [Math(board.name(slot)), *(Math(number(norm(cell), ARRAY_DIGITS)) for cell in cells)]
 
 
 def update_of(board: Board, slot: int) -> Iterator[Block]:
@@ -264,10 +259,7 @@ def update_of(board: Board, slot: int) -> Iterator[Block]:
     if board.step.after is None:
         return
     update = UpdateStep(board)
-    rule = board.plan.update.rule
     yield Heading(["Update by ", *_rule(update)])
-    if not isinstance(rule, Solver) and rule.state:
+    if update.remembers:
         yield from _formula(update)
-        yield from _with_memory(update, [slot])
-    else:
-        yield Equations([Group([_row(update, slot)])], ("parameter", "", "in numbers", "new value"))
+    yield from _moves(update, [slot])

@@ -229,12 +229,8 @@ def _restart(program: Program, first: Any) -> None:
 def time_steps(program: Program, first: Any, steps: int | None) -> tuple[int, float, int]:
     """Return how many steps a round makes, the median of the seconds of one, and how many rounds there were.
 
-    Without a number of steps, a round makes as many as take some time and are finite.
-
-    Args:
-        program: the program, which was run before.
-        first: the snapshot to begin each round from.
-        steps: how many steps a round makes.
+    Each round begins from the snapshot `first`. Without a number of steps, it makes as many as take some time and are
+    finite.
     """
 
     def timed(count: int) -> float:
@@ -265,10 +261,7 @@ def time_steps(program: Program, first: Any, steps: int | None) -> tuple[int, fl
 def time_one_by_one(program: Program, first: Any, limit: int) -> float:
     """Return the median of the seconds of a step that is made alone, as nodes are timed.
 
-    Args:
-        program: the program.
-        first: the snapshot to begin from.
-        limit: so many steps are known to be finite.
+    Steps begin from the snapshot `first`, of which so many are known to be finite.
     """
     taken: list[float] = []
     began = time.perf_counter()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any, TextIO
 
 from graphrun.base.numbertext import count, seconds, size
+from graphrun.base.rows import write_json
 from graphrun.show.profile import Part, Profile, TypeTotal
 from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
 from graphrun.show.profile.work import Work
-from graphrun.show.tables import align
+from graphrun.show.tables import WIDTH, align, cut
 
-WIDTH = 80
 SHOWN_NODES = 15
 LONGEST_NAME = 22
 
@@ -22,8 +21,7 @@ LONGEST_NAME = 22
 def write_profile(profile: Profile, output_format: str, file: TextIO) -> None:
     """Write a profile as ``table`` or as ``json``."""
     if output_format == "json":
-        json.dump(to_json(profile), file, allow_nan=False)
-        file.write("\n")
+        write_json(to_json(profile), file)
     else:
         file.writelines(f"{line}\n" for line in profile_lines(profile))
 
@@ -72,7 +70,7 @@ def profile_lines(profile: Profile) -> Iterator[str]:
 def _types(profile: Profile) -> Iterator[str]:
     whole = sum(total.seconds or 0.0 for total in profile.types) + (profile.rest or 0.0)
     rows = [["type", "nodes", "time", "backward", "share", "operations", "bytes"]]
-    rows += [[_cut(t.type), f"{t.count:,}", *_times(t, whole), *_work(t.work)] for t in profile.types]
+    rows += [[cut(t.type, LONGEST_NAME), f"{t.count:,}", *_times(t, whole), *_work(t.work)] for t in profile.types]
     together = seconds(whole) if whole else ""
     name, rest, share = "update", "", ""
     if profile.rest is not None:
@@ -91,8 +89,8 @@ def _nodes(profile: Profile) -> Iterator[str]:
     order = sorted(profile.parts, key=lambda part: (-(part.seconds or 0.0), -part.work.operations))
     rows = [["node", "type", "time", "backward", "share", "operations", "bytes"]]
     for part in order[:SHOWN_NODES]:
-        name = part.name if part.count == 1 else f"{_cut(part.name, 12)} + {part.count - 1:,}"
-        rows.append([_cut(name), _cut(part.type, 16), *_times(part, whole), *_work(part.work)])
+        name = part.name if part.count == 1 else f"{cut(part.name, 12)} + {part.count - 1:,}"
+        rows.append([cut(name, LONGEST_NAME), cut(part.type, 16), *_times(part, whole), *_work(part.work)])
     if len(order) > SHOWN_NODES:
         what = "slowest" if timed else "largest"
         yield f"The {SHOWN_NODES} {what} of {len(order):,}; --format json has them all."
@@ -108,27 +106,14 @@ def _rates(profile: Profile) -> Iterator[str]:
         f"{count(work.operations)} operations on numbers.",
         WIDTH,
     )
-    yield from align(
-        [
-            ["", "this step", "this machine", "", ""],
-            ["memory", f"{size(moved)}/s", f"{size(machine.copied)}/s", _percent(shares["copied"]), _copy(LARGE_COPY)],
-            [
-                "caches",
-                f"{size(moved)}/s",
-                f"{size(machine.copied_as_much)}/s",
-                _percent(shares["copied_as_much"]),
-                _copy(max(profile.touched // 2, SMALLEST_COPY)),
-            ],
-            [
-                "arithmetic",
-                f"{count(done)}/s",
-                f"{count(machine.multiplied)}/s",
-                _percent(shares["multiplied"]),
-                f"product of {MATRIX} x {MATRIX} matrices",
-            ],
-        ],
-        left=5,
-    )
+    copied, product = size(max(profile.touched // 2, SMALLEST_COPY)), f"product of {MATRIX} x {MATRIX} matrices"
+    rates = {
+        "memory": (size(moved), size(machine.copied), shares["copied"], f"copy of {size(LARGE_COPY)}"),
+        "caches": (size(moved), size(machine.copied_as_much), shares["copied_as_much"], f"copy of {copied}"),
+        "arithmetic": (count(done), count(machine.multiplied), shares["multiplied"], product),
+    }
+    rows = [[name, f"{own}/s", f"{most}/s", _percent(share), of] for name, (own, most, share, of) in rates.items()]
+    yield from align([["", "this step", "this machine", "", ""], *rows], left=5)
     yield from wrap(
         "The machine's rates are those of NumPy's copy and product of matrices, on all cores that it takes, measured "
         "after the steps. More than 100% of a copy is what stays in registers or is fused.",
@@ -145,10 +130,6 @@ def _filled(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
     return align(zip(*columns, strict=True), left)
 
 
-def _copy(bytes_copied: int) -> str:
-    return f"copy of {size(bytes_copied)}"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.3g}%" if share < 10 else f"{100 * share:,.0f}%"
 
@@ -162,7 +143,3 @@ def _times(part: Part | TypeTotal, whole: float) -> Sequence[str]:
 
 def _work(work: Work) -> Sequence[str]:
     return count(work.operations), size(work.bytes)
-
-
-def _cut(name: str, width: int = LONGEST_NAME) -> str:
-    return name if len(name) <= width else f"{name[: width - 3]}..."

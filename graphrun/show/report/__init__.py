@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 MOST_VALUES = 20_000
 """Nobody reads a page of more values, and no browser shows it in a moment."""
 
-
 MOST_ROWS = 1001
 """All steps of a run of 1,000, and the row before them."""
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """A page, as HTML, and the result of the run that it is about."""
 
     html: str
     result: Result
 
 
-def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> Report:
+def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> RunReport:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
     Args:
@@ -50,4 +49,4 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     recording = Recording(plan, stride, steps // stride + 1)
     result = graph.answer(replace(request, steps=steps, every=stride, inspect=recording.take))
     recording.finish()
-    return Report(page(contents(graph, result, recording, depth)), result)
+    return RunReport(page(contents(graph, result, recording, depth)), result)

@@ -71,8 +71,5 @@ class Columns:
         """Return the numbers of the columns of a table that is given by its rows, which are of one length."""
         return [self.add(column) for column in zip(*rows, strict=True)]
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def __iter__(self) -> Iterator[Number | list[Number]]:
         return iter(self.data)

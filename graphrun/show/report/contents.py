@@ -8,10 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 from graphrun.base.numbertext import number
-from graphrun.declare.declaration import Declaration
-from graphrun.declare.formula import Formulas, formulas_of
+from graphrun.declare.formula import formulas_of, own_settings
 from graphrun.document.excerpt import printable
-from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.passes import Kind, Passes
 from graphrun.run.result import Result
@@ -19,7 +18,6 @@ from graphrun.show.report.columns import Columns, count_parts, parts, shortened
 from graphrun.show.report.lines import lines_of
 from graphrun.show.report.recording import Parts, Recording
 from graphrun.show.report.scene import scene
-from graphrun.updates.schedule import Schedule
 
 SINGLE_STEPS = 60
 """Of more nodes than this the passes take those at once that do not depend on each other."""
@@ -31,25 +29,17 @@ Data = dict[str, Any]
 
 
 def contents(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> Data:
-    """Return what a report shows.
-
-    Args:
-        graph: the graph.
-        result: what the run gave.
-        recording: what it left behind.
-        depth: how many frames within each other the drawing opens.
-    """
+    """Return what a report shows of a run's result and recording; `depth` is how many frames the drawing opens."""
     plan = recording.plan
     columns = Columns()
     passes = Passes(plan, 0, (), ())
-    values = _values(graph, plan, passes)
     return {
         "title": printable(PurePath(graph.name).name),
         "description": [printable(line) for line in graph.document.description.splitlines()],
         "run": _run(graph, result, recording) | {"varying": passes.varying},
         "objective": None if plan.objective is None else {"value": plan.objective, "maximize": plan.maximize},
-        "values": values,
-        "edges": _edges(recording),
+        "values": _values(graph, plan, passes),
+        "edges": [list(edge) for edge in recording.edges],
         "waves": _waves(graph, plan, passes),
         "rows": _rows(recording, columns),
         "history": _history(result, plan, columns),
@@ -78,15 +68,11 @@ def _run(graph: Graph, result: Result, recording: Recording) -> Data:
 
 def _update(plan: Plan) -> Data:
     update = plan.update
-    settings = dict(update.settings)
+    own = own_settings(update.rule, update.settings)
+    settings = {name: value for name, value in update.settings if name == "step_size" or name in own}
     if update.schedule is not None:
         schedule, given = update.schedule
-        settings["step_size"] = _call(schedule, given)
-    settings = {
-        name: value
-        for name, value in settings.items()
-        if name == "step_size" or not _is_default(update.rule, name, value)
-    }
+        settings["step_size"] = f"{schedule.name}({', '.join(f'{name} {_text(value)}' for name, value in given)})"
     extra = {"clip_norm": update.clip_norm, "clip_value": update.clip_value}
     settings |= {name: value for name, value in extra.items() if value is not None}
     # The one rule that is a formula of what the page shows.
@@ -98,14 +84,6 @@ def _update(plan: Plan) -> Data:
         "step_size": size,
         "sign": 1 if plan.maximize else -1,
     }
-
-
-def _is_default(declared: Declaration, name: str, value: Any) -> bool:
-    return any(setting.name == name and setting.default == value for setting in declared.keyword)
-
-
-def _call(schedule: Schedule, settings: Sequence[tuple[str, Any]]) -> str:
-    return f"{schedule.name}({', '.join(f'{name} {_text(value)}' for name, value in settings)})"
 
 
 def _text(value: Any) -> str:
@@ -133,24 +111,15 @@ def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
 def _node(plan: Plan, passes: Passes, slot: int) -> Data:
     batch = plan.batch_of(slot)
     inputs = plan.inputs_of(slot)
-    literals = [number(plan.leaves[source]) if plan.names[source] is None else None for source in inputs]
-    found = _formulas(batch, literals)
+    # Formulas have places for names or numbers, ``{0} * {1}``; the node itself is ``{y}``.
+    places = [f"{{{k}}}" if plan.names[s] is not None else number(plan.leaves[s]) for k, s in enumerate(inputs)]
+    found = formulas_of(batch.type, batch.settings, places, "{y}")
     entry: Data = {"type": batch.type.name, "inputs": inputs, "formula": found.forward}
     if plan.objective is not None and batch.needed:
         entry["needed"] = True
         if any(found.local_derivatives):
             entry["derivatives"] = list(found.local_derivatives)
     return entry
-
-
-def _formulas(batch: Batch, literals: Sequence[str | None]) -> Formulas:
-    """Return formulas with places for names or numbers: ``{0} * {1}``; the node itself is ``{y}``."""
-    inputs = [f"{{{k}}}" if literal is None else literal for k, literal in enumerate(literals)]
-    return formulas_of(batch.type, batch.settings, inputs, "{y}")
-
-
-def _edges(recording: Recording) -> list[list[int]]:
-    return [list(edge) for edge in recording.edges]
 
 
 def _waves(graph: Graph, plan: Plan, passes: Passes) -> list[list[int]]:

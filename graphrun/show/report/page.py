@@ -24,7 +24,10 @@ PLACE = re.compile(r"\{\{ (\w+) \}\}")
 def page(data: dict[str, Any]) -> str:
     """Return a report as HTML."""
     styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
-    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": _script()}
+    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+    # The files of the script stand one after the other, in a scope of their own.
+    script = f'(() => {{\n"use strict";\n{parts}}})();\n'
+    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
     policy = (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"
@@ -37,12 +40,6 @@ def to_json(data: Any) -> str:
     """Return JSON that can stand in an HTML element, whatever its strings hold."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _script() -> str:
-    """Return the script: its files one after the other, in a scope of their own."""
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
-    return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

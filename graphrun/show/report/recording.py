@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from graphrun.base.types import Array
 from graphrun.declare.formula import formulas_of
 from graphrun.engines import Program
-from graphrun.plan.plan import Plan
+from graphrun.plan.plan import Batch, Plan
 from graphrun.run.passes import Edge, Passes
 from graphrun.show.report.columns import count_parts, parts
 
@@ -26,12 +25,13 @@ MOST_ELEMENTS = 20_000_000
 """So many elements of values are looked at, at most: large arrays have fewer rows too."""
 
 FEWEST_ROWS = 3
-NUMBER = re.compile(r"-?[\d./]+")
+KNOWN = re.compile(r"-?[\d./]+|x\d+|y")
+"""A formula that is a number, an input or the output."""
 
 Parts = list[float]
 
 
-class Use(NamedTuple):
+class EdgeUse(NamedTuple):
     """An edge without its numbers."""
 
     source: int
@@ -39,7 +39,7 @@ class Use(NamedTuple):
     position: int
 
 
-class Row(NamedTuple):
+class RecordedRow(NamedTuple):
     """The numbers of one row.
 
     Attributes:
@@ -68,43 +68,29 @@ class Recording:
     Attributes:
         plan: what is run.
         edges: every use of a value by a node, node by node.
+        stride: how many steps there are between rows.
         rows: the rows so far.
         moves: the update that followed each row, by its step.
     """
 
     def __init__(self, plan: Plan, every: int, count: int) -> None:
-        """Begin.
-
-        Args:
-            plan: what is to be run.
-            every: how many steps there are between the rows that the run records.
-            count: how many rows that are.
-        """
+        """Begin; the run records `count` rows, one in `every` steps."""
         self.plan = plan
-        self.rows: list[Row] = []
+        self.rows: list[RecordedRow] = []
         self.moves: dict[int, Move] = {}
-        self.edges = [
-            Use(source, target, position)
-            for _, target, sources in plan.nodes()
-            for position, source in enumerate(sources)
-        ]
+        self.edges = [EdgeUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)]
         elements = sum(map(math.prod, plan.shapes))
         most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
         most = max(FEWEST_ROWS, most)
-        self._stride = every * max(1, -(-count // most))
+        self.stride = every * max(1, -(-count // most))
         self._before: tuple[int, list[Array]] | None = None
         self._program: Program | None = None
-
-    @property
-    def stride(self) -> int:
-        """How many steps there are between rows."""
-        return self._stride
 
     def take(self, program: Program) -> None:
         """Look at a program at a row of the run."""
         self._program = program
         self._take_move(program)
-        if program.step % self._stride == 0:
+        if program.step % self.stride == 0:
             self._take_row(program)
 
     def finish(self) -> None:
@@ -128,13 +114,10 @@ class Recording:
     def _take_row(self, program: Program) -> None:
         passes = Passes.of(program)
         plan = self.plan
-        edges: list[Edge] = []
-        if plan.objective is not None:
-            for batch in plan.batches:
-                for node in batch.slots:
-                    edges += passes.edges_into(node)
+        nodes = (node for batch in plan.batches for node in batch.slots) if plan.objective is not None else ()
+        edges = [edge for node in nodes for edge in passes.edges_into(node)]
         self.rows.append(
-            Row(
+            RecordedRow(
                 program.step,
                 [parts(value) for value in passes.values],
                 [] if plan.objective is None else [parts(gradient) for gradient in passes.gradients],
@@ -157,18 +140,12 @@ class Recording:
             return values
         uses = np.bincount([edge.source for edge in self.edges], minlength=len(plan.names))
         contributions = sum(count_parts(plan.shapes[edge.source]) for edge in self.edges if uses[edge.source] > 1)
-        derivatives = sum(
-            batch.count * count_parts(batch.shape) * _new_derivatives(batch.type.is_elementwise, formula)
-            for batch in plan.batches
-            if batch.needed
-            for formula in [
-                formulas_of(batch.type, batch.settings, [f"x{k}" for k in range(batch.arity)], "y").local_derivatives
-            ]
-        )
+        needed = (batch for batch in plan.batches if batch.needed and batch.type.is_elementwise)
+        derivatives = sum(batch.count * count_parts(batch.shape) * _new_derivatives(batch) for batch in needed)
         return 2 * values + contributions + derivatives
 
 
-def _new_derivatives(is_elementwise: bool, formulas: Sequence[str | None]) -> int:
+def _new_derivatives(batch: Batch) -> int:
     """Return how many of a type's local derivatives are neither numbers nor values that there are anyway."""
-    same = re.compile(rf"{NUMBER.pattern}|x\d+|y")
-    return sum(formula is None or not same.fullmatch(formula) for formula in formulas) if is_elementwise else 0
+    found = formulas_of(batch.type, batch.settings, [f"x{k}" for k in range(batch.arity)], "y")
+    return sum(formula is None or not KNOWN.fullmatch(formula) for formula in found.local_derivatives)

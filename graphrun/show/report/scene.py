@@ -13,8 +13,9 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
 from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
+from graphrun.show.draw.layout import MOST_TO_THE_RIGHT
 from graphrun.show.draw.rows import RowKind, frame_title, rows
-from graphrun.show.report.recording import Use
+from graphrun.show.report.recording import EdgeUse
 
 MOST_SINGLE_BOXES = 600
 """A page can be moved and enlarged, so it gives boxes of their own to more values than a picture does."""
@@ -25,39 +26,29 @@ MOST_PRODUCTS = {"right": 14, "down": 4}
 MOST_LABELS = 40
 """In a drawing of more lines than this, only those say it that the passes are at."""
 
-MOST_TO_THE_RIGHT = 40
-"""A graph of more boxes is too wide for any screen when it is drawn from left to right."""
-
 WIDEST_VALUE = "-0.00000"
 WIDEST_GRADIENT = "-0.0000"
 WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
 
 
-def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int | None = None) -> dict[str, Any]:
-    """Return boxes, lines and frames, and both layouts of them.
-
-    Args:
-        graph: the graph.
-        plan: its schedule, whose slots stand for values.
-        uses: every use of a value by a node.
-        depth: how many frames within each other are opened; all that fit by default.
-    """
-    drawing = _draw(graph, depth)
+def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth: int | None = None) -> dict[str, Any]:
+    """Return boxes, lines and frames, and both layouts of them; values are the slots of the plan."""
+    drawing = draw_graph(graph, depth=0 if depth is None else depth)
+    if depth is None and not MOST_BOXES < len(drawing.boxes) <= MOST_SINGLE_BOXES:
+        drawing = draw_graph(graph)
     box_of = {name: box.name for box in drawing.boxes for name in box.names}
     between: dict[tuple[str, str], list[int]] = {}
-    single: dict[tuple[str, str, int], int] = {}
+    single: dict[tuple[str, str, int], list[int]] = {}
     for number, use in enumerate(uses):
         source, target = plan.names[use.source], plan.names[use.target]
         if source is None or target is None:
             continue
         between.setdefault((box_of[source], box_of[target]), []).append(number)
-        single[source, target, use.position] = number
+        single[source, target, use.position] = [number]
     return {
         "boxes": [_box(box, plan) for box in drawing.boxes],
         "lines": [
-            [single[line.source, line.target, line.position]]
-            if (line.source, line.target, line.position) in single
-            else between[line.source, line.target]
+            single.get((line.source, line.target, line.position)) or between[line.source, line.target]
             for line in drawing.lines
         ],
         "frames": [frame_title(frame) for frame in drawing.frames],
@@ -65,14 +56,6 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[Use], depth: int
         "down": _layout(drawing, plan, "down"),
         "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
     }
-
-
-def _draw(graph: ComputationalGraph, depth: int | None) -> Drawing:
-    if depth is None:
-        outermost = draw_graph(graph, depth=0)
-        if MOST_BOXES < len(outermost.boxes) <= MOST_SINGLE_BOXES:
-            return outermost
-    return draw_graph(graph, depth=depth)
 
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
