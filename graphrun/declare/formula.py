@@ -18,14 +18,7 @@ from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration, Settings, freeze
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.notation import ATOM, TEXT, Bound, Notation
-from graphrun.declare.trace import (
-    FLOAT,
-    CannotTraceError,
-    Expression,
-    Recorder,
-    trace,
-    trace_derivatives,
-)
+from graphrun.declare.trace import FLOAT, CannotTraceError, Expression, Recorder, trace, trace_derivatives
 from graphrun.declare.writer import write_line
 
 MOST_ARGUMENTS = 8

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
-from graphrun.nodes.axes import (
-    all_from_front,
-    check_axes,
-    check_same_size,
-    count,
-    from_front,
-    size_along,
-)
+from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
 from graphrun.nodes.reduction import exponent_shift
 
 ALONG_AN_AXIS = (
@@ -217,13 +210,7 @@ def _(xp, gradient, y, x, scale, shift, running_mean, running_variance, *, axis,
         scaled = gradient * along(xp, scale, x, (number,), "scale")
         return through_standardize(xp, scaled, normalized, inverse, others) if training else scaled * inverse
 
-    return (
-        of_x,
-        lambda: xp.sum(gradient * normalized, axis=others),
-        lambda: xp.sum(gradient, axis=others),
-        None,
-        None,
-    )
+    return (of_x, lambda: xp.sum(gradient * normalized, axis=others), lambda: xp.sum(gradient, axis=others), None, None)
 
 
 def standard_normal(xp, x, scale, shift, **settings):

@@ -5,15 +5,7 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import Example, Kink, tensor
-from graphrun.nodes.axes import (
-    all_from_front,
-    check_not_empty,
-    count,
-    from_front,
-    kept_shape,
-    size_along,
-    spread,
-)
+from graphrun.nodes.axes import all_from_front, check_not_empty, count, from_front, kept_shape, size_along, spread
 
 SHAPED = (
     Example(shapes=[(3, 4)]),

@@ -15,12 +15,7 @@ NO_STEP = 3
 
 
 @Solver
-def least_squares(
-    problem: Problem,
-    *,
-    residual: str,
-    x_scale: Literal["jac", "none"] = "jac",
-) -> str:
+def least_squares(problem: Problem, *, residual: str, x_scale: Literal["jac", "none"] = "jac") -> str:
     """Sums of squares, by a trust region and the exact Jacobian: SciPy's trf (Branch, Coleman and Li, 1999).
 
     `residual` names the node whose sum of squares the objective is, times any constant (1, 1/2, 1/n). ``x_scale: jac``

@@ -16,12 +16,7 @@ DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
 @solver(takes_bounds=False)
-def newton_cg(
-    problem: Problem,
-    *,
-    trust_radius: Annotated[float, Field(gt=0)] = 1.0,
-    x_scale: XScale = "start",
-) -> str:
+def newton_cg(problem: Problem, *, trust_radius: Annotated[float, Field(gt=0)] = 1.0, x_scale: XScale = "start") -> str:
     """Newton's method by conjugate gradients in a trust region (Steihaug, 1983): SciPy's trust-ncg.
 
     Products with the Hessian are central differences of exact gradients. ``x_scale: start`` measures each parameter by
@@ -63,11 +58,6 @@ def newton_cg(
         hessp=hessian_product,
         method="trust-ncg",
         callback=iteration,
-        options={
-            "gtol": 0.0,
-            "maxiter": sys.maxsize,
-            "initial_trust_radius": trust_radius,
-            "max_trust_radius": np.inf,
-        },
+        options={"gtol": 0.0, "maxiter": sys.maxsize, "initial_trust_radius": trust_radius, "max_trust_radius": np.inf},
     )
     return "no step promises a smaller objective"
