@@ -162,23 +162,20 @@ def convolve(xp, x, weight, bias, number, stride, padding, dilation, groups):
     return with_bias(xp, gather(xp, x, weight, windows, groups), bias)
 
 
-def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups):
-    """The vector-Jacobian product of convolve."""
-    windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    gradients = (
-        lambda: scatter(xp, gradient, weight, windows, groups),
-        lambda: correlate(xp, gradient, x, weight, windows, groups),
-    )
-    return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
-
-
-@tensor(
-    formula="sum of x * weight over each window, plus bias",
-    gradients=[
+Single = int | tuple[int]
+Pair = int | tuple[int, int]
+CONVOLUTION = {
+    "formula": "sum of x * weight over each window, plus bias",
+    "gradients": [
         "transposed convolution of gradient with weight",
         "sum of gradient * x over batch and windows",
         "sum of gradient over batch and windows",
     ],
+}
+
+
+@tensor(
+    **CONVOLUTION,
     examples=[
         Example(shapes=[(2, 3, 5), (2, 3, 3)]),
         Example(shapes=[(2, 3, 5), (2, 3, 3), (2,)]),
@@ -187,33 +184,13 @@ def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, g
         Example(shapes=[(2, 1, 6), (1, 1, 3)], settings={"dilation": 2}),
     ],
 )
-def conv1d(
-    xp,
-    x,
-    weight,
-    bias=None,
-    *,
-    stride: int | tuple[int] = 1,
-    padding: int | tuple[int] = 0,
-    dilation: int | tuple[int] = 1,
-    groups: int = 1,
-):
+def conv1d(xp, x, weight, bias=None, *, stride: Single = 1, padding: Single = 0, dilation: Single = 1, groups: int = 1):
     """Convolution of signals, batch x channels x length, with a weight of output x input channels x kernel."""
     return convolve(xp, x, weight, bias, 1, stride, padding, dilation, groups)
 
 
-@conv1d.vjp
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
-
-
 @tensor(
-    formula="sum of x * weight over each window, plus bias",
-    gradients=[
-        "transposed convolution of gradient with weight",
-        "sum of gradient * x over batch and windows",
-        "sum of gradient over batch and windows",
-    ],
+    **CONVOLUTION,
     examples=[
         Example(shapes=[(2, 2, 4, 3), (3, 2, 2, 2)]),
         Example(shapes=[(1, 2, 4, 4), (2, 2, 3, 3), (2,)], settings={"padding": 1}),
@@ -226,24 +203,21 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
         Example(shapes=[(1, 2, 6, 6), (4, 1, 2, 2)], settings={"stride": 3, "groups": 2}),
     ],
 )
-def conv2d(
-    xp,
-    x,
-    weight,
-    bias=None,
-    *,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] = 0,
-    dilation: int | tuple[int, int] = 1,
-    groups: int = 1,
-):
+def conv2d(xp, x, weight, bias=None, *, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1):
     """Convolution of images, batch x channels x height x width, with a weight of output x input channels x kernel."""
     return convolve(xp, x, weight, bias, 2, stride, padding, dilation, groups)
 
 
+@conv1d.vjp
 @conv2d.vjp
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
+def through_convolve(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
+    """The vector-Jacobian product of convolve."""
+    windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    gradients = (
+        lambda: scatter(xp, gradient, weight, windows, groups),
+        lambda: correlate(xp, gradient, x, weight, windows, groups),
+    )
+    return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
 
 
 def transposed_windows(x, weight, stride, padding, dilation, output_padding):
@@ -284,10 +258,10 @@ def conv_transpose2d(
     weight,
     bias=None,
     *,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] = 0,
-    output_padding: int | tuple[int, int] = 0,
-    dilation: int | tuple[int, int] = 1,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
 ):
     """Transposed convolution of images, with a weight of input x output channels x kernel: conv2d's derivative in x."""

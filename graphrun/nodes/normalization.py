@@ -15,18 +15,14 @@ ALONG_AN_AXIS = (
 )
 
 
-def at_least_one(xp, total):
-    """A sum of exponentials of which the largest is 1, or all of which are 0, with 1 in place of 0."""
-    return xp.maximum(total, 1.0)
-
-
 def shares(xp, x, axis):
     """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
     if x.shape[axis] == 0:
         return x
     exponentials = xp.exp(x - exponent_shift(xp, x, axis))
     total = xp.sum(exponentials, axis=axis, keepdims=True)
-    return exponentials / at_least_one(xp, total)
+    # The largest exponential is 1, or all are 0.
+    return exponentials / xp.maximum(total, 1.0)
 
 
 def log_shares(xp, x, axis):
@@ -35,7 +31,7 @@ def log_shares(xp, x, axis):
         return x
     shifted = x - exponent_shift(xp, x, axis)
     total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
-    return shifted - xp.log(at_least_one(xp, total))
+    return shifted - xp.log(xp.maximum(total, 1.0))
 
 
 @tensor(formula="exp(x) / sum(exp(x))", gradients=["y * (gradient - sum(gradient * y))"], examples=ALONG_AN_AXIS)
