@@ -81,7 +81,9 @@ def _alternatives(declared: NodeType, parameter: Parameter, tried: Sequence[Mapp
     name = parameter.name
     values = list(dict.fromkeys(one[name] for one in tried))
     found: list[Any] = []
-    for kind in _members(declared.annotations.get(name, Any)):
+    annotation = declared.annotations.get(name, Any)
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    for kind in typing.get_args(annotation) if is_union else (annotation,):
         if typing.get_origin(kind) is typing.Literal:
             found += typing.get_args(kind)
         elif kind is types.NoneType:
@@ -93,11 +95,6 @@ def _alternatives(declared: NodeType, parameter: Parameter, tried: Sequence[Mapp
         else:
             return values
     return found
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
-    return typing.get_args(annotation) if is_union else (annotation,)
 
 
 def _symbol(name: str, values: Sequence[Any], *, is_whole: bool) -> sympy.Symbol:
@@ -116,9 +113,15 @@ def variants(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Varian
     Raises:
         CannotTraceError: they cannot be written down.
     """
-    names = _input_names(declared)
+    names = list(declared.inputs)
+    if declared.arity[1] is None:
+        names[-1:] = [f"{names[-1]}[{k}]" for k in range(VARIADIC_INPUTS)]
     inputs = tuple(sympy.Symbol(name, real=True) for name in names)
-    starts = [_signs_of_settings(settings)]
+    start = Case()
+    for value in settings.values():
+        if isinstance(value, sympy.Symbol) and (value.is_positive or value.is_negative):
+            start = start.where(value, 1 if value.is_positive else -1)
+    starts = [start]
     for position, symbol in enumerate(inputs):
         domain = declared.domain.get(declared.inputs[min(position, len(declared.inputs) - 1)])
         if domain is not None:
@@ -162,24 +165,9 @@ def _ways(
             yield known, assumed, cases
 
 
-def _signs_of_settings(settings: Mapping[str, Any]) -> Case:
-    case = Case()
-    for value in settings.values():
-        if isinstance(value, sympy.Symbol) and (value.is_positive or value.is_negative):
-            case = case.where(value, 1 if value.is_positive else -1)
-    return case
-
-
 def _within(case: Case, symbol: sympy.Symbol, interval: Interval) -> Case:
     if interval.low != -math.inf:
         case = case.where(symbol - exact(interval.low), 1)
     if interval.high != math.inf:
         case = case.where(symbol - exact(interval.high), -1)
     return case
-
-
-def _input_names(declared: NodeType) -> list[str]:
-    names = list(declared.inputs)
-    if declared.arity[1] is None:
-        names[-1:] = [f"{names[-1]}[{k}]" for k in range(VARIADIC_INPUTS)]
-    return names
