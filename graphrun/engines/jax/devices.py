@@ -39,11 +39,7 @@ class Placement:
 
     @staticmethod
     def on_device(name: str | None) -> Placement:
-        """Return the placement on one device: ``cpu``, ``gpu``, ``gpu:1``, ..., or None for JAX's choice.
-
-        Raises:
-            UsageError: there is no such device.
-        """
+        """Return the placement on one device: ``cpu``, ``gpu``, ``gpu:1``, ..., or None for JAX's choice."""
         return Placement(find_device(name))
 
     @staticmethod
@@ -74,11 +70,7 @@ class Placement:
         return jax.make_array_from_callback(array.shape, self._sharing(0), lambda place: array[place])
 
     def parts(self, rows: int) -> list[tuple[int, int]]:
-        """Return where the rows of this process's devices begin and end, of all the rows of a step.
-
-        Raises:
-            UsageError: the rows cannot be shared out in equal parts.
-        """
+        """Return where the rows of this process's devices begin and end, of all the rows of a step."""
         if self.mesh is None:
             return [(0, rows)]
         self.check_rows(rows)
@@ -90,11 +82,7 @@ class Placement:
         if self.mesh is None:
             placed: Array = jax.device_put(parts[0], self.device)
             return placed
-
-        def part(place: Any) -> Any:
-            return parts[place[1].start or 0]
-
-        return jax.make_array_from_callback(shape, self._sharing(1), part)
+        return jax.make_array_from_callback(shape, self._sharing(1), lambda place: parts[place[1].start or 0])
 
     def check_rows(self, rows: int) -> None:
         """Refuse rows that cannot be shared out in equal parts."""

@@ -45,14 +45,13 @@ class Part(Enum):
         """Return the nodes' batches."""
         if self is Part.LOOP:
             return plan.in_loop
-        return [
-            batch
-            for batch in plan.batches
-            if self is Part.ALL
-            or (self is Part.RESTING and not batch.varying)
-            or (self is Part.VARYING and batch.varying)
-            or (self is Part.NEEDED and batch.needed)
-        ]
+        belongs: dict[Part, Callable[[Batch], bool]] = {
+            Part.RESTING: lambda batch: not batch.varying,
+            Part.VARYING: lambda batch: batch.varying,
+            Part.NEEDED: lambda batch: batch.needed,
+            Part.ALL: lambda _: True,
+        }
+        return list(filter(belongs[self], plan.batches))
 
 
 class Passes(Protocol):
