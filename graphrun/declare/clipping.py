@@ -29,13 +29,7 @@ def clip(
 ) -> list[Any]:
     """Return the gradients brought to the largest value and then to the largest norm of all together.
 
-    Args:
-        xp: the array namespace.
-        gradients: those of the parameters.
-        value: the limit of each element, None for none.
-        norm: the limit of the norm, None for none.
-        dtype: the graph's.
-        norm_of: returns the norm of the arrays that it is given.
+    A limit of None is none; `norm_of` returns the norm of the arrays that it is given.
     """
     clipped = list(gradients)
     if value is not None:

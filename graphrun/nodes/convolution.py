@@ -164,18 +164,16 @@ def convolve(xp, x, weight, bias, number, stride, padding, dilation, groups):
 
 Single = int | tuple[int]
 Pair = int | tuple[int, int]
-CONVOLUTION = {
-    "formula": "sum of x * weight over each window, plus bias",
-    "gradients": [
-        "transposed convolution of gradient with weight",
-        "sum of gradient * x over batch and windows",
-        "sum of gradient over batch and windows",
-    ],
-}
+GRADIENTS = [
+    "transposed convolution of gradient with weight",
+    "sum of gradient * x over batch and windows",
+    "sum of gradient over batch and windows",
+]
 
 
 @tensor(
-    **CONVOLUTION,
+    formula="sum of x * weight over each window, plus bias",
+    gradients=GRADIENTS,
     examples=[
         Example(shapes=[(2, 3, 5), (2, 3, 3)]),
         Example(shapes=[(2, 3, 5), (2, 3, 3), (2,)]),
@@ -190,7 +188,8 @@ def conv1d(xp, x, weight, bias=None, *, stride: Single = 1, padding: Single = 0,
 
 
 @tensor(
-    **CONVOLUTION,
+    formula="sum of x * weight over each window, plus bias",
+    gradients=GRADIENTS,
     examples=[
         Example(shapes=[(2, 2, 4, 3), (3, 2, 2, 2)]),
         Example(shapes=[(1, 2, 4, 4), (2, 2, 3, 3), (2,)], settings={"padding": 1}),

@@ -150,13 +150,7 @@ def _read_record(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: 
 
 
 def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: bool = True) -> None:
-    """Refuse a checkpoint of another graph.
-
-    Args:
-        checkpoint: the checkpoint.
-        plan: the plan of the graph, or of a part of it.
-        path: the checkpoint's file, for the message.
-        whole: whether the plan is that of the whole graph; of a part, only its parameters and states are compared.
+    """Refuse a checkpoint of another graph; where the plan is not of the whole one, of other parameters and states.
 
     Raises:
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.

@@ -25,8 +25,8 @@ from graphrun.engines.jax.devices import Placement, double_precision, keep_compi
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
 from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, all_finite, make_loop, must_be_careful
-from graphrun.engines.jax.passes import NodePasses, Passes
-from graphrun.engines.jax.vector import VectorPasses
+from graphrun.engines.jax.passes import NodePasses
+from graphrun.engines.jax.vector import Passes, VectorPasses
 from graphrun.engines.numpy import NodeProgram
 from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan

@@ -82,7 +82,11 @@ class Placement:
         if self.mesh is None:
             placed: Array = jax.device_put(parts[0], self.device)
             return placed
-        return jax.make_array_from_callback(shape, self._sharing(1), lambda place: parts[place[1].start or 0])
+
+        def part(place: Any) -> Any:
+            return parts[place[1].start or 0]
+
+        return jax.make_array_from_callback(shape, self._sharing(1), part)
 
     def check_rows(self, rows: int) -> None:
         """Refuse rows that cannot be shared out in equal parts."""

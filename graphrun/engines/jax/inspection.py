@@ -14,7 +14,8 @@ from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
 from graphrun.engines.jax.feed import Rows, column_dtype
 from graphrun.engines.jax.loop import State, given_to, next_states, updated
-from graphrun.engines.jax.passes import NodePasses, Part, Passes
+from graphrun.engines.jax.passes import NodePasses, Part
+from graphrun.engines.jax.vector import Passes
 from graphrun.plan.plan import Plan
 
 

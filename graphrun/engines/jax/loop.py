@@ -21,7 +21,8 @@ from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.declare.clipping import clip
 from graphrun.engines.jax.feed import Rows
-from graphrun.engines.jax.passes import Part, Passes, tracing
+from graphrun.engines.jax.passes import Part, tracing
+from graphrun.engines.jax.vector import Passes
 from graphrun.plan.plan import Plan
 
 WATCHED = 1024
