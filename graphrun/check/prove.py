@@ -179,14 +179,7 @@ class Task:
 
 @dataclass
 class Worker:
-    """A process that proves types.
-
-    Attributes:
-        folders: as of `prove_all`.
-        task: what it works on; None while it starts and between tasks.
-        deadline: when it has taken too long.
-        is_ready: whether it has started.
-    """
+    """A process that proves types; it is ready once it has started, and has no task until then and between tasks."""
 
     folders: Sequence[str]
     task: Task | None = None

@@ -120,11 +120,7 @@ class Expression:
 
 
 class Recorder:
-    """Makes expressions, each only once, and simpler ones where the number is exactly the same.
-
-    Args:
-        dtype: the graph's dtype.
-    """
+    """Makes expressions of a dtype, each only once, and simpler ones where the number is exactly the same."""
 
     made: type[Expression] = Expression
     """What it makes."""

@@ -78,6 +78,11 @@ def through_standardize(xp, gradient, normalized, inverse, axes):
     return inverse * (gradient - xp.mean(gradient, axis=axes, keepdims=True) - normalized * along_normalized)
 
 
+STANDARDIZED = [
+    "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
+    "sum(gradient * u), where u is x normalized",
+    "sum(gradient)",
+]
 LAYER_EXAMPLES = (
     Example(shapes=[(3, 4), (4,), (4,)]),
     Example(shapes=[(2, 3, 4), (3, 4), (3, 4)], settings={"axis": [-2, -1]}),
@@ -87,11 +92,7 @@ LAYER_EXAMPLES = (
 
 @tensor(
     formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
-    gradients=[
-        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
-        "sum(gradient * u), where u is x normalized",
-        "sum(gradient)",
-    ],
+    gradients=STANDARDIZED,
     examples=LAYER_EXAMPLES,
 )
 def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
@@ -155,13 +156,7 @@ def batch_axes(x, axis, scale, shift):
 
 @tensor(
     formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
-    gradients=[
-        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
-        "sum(gradient * u), where u is x normalized",
-        "sum(gradient)",
-        None,
-        None,
-    ],
+    gradients=[*STANDARDIZED, None, None],
     examples=[
         Example(shapes=[(5, 3), (3,), (3,)]),
         Example(shapes=[(3, 2, 2, 2), (2,), (2,)], settings={"epsilon": 0.1}),

@@ -173,9 +173,7 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
 )
 def std(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
     """Standard deviation along an axis, several axes or all: the root of var; the derivative is 0 where it is 0."""
-    axes = all_from_front(axis, x)
-    degrees = degrees_of_freedom(x, axes, correction)
-    return xp.sqrt(xp.sum(deviations(xp, x, axes) ** 2, axis=axes, keepdims=keepdims) / degrees)
+    return xp.sqrt(var(xp, x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 @std.vjp

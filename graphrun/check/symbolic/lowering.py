@@ -69,12 +69,16 @@ class Number(Expression):
     def _sympy_(self) -> Any:
         return lower(self)
 
+    @property
+    def namespace(self) -> trace.Namespace:
+        """The array namespace that it belongs to."""
+        return trace.Namespace(self.recorder)
+
 
 class FormulaRecorder(trace.Recorder):
     """Makes expressions as the functions have them: what is known stays exact, and symbols of SymPy are inputs.
 
-    Args:
-        assumed: the conditions that a function may decide by, and whether they hold.
+    `assumed` says of the conditions that a function may decide by whether they hold.
     """
 
     made = Number

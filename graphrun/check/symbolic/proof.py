@@ -232,15 +232,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The formulas of a case, for one derivative.
-
-    Attributes:
-        symbol: the input.
-        declared: the declared derivative.
-        forward: the forward function.
-        below: the forward function below the case, along the input.
-        above: the same above.
-    """
+    """The formulas of a case for one input: the declared derivative, and the forward function there and beside it."""
 
     symbol: sympy.Symbol
     declared: sympy.Expr

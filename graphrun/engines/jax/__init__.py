@@ -21,7 +21,7 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop
-from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
+from graphrun.engines.jax.devices import Placement, double_precision, find_device, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
 from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, all_finite, make_loop, must_be_careful
@@ -46,7 +46,7 @@ class JaxEngine:
     name = "jax"
 
     def __init__(self, placement: Placement | None = None, *, watch: bool = False) -> None:
-        self.placement = placement or Placement.on_device(None)
+        self.placement = placement or Placement(find_device(None))
         self.watch = watch
         keep_compiled_programs()
 
@@ -70,7 +70,7 @@ def make_engine(device: str | None = None, *, shared: bool = False, watch: bool 
     Raises:
         UsageError: there is no such device.
     """
-    return JaxEngine(Placement.on_all_devices() if shared else Placement.on_device(device), watch=watch)
+    return JaxEngine(Placement.on_all_devices() if shared else Placement(find_device(device)), watch=watch)
 
 
 class JaxProgram:

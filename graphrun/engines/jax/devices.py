@@ -38,11 +38,6 @@ class Placement:
     mesh: Mesh | None = None
 
     @staticmethod
-    def on_device(name: str | None) -> Placement:
-        """Return the placement on one device: ``cpu``, ``gpu``, ``gpu:1``, ..., or None for JAX's choice."""
-        return Placement(find_device(name))
-
-    @staticmethod
     def on_all_devices() -> Placement:
         """Return the placement on the devices of all processes, which share out the rows of each step."""
         mesh = Mesh(np.array(jax.devices()), (ROWS,))
@@ -103,7 +98,11 @@ class Placement:
 
 
 def find_device(name: str | None) -> jax.Device:
-    """Return a device by name."""
+    """Return a device by name: ``cpu``, ``gpu``, ``gpu:1``, ..., or that of JAX's choice.
+
+    Raises:
+        UsageError: there is no such device.
+    """
     if name is None:
         return jax.devices()[0]
     platform, colon, number = name.partition(":")

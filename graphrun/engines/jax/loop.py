@@ -91,10 +91,7 @@ class Kind(NamedTuple):
 class Request(NamedTuple):
     """What the loop is asked for: numbers, which change without a new compilation.
 
-    Attributes:
-        step: the steps made before.
-        count: how many passes to run.
-        updates: whether a pass comes after an update, or is the first one of all.
+    So many passes are run after the steps made before; each comes after an update, or is the first one of all.
     """
 
     step: Any
