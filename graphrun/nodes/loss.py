@@ -180,6 +180,12 @@ def class_labels(xp, scores, labels, axis, name):
     return xp.expand_dims(named_classes(xp, labels, scores.shape[axis]), axis=axis)
 
 
+def each_line(xp, gradient, scores, axis, reduction):
+    """The gradient of the loss of each line of scores along an axis, with that axis of size 1."""
+    gradient = each(gradient, scores.size // scores.shape[axis], reduction)
+    return xp.expand_dims(gradient, axis=axis) if reduction == "none" else gradient
+
+
 def has_labels(scores, labels, name):
     """Whether labels are classes, one axis fewer than the scores, and not a probability for each class."""
     if scores.ndim not in (labels.ndim, labels.ndim + 1) or not scores.ndim:
@@ -219,9 +225,7 @@ def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Reduction = 
 def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
     """The gradient of the logits: the probabilities, less what the labels say."""
     number = from_front(axis, logits, "logits")
-    gradient = each(gradient, logits.size // logits.shape[number], reduction)
-    if reduction == "none":
-        gradient = xp.expand_dims(gradient, axis=number)
+    gradient = each_line(xp, gradient, logits, number, reduction)
     probabilities = shares(xp, logits, number)
     if has_labels(logits, labels, "logits"):
         ones = xp.astype(at_class(xp, probabilities, labels, number), probabilities.dtype)
@@ -254,9 +258,7 @@ def nll_loss(xp, log_probabilities, labels: Index, *, axis: int = -1, reduction:
 @nll_loss.vjp
 def _(xp, gradient, y, log_probabilities, labels, *, axis, reduction):
     number = from_front(axis, log_probabilities)
-    gradient = each(gradient, log_probabilities.size // log_probabilities.shape[number], reduction)
-    if reduction == "none":
-        gradient = xp.expand_dims(gradient, axis=number)
+    gradient = each_line(xp, gradient, log_probabilities, number, reduction)
     at_labels = at_class(xp, log_probabilities, labels, number)
     return xp.where(at_labels, -gradient, xp.zeros_like(log_probabilities)), None
 

@@ -32,15 +32,9 @@ VARIADIC_INPUTS = 3
 
 @dataclass(frozen=True)
 class Variant:
-    """A type with settings, as formulas.
+    """A type with settings, as formulas; settings that are left open are symbols.
 
-    Attributes:
-        settings: plain values, and symbols for those that are left open.
-        inputs: the symbols of the inputs.
-        forward: the forward function's formula.
-        local_derivatives: the declared ones.
-        starts: what holds of the symbols, by the settings and the domain: one case for each interval of it.
-        recorder: what made them.
+    What holds of the symbols, by the settings and the domain, is said by `starts`: one case for each interval of it.
     """
 
     settings: Mapping[str, Any]
