@@ -16,7 +16,7 @@ from graphrun.check.testing import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram
-from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.result import Result
 
@@ -60,9 +60,6 @@ class Report:
 def check_graph(graph: Graph) -> Report:
     """Check a graph.
 
-    Args:
-        graph: the graph, loaded.
-
     Raises:
         GraphrunError: the graph cannot be run at all.
     """
@@ -87,7 +84,8 @@ def _check_local(plan: Plan, values: Sequence[Array], report: Report) -> None:
     for batch in plan.batches:
         if batch.type.derivative is None:
             continue
-        inputs = [_gather(values, slots.tolist(), batch) for slots in plan.inputs(batch)]
+        gathered = [[values[slot] for slot in slots.tolist()] for slots in plan.inputs(batch)]
+        inputs = [given[0] if batch.count == 1 else np.array(given) for given in gathered]
         if not all(np.isfinite(array).all() for array in inputs):
             continue
         found = check_local_derivatives(batch.type, dict(batch.settings), inputs)
@@ -95,10 +93,6 @@ def _check_local(plan: Plan, values: Sequence[Array], report: Report) -> None:
         report.skipped += found.skipped
         names = ", ".join(str(plan.names[slot]) for slot in range(batch.start, min(batch.stop, batch.start + 3)))
         report.failures += [f"node {names}{', ...' if batch.count > 3 else ''}: {text}" for text in found.failures]
-
-
-def _gather(values: Sequence[Array], slots: list[int], batch: Batch) -> Array:
-    return values[slots[0]] if batch.count == 1 else np.array([values[slot] for slot in slots])
 
 
 def _check_gradient(program: NumpyProgram, report: Report) -> None:
@@ -136,10 +130,8 @@ def _directions(plan: Plan) -> Iterator[tuple[str, Sequence[Array]]]:
         return
     random = np.random.default_rng(0)
     for number in range(DIRECTIONS):
-        yield (
-            f"all parameters in random direction {number}",
-            [random.standard_normal(np.shape(leaf)) for leaf in leaves],
-        )
+        direction = [random.standard_normal(np.shape(leaf)) for leaf in leaves]
+        yield f"all parameters in random direction {number}", direction
 
 
 def _steps(plan: Plan, direction: Sequence[Array]) -> Iterator[tuple[float, bool]]:

@@ -51,13 +51,10 @@ class Slopes:
 
 
 def differentiate(values_at: Callable[[Floats], tuple[Floats, Floats]], position: Floats, scale: Floats) -> Slopes:
-    """Return the slopes of a function of one variable at many points.
+    """Return the slopes of a function of one variable at many positions.
 
-    Args:
-        values_at: takes a step for each point; gives the function's values there, NaN where the step cannot be taken,
-            and the size of the terms that they are sums of.
-        position: the points themselves, from which the steps are taken.
-        scale: the length, for each point, over which the function may change; steps go from a tenth of it downwards.
+    `values_at` takes a step for each and gives the function's values there, NaN where the step cannot be taken, and the
+    size of the terms that they are sums of. Steps go from a tenth of the scale downwards.
     """
     best = Slopes(np.full(np.shape(scale), np.nan), np.full(np.shape(scale), np.inf))
     coarser = best.slope

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphrun.declare.formula import literal
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
 
@@ -71,6 +72,5 @@ def _operand(text: str) -> sympy.Expr:
 
     from graphrun.check.symbolic.constants import exact
 
-    if text[:1] in "+-." or text[:1].isdigit():
-        return exact(float(text))
-    return sympy.Symbol(text, real=True)
+    number = literal(text)
+    return sympy.Symbol(text, real=True) if number is None else exact(number)

@@ -118,15 +118,13 @@ class Subject:
 
     def forward(self, inputs: Inputs) -> Array:
         """The output, which for an elementwise type has the shape that the inputs broadcast to."""
-        output = self._call("the forward function", self.type.function, *inputs)
-        output = self._as_real("the forward function", output)
+        what = "the forward function"
+        output = self._as_real(what, self._call(what, self.type.function, *inputs))
         if self.type.is_elementwise:
             expected = np.broadcast_shapes(*(array.shape for array in inputs))
             if output.shape != expected:
                 shapes = shape_text(inputs)
-                raise BrokenTypeError(
-                    f"{self.text}: of {shapes} the forward function makes {output.shape}, not {expected}"
-                )
+                raise BrokenTypeError(f"{self.text}: of {shapes} {what} makes {output.shape}, not {expected}")
         return output
 
     def states(self, inputs: Inputs, noise: Inputs) -> list[Array]:
@@ -156,9 +154,8 @@ class Subject:
         leading = (output,) if gradient is None else (gradient, output)
         given = self._call(what, self.type.derivative, *leading, *inputs)
         if not isinstance(given, tuple | list):
-            raise BrokenTypeError(
-                f"{self.text}: {what} returns {_kind(given)}, not a tuple with one derivative for each input"
-            )
+            text = f"{what} returns {_kind(given)}, not a tuple with one derivative for each input"
+            raise BrokenTypeError(f"{self.text}: {text}")
         names = self.names(len(inputs))
         if len(given) != len(inputs):
             listed = ", ".join(names)
@@ -338,7 +335,9 @@ def compare_arrays(subject: Subject, inputs: Inputs, tolerance: float, seed: int
     for i, (name, product) in enumerate(zip(subject.names(len(inputs)), products, strict=True)):
         if product is None:
             continue
-        fixed = np.broadcast_to(on_kink.get(i, np.False_), inputs[i].shape) | _at_border(subject.domain(i), inputs[i])
+        domain = subject.domain(i)
+        borders = [end for interval in domain.intervals for end in (interval.low, interval.high)] if domain else []
+        fixed = np.broadcast_to(on_kink.get(i, np.False_), inputs[i].shape) | np.isin(inputs[i], borders)
         failures: list[str] = []
         compared = skipped = 0
         for label, direction in _directions(inputs[i].shape, random):
@@ -439,11 +438,6 @@ def interval_numbers(domain: Domain, array: Array) -> Array:
         below = (array <= interval.high) if interval.high_closed else (array < interval.high)
         found = np.where(above & below, number, found)
     return found
-
-
-def _at_border(domain: Domain | None, array: Array) -> Array:
-    ends = [end for interval in domain.intervals for end in (interval.low, interval.high)] if domain else []
-    return np.isin(array, ends)
 
 
 def shape_text(arrays: Iterable[Any]) -> str:

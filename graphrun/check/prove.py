@@ -61,12 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Proofs:
-    """Verdicts as text, in lines of up to `WIDTH` characters.
-
-    Attributes:
-        verdicts: the verdicts.
-        tensors: the names of tensor types beside them, which are not proven.
-    """
+    """Verdicts as text, in lines of up to `WIDTH` characters; tensor types beside them are not proven."""
 
     verdicts: Sequence[Verdict]
     tensors: Sequence[str] = ()
@@ -79,7 +74,7 @@ class Proofs:
     def wrong(self) -> Iterator[str]:
         """Yield the types whose derivatives are wrong, with a counterexample."""
         for verdict in self.of(Outcome.WRONG):
-            yield from _wrap(f"{verdict.name}: wrong: {verdict.text}", "  ")
+            yield from _wrap(f"{verdict.name}: wrong: {verdict.text}")
 
     @property
     def lines(self) -> Iterator[str]:
@@ -87,21 +82,21 @@ class Proofs:
         # What is in parentheses stays on a line, by spaces that do not break.
         proven = [f"{v.name} ({v.text})".replace(" ", NO_BREAK) if v.text else v.name for v in self.of(Outcome.PROVEN)]
         if proven:
-            yield from _wrap(f"proven: {', '.join(proven)}", "  ")
+            yield from _wrap(f"proven: {', '.join(proven)}")
         for verdict in self.of(Outcome.UNDECIDED):
-            yield from _wrap(f"not decided: {verdict.name}: {verdict.text}", "  ")
+            yield from _wrap(f"not decided: {verdict.name}: {verdict.text}")
         nothing = [verdict.name for verdict in self.of(Outcome.NOTHING)]
         if nothing:
-            yield from _wrap(f"nothing to prove, for no gradient is passed on: {', '.join(nothing)}", "  ")
+            yield from _wrap(f"nothing to prove, for no gradient is passed on: {', '.join(nothing)}")
         if self.tensors:
-            yield from _wrap(f"not proven, for they are no elementwise types: {', '.join(self.tensors)}", "  ")
+            yield from _wrap(f"not proven, for they are no elementwise types: {', '.join(self.tensors)}")
         counts = [f"{len(found)} {outcome}" for outcome in Outcome if (found := self.of(outcome))]
         types = counted(len(self.verdicts), "elementwise type")
         yield f"{types}: {', '.join(counts) or 'nothing to prove'}"
 
 
-def _wrap(text: str, indent: str) -> list[str]:
-    lines = textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+def _wrap(text: str) -> list[str]:
+    lines = textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [line.replace(NO_BREAK, " ") for line in lines]
 
 
@@ -149,10 +144,7 @@ def compare(declared: NodeType, reason: str) -> Verdict:
 def prove_all(names: Sequence[str], folders: Sequence[str] = (), seconds: float = SECONDS) -> Iterator[Verdict]:
     """Prove types by name, in worker processes; yield the verdicts in the order of the names.
 
-    Args:
-        names: the types.
-        folders: folders of loose plugin files, as of `Registry`.
-        seconds: the time limit for one type.
+    `folders` are those of loose plugin files, as of `Registry`, `seconds` is the time limit for one type.
 
     Raises:
         UsageError: SymPy is not installed.
@@ -187,14 +179,7 @@ class Task:
 
 @dataclass
 class Worker:
-    """A process that proves types.
-
-    Attributes:
-        folders: as of `prove_all`.
-        task: what it works on; None while it starts and between tasks.
-        deadline: when it has taken too long.
-        is_ready: whether it has started.
-    """
+    """A process that proves types; it is ready once it has started, and has no task until then and between tasks."""
 
     folders: Sequence[str]
     task: Task | None = None

@@ -95,15 +95,7 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
 
 
 def slope_failures(node_type: NodeType, *, seed: int = 0) -> list[str]:
-    """Compare the derivatives of an elementwise type with finite differences, as `check_node_type` does.
-
-    Args:
-        node_type: the type.
-        seed: of the numbers that it is tried with.
-
-    Returns:
-        What is wrong, with type, input, settings, point and numbers.
-    """
+    """Return where the derivatives of an elementwise type and finite differences differ, as of `check_node_type`."""
     failures: list[str] = []
     try:
         for subject, example in _trials(node_type):
@@ -142,9 +134,8 @@ def _trials(node_type: NodeType) -> Iterator[tuple[Subject, Example | None]]:
         try:
             settings = node_type.read_settings(example.settings)
         except ValueError as error:
-            raise BrokenTypeError(
-                f"{node_type.name}: an example's settings {dict(example.settings)} fail: {error}"
-            ) from error
+            given = dict(example.settings)
+            raise BrokenTypeError(f"{node_type.name}: an example's settings {given} fail: {error}") from error
         count = len(example.values) or len(example.shapes)
         least, most = node_type.arity
         if count and not least <= count <= (count if most is None else most):
@@ -261,9 +252,8 @@ def _check_tensor(subject: Subject, example: Example | None, random: np.random.G
         inputs = _draw(subject, _shapes_of(subject.type, example), random, MODERATE, example.values if example else ())
     except BrokenTypeError as problem:
         return problem.texts
-    failures = _run_checks(
-        subject, inputs, [(_nan_failures, inputs), (_float32_failures, inputs), (_slope_failures, inputs)]
-    )
+    checks: Checks = [(check, inputs) for check in (_nan_failures, _float32_failures, _slope_failures)]
+    failures = _run_checks(subject, inputs, checks)
     if failures and example is None:
         failures.append(f"{subject.text}: inputs of {shape_text(inputs)} are a guess; {ASK_FOR_EXAMPLES}")
     return failures
@@ -363,12 +353,8 @@ def _float32_failures(subject: Subject, inputs: Inputs) -> Iterator[str]:
         gradient = _gradient(subject, output_32)
         wide = None if gradient is None else gradient.astype(np.float64)
         what = f"its {subject.type.derivative_decorator}"
-        pairs = zip(
-            subject.names(len(inputs)),
-            subject.derivatives(inputs, output, wide),
-            subject.derivatives(singles, output_32, gradient),
-            strict=True,
-        )
+        both = subject.derivatives(inputs, output, wide), subject.derivatives(singles, output_32, gradient)
+        pairs = zip(subject.names(len(inputs)), *both, strict=True)
         results += [(f"{what} for {name!r}", a, b) for name, a, b in pairs if a is not None and b is not None]
     for what, double, single in results:
         comparable = np.isfinite(double) & (np.abs(double) < np.finfo(np.float32).max)

@@ -27,13 +27,8 @@ def clip(
 ) -> list[Any]:
     """Return the gradients brought to the largest value and then to the largest norm of all together.
 
-    Args:
-        xp: the array namespace.
-        gradients: those of the parameters.
-        value: the limit of each element, None for none.
-        norm: the limit of the norm, None for none.
-        multiplier: returns `factor` of gradients for a limit, in the graph's dtype.
-        cast: returns a number in the graph's dtype.
+    A limit of None is none; `multiplier` returns `factor` of gradients for a limit, and `cast` a number, both in the
+    graph's dtype.
     """
     clipped = list(gradients)
     if value is not None:

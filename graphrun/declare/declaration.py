@@ -151,10 +151,7 @@ class Declaration:
         return tuple((parameter.name, freeze(parameter.default)) for parameter in self.keyword)
 
     def read_settings(self, raw: Mapping[str, Any]) -> Settings:
-        """Check settings as a graph file gives them, and fill in the defaults.
-
-        Args:
-            raw: settings by name, plain data as YAML or JSON holds it.
+        """Check settings as a graph file gives them, plain data by name, and fill in the defaults.
 
         Raises:
             pydantic.ValidationError: a setting is unknown, missing or of the wrong type.

@@ -33,10 +33,7 @@ class Domain:
 
     @classmethod
     def parse(cls, text: str) -> Domain:
-        """Read a domain.
-
-        Args:
-            text: intervals in brackets, closed ``[ ]`` or open ``( )``, joined by ``|``; ends may be ``inf``.
+        """Read intervals in brackets, closed ``[ ]`` or open ``( )``, joined by ``|``; ends may be ``inf``.
 
         Raises:
             DeclarationError: the text is no such union.

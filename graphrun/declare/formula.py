@@ -18,14 +18,7 @@ from graphrun.base.numbertext import number
 from graphrun.declare.declaration import Declaration, Settings, freeze
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.notation import ATOM, TEXT, Bound, Notation
-from graphrun.declare.trace import (
-    FLOAT,
-    CannotTraceError,
-    Expression,
-    Recorder,
-    trace,
-    trace_derivatives,
-)
+from graphrun.declare.trace import FLOAT, CannotTraceError, Expression, Recorder, trace, trace_derivatives
 from graphrun.declare.writer import write_line
 
 MOST_ARGUMENTS = 8
@@ -64,15 +57,7 @@ class Traced:
 def formulas_of(
     declared: NodeType, settings: Settings, inputs: Sequence[str], output: str, notation: Notation = TEXT
 ) -> Formulas:
-    """Return what a node computes, as text.
-
-    Args:
-        declared: the node's type.
-        settings: its settings, all of them.
-        inputs: its inputs: names, and numbers for literals.
-        output: the name of the node itself.
-        notation: how the text is written.
-    """
+    """Return what a node computes, as text; its inputs are names, and numbers for literals."""
     names = operands(inputs, output, notation)
     found = traced(declared, settings, tuple(map(literal, inputs)))
     forward = None if found.forward is None else write_line(found.forward, names, notation)
@@ -93,15 +78,8 @@ def formulas_of(
 def type_formulas(declared: NodeType, output: str) -> Formulas | None:
     """Return what an elementwise type computes, in the names of its own inputs and settings.
 
-    Settings that are real numbers are left open, others are as by default.
-
-    Args:
-        declared: the type.
-        output: the name of the output.
-
-    Returns:
-        The formulas, the forward one empty where it is too long; None where a derivative is, or where they cannot be
-        traced: a function may decide by a number.
+    Settings that are real numbers are left open, others are as by default. The forward formula is empty where it is
+    too long; there are none where a derivative is, or where they cannot be traced: a function may decide by a number.
     """
     left_open = open_settings(declared)
     usual = {parameter.name: parameter.default for parameter in declared.keyword}
@@ -143,13 +121,10 @@ def operands(inputs: Sequence[str], output: str, notation: Notation) -> dict[str
 
 @lru_cache(maxsize=1024)
 def traced(declared: NodeType, settings: Settings, literals: tuple[float | None, ...]) -> Traced:
-    """Trace a type's functions.
+    """Trace a type's functions, for each input given its number where it is a literal, else None.
 
-    Args:
-        declared: the type.
-        settings: the settings; `Open` stands for one whose value is left open.
-        literals: for each input its number where it is a literal, else None. The local derivatives are computed with
-            the numbers, so that the derivative of ``x ** 2`` is ``2 * x``; the forward function is shown as it stands.
+    The local derivatives are computed with the numbers, so that the derivative of ``x ** 2`` is ``2 * x``; the forward
+    function is shown as it stands.
     """
     nothing = Traced(None, (None,) * len(literals))
     if not declared.is_elementwise:

@@ -117,14 +117,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def draw(initializer: Initializer, settings: dict[str, Any], shape: Shape, *, seed: int, name: str) -> NDArray[Any]:
-    """Draw the initial value of a parameter.
-
-    Args:
-        initializer: what draws it.
-        settings: the initializer's settings.
-        shape: the parameter's shape.
-        seed: the seed of the run.
-        name: the parameter's name.
+    """Draw the initial value of a parameter by its shape and name and the seed of the run.
 
     Raises:
         ValueError: the initializer cannot make that shape.

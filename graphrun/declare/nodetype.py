@@ -131,15 +131,11 @@ class NodeType(Declaration):
                 if name not in self.inputs:
                     raise DeclarationError(f"{self.name}: a {role} is given for {name!r}, which is no input of it")
         for kink in self.kinks:
-            given = len(kink.derivatives)
-            if given != len(self.positional):
-                inputs = ", ".join(self.inputs)
-                raise DeclarationError(
-                    f"{self.name}: the kink {kink} gives {given} derivatives for the inputs {inputs}"
-                )
-            named = [value for value in (*kink.at.values(), *kink.derivatives) if isinstance(value, str)]
-            for name in named:
-                if name not in {parameter.name for parameter in self.parameters}:
+            if len(kink.derivatives) != len(self.positional):
+                given = f"{len(kink.derivatives)} derivatives for the inputs {', '.join(self.inputs)}"
+                raise DeclarationError(f"{self.name}: the kink {kink} gives {given}")
+            for name in (*kink.at.values(), *kink.derivatives):
+                if isinstance(name, str) and name not in {parameter.name for parameter in self.parameters}:
                     raise DeclarationError(f"{self.name}: a kink names {name!r}, which is no input or setting of it")
             if not kink.label and any(callable(place) for place in kink.at.values()):
                 raise DeclarationError(f"{self.name}: a kink whose place is a function needs a label")
@@ -157,10 +153,8 @@ class NodeType(Declaration):
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         if len(positional) != leading + len(self.positional):
             before = "(xp, output, inputs...)" if self.is_elementwise else "(xp, gradient, output, inputs...)"
-            raise DeclarationError(
-                f"{self.name}: its {self.derivative_decorator} takes {before}, "
-                f"{leading + len(self.positional)} positional parameters, not {len(positional)}"
-            )
+            numbers = f"{leading + len(self.positional)} positional parameters, not {len(positional)}"
+            raise DeclarationError(f"{self.name}: its {self.derivative_decorator} takes {before}, {numbers}")
         settings = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         own = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY]
         if settings != set(own):
@@ -192,6 +186,7 @@ class NodeType(Declaration):
         return self.forms[engine]
 
 
+@dataclass(eq=False)
 class Form:
     """A node type's two functions as one engine has them, where the type's own would be slow there.
 
@@ -200,9 +195,8 @@ class Form:
         derivative: the second function.
     """
 
-    def __init__(self, function: Function, derivative: Function | None) -> None:
-        self.function = function
-        self.derivative = derivative
+    function: Function
+    derivative: Function | None
 
     def __call__(self, function: Function) -> Form:
         """Take the forward function."""

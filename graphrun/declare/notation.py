@@ -26,13 +26,7 @@ Bound = tuple[str, int]
 
 
 class Form(NamedTuple):
-    """How an operation is written.
-
-    Attributes:
-        template: the text, with places for the arguments.
-        binding: how tightly it binds.
-        arguments: how tightly each argument has to bind at least.
-    """
+    """How an operation is written: a template, how tightly it binds, and how tightly its arguments have to at least."""
 
     template: str
     binding: int

@@ -120,11 +120,7 @@ class Expression:
 
 
 class Recorder:
-    """Makes expressions, each only once, and simpler ones where the number is exactly the same.
-
-    Args:
-        dtype: the graph's dtype.
-    """
+    """Makes expressions of a dtype, each only once, and simpler ones where the number is exactly the same."""
 
     made: type[Expression] = Expression
     """What it makes."""
@@ -259,12 +255,18 @@ class Recorder:
 
 
 COMPOSED: dict[str, Callable[..., Expression]] = {
-    "square": lambda make, x: make("multiply", x, x),
-    "reciprocal": lambda make, x: make("divide", 1.0, x),
-    "exp2": lambda make, x: make("pow", 2.0, x),
-    "isnan": lambda make, x: make("not_equal", x, x),
-    "isinf": lambda make, x: make("equal", make("abs", x), math.inf),
-    "isfinite": lambda make, x: make("less", make("abs", x), math.inf),
+    "square": lambda recorder, x: recorder.make("multiply", x, x),
+    "reciprocal": lambda recorder, x: recorder.make("divide", 1.0, x),
+    "exp2": lambda recorder, x: recorder.make("pow", 2.0, x),
+    "isnan": lambda recorder, x: recorder.make("not_equal", x, x),
+    "isinf": lambda recorder, x: recorder.make("equal", recorder.make("abs", x), math.inf),
+    "isfinite": lambda recorder, x: recorder.make("less", recorder.make("abs", x), math.inf),
+    "positive": lambda recorder, x: recorder.lift(x),
+    "astype": lambda recorder, x, dtype, **_: recorder.cast(x, dtype),
+    "asarray": lambda recorder, x, dtype=None, **_: recorder.lift(x) if dtype is None else recorder.cast(x, dtype),
+    "zeros_like": lambda recorder, x, **_: recorder.cast(0.0),
+    "ones_like": lambda recorder, x, **_: recorder.cast(1.0),
+    "full_like": lambda recorder, x, value, **_: recorder.cast(value),
 }
 """Functions of the array API that are made of operations."""
 
@@ -280,52 +282,19 @@ class Namespace:
 
     def __getattr__(self, name: str) -> Any:
         if name in COMPOSED:
-            return partial(COMPOSED[name], self._recorder.make)
+            return partial(COMPOSED[name], self._recorder)
         if name in FOLD:
             return lambda *values, **_: self._recorder.make(name, *values)
         raise CannotTraceError(f"it calls xp.{name}, which {self._recorder.others}")
-
-    def positive(self, x: Any) -> Expression:
-        """Return x."""
-        return self._recorder.lift(x)
 
     def clip(self, x: Any, min: Any = None, max: Any = None) -> Expression:  # noqa: A002 (the array API's names)
         """Keep x between two bounds."""
         bounded = self._recorder.lift(x) if min is None else self.maximum(x, min)
         return bounded if max is None else self.minimum(bounded, max)
 
-    def astype(self, x: Any, dtype: Any, **_: Any) -> Expression:
-        """Return a number as one of another dtype."""
-        return self._recorder.cast(x, dtype)
-
-    def asarray(self, x: Any, dtype: Any = None, **_: Any) -> Expression:
-        """Take a number as one of a dtype."""
-        return self._recorder.lift(x) if dtype is None else self._recorder.cast(x, dtype)
-
-    def zeros_like(self, x: Any, **_: Any) -> Expression:
-        """Return 0."""
-        return self.full_like(x, 0.0)
-
-    def ones_like(self, x: Any, **_: Any) -> Expression:
-        """Return 1."""
-        return self.full_like(x, 1.0)
-
-    def full_like(self, _x: Any, value: Any, **_: Any) -> Expression:
-        """Return a number."""
-        return self._recorder.cast(value)
-
 
 def trace(recorder: Recorder, function: Callable[..., Any], inputs: Sequence[Any], settings: Mapping[str, Any]) -> Any:
-    """Call a declared function with symbols.
-
-    Args:
-        recorder: makes the expressions.
-        function: ``(xp, *inputs, *, settings)``.
-        inputs: expressions and numbers.
-        settings: the settings: known, or expressions where they are left open.
-
-    Returns:
-        What the function returns, of expressions.
+    """Call a declared function with symbols, and return what it returns; settings may be symbols too.
 
     Raises:
         CannotTraceError: it cannot be written down as arithmetic.

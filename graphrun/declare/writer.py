@@ -20,10 +20,7 @@ MOST_OPERATIONS = 20
 class Writer:
     """Writes expressions as lines: a name for what is used more than once, everything else where it is used.
 
-    Args:
-        notation: how operations are written.
-        add: takes a line.
-        name: returns a new name for an intermediate number.
+    `add` takes a line, `name` returns a new name for an intermediate number.
     """
 
     def __init__(self, notation: Notation, add: Callable[[str], None], name: Callable[[], str]) -> None:
@@ -37,13 +34,7 @@ class Writer:
         names: Mapping[str, str],
         known: Mapping[Expression, str] = MappingProxyType({}),
     ) -> list[str]:
-        """Write expressions, and return the text of each.
-
-        Args:
-            roots: the expressions.
-            names: the texts of the inputs, which bind as tightly as names do.
-            known: the names of expressions that were written before.
-        """
+        """Write expressions, and return the text of each; the texts of the inputs bind as tightly as names do."""
         uses = count_uses(roots, known)
         operands = {name: (text, ATOM) for name, text in names.items()}
         written: dict[int, Bound] = {}
@@ -72,14 +63,9 @@ def write_line(
     known: Mapping[Expression, Bound] = MappingProxyType({}),
     most: int = MOST_OPERATIONS,
 ) -> Bound | None:
-    """Write an expression out; None where it would be too long to read.
+    """Write an expression out; None where it has more than so many operations and operands.
 
-    Args:
-        root: the expression.
-        names: the texts of the inputs.
-        notation: how operations are written.
-        known: the texts of expressions that have a name of their own.
-        most: how many operations and operands there may be.
+    `names` are the texts of the inputs, `known` those of expressions that have a name of their own.
     """
     written: dict[int, Bound] = {}
     sizes: dict[int, int] = {}

@@ -5,62 +5,17 @@ A type is added by declaring it in the module of its family.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from importlib import import_module
 
 from graphrun.declare.hookspecs import hookimpl
 from graphrun.declare.nodetype import NodeType
-from graphrun.nodes import (
-    activation,
-    arithmetic,
-    attention,
-    comparison,
-    contraction,
-    convolution,
-    exponential,
-    hyperbolic,
-    indexing,
-    joining,
-    linear_algebra,
-    loss,
-    normalization,
-    pooling,
-    power,
-    reduction,
-    regularization,
-    rounding,
-    selection,
-    shape,
-    special,
-    trigonometric,
-)
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-FAMILIES = (
-    arithmetic,
-    power,
-    exponential,
-    trigonometric,
-    hyperbolic,
-    rounding,
-    comparison,
-    selection,
-    activation,
-    special,
-    reduction,
-    contraction,
-    linear_algebra,
-    shape,
-    joining,
-    indexing,
-    normalization,
-    regularization,
-    convolution,
-    pooling,
-    attention,
-    loss,
-)
+ORDER = """
+arithmetic power exponential trigonometric hyperbolic rounding comparison selection activation special reduction
+contraction linear_algebra shape joining indexing normalization regularization convolution pooling attention loss
+"""
+FAMILIES = [import_module(f"graphrun.nodes.{family}") for family in ORDER.split()]
 
 
 @hookimpl

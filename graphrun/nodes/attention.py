@@ -55,8 +55,7 @@ def check_attention(query, key, value, mask):
         Example(shapes=[(2, 3, 2), (2, 4, 2), (2, 4, 1)], settings={"scale": 0.5}),
         Example(shapes=[(2, 2, 3, 2), (1, 3, 2), (2, 1, 3, 2)], settings={"causal": True}),
         Example(
-            shapes=[(2, 3, 2), (3, 2), (3, 2), (3, 3)],
-            values=[None, None, None, [[1, 0, 1], [1, 1, 0], [0, 0, 0]]],
+            shapes=[(2, 3, 2), (3, 2), (3, 2), (3, 3)], values=[None, None, None, [[1, 0, 1], [1, 1, 0], [0, 0, 0]]]
         ),
     ],
     cost=lambda z, query, key, value, mask=None, **_: 2 * (query.size + z.size) * key.shape[-2],

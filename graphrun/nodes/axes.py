@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+Axes = int | tuple[int, ...] | None
+"""One axis, several, or all."""
+
 
 def count(number, thing):
     """A number with its noun, as in "1 axis" and "2 axes"."""

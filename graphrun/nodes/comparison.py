@@ -5,7 +5,6 @@ from __future__ import annotations
 from graphrun.declare.nodetype import Kink, elementwise
 
 AT_TIES = Kink({"x": "y"}, (0, 0))
-AT_ZERO = Kink({"x": 0}, (0,))
 AT_ZEROS = (Kink({"x": 0}, (0, 0)), Kink({"y": 0}, (0, 0)))
 
 
@@ -15,20 +14,10 @@ def equal(xp, x, y):
     return xp.equal(x, y)
 
 
-@equal.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
-
-
 @elementwise(kinks=[AT_TIES])
 def not_equal(xp, x, y):
     """Whether x and y differ."""
     return xp.not_equal(x, y)
-
-
-@not_equal.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
 
 
 @elementwise(kinks=[AT_TIES])
@@ -37,20 +26,10 @@ def less(xp, x, y):
     return x < y
 
 
-@less.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
-
-
 @elementwise(kinks=[AT_TIES])
 def less_equal(xp, x, y):
     """Whether x <= y."""
     return x <= y
-
-
-@less_equal.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
 
 
 @elementwise(kinks=[AT_TIES])
@@ -59,20 +38,10 @@ def greater(xp, x, y):
     return x > y
 
 
-@greater.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
-
-
 @elementwise(kinks=[AT_TIES])
 def greater_equal(xp, x, y):
     """Whether x >= y."""
     return x >= y
-
-
-@greater_equal.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
 
 
 @elementwise(kinks=AT_ZEROS)
@@ -81,20 +50,10 @@ def logical_and(xp, x, y):
     return xp.not_equal(x, 0) & xp.not_equal(y, 0)
 
 
-@logical_and.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
-
-
 @elementwise(kinks=AT_ZEROS)
 def logical_or(xp, x, y):
     """Whether x or y or both are true; any number but 0 is true."""
     return xp.not_equal(x, 0) | xp.not_equal(y, 0)
-
-
-@logical_or.local_derivatives
-def _(xp, z, x, y):
-    return 0.0, 0.0
 
 
 @elementwise(kinks=AT_ZEROS)
@@ -103,12 +62,20 @@ def logical_xor(xp, x, y):
     return xp.not_equal(x, 0) ^ xp.not_equal(y, 0)
 
 
+@equal.local_derivatives
+@not_equal.local_derivatives
+@less.local_derivatives
+@less_equal.local_derivatives
+@greater.local_derivatives
+@greater_equal.local_derivatives
+@logical_and.local_derivatives
+@logical_or.local_derivatives
 @logical_xor.local_derivatives
 def _(xp, z, x, y):
     return 0.0, 0.0
 
 
-@elementwise(kinks=[AT_ZERO])
+@elementwise(kinks=[Kink({"x": 0}, (0,))])
 def logical_not(xp, x):
     """Whether x is 0; any number but 0 is true."""
     return xp.equal(x, 0)

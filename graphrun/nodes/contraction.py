@@ -105,10 +105,7 @@ def _(xp, gradient, z, x, y, *, axis):
     number = from_behind(axis, x, y)
     # The place of the axis among those of the broadcast product.
     gradient = xp.expand_dims(gradient, axis=max(x.ndim, y.ndim) + number)
-    return (
-        lambda: undo_broadcast(xp, gradient * y, x.shape),
-        lambda: undo_broadcast(xp, gradient * x, y.shape),
-    )
+    return (lambda: undo_broadcast(xp, gradient * y, x.shape), lambda: undo_broadcast(xp, gradient * x, y.shape))
 
 
 def paired_axes(x, y, axes):

@@ -162,14 +162,13 @@ def convolve(xp, x, weight, bias, number, stride, padding, dilation, groups):
     return with_bias(xp, gather(xp, x, weight, windows, groups), bias)
 
 
-def through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups):
-    """The vector-Jacobian product of convolve."""
-    windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    gradients = (
-        lambda: scatter(xp, gradient, weight, windows, groups),
-        lambda: correlate(xp, gradient, x, weight, windows, groups),
-    )
-    return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
+Single = int | tuple[int]
+Pair = int | tuple[int, int]
+GRADIENTS = [
+    "transposed convolution of gradient with weight",
+    "sum of gradient * x over batch and windows",
+    "sum of gradient over batch and windows",
+]
 
 
 def of_products(numbers, weight):
@@ -180,11 +179,7 @@ def of_products(numbers, weight):
 
 @tensor(
     formula="sum of x * weight over each window, plus bias",
-    gradients=[
-        "transposed convolution of gradient with weight",
-        "sum of gradient * x over batch and windows",
-        "sum of gradient over batch and windows",
-    ],
+    gradients=GRADIENTS,
     examples=[
         Example(shapes=[(2, 3, 5), (2, 3, 3)]),
         Example(shapes=[(2, 3, 5), (2, 3, 3), (2,)]),
@@ -194,33 +189,14 @@ def of_products(numbers, weight):
     ],
     cost=lambda y, x, weight, bias=None, **_: of_products(y.size, weight),
 )
-def conv1d(
-    xp,
-    x,
-    weight,
-    bias=None,
-    *,
-    stride: int | tuple[int] = 1,
-    padding: int | tuple[int] = 0,
-    dilation: int | tuple[int] = 1,
-    groups: int = 1,
-):
+def conv1d(xp, x, weight, bias=None, *, stride: Single = 1, padding: Single = 0, dilation: Single = 1, groups: int = 1):
     """Convolution of signals, batch x channels x length, with a weight of output x input channels x kernel."""
     return convolve(xp, x, weight, bias, 1, stride, padding, dilation, groups)
 
 
-@conv1d.vjp
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
-
-
 @tensor(
     formula="sum of x * weight over each window, plus bias",
-    gradients=[
-        "transposed convolution of gradient with weight",
-        "sum of gradient * x over batch and windows",
-        "sum of gradient over batch and windows",
-    ],
+    gradients=GRADIENTS,
     examples=[
         Example(shapes=[(2, 2, 4, 3), (3, 2, 2, 2)]),
         Example(shapes=[(1, 2, 4, 4), (2, 2, 3, 3), (2,)], settings={"padding": 1}),
@@ -234,24 +210,21 @@ def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, group
     ],
     cost=lambda y, x, weight, bias=None, **_: of_products(y.size, weight),
 )
-def conv2d(
-    xp,
-    x,
-    weight,
-    bias=None,
-    *,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] = 0,
-    dilation: int | tuple[int, int] = 1,
-    groups: int = 1,
-):
+def conv2d(xp, x, weight, bias=None, *, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1):
     """Convolution of images, batch x channels x height x width, with a weight of output x input channels x kernel."""
     return convolve(xp, x, weight, bias, 2, stride, padding, dilation, groups)
 
 
+@conv1d.vjp
 @conv2d.vjp
-def _(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
-    return through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
+def through_convolve(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
+    """The vector-Jacobian product of convolve."""
+    windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    gradients = (
+        lambda: scatter(xp, gradient, weight, windows, groups),
+        lambda: correlate(xp, gradient, x, weight, windows, groups),
+    )
+    return gradients if bias is None else (*gradients, lambda: of_bias(xp, gradient))
 
 
 def transposed_windows(x, weight, stride, padding, dilation, output_padding):
@@ -293,10 +266,10 @@ def conv_transpose2d(
     weight,
     bias=None,
     *,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] = 0,
-    output_padding: int | tuple[int, int] = 0,
-    dilation: int | tuple[int, int] = 1,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
 ):
     """Transposed convolution of images, with a weight of input x output channels x kernel: conv2d's derivative in x."""

@@ -10,6 +10,8 @@ from graphrun.nodes.axes import check_same_axes, check_same_size, count, from_fr
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.normalization import log_shares, shares
 
+Reduction = Literal["mean", "sum", "none"]
+
 PAIRS = (
     Example(shapes=[(3, 2), (3, 2)]),
     Example(shapes=[(4,), (4,)], settings={"reduction": "sum"}),
@@ -55,7 +57,7 @@ def both(xp, slopes, prediction, target):
     gradients=["gradient * 2 * (prediction - target) / n", "-gradient * 2 * (prediction - target) / n"],
     examples=PAIRS_AND_NUMBER,
 )
-def mean_squared_error(xp, prediction, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
+def mean_squared_error(xp, prediction, target, *, reduction: Reduction = "mean"):
     """Squared difference: (prediction - target)^2."""
     return reduced(xp, difference(prediction, target) ** 2, reduction)
 
@@ -71,7 +73,7 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     gradients=["gradient * sign(prediction - target) / n", "-gradient * sign(prediction - target) / n"],
     examples=PAIRS_AND_NUMBER,
 )
-def mean_absolute_error(xp, prediction, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
+def mean_absolute_error(xp, prediction, target, *, reduction: Reduction = "mean"):
     """Absolute difference: |prediction - target|; the derivative is 0 where they are equal."""
     return reduced(xp, xp.abs(difference(prediction, target)), reduction)
 
@@ -90,7 +92,7 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     ],
     examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})],
 )
-def huber_loss(xp, prediction, target, *, delta: float = 1.0, reduction: Literal["mean", "sum", "none"] = "mean"):
+def huber_loss(xp, prediction, target, *, delta: float = 1.0, reduction: Reduction = "mean"):
     """Half the squared difference d up to |d| = delta, beyond it a straight line: delta (|d| - delta / 2)."""
     size = xp.abs(difference(prediction, target))
     return reduced(xp, xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction)
@@ -110,7 +112,7 @@ def _(xp, gradient, y, prediction, target, *, delta, reduction):
         Example(values=[[40.0, -40.0, 800.0, -800.0], [1.0, 0.0, 0.25, 1.0]], settings={"reduction": "none"}),
     ],
 )
-def binary_cross_entropy_with_logits(xp, logits, target, *, reduction: Literal["mean", "sum", "none"] = "mean"):
+def binary_cross_entropy_with_logits(xp, logits, target, *, reduction: Reduction = "mean"):
     """Cross-entropy of two classes: -target log(p) - (1 - target) log(1 - p), p the sigmoid of the logits."""
     difference(logits, target, ("logits", "target"))
     # log(1 + e^-|x|) and, where x is positive, x (1 - target), else -x target: no digits are lost in either tail.
@@ -178,6 +180,12 @@ def class_labels(xp, scores, labels, axis, name):
     return xp.expand_dims(named_classes(xp, labels, scores.shape[axis]), axis=axis)
 
 
+def each_line(xp, gradient, scores, axis, reduction):
+    """The gradient of the loss of each line of scores along an axis, with that axis of size 1."""
+    gradient = each(gradient, scores.size // scores.shape[axis], reduction)
+    return xp.expand_dims(gradient, axis=axis) if reduction == "none" else gradient
+
+
 def has_labels(scores, labels, name):
     """Whether labels are classes, one axis fewer than the scores, and not a probability for each class."""
     if scores.ndim not in (labels.ndim, labels.ndim + 1) or not scores.ndim:
@@ -201,7 +209,7 @@ def has_labels(scores, labels, name):
         Example(shapes=[(3,), (3,)], settings={"reduction": "sum"}),
     ],
 )
-def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Literal["mean", "sum", "none"] = "mean"):
+def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Reduction = "mean"):
     """Cross-entropy: -log(softmax(logits)) of the labels' class, or weighted by labels that are probabilities."""
     number = from_front(axis, logits, "logits")
     if has_labels(logits, labels, "logits"):
@@ -217,12 +225,11 @@ def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Literal["mea
 def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
     """The gradient of the logits: the probabilities, less what the labels say."""
     number = from_front(axis, logits, "logits")
-    gradient = each(gradient, logits.size // logits.shape[number], reduction)
-    if reduction == "none":
-        gradient = xp.expand_dims(gradient, axis=number)
+    gradient = each_line(xp, gradient, logits, number, reduction)
     probabilities = shares(xp, logits, number)
     if has_labels(logits, labels, "logits"):
-        return gradient * less_one_at(xp, probabilities, labels, number), None
+        ones = xp.astype(at_class(xp, probabilities, labels, number), probabilities.dtype)
+        return gradient * (probabilities - ones), None
     expected = probabilities * xp.sum(labels, axis=number, keepdims=True)
     return gradient * (expected - labels), lambda: -gradient * log_shares(xp, logits, number)
 
@@ -233,19 +240,12 @@ def at_class(xp, scores, labels, axis):
     return xp.equal(classes, xp.expand_dims(xp.asarray(labels), axis=axis))
 
 
-def less_one_at(xp, probabilities, labels, axis):
-    """Probabilities less 1 in the labels' class."""
-    return probabilities - xp.astype(at_class(xp, probabilities, labels, axis), probabilities.dtype)
-
-
 @tensor(
     formula="mean(-log_probabilities at the labels)",
     gradients=["-gradient / n at the labels, 0 elsewhere", None],
     examples=CLASSES,
 )
-def nll_loss(
-    xp, log_probabilities, labels: Index, *, axis: int = -1, reduction: Literal["mean", "sum", "none"] = "mean"
-):
+def nll_loss(xp, log_probabilities, labels: Index, *, axis: int = -1, reduction: Reduction = "mean"):
     """Negative logarithm of the probability of the labels' class, given all logarithms."""
     number = from_front(axis, log_probabilities, "log_probabilities")
     if not has_labels(log_probabilities, labels, "log_probabilities"):
@@ -258,9 +258,7 @@ def nll_loss(
 @nll_loss.vjp
 def _(xp, gradient, y, log_probabilities, labels, *, axis, reduction):
     number = from_front(axis, log_probabilities)
-    gradient = each(gradient, log_probabilities.size // log_probabilities.shape[number], reduction)
-    if reduction == "none":
-        gradient = xp.expand_dims(gradient, axis=number)
+    gradient = each_line(xp, gradient, log_probabilities, number, reduction)
     at_labels = at_class(xp, log_probabilities, labels, number)
     return xp.where(at_labels, -gradient, xp.zeros_like(log_probabilities)), None
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
-from graphrun.nodes.axes import (
-    all_from_front,
-    check_axes,
-    check_same_size,
-    count,
-    from_front,
-    size_along,
-)
+from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
 from graphrun.nodes.reduction import exponent_shift
 
 ALONG_AN_AXIS = (
@@ -22,18 +15,14 @@ ALONG_AN_AXIS = (
 )
 
 
-def at_least_one(xp, total):
-    """A sum of exponentials of which the largest is 1, or all of which are 0, with 1 in place of 0."""
-    return xp.maximum(total, 1.0)
-
-
 def shares(xp, x, axis):
     """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
     if x.shape[axis] == 0:
         return x
     exponentials = xp.exp(x - exponent_shift(xp, x, axis))
     total = xp.sum(exponentials, axis=axis, keepdims=True)
-    return exponentials / at_least_one(xp, total)
+    # The largest exponential is 1, or all are 0.
+    return exponentials / xp.maximum(total, 1.0)
 
 
 def log_shares(xp, x, axis):
@@ -42,7 +31,7 @@ def log_shares(xp, x, axis):
         return x
     shifted = x - exponent_shift(xp, x, axis)
     total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
-    return shifted - xp.log(at_least_one(xp, total))
+    return shifted - xp.log(xp.maximum(total, 1.0))
 
 
 @tensor(formula="exp(x) / sum(exp(x))", gradients=["y * (gradient - sum(gradient * y))"], examples=ALONG_AN_AXIS)
@@ -89,6 +78,11 @@ def through_standardize(xp, gradient, normalized, inverse, axes):
     return inverse * (gradient - xp.mean(gradient, axis=axes, keepdims=True) - normalized * along_normalized)
 
 
+STANDARDIZED = [
+    "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
+    "sum(gradient * u), where u is x normalized",
+    "sum(gradient)",
+]
 LAYER_EXAMPLES = (
     Example(shapes=[(3, 4), (4,), (4,)]),
     Example(shapes=[(2, 3, 4), (3, 4), (3, 4)], settings={"axis": [-2, -1]}),
@@ -98,11 +92,7 @@ LAYER_EXAMPLES = (
 
 @tensor(
     formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
-    gradients=[
-        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
-        "sum(gradient * u), where u is x normalized",
-        "sum(gradient)",
-    ],
+    gradients=STANDARDIZED,
     examples=LAYER_EXAMPLES,
 )
 def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
@@ -166,13 +156,7 @@ def batch_axes(x, axis, scale, shift):
 
 @tensor(
     formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
-    gradients=[
-        "(g - mean(g) - u * mean(g * u)) / sqrt(var(x) + epsilon), where g = gradient * scale and u is x normalized",
-        "sum(gradient * u), where u is x normalized",
-        "sum(gradient)",
-        None,
-        None,
-    ],
+    gradients=[*STANDARDIZED, None, None],
     examples=[
         Example(shapes=[(5, 3), (3,), (3,)]),
         Example(shapes=[(3, 2, 2, 2), (2,), (2,)], settings={"epsilon": 0.1}),
@@ -217,13 +201,7 @@ def _(xp, gradient, y, x, scale, shift, running_mean, running_variance, *, axis,
         scaled = gradient * along(xp, scale, x, (number,), "scale")
         return through_standardize(xp, scaled, normalized, inverse, others) if training else scaled * inverse
 
-    return (
-        of_x,
-        lambda: xp.sum(gradient * normalized, axis=others),
-        lambda: xp.sum(gradient, axis=others),
-        None,
-        None,
-    )
+    return (of_x, lambda: xp.sum(gradient * normalized, axis=others), lambda: xp.sum(gradient, axis=others), None, None)
 
 
 def standard_normal(xp, x, scale, shift, **settings):

@@ -59,15 +59,11 @@ def spread_out(xp, x, axis, step):
 
 def window_slices(kernel, stride, dilation, out):
     """For each place in a window, in row-major order, the slices that take it from every window."""
-    axes = zip(kernel, stride, dilation, out, strict=True)
-    return list(
-        itertools.product(
-            *(
-                [slice(i * apart, i * apart + step * (count - 1) + 1, step) for i in range(size)]
-                for size, step, apart, count in axes
-            )
-        )
-    )
+    along_each_axis = [
+        [slice(i * apart, i * apart + step * (count - 1) + 1, step) for i in range(size)]
+        for size, step, apart, count in zip(kernel, stride, dilation, out, strict=True)
+    ]
+    return list(itertools.product(*along_each_axis))
 
 
 def add_windows(xp, pieces, shape, slices):

@@ -7,7 +7,7 @@ from functools import reduce
 
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_axes
-from graphrun.nodes.convolution import Windows, for_each
+from graphrun.nodes.convolution import Pair, Windows, for_each
 
 EXAMPLES = (
     Example(shapes=[(2, 2, 4, 5)], settings={"kernel_size": 2}),
@@ -47,14 +47,7 @@ def ties(xp, x, *, kernel_size, stride, padding):
     examples=(*EXAMPLES, Example(values=[[[[1, 1, 0, 0], [1, 1, 0, 2]]]], settings={"kernel_size": 2})),
     kinks=[Kink({"x": ties}, (...,), label="equal largest elements of a window")],
 )
-def max_pool2d(
-    xp,
-    x,
-    *,
-    kernel_size: int | tuple[int, int],
-    stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] = 0,
-):
+def max_pool2d(xp, x, *, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0):
     """Largest element of each window; equal ones share the gradient."""
     windows = pool_windows(x, kernel_size, stride, padding)
     padded = windows.pad(xp, x, -math.inf)
@@ -74,14 +67,7 @@ def _(xp, gradient, y, x, *, kernel_size, stride, padding):
     gradients=["sum of gradient / n over the windows that hold an element"],
     examples=EXAMPLES,
 )
-def avg_pool2d(
-    xp,
-    x,
-    *,
-    kernel_size: int | tuple[int, int],
-    stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] = 0,
-):
+def avg_pool2d(xp, x, *, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0):
     """Mean of each window, the zeros of the padding included."""
     windows = pool_windows(x, kernel_size, stride, padding)
     padded = windows.pad(xp, x)

@@ -16,10 +16,7 @@ def pow_(xp, x, y):
 @pow_.local_derivatives
 def _(xp, z, x, y):
     # Each mask holds where the other factor is infinite, or the logarithm of no use: x^0 = 1 for all x, and 0^y = 0.
-    return (
-        xp.where(xp.equal(y, 0), 0.0, y * x ** (y - 1)),
-        xp.where(xp.equal(x, 0) & (y >= 0), 0.0, z * xp.log(x)),
-    )
+    return (xp.where(xp.equal(y, 0), 0.0, y * x ** (y - 1)), xp.where(xp.equal(x, 0) & (y >= 0), 0.0, z * xp.log(x)))
 
 
 @elementwise

@@ -5,15 +5,7 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import Example, Kink, tensor
-from graphrun.nodes.axes import (
-    all_from_front,
-    check_not_empty,
-    count,
-    from_front,
-    kept_shape,
-    size_along,
-    spread,
-)
+from graphrun.nodes.axes import Axes, all_from_front, check_not_empty, count, from_front, kept_shape, size_along, spread
 
 SHAPED = (
     Example(shapes=[(3, 4)]),
@@ -27,7 +19,7 @@ EXAMPLES = (*SHAPED, Example(shapes=[()]), Example(shapes=[(2, 3)], settings={"a
 
 
 @tensor(formula="sum(x)", gradients=["gradient"], examples=[*EXAMPLES, Example(shapes=[(3, 0)], settings={"axis": 1})])
-def sum_(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def sum_(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Sum along an axis, several axes or all."""
     return xp.sum(x, axis=axis, keepdims=keepdims)
 
@@ -38,7 +30,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
 
 
 @tensor(formula="sum(x) / n", gradients=["gradient / n"], examples=EXAMPLES)
-def mean(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def mean(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Arithmetic mean along an axis, several axes or all."""
     check_not_empty(x, all_from_front(axis, x))
     return xp.mean(x, axis=axis, keepdims=keepdims)
@@ -59,7 +51,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
         Example(values=[[[2.0, 0.0, 3.0], [0.0, 5.0, 0.0]]], settings={"axis": 1}),
     ],
 )
-def prod(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def prod(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Product along an axis, several axes or all."""
     return xp.prod(x, axis=axis, keepdims=keepdims)
 
@@ -108,15 +100,10 @@ def equal_ones(extreme):
     examples=[*EXAMPLES, *EQUAL],
     kinks=[Kink({"x": equal_ones("max")}, (...,), label="equal largest elements")],
 )
-def max_(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def max_(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Largest element along an axis, several axes or all; equal ones share the gradient."""
     check_not_empty(x, all_from_front(axis, x))
     return xp.max(x, axis=axis, keepdims=keepdims)
-
-
-@max_.vjp
-def _(xp, gradient, y, x, *, axis, keepdims):
-    return (share(xp, gradient, y, x, all_from_front(axis, x)),)
 
 
 @tensor(
@@ -125,12 +112,13 @@ def _(xp, gradient, y, x, *, axis, keepdims):
     examples=[*EXAMPLES, *EQUAL],
     kinks=[Kink({"x": equal_ones("min")}, (...,), label="equal smallest elements")],
 )
-def min_(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def min_(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Smallest element along an axis, several axes or all; equal ones share the gradient."""
     check_not_empty(x, all_from_front(axis, x))
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
+@max_.vjp
 @min_.vjp
 def _(xp, gradient, y, x, *, axis, keepdims):
     return (share(xp, gradient, y, x, all_from_front(axis, x)),)
@@ -164,7 +152,7 @@ def deviations(xp, x, axes):
     gradients=["gradient * 2 * (x - mean(x)) / (n - correction)"],
     examples=SPREAD_EXAMPLES,
 )
-def var(xp, x, *, axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False):
+def var(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
     """Variance along an axis, several axes or all: sum of squared deviations / (n - correction)."""
     axes = all_from_front(axis, x)
     degrees = degrees_of_freedom(x, axes, correction)
@@ -183,11 +171,9 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
     gradients=["gradient * (x - mean(x)) / ((n - correction) * y)"],
     examples=SPREAD_EXAMPLES,
 )
-def std(xp, x, *, axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False):
+def std(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
     """Standard deviation along an axis, several axes or all: the root of var; the derivative is 0 where it is 0."""
-    axes = all_from_front(axis, x)
-    degrees = degrees_of_freedom(x, axes, correction)
-    return xp.sqrt(xp.sum(deviations(xp, x, axes) ** 2, axis=axes, keepdims=keepdims) / degrees)
+    return xp.sqrt(var(xp, x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 @std.vjp
@@ -204,7 +190,7 @@ def exponent_shift(xp, x, axes):
 
 
 @tensor(formula="log(sum(exp(x)))", gradients=["gradient * exp(x - y)"], examples=EXAMPLES)
-def logsumexp(xp, x, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
+def logsumexp(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Logarithm of a sum of exponentials along an axis, several axes or all: log(sum(e^x))."""
     axes = all_from_front(axis, x)
     if size_along(x, axes) == 0:
@@ -234,14 +220,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
         Example(values=[[[2.0, 1.0, -3.0]]], settings={"axis": -1, "ord": math.inf}),
     ],
 )
-def vector_norm(
-    xp,
-    x,
-    *,
-    axis: int | tuple[int, ...] | None = None,
-    keepdims: bool = False,
-    ord: float = 2.0,  # noqa: A002 (the array API's name)
-):
+def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: float = 2.0):  # noqa: A002 (the array API's)
     """Length of the vectors along an axis, several axes or all: sum(|x|^ord)^(1/ord); the derivative is 0 at 0."""
     if not ord >= 1:
         raise ValueError(f"ord is {ord:g}, but a norm has at least 1")

@@ -13,20 +13,10 @@ def sign(xp, x):
     return xp.sign(x)
 
 
-@sign.local_derivatives
-def _(xp, y, x):
-    return (0.0,)
-
-
 @elementwise(kinks=[AT_INTEGERS])
 def floor(xp, x):
     """Largest integer that is not above x."""
     return xp.floor(x)
-
-
-@floor.local_derivatives
-def _(xp, y, x):
-    return (0.0,)
 
 
 @elementwise(kinks=[AT_INTEGERS])
@@ -35,17 +25,15 @@ def ceil(xp, x):
     return xp.ceil(x)
 
 
-@ceil.local_derivatives
-def _(xp, y, x):
-    return (0.0,)
-
-
 @elementwise(kinks=[Kink({"x": lambda xp, x: xp.floor(x) + 0.5}, (0,), label="half-integers")])
 def round_(xp, x):
     """Nearest integer; of two as near, the even one."""
     return xp.round(x)
 
 
+@sign.local_derivatives
+@floor.local_derivatives
+@ceil.local_derivatives
 @round_.local_derivatives
 def _(xp, y, x):
     return (0.0,)

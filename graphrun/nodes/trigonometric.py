@@ -74,10 +74,7 @@ def _(xp, y, x):
 
 
 @elementwise(
-    kinks=[
-        Kink({"y": 0, "x": 0}, (0, 0)),
-        Kink({"y": 0}, (..., ...), label="y = 0 where x < 0, a jump of 2 pi"),
-    ]
+    kinks=[Kink({"y": 0, "x": 0}, (0, 0)), Kink({"y": 0}, (..., ...), label="y = 0 where x < 0, a jump of 2 pi")]
 )
 def atan2(xp, y, x):
     """Angle of the point (x, y), from -pi to pi: atan(y / x) in the quadrant of the point."""

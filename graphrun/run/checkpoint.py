@@ -122,7 +122,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             metadata = file.metadata() or {}
             if KEY not in metadata:
                 raise UsageError(f"{path} is no checkpoint of graphrun's: it is a safetensors file of another kind")
-            record = metadata[KEY]
+            text = metadata[KEY]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError:
         raise UsageError(f"there is no checkpoint {path}") from None
@@ -131,32 +131,18 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except SafetensorError as error:
         raise UsageError(f"{path} is no checkpoint, or is cut short: {error}") from None
     try:
-        return _read_record(json.loads(record), arrays, path)
+        record = json.loads(text)
+        if record["format"] != FORMAT:
+            raise UsageError(f"{path} is a checkpoint of another version of graphrun: format {record['format']}")
+        watch = {name: float.fromhex(number) for name, number in record["watch"].items()}
+        step, seed, engine = int(record["step"]), int(record["seed"]), str(record.get("engine", ""))
+        return Checkpoint(step, seed, record["fingerprint"], arrays, watch, engine)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{path} is no checkpoint of graphrun's: its record is damaged") from None
 
 
-def _read_record(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: str | Path) -> Checkpoint:
-    if record["format"] != FORMAT:
-        raise UsageError(f"{path} is a checkpoint of another version of graphrun: format {record['format']}")
-    return Checkpoint(
-        step=int(record["step"]),
-        seed=int(record["seed"]),
-        fingerprint=record["fingerprint"],
-        arrays=arrays,
-        watch={name: float.fromhex(text) for name, text in record["watch"].items()},
-        engine=str(record.get("engine", "")),
-    )
-
-
 def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: bool = True) -> None:
-    """Refuse a checkpoint of another graph.
-
-    Args:
-        checkpoint: the checkpoint.
-        plan: the plan of the graph, or of a part of it.
-        path: the checkpoint's file, for the message.
-        whole: whether the plan is that of the whole graph; of a part, only its parameters and states are compared.
+    """Refuse a checkpoint of another graph; where the plan is not of the whole one, of other parameters and states.
 
     Raises:
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.

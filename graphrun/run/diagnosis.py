@@ -19,12 +19,9 @@ SHOWN_ELEMENTS = 6
 
 
 def diagnose(plan: Plan, leaves: Sequence[Array], slot: int | None = None) -> str:
-    """Say where what is not finite arose: the node, its inputs, and the path to it from a leaf.
+    """Say where what is not finite arose at the leaves' values: the node, its inputs, and the path to it from a leaf.
 
-    Args:
-        plan: the plan.
-        leaves: the leaves' values at which the objective or a parameter's gradient is not finite.
-        slot: another value that is not finite, where it is one that the objective does not depend on.
+    `slot` is a value that is not finite, where it is one that the objective does not depend on.
     """
     program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
     with suppress(NotFinite):
@@ -37,14 +34,7 @@ def diagnose(plan: Plan, leaves: Sequence[Array], slot: int | None = None) -> st
 
 
 def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) -> str:
-    """Say which node's function raised, by calling all of them one by one at that point.
-
-    Args:
-        plan: the plan.
-        leaves: the leaves' values at which a function raised.
-        error: what it raised.
-    """
-    text = f"{type(error).__name__}: {error}"
+    """Say which node's function raised an error at the leaves' values, by calling all of them one by one there."""
     values: list[Any] = [*leaves, *[None] * len(plan.names)]
     for batch in plan.batches:
         bound = bind(plan, batch)
@@ -68,7 +58,7 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
             if fault is not None:
                 given = f"its inputs are {_shown_inputs(plan, inputs, values)}; reached by {_path(plan, slot)}"
                 return f"{_node(plan, slot)} ({batch.type.file}) {fault}; {given}"
-    return f"the update rule {plan.rule.name} ({plan.rule.file}) or an engine raises {text}"
+    return f"the update rule {plan.rule.name} ({plan.rule.file}) or an engine raises {type(error).__name__}: {error}"
 
 
 def _value(plan: Plan, values: list[Array], slot: int) -> str:

@@ -71,11 +71,7 @@ class Passes:
 
     @classmethod
     def of(cls, program: Program) -> Passes:
-        """Take the passes that a program ran last.
-
-        Args:
-            program: the program, of whatever engine; it may go on afterwards.
-        """
+        """Take the passes that a program of whatever engine ran last; it may go on afterwards."""
         slots = range(len(program.plan.names))
         return cls(program.plan, program.step, program.values(slots), program.gradients(slots))
 

@@ -30,14 +30,7 @@ Piece = dict[str, NDArray[Any]]
 def predict(
     document: Document, data_file: str | Path | None, registry: Registry, checkpoint: str | Path, names: Sequence[str]
 ) -> Iterator[Piece]:
-    """Yield values on the rows of the data set, piece by piece: what `Graph.predict` does.
-
-    Args:
-        document: the graph file.
-        data_file: a file in place of its data set.
-        registry: where its node types are found.
-        checkpoint, names: as of `Graph.predict`.
-    """
+    """Yield values on the rows of the data set, or of a file in its place, by pieces: what `Graph.predict` does."""
     saved = load_checkpoint(checkpoint)
     if not names:
         raise UsageError("no node is named whose values are to be predicted")
@@ -94,13 +87,9 @@ def part_of(document: Document, names: Sequence[str]) -> Document:
 
 
 def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str | None, stdout: TextIO) -> None:
-    """Write predictions, piece by piece where the format allows it.
+    """Write predictions, piece by piece where the format allows it; the names are in the order of the columns.
 
-    Args:
-        pieces: values by name, each with an axis of rows first.
-        names: the names, in the order of the columns.
-        target: a ``.csv`` or ``.npz`` file, written whole or not at all; None for CSV on stdout.
-        stdout: where to write without a target.
+    The target is a ``.csv`` or ``.npz`` file, written whole or not at all; None for CSV on stdout.
 
     Raises:
         UsageError: the target is neither.

@@ -40,12 +40,6 @@ def run_graph(
 ) -> Result:
     """Run a graph; a run that failed has what there is, with its `error`.
 
-    Args:
-        structure: the graph.
-        source: the data set that feeds it.
-        plan_of: returns its plan for a dtype and a seed.
-        request: what is asked for.
-
     Raises:
         UsageError: what is asked for makes no sense.
     """
@@ -108,13 +102,7 @@ def choose_engine(
 ) -> Engine:
     """Return the engine of a run; a solver has one of its own.
 
-    Args:
-        plan: the plan.
-        feed: the data set.
-        request: names the engine, or ``auto``.
-        steps: how many steps the run makes at most, those before the checkpoint included.
-        checkpoint: what the run goes on from.
-        watched: whether a stop rule watches.
+    `steps` includes those before the checkpoint; `watched` says whether a stop rule watches.
 
     Raises:
         UsageError: the engine that is named does not do what is asked for.
@@ -126,10 +114,8 @@ def choose_engine(
         name = "jax"
     if isinstance(rule, Solver):
         if name not in {"auto", "numpy"}:
-            raise UsageError(
-                f"the solver {rule.name} works with the numpy engine, not with {name}: "
-                "take that, or an update rule such as adam"
-            )
+            advice = "take that, or an update rule such as adam"
+            raise UsageError(f"the solver {rule.name} works with the numpy engine, not with {name}: {advice}")
         from graphrun.engines.scipy.engine import SolverEngine
 
         return SolverEngine()

@@ -23,15 +23,9 @@ Note = Callable[[str], object]
 
 
 def meet(host: str, port: int, process_id: int, process_count: int, seconds: float, note: Note) -> None:
-    """Wait until all processes are there.
+    """Wait until all processes are there, so many seconds at most; `note` is told after a while who is waited for.
 
-    Args:
-        host: where process 0 is.
-        port: where it listens; it is free again afterwards.
-        process_id: which one this is, from 0.
-        process_count: how many there are.
-        seconds: how long to wait.
-        note: told after a while who is waited for.
+    Process 0 is at the host and listens on the port, which is free again afterwards.
 
     Raises:
         UsageError: somebody did not come, came twice, or has another number of processes in mind.

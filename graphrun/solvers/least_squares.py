@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from graphrun.declare.solver import Problem, Solved, Solver, Vector
+from graphrun.declare.solver import Problem, Solver, Vector
+from graphrun.solvers.scaling import check_gradient
 
 EPSILON = float(np.finfo(np.float64).eps)
 NO_STEP = 3
@@ -15,12 +16,7 @@ NO_STEP = 3
 
 
 @Solver
-def least_squares(
-    problem: Problem,
-    *,
-    residual: str,
-    x_scale: Literal["jac", "none"] = "jac",
-) -> str:
+def least_squares(problem: Problem, *, residual: str, x_scale: Literal["jac", "none"] = "jac") -> str:
     """Sums of squares, by a trust region and the exact Jacobian: SciPy's trf (Branch, Coleman and Li, 1999).
 
     `residual` names the node whose sum of squares the objective is, times any constant (1, 1/2, 1/n). ``x_scale: jac``
@@ -28,7 +24,7 @@ def least_squares(
     the objective no longer changes. Within bounds it comes as near to one as numbers can show, but not onto it.
     """
     point = problem.start
-    _check_gradient(problem, point)
+    check_gradient(problem, point)
     while True:
         value, _ = problem.objective(point)
         point, status = _solve(problem, point, x_scale)
@@ -49,7 +45,7 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
 
     def iteration(point: Vector) -> None:
         problem.iteration(point * unit)
-        _check_gradient(problem, point * unit)
+        check_gradient(problem, point * unit)
 
     found = solve(
         lambda point: problem.residuals(point * unit),
@@ -65,10 +61,3 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
         callback=iteration,
     )
     return found.x * unit, found.status
-
-
-def _check_gradient(problem: Problem, point: Vector) -> None:
-    """End where the gradient is exactly 0, from where SciPy would make steps of length 0."""
-    _, gradient = problem.objective(point)
-    if not gradient.any():
-        raise Solved("the gradient is 0")

@@ -8,20 +8,15 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from graphrun.declare.solver import Problem, Solved, Vector, solver
-from graphrun.solvers.scaling import Scaled, XScale
+from graphrun.declare.solver import Problem, Vector, solver
+from graphrun.solvers.scaling import Scaled, XScale, check_gradient
 
 DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 """The step of a central difference, relative to the size of what it starts from, that has the smallest error."""
 
 
 @solver(takes_bounds=False)
-def newton_cg(
-    problem: Problem,
-    *,
-    trust_radius: Annotated[float, Field(gt=0)] = 1.0,
-    x_scale: XScale = "start",
-) -> str:
+def newton_cg(problem: Problem, *, trust_radius: Annotated[float, Field(gt=0)] = 1.0, x_scale: XScale = "start") -> str:
     """Newton's method by conjugate gradients in a trust region (Steihaug, 1983): SciPy's trust-ncg.
 
     Products with the Hessian are central differences of exact gradients. ``x_scale: start`` measures each parameter by
@@ -46,16 +41,11 @@ def newton_cg(
             change = up - here if np.isfinite(ahead) else here - down if np.isfinite(behind) else 0 * here
         return np.asarray(change / step)
 
-    def check(point: Vector) -> None:
-        _, gradient = scaled.objective(point)
-        if not gradient.any():
-            raise Solved("the gradient is 0")
-
     def iteration(intermediate_result: Any) -> None:
         scaled.iteration(intermediate_result.x)
-        check(intermediate_result.x)
+        check_gradient(scaled, intermediate_result.x)
 
-    check(scaled.start)
+    check_gradient(scaled, scaled.start)
     minimize(
         scaled.objective,
         scaled.start,
@@ -63,11 +53,6 @@ def newton_cg(
         hessp=hessian_product,
         method="trust-ncg",
         callback=iteration,
-        options={
-            "gtol": 0.0,
-            "maxiter": sys.maxsize,
-            "initial_trust_radius": trust_radius,
-            "max_trust_radius": np.inf,
-        },
+        options={"gtol": 0.0, "maxiter": sys.maxsize, "initial_trust_radius": trust_radius, "max_trust_radius": np.inf},
     )
     return "no step promises a smaller objective"

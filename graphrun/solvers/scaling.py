@@ -6,9 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from graphrun.declare.solver import Problem, Vector
+from graphrun.declare.solver import Problem, Solved, Vector
 
 XScale = Literal["start", "none"]
+
+
+def check_gradient(problem: Problem | Scaled, point: Vector) -> None:
+    """End where the gradient is exactly 0, from where SciPy would make steps of length 0."""
+    _, gradient = problem.objective(point)
+    if not gradient.any():
+        raise Solved("the gradient is 0")
 
 
 class Scaled:

@@ -7,7 +7,7 @@ formula's value in one that says nothing, and where a sign is missing it goes on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import sympy
@@ -58,10 +58,6 @@ class Case:
     along: sympy.Symbol | None = None
     direction: int = 0
 
-    def beside(self, along: sympy.Symbol, direction: int) -> Case:
-        """Return the case a little above or below this one's zeros, along a symbol."""
-        return Case(self.signs, self.zeros, self.floors, along, direction)
-
     def at_zeros(self, expression: sympy.Expr) -> sympy.Expr:
         """Put the zeros into an expression."""
         return expression.subs(self.zeros) if self.zeros else expression
@@ -80,11 +76,7 @@ class Case:
     # --- signs ---
 
     def sign(self, expression: sympy.Expr) -> int:
-        """Return the sign of an expression.
-
-        Raises:
-            MissingSignError: the case leaves it open.
-        """
+        """Return the sign of an expression; raises `MissingSignError` where the case leaves it open."""
         here = self.at_zeros(expression)
         found = self._sign_here(here)
         if found or self.along is None or not expression.has(self.along):
@@ -111,7 +103,9 @@ class Case:
                 result *= self._sign_here(factor)
             return result
         if isinstance(expression, sympy.Pow):
-            return self._sign_of_power(*expression.as_base_exp())
+            base, exponent = expression.as_base_exp()
+            sign = self._sign_here(base)
+            return sign * sign if exponent.is_integer and exponent.is_even else sign
         if isinstance(expression, sympy.exp | sympy.cosh | sympy.erfc):
             return 1
         if isinstance(expression, SAME_SIGN):
@@ -121,12 +115,6 @@ class Case:
         if isinstance(expression, sympy.Add):
             return self._sign_of_sum(expression)
         raise MissingSignError(expression)
-
-    def _sign_of_power(self, base: sympy.Expr, exponent: sympy.Expr) -> int:
-        sign = self._sign_here(base)
-        if exponent.is_integer and exponent.is_even:
-            return sign * sign
-        return sign
 
     def _sign_of_sum(self, total: sympy.Expr) -> int:
         if all(_known_sign(term) == 1 or term.is_nonnegative for term in total.args):
@@ -160,11 +148,7 @@ class Case:
     # --- formulas ---
 
     def decide(self, expression: Any) -> Any:
-        """Return what a formula is in this case; of a condition, whether it holds.
-
-        Raises:
-            MissingSignError: the case leaves something in it open.
-        """
+        """Return what a formula is in this case; of a condition, whether it holds. Raises as `sign` does."""
         if not expression.args:
             return bool(expression) if is_condition(expression) else expression
         if isinstance(expression, sympy.Piecewise):
@@ -228,19 +212,11 @@ def _extreme(direction: int) -> Callable[..., sympy.Expr]:
     return decide
 
 
-def _remainder(case: Case, x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
-    return x - y * case.floor(x / y)
-
-
 def _angle(case: Case, y: sympy.Expr, x: sympy.Expr) -> sympy.Expr:
     above = case.sign(y)
     if above:
         return above * sympy.pi / 2 - sympy.atan(x / y)
     return sympy.pi if case.sign(x) < 0 else sympy.Integer(0)
-
-
-def _round(case: Case, x: sympy.Expr) -> sympy.Expr:
-    return case.floor(x + sympy.Rational(1, 2))
 
 
 DECISIONS: dict[Any, Callable[..., Any]] = {
@@ -254,18 +230,14 @@ DECISIONS: dict[Any, Callable[..., Any]] = {
     sympy.Not: lambda _, part: not part,
     sympy.floor: lambda case, x: case.floor(x),
     sympy.ceiling: lambda case, x: -case.floor(-x),
-    sympy.Mod: _remainder,
+    sympy.Mod: lambda case, x, y: x - y * case.floor(x / y),
     sympy.atan2: _angle,
-    Round: _round,
+    Round: lambda case, x: case.floor(x + sympy.Rational(1, 2)),
 }
 
 
 def by_cases(start: Case, evaluate: Callable[[Case], Result]) -> Iterator[tuple[Case, Result]]:
-    """Yield every case that has to be told apart, with the value of a function of the case.
-
-    Args:
-        start: what is known from the start.
-        evaluate: the function; it raises `MissingSignError` where a case leaves something open.
+    """Yield every case that has to be told apart, with the value of a function, which raises `MissingSignError`.
 
     Raises:
         CannotDecideError: there are too many cases, or the zeros of an expression cannot be found.
@@ -278,26 +250,22 @@ def by_cases(start: Case, evaluate: Callable[[Case], Result]) -> Iterator[tuple[
         try:
             result = evaluate(case)
         except MissingSignError as missing:
-            further = _whole_or_not(case, missing.expression) if missing.whole else _signs(case, missing.expression)
-            pending += [one for one in further if one.region.may_exist()]
+            pending += [one for one in _further(case, missing) if one.region.may_exist()]
         else:
             yield case, result
     raise CannotDecideError(f"more than {MOST_CASES} cases")
 
 
-def _signs(case: Case, expression: sympy.Expr) -> Iterator[Case]:
-    for zeros in _where_zero(expression):
+def _further(case: Case, missing: MissingSignError) -> Iterator[Case]:
+    """Yield the cases that decide what is missing: where an expression is 0 or whole, and where it is not."""
+    expression, whole = missing.expression, sympy.Dummy("n", integer=True)
+    for zeros in _where_zero(expression - whole if missing.whole else expression):
         yield _with_zeros(case, zeros)
+    if missing.whole:
+        yield replace(case, floors={**case.floors, expression: sympy.Dummy("n", integer=True)})
+        return
     for sign in (-1, 1):
-        yield Case({**case.signs, expression: sign}, case.zeros, case.floors)
-
-
-def _whole_or_not(case: Case, expression: sympy.Expr) -> Iterator[Case]:
-    whole = sympy.Dummy("n", integer=True)
-    for zeros in _where_zero(expression - whole):
-        yield _with_zeros(case, zeros)
-    floors = {**case.floors, expression: sympy.Dummy("n", integer=True)}
-    yield Case(case.signs, case.zeros, floors)
+        yield replace(case, signs={**case.signs, expression: sign})
 
 
 def _with_zeros(case: Case, zeros: Substitution) -> Case:
@@ -309,17 +277,13 @@ def _with_zeros(case: Case, zeros: Substitution) -> Case:
 
 def _where_zero(expression: sympy.Expr) -> Iterator[Substitution]:
     """Yield where an expression is zero, as a symbol in terms of the others."""
-    symbols = sorted(expression.free_symbols, key=lambda symbol: (symbol.is_integer or False, symbol.name))
+    symbols = sorted((symbol for symbol in expression.free_symbols if not symbol.is_integer), key=lambda s: s.name)
     for symbol in symbols:
-        if symbol.is_integer:
-            continue
         slope = sympy.diff(expression, symbol)
         if slope.is_number and slope != 0:
             yield {symbol: sympy.expand(symbol - expression / slope)}
             return
     for symbol in symbols:
-        if symbol.is_integer:
-            continue
         if _is_solvable(expression, symbol):
             solutions = sympy.solve(expression, symbol)
             yield from ({symbol: solution} for solution in solutions if solution.is_real is not False)

@@ -25,24 +25,9 @@ UNITS_IN_THE_LAST_PLACE = 3
 
 CONSTANTS = {
     float(constant): constant
-    for constant in (
-        sympy.pi,
-        1 / sympy.pi,
-        sympy.sqrt(sympy.pi),
-        1 / sympy.sqrt(sympy.pi),
-        sympy.sqrt(2 * sympy.pi),
-        1 / sympy.sqrt(2 * sympy.pi),
-        sympy.sqrt(2),
-        sympy.sqrt(3),
-        sympy.E,
-        1 / sympy.E,
-        sympy.log(2),
-        1 / sympy.log(2),
-        sympy.log(10),
-        1 / sympy.log(10),
-        sympy.pi**2,
-    )
-}
+    for one in (sympy.pi, sympy.sqrt(sympy.pi), sympy.sqrt(2 * sympy.pi), sympy.E, sympy.log(2), sympy.log(10))
+    for constant in (one, 1 / one)
+} | {float(constant): constant for constant in (sympy.sqrt(2), sympy.sqrt(3), sympy.pi**2)}
 
 
 @lru_cache(maxsize=4096)

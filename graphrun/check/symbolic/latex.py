@@ -8,8 +8,7 @@ import sympy
 from sympy.printing.latex import LatexPrinter, tex_greek_dictionary
 from sympy.printing.latex import greek_letters_set as greek_letters
 
-LARGEST_DENOMINATOR = 12
-"""Fractions are written as such up to this denominator, above as decimal numbers."""
+from graphrun.declare.notation import LARGEST_DENOMINATOR
 
 ESCAPES = {character: rf"\{character}" for character in "_#$%&{}"} | {
     "\\": r"\backslash{}",

@@ -22,11 +22,7 @@ from graphrun.declare.trace import BOOL, DECIDES, FLOAT, CannotTraceError, Expre
 
 
 class DecidesError(CannotTraceError):
-    """A function decides by a condition that its formulas leave open.
-
-    Attributes:
-        condition: the condition.
-    """
+    """A function decides by a condition that its formulas leave open."""
 
     def __init__(self, condition: Boolean) -> None:
         super().__init__(DECIDES)
@@ -82,8 +78,7 @@ class Number(Expression):
 class FormulaRecorder(trace.Recorder):
     """Makes expressions as the functions have them: what is known stays exact, and symbols of SymPy are inputs.
 
-    Args:
-        assumed: the conditions that a function may decide by, and whether they hold.
+    `assumed` says of the conditions that a function may decide by whether they hold.
     """
 
     made = Number
@@ -105,11 +100,7 @@ class FormulaRecorder(trace.Recorder):
         return super().cast(value, self.dtype if kind == "f" else dtype)
 
     def decide(self, expression: Expression) -> bool:
-        """Return what is assumed of a condition.
-
-        Raises:
-            DecidesError: it is open.
-        """
+        """Return what is assumed of a condition; raises `DecidesError` where it is open."""
         condition = _condition(lower(expression))
         if condition in (sympy.true, sympy.false):
             return bool(condition)
@@ -196,13 +187,7 @@ def formula_of(recorder: FormulaRecorder, value: Any) -> sympy.Expr:
 def read(
     recorder: FormulaRecorder, function: Callable[..., Any], inputs: Sequence[Any], settings: Mapping[str, Any]
 ) -> sympy.Expr:
-    """Return the formula of what a declared function computes.
-
-    Args:
-        recorder: makes the expressions.
-        function: ``(xp, *inputs, *, settings)``.
-        inputs: the formulas of its inputs.
-        settings: numbers, and SymPy expressions for those that are left open.
+    """Return the formula of what a declared function computes; settings that are left open are SymPy expressions.
 
     Raises:
         CannotTraceError: it does with a number what cannot be written down.

@@ -9,7 +9,7 @@ count as outside of it, and borders of the domain are not looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -89,13 +89,7 @@ def _prove(declared: NodeType, settings: Sequence[Mapping[str, Any]]) -> Finding
 
 
 class Proof:
-    """The proof for one variant of a type.
-
-    Args:
-        declared: the type.
-        variant: its formulas.
-        findings: what is found is added there.
-    """
+    """The proof for one variant of a type; what is found is added to the findings."""
 
     def __init__(self, declared: NodeType, variant: Variant, findings: Findings) -> None:
         self.declared = declared
@@ -121,21 +115,17 @@ class Proof:
             return []
         forward = case.decide(self.variant.forward)
         return [
-            Outcome(name, symbol, case.decide(part), forward, *self.beside(case, symbol, forward))
-            for name, symbol, part in zip(self.names, self.variant.inputs, self.variant.local_derivatives, strict=True)
+            Outcome(symbol, case.decide(part), forward, *self.beside(case, symbol, forward))
+            for symbol, part in zip(self.variant.inputs, self.variant.local_derivatives, strict=True)
             if part is not None
         ]
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the inputs."""
-        return [symbol.name for symbol in self.variant.inputs]
 
     def beside(self, case: Case, symbol: sympy.Symbol, forward: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
         """Return the forward function's formulas below and above a case, along an input."""
         if not case.zeros:
             return forward, forward
-        below, above = (case.beside(symbol, direction).decide(self.variant.forward) for direction in (-1, 1))
+        beside = (replace(case, along=symbol, direction=direction) for direction in (-1, 1))
+        below, above = (one.decide(self.variant.forward) for one in beside)
         return below, above
 
     def is_at(self, kink: Kink, case: Case) -> bool:
@@ -145,20 +135,17 @@ class Proof:
             if callable(place):
                 inputs = [case.at_zeros(one) for one in self.variant.inputs]
                 where = case.decide(read(self.variant.recorder, place, inputs, self.variant.settings))
-            elif isinstance(place, str):
-                where = self.named(place)
-            else:
+            elif not isinstance(place, str):
                 where = exact(place)
-            if where is None or sympy.simplify(case.at_zeros(symbol - where)) != 0:
+            elif place not in self.variant.settings:
+                where = self.variant.inputs[self.declared.inputs.index(place)]
+            elif self.variant.settings[place] is None:
+                return False
+            else:
+                where = formula_of(self.variant.recorder, self.variant.settings[place])
+            if sympy.simplify(case.at_zeros(symbol - where)) != 0:
                 return False
         return True
-
-    def named(self, name: str) -> sympy.Expr | None:
-        """Return an input or a setting by its name; None for a setting that is None."""
-        if name not in self.variant.settings:
-            return self.variant.inputs[self.declared.inputs.index(name)]
-        value = self.variant.settings[name]
-        return None if value is None else formula_of(self.variant.recorder, value)
 
     def report(self, case: Case, outcome: Outcome) -> None:
         """Add to the findings what a case shows of one derivative."""
@@ -186,14 +173,14 @@ class Proof:
                 return
         agree = f"they agree at {tried} points" if tried else "no point was found to compare them at"
         self.findings.undecided.append(
-            f"SymPy cannot show that the derivative for {outcome.name!r} is right{_where(case)}; {agree}"
+            f"SymPy cannot show that the derivative for {outcome.symbol.name!r} is right{_where(case)}; {agree}"
         )
 
     def counterexample(
         self, outcome: Outcome, point: Point, found: Any, expected: Sequence[Any], jumps: bool
     ) -> str | None:
         """Return what is wrong at a point, if anything is."""
-        subject = f"the derivative for {outcome.name!r} at {self.place(point)} is {_text(found)}"
+        subject = f"the derivative for {outcome.symbol.name!r} at {self.place(point)} is {_text(found)}"
         if jumps:
             return f"{subject}, but the function jumps there, and no kink is declared"
         if len(expected) == 2 and _differ(*expected):
@@ -245,18 +232,8 @@ class Proof:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The formulas of a case, for one derivative.
+    """The formulas of a case for one input: the declared derivative, and the forward function there and beside it."""
 
-    Attributes:
-        name: the input's name.
-        symbol: the input.
-        declared: the declared derivative.
-        forward: the forward function.
-        below: the forward function below the case, along the input.
-        above: the same above.
-    """
-
-    name: str
     symbol: sympy.Symbol
     declared: sympy.Expr
     forward: sympy.Expr

@@ -50,12 +50,7 @@ class Region:
         return _systems(self.linear, symbols) is not None
 
     def points(self, symbols: Sequence[sympy.Symbol], count: int) -> Iterator[Point]:
-        """Yield points of the region, at most so many, the simplest first; every symbol has a number there.
-
-        Args:
-            symbols: the symbols that are wanted.
-            count: how many points.
-        """
+        """Yield points of the region, at most so many, the simplest first; every symbol has a number there."""
         free = set(symbols) - set(self.zeros)
         for expression in (*self.zeros.values(), *self.bounds):
             free |= expression.free_symbols
@@ -92,13 +87,8 @@ class Region:
             point = point | {symbol: expression.subs(point)}
         if not all(number.is_real and number.is_finite for number in point.values()):
             return None
-        kept = all(_is_positive(bound.subs(point)) for bound in self.bounds)
-        return point if kept else None
-
-
-def _is_positive(number: sympy.Expr) -> bool:
-    value = number.evalf(DIGITS)
-    return bool(value.is_real and value > 0)
+        bounds = (bound.subs(point).evalf(DIGITS) for bound in self.bounds)
+        return point if all(bound.is_real and bound > 0 for bound in bounds) else None
 
 
 def _linear(expression: sympy.Expr) -> Linear | None:

@@ -32,15 +32,9 @@ VARIADIC_INPUTS = 3
 
 @dataclass(frozen=True)
 class Variant:
-    """A type with settings, as formulas.
+    """A type with settings, as formulas; settings that are left open are symbols.
 
-    Attributes:
-        settings: plain values, and symbols for those that are left open.
-        inputs: the symbols of the inputs.
-        forward: the forward function's formula.
-        local_derivatives: the declared ones.
-        starts: what holds of the symbols, by the settings and the domain: one case for each interval of it.
-        recorder: what made them.
+    What holds of the symbols, by the settings and the domain, is said by `starts`: one case for each interval of it.
     """
 
     settings: Mapping[str, Any]
@@ -81,7 +75,9 @@ def _alternatives(declared: NodeType, parameter: Parameter, tried: Sequence[Mapp
     name = parameter.name
     values = list(dict.fromkeys(one[name] for one in tried))
     found: list[Any] = []
-    for kind in _members(declared.annotations.get(name, Any)):
+    annotation = declared.annotations.get(name, Any)
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    for kind in typing.get_args(annotation) if is_union else (annotation,):
         if typing.get_origin(kind) is typing.Literal:
             found += typing.get_args(kind)
         elif kind is types.NoneType:
@@ -93,11 +89,6 @@ def _alternatives(declared: NodeType, parameter: Parameter, tried: Sequence[Mapp
         else:
             return values
     return found
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
-    return typing.get_args(annotation) if is_union else (annotation,)
 
 
 def _symbol(name: str, values: Sequence[Any], *, is_whole: bool) -> sympy.Symbol:
@@ -116,9 +107,15 @@ def variants(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Varian
     Raises:
         CannotTraceError: they cannot be written down.
     """
-    names = _input_names(declared)
+    names = list(declared.inputs)
+    if declared.arity[1] is None:
+        names[-1:] = [f"{names[-1]}[{k}]" for k in range(VARIADIC_INPUTS)]
     inputs = tuple(sympy.Symbol(name, real=True) for name in names)
-    starts = [_signs_of_settings(settings)]
+    start = Case()
+    for value in settings.values():
+        if isinstance(value, sympy.Symbol) and (value.is_positive or value.is_negative):
+            start = start.where(value, 1 if value.is_positive else -1)
+    starts = [start]
     for position, symbol in enumerate(inputs):
         domain = declared.domain.get(declared.inputs[min(position, len(declared.inputs) - 1)])
         if domain is not None:
@@ -162,24 +159,9 @@ def _ways(
             yield known, assumed, cases
 
 
-def _signs_of_settings(settings: Mapping[str, Any]) -> Case:
-    case = Case()
-    for value in settings.values():
-        if isinstance(value, sympy.Symbol) and (value.is_positive or value.is_negative):
-            case = case.where(value, 1 if value.is_positive else -1)
-    return case
-
-
 def _within(case: Case, symbol: sympy.Symbol, interval: Interval) -> Case:
     if interval.low != -math.inf:
         case = case.where(symbol - exact(interval.low), 1)
     if interval.high != math.inf:
         case = case.where(symbol - exact(interval.high), -1)
     return case
-
-
-def _input_names(declared: NodeType) -> list[str]:
-    names = list(declared.inputs)
-    if declared.arity[1] is None:
-        names[-1:] = [f"{names[-1]}[{k}]" for k in range(VARIADIC_INPUTS)]
-    return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import sympy
 
@@ -10,16 +10,17 @@ from graphrun.check.symbolic.cases import Case
 
 
 def is_zero(expression: sympy.Expr, case: Case) -> bool:
-    """Whether SymPy can show that an expression is zero in a case.
-
-    Args:
-        expression: the expression, without conditions.
-        case: what is known of the signs of its symbols, which allows more simplifications.
-    """
+    """Whether SymPy can show that an expression without conditions is zero in a case, whose signs simplify more."""
     if expression.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
         return False
-    signed = with_signs(expression, case)
-    return any(rewritten == 0 for rewritten in _rewritings(signed))
+    expression = with_signs(expression, case)
+    if expression == 0:
+        return True
+    for rewrite in STEPS:
+        expression = rewrite(expression)
+        if expression == 0:
+            return True
+    return bool(sympy.simplify(expression) == 0)
 
 
 def with_signs(expression: sympy.Expr, case: Case) -> sympy.Expr:
@@ -36,14 +37,6 @@ def with_signs(expression: sympy.Expr, case: Case) -> sympy.Expr:
         start = symbol - bound / slope
         expression = expression.subs(symbol, sympy.expand(start) + sympy.sign(slope) * distance)
     return expression
-
-
-def _rewritings(expression: sympy.Expr) -> Iterator[sympy.Expr]:
-    yield expression
-    for rewrite in STEPS:
-        expression = rewrite(expression)
-        yield expression
-    yield sympy.simplify(expression)
 
 
 def _powers(expression: sympy.Expr) -> sympy.Expr:

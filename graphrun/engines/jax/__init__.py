@@ -21,21 +21,12 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop
-from graphrun.engines.jax.devices import Placement, double_precision, keep_compiled_programs
+from graphrun.engines.jax.devices import Placement, double_precision, find_device, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
-from graphrun.engines.jax.loop import (
-    WATCHED,
-    Kind,
-    Outcome,
-    Request,
-    State,
-    all_finite,
-    make_loop,
-    must_be_careful,
-)
-from graphrun.engines.jax.passes import NodePasses, Passes
-from graphrun.engines.jax.vector import VectorPasses
+from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, all_finite, make_loop, must_be_careful
+from graphrun.engines.jax.passes import NodePasses
+from graphrun.engines.jax.vector import Passes, VectorPasses
 from graphrun.engines.numpy import node_program
 from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan
@@ -55,7 +46,7 @@ class JaxEngine:
     name = "jax"
 
     def __init__(self, placement: Placement | None = None, *, watch: bool = False) -> None:
-        self.placement = placement or Placement.on_device(None)
+        self.placement = placement or Placement(find_device(None))
         self.watch = watch
         keep_compiled_programs()
 
@@ -79,7 +70,7 @@ def make_engine(device: str | None = None, *, shared: bool = False, watch: bool 
     Raises:
         UsageError: there is no such device.
     """
-    return JaxEngine(Placement.on_all_devices() if shared else Placement.on_device(device), watch=watch)
+    return JaxEngine(Placement.on_all_devices() if shared else Placement(find_device(device)), watch=watch)
 
 
 class JaxProgram:
@@ -133,7 +124,12 @@ class JaxProgram:
             self._kind = self._kind._replace(careful=True)
             outcome = self._call(before, step, count)
         passes, finite = int(outcome.passes), bool(outcome.finite)
-        made, reason = self._stopped(outcome, passes - (not finite), stop)
+        made, reason = passes - (not finite), None
+        watched = np.asarray(outcome.watched[0])[:made].tolist() if stop is not None else ()
+        for row, (objective, length) in enumerate(watched, 1):
+            if stop is not None and (reason := stop(objective, length)):
+                made = row
+                break
         failure = None if finite or reason else self._failure(outcome.state, step + passes)
         if made == passes:
             self._state, self._spare = outcome.state, before
@@ -145,14 +141,6 @@ class JaxProgram:
             raise failure
         return reason
 
-    def _stopped(self, outcome: Outcome, made: int, stop: Stop | None) -> tuple[int, str | None]:
-        """Return how many steps were made when a stop rule gave a reason, and the reason; else all, and None."""
-        if stop is not None:
-            for row, (objective, length) in enumerate(np.asarray(outcome.watched[0])[:made].tolist(), 1):
-                if reason := stop(objective, length):
-                    return row, reason
-        return made, None
-
     def _call(self, state: State, step: int, count: int, *, updates: bool = True) -> Outcome:
         """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""
         spare, self._spare = self._spare, None
@@ -160,9 +148,8 @@ class JaxProgram:
             spare = jax.tree.map(lambda array: array.copy(), state)
         request = Request(np.int64(step), np.int64(count), np.bool_(updates))
         if self._kind not in self._loops:
-            self._loops[self._kind] = make_loop(
-                self.plan, self._passes, self._rows, self._kind, self._placement.results
-            )
+            results = self._placement.results
+            self._loops[self._kind] = make_loop(self.plan, self._passes, self._rows, self._kind, results)
         with double_precision(), np.errstate(all="ignore"):
             columns = self._rows.of(step + 1 if updates else step)
             outcome = self._loops[self._kind](state, spare, self._inspection.fixed, columns, request)
@@ -203,8 +190,8 @@ class JaxProgram:
         for number, rule_state in enumerate(plan.rule.state):
             own = [states[number] for states in state.rule]
             arrays |= {f"rule/{rule_state}/{name}": value for name, value in self._named(own)}
-        slots = plan.state_slots
-        arrays |= {f"states/{plan.names[slot]}": value for slot, value in zip(slots, state.nodes, strict=True)}
+        nodes = zip(plan.state_slots, state.nodes, strict=True)
+        arrays |= {f"states/{plan.names[slot]}": value for slot, value in nodes}
         return {name: np.array(value) for name, value in arrays.items()}
 
     def _named(self, targets: Sequence[Array]) -> list[tuple[str | None, Array]]:
@@ -219,8 +206,7 @@ class JaxProgram:
             return self._passes.targets([np.asarray(snapshot[f"{prefix}/{name}"], plan.dtype) for name in names])
 
         states = [of_parameters(f"rule/{rule_state}") for rule_state in plan.rule.state]
-        slots = plan.state_slots
-        nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in slots]
+        nodes = [np.asarray(snapshot[f"states/{plan.names[slot]}"], plan.dtype) for slot in plan.state_slots]
         self._state = self._state._replace(
             targets=self._put(of_parameters("parameters")),
             rule=self._put(tuple(zip(*states, strict=True)) if states else self._state.rule),
@@ -263,7 +249,14 @@ class JaxProgram:
     def _failure(self, state: State, step: int) -> RunError:
         """Return what is wrong at a state whose pass gave something not finite, as the NumPy engine finds it there."""
         leaves = self._leaves(state, step)
-        return failure_at(self.plan, leaves)
+        program = node_program(replace(self.plan, leaves=leaves, feeds=False, noise=(), states=()))
+        try:
+            program.evaluate()
+        except StepFailed as failed:
+            return StepFailed(leaves, failed.error)
+        except NotFinite:
+            pass
+        return NotFinite(leaves)
 
     def _leaves(self, state: State, step: int) -> list[Array]:
         """Return the values of the leaves at a state, for the pass of some step."""
@@ -275,8 +268,7 @@ class JaxProgram:
                 leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
         for noise in plan.noise:
             leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        slots = plan.state_slots
-        for slot, value in zip(slots, state.nodes, strict=True):
+        for slot, value in zip(plan.state_slots, state.nodes, strict=True):
             leaves[slot] = np.array(value)[()]
         return leaves
 
@@ -307,15 +299,3 @@ def make_passes(plan: Plan) -> Passes:
     if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
         return VectorPasses(plan)
     return NodePasses(plan)
-
-
-def failure_at(plan: Plan, leaves: Sequence[Array]) -> RunError:
-    """Return the failure of a pass at some leaves: a function that raises where NumPy runs it, else `NotFinite`."""
-    program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
-    try:
-        program.evaluate()
-    except StepFailed as failed:
-        return StepFailed(leaves, failed.error)
-    except NotFinite:
-        pass
-    return NotFinite(leaves)

@@ -38,15 +38,6 @@ class Placement:
     mesh: Mesh | None = None
 
     @staticmethod
-    def on_device(name: str | None) -> Placement:
-        """Return the placement on one device: ``cpu``, ``gpu``, ``gpu:1``, ..., or None for JAX's choice.
-
-        Raises:
-            UsageError: there is no such device.
-        """
-        return Placement(find_device(name))
-
-    @staticmethod
     def on_all_devices() -> Placement:
         """Return the placement on the devices of all processes, which share out the rows of each step."""
         mesh = Mesh(np.array(jax.devices()), (ROWS,))
@@ -74,11 +65,7 @@ class Placement:
         return jax.make_array_from_callback(array.shape, self._sharing(0), lambda place: array[place])
 
     def parts(self, rows: int) -> list[tuple[int, int]]:
-        """Return where the rows of this process's devices begin and end, of all the rows of a step.
-
-        Raises:
-            UsageError: the rows cannot be shared out in equal parts.
-        """
+        """Return where the rows of this process's devices begin and end, of all the rows of a step."""
         if self.mesh is None:
             return [(0, rows)]
         self.check_rows(rows)
@@ -111,7 +98,11 @@ class Placement:
 
 
 def find_device(name: str | None) -> jax.Device:
-    """Return a device by name."""
+    """Return a device by name: ``cpu``, ``gpu``, ``gpu:1``, ..., or that of JAX's choice.
+
+    Raises:
+        UsageError: there is no such device.
+    """
     if name is None:
         return jax.devices()[0]
     platform, colon, number = name.partition(":")

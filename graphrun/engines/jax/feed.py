@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,21 +22,22 @@ BYTES_AT_ONCE = 1 << 24
 STEPS_AT_ONCE = 4096
 
 
-class Rows(ABC):
-    """The rows that steps are given, on the device for a stretch of so many steps at once.
+class Rows:
+    """The rows that steps are given, on the device for a stretch of so many steps at once; here none at all.
 
     Args:
-        limit: how many steps a stretch has; the first begins with step 0.
+        limit: how many steps a stretch has, the first of which begins with step 0; None where all are given the same.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = max(1, min(STEPS_AT_ONCE, limit))
+    def __init__(self, limit: int | None = None) -> None:
+        self._endless = limit is None
+        self._limit = STEPS_AT_ONCE if limit is None else max(1, min(STEPS_AT_ONCE, limit))
         self._placed: tuple[int, Any] = (-1, None)
         self._ahead: tuple[int, Any] = (-1, None)
 
     def room(self, step: int) -> int | None:
         """Return how many steps one call of the loop can make from a step on; None where there is no end."""
-        return self._limit - step % self._limit
+        return None if self._endless else self._limit - step % self._limit
 
     def of(self, step: int) -> Any:
         """Return what the loop picks the rows from, of a step and those after it; its shapes are always the same."""
@@ -53,37 +53,16 @@ class Rows(ABC):
         if number not in (self._placed[0], self._ahead[0]):
             self._ahead = number, self._read(number * self._limit)
 
-    @abstractmethod
-    def _read(self, first: int) -> Any:
-        """Return what a stretch of steps needs of the data set, in memory."""
-
-    @abstractmethod
-    def _place(self, read: Any) -> Any:
-        """Put it on the device."""
-
-    @abstractmethod
-    def pick(self, columns: Any, step: Any) -> Sequence[Array]:
-        """Return the columns of the rows of a step, out of what `of` gave; it is traced."""
-
-
-class NoRows(Rows):
-    """Of a graph whose steps are all given the same."""
-
-    def __init__(self) -> None:
-        super().__init__(STEPS_AT_ONCE)
-
-    def room(self, _step: int) -> int | None:
-        """Return None, for there is no end."""
-        return None
-
     def _read(self, _first: int) -> Any:
+        """Return what a stretch of steps needs of the data set, in memory."""
         return ()
 
     def _place(self, read: Any) -> Any:
+        """Put it on the device."""
         return read
 
     def pick(self, _columns: Any, _step: Any) -> Sequence[Array]:
-        """Return no columns."""
+        """Return the columns of the rows of a step, out of what `of` gave; it is traced."""
         return ()
 
 
@@ -157,15 +136,9 @@ class StackedRows(Rows):
 
 
 def make_rows(plan: Plan, feed: Feed | None, placement: Placement) -> Rows:
-    """Return the rows of a data set.
-
-    Args:
-        plan: the plan.
-        feed: the data set, or None.
-        placement: puts arrays on the device.
-    """
+    """Return the rows of a data set, whole or by stretches."""
     if feed is None or not plan.feeds:
-        return NoRows()
+        return Rows()
     dtypes = [column_dtype(plan, slot) for slot in plan.data]
     arrays = getattr(feed, "arrays", None)
     if arrays is None or placement.mesh is not None:

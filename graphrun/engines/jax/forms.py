@@ -62,7 +62,9 @@ def convolve_by_xla(xp, x, weight, bias=None, *, stride, padding, dilation, grou
 
 def through_convolve_by_xla(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups):
     """The vector-Jacobian product of the convolution, XLA's own where that is faster."""
-    of_x, of_weight, *of_rest = through_convolve(xp, gradient, x, weight, bias, stride, padding, dilation, groups)
+    of_x, of_weight, *of_rest = through_convolve(
+        xp, gradient, y, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     if not is_plain(stride, dilation, groups, weight.ndim - 2):
         return of_x, of_weight, *of_rest
 

@@ -14,7 +14,8 @@ from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
 from graphrun.engines.jax.feed import Rows, column_dtype
 from graphrun.engines.jax.loop import State, given_to, next_states, updated
-from graphrun.engines.jax.passes import NodePasses, Part, Passes
+from graphrun.engines.jax.passes import NodePasses, Part
+from graphrun.engines.jax.vector import Passes
 from graphrun.plan.plan import Plan
 
 
@@ -83,10 +84,7 @@ class Inspection:
     @cached_property
     def _gradients(self) -> Callable[..., Any]:
         passes, slots = self._passes, range(len(self._plan.names))
-
-        def gradients(*state: Any) -> Any:
-            return passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)
-
+        gradients = lambda *state: passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)  # noqa: E731
         return jax.jit(gradients, out_shardings=self._placement.results)
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
@@ -97,14 +95,13 @@ class Inspection:
 
     def on_rows(self, state: State, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots on some rows of the data set, at the state's parameters."""
-        plan = self._plan
         chosen = tuple(slots)
         if chosen not in self._on_rows:
             self._on_rows[chosen] = self._make_on_rows(chosen)
         with double_precision(), np.errstate(all="ignore"):
             given = [
-                self._placement.whole(np.asarray(column, column_dtype(plan, slot)))
-                for slot, column in zip(plan.data, columns, strict=True)
+                self._placement.whole(np.asarray(column, column_dtype(self._plan, slot)))
+                for slot, column in zip(self._plan.data, columns, strict=True)
             ]
             found = self._on_rows[chosen](state.targets, state.nodes, self.fixed, given)
         return [np.array(value)[()] for value in found]

@@ -22,7 +22,8 @@ from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.declare.clipping import clip, factor
 from graphrun.engines.jax.feed import Rows
-from graphrun.engines.jax.passes import Part, Passes, tracing
+from graphrun.engines.jax.passes import Part, tracing
+from graphrun.engines.jax.vector import Passes
 from graphrun.plan.plan import Plan
 
 WATCHED = 1024
@@ -91,10 +92,7 @@ class Kind(NamedTuple):
 class Request(NamedTuple):
     """What the loop is asked for: numbers, which change without a new compilation.
 
-    Attributes:
-        step: the steps made before.
-        count: how many passes to run.
-        updates: whether a pass comes after an update, or is the first one of all.
+    So many passes are run after the steps made before; each comes after an update, or is the first one of all.
     """
 
     step: Any
@@ -109,14 +107,7 @@ Carried: TypeAlias = tuple[jax.Array, State, jax.Array, tuple[Array, ...]]
 def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any = None) -> Callable[..., Outcome]:
     """Return the compiled loop: (state, spare, fixed, columns, request) -> outcome.
 
-    Args:
-        plan: the plan.
-        passes: its two passes.
-        rows: what picks a step's rows of the data set.
-        kind: what the loop does besides.
-        results: where JAX leaves the outcome, default where the state is.
-
-    `spare` is a state whose memory the outcome may take.
+    `spare` is a state whose memory the outcome may take; `results` is where JAX leaves it, default where the state is.
     """
     in_a_round = passes_in_a_round(plan, kind)
 
@@ -189,13 +180,12 @@ def must_be_careful(plan: Plan) -> bool:
 
 def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array) -> State:
     """Return the state after an update, or as it is where none is wanted."""
-    rule, settings = plan.rule, dict(plan.update.settings)
-    if plan.update.schedule is not None:
-        schedule, given = plan.update.schedule
+    update, rule, settings = plan.update, plan.rule, dict(plan.update.settings)
+    if update.schedule is not None:
+        schedule, given = update.schedule
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
-    update = plan.update
     gradients = clip(
         jnp,
         state.gradients,
@@ -204,8 +194,7 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
         multiplier=lambda clipped, limit: factor(jnp, norm(*clipped), limit).astype(plan.dtype),
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
-    before = zip(state.targets, gradients, state.rule, passes.bounds(), strict=True)
-    for value, gradient, own, bounds in before:
+    for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
             result = rule.function(jnp, value, signed, *steps, *own, **settings)
@@ -248,8 +237,7 @@ def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[
     given = dict(zip(plan.data, columns, strict=True)) if plan.feeds else {}
     for noise in plan.noise:
         given[noise.slot] = uniform(jnp, noise.key, step, noise.shape).astype(plan.dtype)
-    slots = plan.state_slots
-    return given | dict(zip(slots, nodes, strict=True))
+    return given | dict(zip(plan.state_slots, nodes, strict=True))
 
 
 def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:

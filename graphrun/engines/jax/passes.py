@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,47 +50,11 @@ class Part(Enum):
         return [batch for batch in plan.batches if self is Part.ALL or getattr(batch, self.value)]
 
 
-class Passes(Protocol):
-    """The two passes of a plan.
+class NodePasses:
+    """The two passes of a plan value by value: for arrays, and for a few numbers.
 
     Parameters come as targets: what the update rule is called for. That is each parameter, or all as one vector.
     """
-
-    plan: Plan
-
-    def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
-        """Return the parameters' values as targets."""
-
-    def parameters(self, targets: Sequence[Array]) -> list[Array]:
-        """Return the targets as the parameters' values."""
-
-    def bounds(self) -> list[tuple[Array, Array] | None]:
-        """Return the bounds of each target."""
-
-    def fixed(self, placement: Placement) -> Any:
-        """Return, on the device, what never changes: constants, and the nodes that depend on nothing else."""
-
-    def begin(self, targets: Sequence[Array], given: Mapping[int, Array], fixed: Any) -> Values:
-        """Put together the values that a pass starts from: the parameters, what a step is given, what never changes."""
-
-    def forward(self, values: Values, part: Part) -> Values:
-        """Compute the nodes of a part."""
-
-    def backward(self, values: Values, part: Part) -> Any:
-        """Return the objective's derivatives: `LOOP` those by parameters, else those by every value it depends on."""
-
-    def value(self, values: Values, slot: int) -> Array:
-        """Return the value of a slot."""
-
-    def target_gradients(self, gradients: Any) -> tuple[Array, ...]:
-        """Return the gradients of the targets, zeros where nothing reaches one."""
-
-    def each(self, values: Any, slots: Sequence[int]) -> Any:
-        """Return the values, or the gradients, of some slots; zeros for a gradient that nothing reaches."""
-
-
-class NodePasses:
-    """Value by value: for arrays, and for a few numbers."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -108,7 +72,7 @@ class NodePasses:
         return list(self.plan.bounds)
 
     def fixed(self, placement: Placement) -> Any:
-        """Return by slot the constants that are arrays, and the nodes that no step changes."""
+        """Return by slot, on the device, what never changes: constants that are arrays, and nodes of nothing else."""
         plan = self.plan
         fixed = {}
         for slot in range(plan.parameters, len(plan.leaves)):

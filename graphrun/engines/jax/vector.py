@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.jax.passes import Part, masked_product, traced_derivative, traced_forward
+from graphrun.engines.jax.passes import NodePasses, Part, masked_product, traced_derivative, traced_forward
 from graphrun.plan.plan import Batch, Plan
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)
@@ -53,7 +53,7 @@ class Vector(NamedTuple):
 
 
 class VectorPasses:
-    """The two passes on one vector; the targets of the update rule are one vector of all parameters."""
+    """What `NodePasses` does, on one vector; the targets of the update rule are one vector of all parameters."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -206,6 +206,10 @@ class VectorPasses:
         """Return a vector of some slots."""
         vector = values.values if isinstance(values, Vector) else values
         return vector[np.asarray(slots, np.int32)]
+
+
+Passes = NodePasses | VectorPasses
+"""The two passes of a plan."""
 
 
 def kind_of(batch: Batch) -> Any:

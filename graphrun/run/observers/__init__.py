@@ -49,9 +49,8 @@ class Observers:
             for caller in callers:
                 if caller.name not in EVENTS:
                     hint = did_you_mean(caller.name, EVENTS)
-                    raise UsageError(
-                        f"observer {name}: the event {caller.name!r} is unknown" + (f"; {hint}" if hint else "")
-                    )
+                    unknown = f"observer {name}: the event {caller.name!r} is unknown"
+                    raise UsageError(f"{unknown}; {hint}" if hint else unknown)
             if not callers:
                 raise UsageError(
                     f"observer {name} implements no event: is @graphrun.hookimpl missing above graphrun_recorded?"
@@ -95,10 +94,10 @@ class Observers:
             except (Exception, SystemExit) as error:
                 self._managers.remove(manager)
                 name = type(manager.list_name_plugin()[0][1]).__name__
-                reason = (
-                    str(error) if isinstance(error, GraphrunError | OSError) else f"{type(error).__name__}: {error}"
+                kind = "" if isinstance(error, GraphrunError | OSError) else f"{type(error).__name__}: "
+                self.error = self.error or ObserverError(
+                    f"observer {name} failed and was told nothing more: {kind}{error}"
                 )
-                self.error = self.error or ObserverError(f"observer {name} failed and was told nothing more: {reason}")
                 self.error.__cause__ = error
 
 

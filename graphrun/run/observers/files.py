@@ -37,13 +37,10 @@ class _File:
 
     @hookimpl
     def graphrun_finished(self) -> None:
-        """Close the file."""
+        """Close the file; of a run that failed, the rows before the failure are in it."""
         self._file.close()
 
-    @hookimpl
-    def graphrun_failed(self) -> None:
-        """Close the file; the rows before the failure are in it."""
-        self._file.close()
+    graphrun_failed = graphrun_finished
 
 
 class JsonLinesFile(_File):

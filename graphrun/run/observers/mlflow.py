@@ -52,8 +52,9 @@ class MLflow:
             "seed": run.seed,
             **{f"update.{name}": value for name, value in run.update.items()},
         }
-        parameters = [self._entities.Param(name, str(value)) for name, value in described.items()]
-        client.log_batch(self._run, params=parameters)
+        client.log_batch(
+            self._run, params=[self._entities.Param(name, str(value)) for name, value in described.items()]
+        )
 
     @hookimpl
     def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:

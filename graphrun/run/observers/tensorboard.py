@@ -40,10 +40,7 @@ class TensorBoard:
 
     @hookimpl
     def graphrun_finished(self) -> None:
-        """Close the event file."""
+        """Close the event file; of a run that failed, the rows before the failure are in it."""
         self._writer.close()
 
-    @hookimpl
-    def graphrun_failed(self) -> None:
-        """Close the event file; the rows before the failure are in it."""
-        self._writer.close()
+    graphrun_failed = graphrun_finished
