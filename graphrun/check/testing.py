@@ -57,6 +57,8 @@ class CheckError(AssertionError):
         failures: one text for each thing that is wrong.
     """
 
+    __module__ = "graphrun.testing"  # where everybody else finds it
+
     def __init__(self, name: str, failures: Sequence[str]) -> None:
         self.failures = tuple(failures)
         things = "1 check" if len(failures) == 1 else f"{len(failures)} checks"

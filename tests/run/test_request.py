@@ -10,10 +10,12 @@ import pytest
 
 import graphrun
 from graphrun.base.errors import UsageError
-from graphrun.cli.commands.options import OPTIONS, REQUESTED, GraphCommand
+from graphrun.cli.commands.options import OPTIONS, GraphCommand
 from graphrun.cli.entry import commands
 from graphrun.run.request import RunRequest
 
+REQUESTED = {"steps", "engine", "device", "dtype", "seed", "record", "every", "save", "save_every", "resume"}
+"""The options that make a request."""
 DEFAULTS = {field.name: field.default for field in fields(RunRequest)}
 
 
