@@ -68,7 +68,7 @@ def the_failure_of(node_type: NodeType) -> str:
     return failure
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("factor", [1.0005, pytest.param(0.9995, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(("node_type", "name"), WITH_DERIVATIVE, ids=lambda case: getattr(case, "name", case))
 def test_a_derivative_that_is_wrong_by_a_twentieth_of_a_percent_fails(

@@ -77,7 +77,12 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
+TAKE_LONG = {"long scalar", "long value", "long integer", "many problems"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.campaign] * (name in TAKE_LONG)) for name in HOSTILE]
+)
 def test_hostile_files_end_quickly(name: str) -> None:
     """Within 2 GiB and 5 seconds, with a short message, and nothing is run."""
     make, expected = HOSTILE[name]

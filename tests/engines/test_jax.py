@@ -30,8 +30,8 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import Kind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
-TAKE_LONG = {"convolution", "digits"}
-MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem in TAKE_LONG)) for path in GRAPHS]
+IN_BOTH_PARTS = {"nested", "network", "decay", "linear"}
+MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem not in IN_BOTH_PARTS)) for path in GRAPHS]
 
 # Each example compiles two programs.
 FEW = settings(
@@ -171,14 +171,14 @@ def large_graph(nodes_per_layer, layers, seed=0):
     return {"parameters": parameters, "nodes": made, "minimize": "f"}
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("width", "layers"), [(20, 5), (40, 2)])
 def test_large_graphs_of_numbers_agree(width, layers, write):
     """Graphs that are run batch by batch on one vector give what the NumPy engine gives."""
     assert_engines_agree(write(large_graph(width, layers)), steps=7)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_long_chain_of_numbers_is_compiled_in_time(write):
     """A graph of a thousand numbers one after the other runs as an interpreter's loop, which compiles in seconds."""
     chain = {"n0": {"type": "add", "inputs": ["a", "b"]}}
@@ -207,7 +207,7 @@ UPDATES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_updates_agree(update, direction, write):
@@ -223,7 +223,7 @@ def test_bounds_agree(write):
     assert_engines_agree(write({**data, "update": {"type": "sgd", "step_size": 0.1}}), steps=20)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("objective", ["x", "far"])
 def test_a_large_graph_may_have_no_loop(objective, write):
     """Where nothing that changes leads to the objective, or nothing but the parameter itself."""
@@ -314,7 +314,7 @@ def growing(**more):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     "data",
     [
@@ -415,7 +415,7 @@ def test_the_second_run_takes_its_programs_from_the_cache(tmp_path):
     assert second.stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_no_cache_folder_is_no_obstacle(tmp_path):
     """Where the folder cannot be made, programs are not kept, and nobody is told of each."""
     graph = tmp_path / "graph.yaml"
@@ -462,7 +462,7 @@ def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
     assert (cut.values(slots), cut.gradients(slots)) == (whole.values(slots), whole.gradients(slots))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("step", range(1, 5))
 def test_a_pass_within_a_round_that_is_not_finite_ends_the_run(step, write):
     """An objective that is infinite after one step alone, and finite again after the next, is not passed over."""

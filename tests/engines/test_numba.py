@@ -29,6 +29,7 @@ pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
+IN_BOTH_PARTS = {"nested", "activations"}
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -80,7 +81,13 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 
 @pytest.mark.slow
 @MOSTLY_STRAIGHT
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, id=file.stem, marks=[pytest.mark.campaign] * (file.stem not in IN_BOTH_PARTS))
+        for file in EXAMPLES
+    ],
+)
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
     graph = graphrun.load(file)
@@ -108,7 +115,7 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(
     data=graphs(),
@@ -207,7 +214,7 @@ def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
     assert str(result.error) == str(graph.try_run(50, engine="numpy").error)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> None:
     """So the first evaluation fails as the NumPy engine's does."""
     graph = load("parameters: {x: -1}\nnodes: {f: log(x)}\nminimize: f\n")
@@ -233,7 +240,7 @@ update: {type: sgd, step_size: 0.01}
     assert result.gradients["y"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_path: Path) -> None:
     """To the last bit, and a checkpoint of one engine is one of the other."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")

@@ -44,6 +44,7 @@ def test_processes_meet_and_leave_the_port_free(port):
         pass
 
 
+@pytest.mark.campaign
 def test_a_process_may_come_first(port):
     """Process 0 is waited for, and the user is told."""
     notes = []
@@ -57,6 +58,7 @@ def test_a_process_may_come_first(port):
     assert [note.partition(" (")[0] for note in notes] == [f"waiting for process 0 at 127.0.0.1:{port}"]
 
 
+@pytest.mark.campaign
 def test_who_is_missing_is_named(port):
     """Process 0 says which did not come; those that came are told that it ended."""
     first, second = meet_all(port, [(0, 3), (1, 3)], seconds=1)

@@ -234,7 +234,7 @@ def test_auto_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.out)["engine"] == "numpy"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_auto_compiles_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     """Which is told, for it takes the time of importing too."""
     pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
