@@ -76,10 +76,10 @@ HOSTILE = {
 }
 
 
-@pytest.mark.slow
 TAKE_LONG = {"long scalar", "long value", "long integer", "many problems"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.campaign] * (name in TAKE_LONG)) for name in HOSTILE]
 )
