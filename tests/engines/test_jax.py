@@ -141,6 +141,7 @@ def test_graphs_of_numbers_agree(data, steps, write):
     assert_engines_agree(write(data), steps=steps)
 
 
+@pytest.mark.slow
 @FEW
 @given(data=random_graphs(st.sampled_from([(), (3,), (2, 3), (2, 1), (1, 3)])), steps=st.integers(0, 20))
 def test_graphs_of_arrays_agree(data, steps, write):

@@ -254,6 +254,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_
     np.testing.assert_allclose(other.values["f"], whole.values["f"], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_rows_do_not_change_a_run(load: Load, shape: str) -> None:
     """However often a run is looked at, its numbers are the same to the last bit."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")

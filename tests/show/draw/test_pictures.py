@@ -68,6 +68,7 @@ def letters(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["nested", "digits", "formula"])
 def test_the_same_in_every_format(stem: str) -> None:
     """Boxes have their colours in the PNG, and their texts in the PDF, where the layout puts them."""
@@ -93,6 +94,7 @@ def test_the_same_in_every_format(stem: str) -> None:
             assert letters(line.label) == letters(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["nested", "digits"])
 def test_png_and_pdf_look_alike(stem: str) -> None:
     """Drawn by another program, the PDF has the pixels of the PNG, but for those at edges."""
@@ -111,6 +113,7 @@ def test_our_font() -> None:
     assert fonts_of("".join(map(chr, range(32, 127))) + f"{TIMES}…⟨⟩→{SQUARE}éßłθΣжЯ₀₁₂²∂∇√≤∞") == {}
 
 
+@pytest.mark.slow
 def test_texts_fit(example: Path) -> None:
     """In our font, no text leaves its box or its label: rows are measured well enough."""
     fonts = {}

@@ -99,6 +99,7 @@ def assert_all_there(drawing: Drawing) -> None:
     assert sorted((known[source], known[target]) for source, target in found) == ends
 
 
+@pytest.mark.slow
 def test_examples(example: Path) -> None:
     """Every example, plain and with the values of its first step, folded and unfolded."""
     graph = graphrun.load(example)
