@@ -6,12 +6,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
-from graphrun.show.draw.dot import to_dot
 from graphrun.show.draw.drawing import Drawing
 from graphrun.show.draw.layout import direction_of, lay_out
-from graphrun.show.draw.mermaid import to_mermaid
 from graphrun.show.draw.pictures import render
 from graphrun.show.draw.svg import to_svg
+from graphrun.show.draw.texts import to_dot, to_mermaid
 
 PICTURES = ("png", "pdf")
 FORMATS = ("svg", "dot", "mmd", *PICTURES)

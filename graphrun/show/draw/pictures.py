@@ -1,13 +1,21 @@
-"""A drawing's SVG as a picture: PNG by resvg, PDF by fpdf2 (the extra `draw`), in the same places and the same font."""
+"""A drawing's SVG as a picture: PNG by resvg, PDF by fpdf2 (the extra `draw`), in the same places and the same font.
+
+That is our own, which is on every machine; scripts that it does not have are in the system's.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from math import sqrt
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from graphrun.base.errors import UsageError
-from graphrun.show.draw.fonts import BOLD, FAMILY, REGULAR, Font, fonts_of
 
 SCALE = 2.0
 """How many pixels there are for one of the SVG: so many are sharp on the screens of today."""
@@ -18,6 +26,17 @@ LONGEST_PAGE = 14_400.0
 
 SQUARE = "□"
 """What stands for a character that no font has, as in browsers."""
+
+OWN = Path(__file__).parent / "vendor"
+REGULAR, BOLD = OWN / "GraphrunSans.ttf", OWN / "GraphrunSans-Bold.ttf"
+FAMILY = "Graphrun Sans"
+"""What these two are called; they are parts of DejaVu Sans, which `text.width` is measured on."""
+
+FOLDERS = {
+    "win32": (r"%WINDIR%\Fonts", r"%LOCALAPPDATA%\Microsoft\Windows\Fonts"),
+    "darwin": ("~/Library/Fonts", "/Library/Fonts", "/System/Library/Fonts"),
+}.get(sys.platform, ("~/.local/share/fonts", "~/.fonts", "/usr/local/share/fonts", "/usr/share/fonts"))
+"""Where the system has its fonts."""
 
 
 def render(svg: str, picture_format: str) -> bytes:
@@ -93,3 +112,50 @@ def _set_fonts(root: ET.Element) -> list[Font]:
                 part = ET.SubElement(text, "tspan", style | {"font-family": (font or ours).family})
                 part.text = "".join(character if font else SQUARE for character in characters)
     return [*{font.file: font for font in fonts.values() if font is not None}.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Font:
+    """A font: its file and family, the characters that it has, as numbers, and how much bolder or lighter it is."""
+
+    file: Path
+    family: str = ""
+    characters: frozenset[int] = frozenset()
+    boldness: int = 0
+
+
+def fonts_of(text: str) -> dict[str, Font | None]:
+    """Return the font of each character of a text that our own does not have; None where no font has it."""
+    missing = {ord(character) for character in text} - read(REGULAR).characters
+    found: dict[str, Font | None] = dict.fromkeys(map(chr, missing))
+    if not missing:
+        return found
+    fonts = [font for font in map(read, _files()) if missing & font.characters]
+    while fonts:
+        # The font that has the most of them comes first, so that a word is in one font.
+        best = max(fonts, key=lambda font: (len(missing & font.characters), -font.boldness))
+        found |= dict.fromkeys(map(chr, missing & best.characters), best)
+        missing -= best.characters
+        fonts = [font for font in fonts if missing & font.characters and font.family != best.family]
+    return found
+
+
+@cache
+def read(file: Path) -> Font:
+    """Read which characters a font has; one that cannot be read has none."""
+    from fontTools.ttLib import TTFont
+
+    try:
+        with file.open("rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
+            if not {"glyf", "CFF "} & set(font.keys()):
+                return Font(file)  # pictures of characters, not outlines
+            boldness = abs(font["OS/2"].usWeightClass - 400)
+            return Font(file, font["name"].getBestFamilyName(), frozenset(font.getBestCmap()), boldness)
+    except Exception:  # whatever is wrong with a file of the system
+        return Font(file)
+
+
+def _files() -> Iterator[Path]:
+    for folder in FOLDERS:
+        root = Path(os.path.expandvars(os.path.expanduser(folder)))  # noqa: PTH111 (for who has no home)
+        yield from sorted(file for file in root.rglob("*") if file.suffix.lower() in {".ttf", ".ttc", ".otf"})

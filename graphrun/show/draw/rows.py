@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +34,11 @@ class BoxRow:
     kind: RowKind
     strong: str
     plain: str = ""
+
+    def written(self, escape: Callable[[str], str], bold: str, small: str = "{}") -> str:
+        """Return the row as text with markup; of a gradient the word is small and comes first."""
+        strong, plain = bold.format(escape(self.strong)) if self.strong else "", escape(self.plain)
+        return f"{small.format(plain)} {strong}" if self.kind is RowKind.GRADIENT else f"{strong} {plain}".strip()
 
 
 def rows(box: Box) -> list[BoxRow]:

@@ -17,9 +17,8 @@ from pypdfium2 import PdfDocument
 import graphrun
 from graphrun.show.draw import Box, Drawing, Line, Place, Shape, colours, draw_graph, lay_out
 from graphrun.show.draw.contents import TIMES
-from graphrun.show.draw.fonts import BOLD, REGULAR, fonts_of, read
 from graphrun.show.draw.formats import write
-from graphrun.show.draw.pictures import SCALE, SQUARE
+from graphrun.show.draw.pictures import BOLD, REGULAR, SCALE, SQUARE, fonts_of, read
 from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
 
 FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value="5"),), (), ())
@@ -29,7 +28,7 @@ FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value=
 @pytest.fixture(autouse=True)
 def no_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Take the system's fonts away, as in a bare container; return where one may be put."""
-    monkeypatch.setattr("graphrun.show.draw.fonts.FOLDERS", (str(tmp_path), "~/no such folder"))
+    monkeypatch.setattr("graphrun.show.draw.pictures.FOLDERS", (str(tmp_path), "~/no such folder"))
     return tmp_path
 
 
