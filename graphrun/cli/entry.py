@@ -18,13 +18,8 @@ from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
 from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.cli.commands.check import check
-from graphrun.cli.commands.draw import draw
-from graphrun.cli.commands.explain import explain
-from graphrun.cli.commands.predict import predict
-from graphrun.cli.commands.profile import profile
-from graphrun.cli.commands.report import report
-from graphrun.cli.commands.run import INTERRUPTED, run
-from graphrun.cli.commands.show import diff, export, show
+from graphrun.cli.commands.run import INTERRUPTED, predict, profile, report, run
+from graphrun.cli.commands.show import diff, draw, explain, export, show
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
