@@ -99,7 +99,7 @@ def layers_of(items: Sequence[Item], links: Sequence[Link]) -> tuple[Layers, lis
 
 def _turned(count: int, links: Sequence[Link]) -> list[bool]:
     """Return which links are to be turned around so that no cycle is left: those back to an item on the way there."""
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(count))
     graph.add_edges_from((link.source, link.target) for link in links)
     way, back = set[int](), set[tuple[int, int]]()
@@ -115,7 +115,7 @@ def _turned(count: int, links: Sequence[Link]) -> list[bool]:
 
 def _ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]]) -> list[int]:
     """Return the layers: the longest way from the beginning; then what has more uses than inputs moves towards them."""
-    graph = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     graph.add_nodes_from(range(len(items)))
     graph.add_edges_from(ends)
     generations = list(nx.topological_generations(graph))

@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphrun.show.explain import html, latex, markdown, text
-from graphrun.show.explain.board import Board
+from graphrun.show.explain import latex, markup, text
+from graphrun.show.explain.board import BOARD_TEXT, Board, BoardNotation
 from graphrun.show.explain.lesson import lesson
 from graphrun.show.explain.neighbourhood import neighbourhood
-from graphrun.show.explain.notation import BOARD_TEXT, BoardNotation
 from graphrun.show.explain.page import Page
 from graphrun.show.explain.sensitivity import sensitivity
 from graphrun.show.explain.step import Step
 
 FORMATS: dict[str, tuple[BoardNotation, Callable[[Page], str]]] = {
     "text": (BOARD_TEXT, text.render),
-    "markdown": (BOARD_TEXT, markdown.render),
+    "markdown": (BOARD_TEXT, markup.to_markdown),
     "latex": (latex.LATEX, latex.render),
-    "html": (BOARD_TEXT, html.render),
+    "html": (BOARD_TEXT, markup.to_html),
 }
 """How each format writes mathematics, and how it renders a page."""
 

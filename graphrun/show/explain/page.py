@@ -79,25 +79,6 @@ Page = Sequence[Block]
 """An explanation, from top to bottom."""
 
 
-def cells(block: Equations | CellTable) -> tuple[Sequence[str], Sequence[Sequence[Prose]]]:
-    """Return a block as a table, its header and its rows, for formats that have no columns of equal letters.
-
-    Columns that are empty throughout are left out.
-    """
-    if isinstance(block, CellTable):
-        return block.header, [[[cell] for cell in row] for row in block.rows]
-    header = ["node", *block.columns, ""]
-    rows: list[list[Prose]] = []
-    for group in block.groups:
-        for position, row in enumerate(group.rows):
-            title = [Math(group.title)] if group.title and not position else []
-            left = [Math(row.left), " gets"] if row.gets else [Math(row.left)]
-            parts = [[Math(part)] if part else [] for part in (row.formula, row.numbers, row.result)]
-            rows.append([title, left, *parts, row.note])
-    used = [k for k in range(len(header)) if any(row[k] for row in rows)]
-    return [header[k] for k in used], [[row[k] for k in used] for row in rows]
-
-
 def joined(parts: Iterable[Prose], separator: str = ", ") -> list[str]:
     """Return prose with a separator between its parts."""
     return [piece for k, part in enumerate(parts) for piece in ((separator, *part) if k else part)]
