@@ -70,7 +70,7 @@ def formulas(
 def _operand(text: str) -> sympy.Expr:
     import sympy
 
-    from graphrun.check.symbolic.constants import exact
+    from graphrun.check.symbolic.lowering import exact
 
     number = literal(text)
     return sympy.Symbol(text, real=True) if number is None else exact(number)

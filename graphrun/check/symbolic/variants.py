@@ -19,8 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 
 from graphrun.check.symbolic.cases import COMPARISONS, Case
-from graphrun.check.symbolic.constants import exact
-from graphrun.check.symbolic.lowering import DecidesError, FormulaRecorder, read, read_derivatives
+from graphrun.check.symbolic.lowering import DecidesError, FormulaRecorder, exact, read, read_derivatives
 from graphrun.declare.domain import Interval
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError

@@ -26,8 +26,7 @@ from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
 from graphrun.run.request import RunRequest
-from graphrun.show.profile.machine import Machine, measure_machine
-from graphrun.show.profile.work import Work, work_of_batches, work_of_update
+from graphrun.show.profile.work import Machine, Work, measure_machine, work_of_batches, work_of_update
 
 ROUNDS = 7
 SECONDS_PER_ROUND = 0.05

@@ -10,8 +10,7 @@ from typing import Any, TextIO
 from graphrun.base.numbertext import count, seconds, size
 from graphrun.base.rows import write_json
 from graphrun.show.profile import Part, Profile, TypeTotal
-from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
-from graphrun.show.profile.work import Work
+from graphrun.show.profile.work import LARGE_COPY, MATRIX, SMALLEST_COPY, Work
 from graphrun.show.tables import WIDTH, align, cut
 
 SHOWN_NODES = 15
