@@ -124,14 +124,15 @@ def report(file: GraphFile, request: RunRequest, target: str, depth: int | None,
 def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
     """Measure where the time of a step goes: by node type, by node, and how far from what the machine can do."""
     from graphrun.show.profile import profile_graph
-    from graphrun.show.profile.table import write_profile
+    from graphrun.show.profile.table import profile_lines, to_json
+    from graphrun.show.tables import write
 
     graph = file.load()
     output = sys.stdout
     begin_collection()
     with redirect_stdout(sys.stderr):
         found = profile_graph(graph, replace(request, on_choice=partial(report_choice, quiet=False, verbose=True)))
-    write_profile(found, output_format, output)
+    write(lambda: to_json(found), profile_lines(found), output_format, output)
 
 
 @click.command(cls=GraphCommand)

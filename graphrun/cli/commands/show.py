@@ -56,11 +56,12 @@ def show(file: GraphFile, output_format: str | None, step: int | None, depth: in
 
 def show_plan(graph: Graph, output_format: str) -> None:
     """Print the schedule of a graph."""
-    from graphrun.show.plan_listing import write_plan
+    from graphrun.show.plan_listing import plan_data, plan_lines
+    from graphrun.show.tables import write
 
     with redirect_stdout(sys.stderr):
         plan = graph.plan()
-    write_plan(plan, graph.name, output_format, sys.stdout)
+    write(lambda: {"graph": graph.name, **plan_data(plan)}, plan_lines(plan, graph.name), output_format, sys.stdout)
 
 
 def show_table(graph: Graph, step: int | None, depth: int | None) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from graphrun.show.draw import colours
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.rows import FONT, SMALL, BoxRow, frame_title, rows
+from graphrun.show.draw.rows import FONT, SMALL, BoxRow, frame_title, rows, visible
 from graphrun.show.draw.svg import escape
-from graphrun.show.draw.text import visible
 
 DOT_SHAPES = {
     Shape.PARAMETER: "box",

@@ -40,13 +40,7 @@ class Step:
 def take_step(
     graph: Graph, step: int, *, seed: int | None = None, on_choice: Callable[[Choice], None] = lambda _choice: None
 ) -> Step:
-    """Run a graph up to a step and one update further.
-
-    Args:
-        graph: the graph.
-        step: how many updates are made before.
-        seed: what every random draw derives from, default the file's.
-        on_choice: called with the engine that was chosen.
+    """Run a graph up to a step, before which so many updates are made, and one update further.
 
     Raises:
         UsageError: the run ends before that step.

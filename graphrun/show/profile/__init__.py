@@ -39,10 +39,7 @@ class Part:
     """A node, or some equal nodes that are computed together.
 
     Attributes:
-        name: the name of the first node.
-        type: the name of the type.
-        count: how many nodes there are.
-        shape: the shape of each node's value.
+        name, type, count, shape: the first node's name, the type's, how many nodes there are, the shape of each value.
         work: what all of them move and compute in both passes.
         seconds: what both passes of all of them take; None where it was not measured.
         backward: what of it is the backward pass; None where the passes were not told apart.
@@ -73,23 +70,16 @@ class Profile:
     """Where the time of a step goes.
 
     Attributes:
-        graph: the name of the graph file.
-        engine: the engine's name; `form` is the way in which it runs this plan.
-        form: see `engine`.
-        dtype: the dtype.
+        graph, engine, form, dtype: the graph file, the engine and the way in which it runs this plan, the dtype.
         seconds_of_plan: what scheduling the loaded graph took.
         seconds_of_compilation: what making the plan ready took, up to the first step; `compiled` says what that was.
-        compiled: see `seconds_of_compilation`.
-        steps: how many steps a round made.
-        rounds: how many rounds there were.
+        steps, rounds: how many steps a round made, and how many rounds there were.
         seconds: what a step takes, the median of the rounds.
         how: how the nodes were timed.
         seconds_divided: what a step takes in the form in which the nodes were timed; None where it was not measured.
-        parts: the nodes of the loop, in order.
-        types: the node types.
+        parts, types: the nodes of the loop, in order, and the node types.
         update: what the update moves and computes.
         touched: the bytes of all values and gradients.
-        machine: what the machine can do.
         xla: what XLA says of a step.
     """
 

@@ -48,10 +48,7 @@ class RunReport(NamedTuple):
 def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> RunReport:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
-    Args:
-        graph: the graph.
-        request: what the run is asked for.
-        depth: how many frames within each other the drawing opens; all that fit by default.
+    Its drawing opens so many frames within each other; all that fit by default.
 
     Raises:
         UsageError: the graph is too large for a page.

@@ -130,11 +130,9 @@ class Recording:
     """Looks at a program whenever the run has recorded a row; `take` is the run's `inspect`.
 
     Attributes:
-        plan: what is run.
         edges: every use of a value by a node, node by node.
         stride: how many steps there are between rows.
-        rows: the rows so far.
-        moves: the update that followed each row, by its step.
+        rows, moves: the rows so far, and the update that followed each, by its step.
     """
 
     def __init__(self, plan: Plan, every: int, count: int) -> None:

@@ -60,7 +60,10 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth:
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
     """Return an arrangement in whole pixels, in the order of the drawing."""
-    labels = _labels(len(drawing.lines), direction) if plan.objective is not None else "none"
+    # From top to bottom, labels stand side by side and have less room.
+    count, room = len(drawing.lines), MOST_PRODUCTS[direction]
+    labels = "product" if count <= room else "contribution" if count <= MOST_LABELS else "none"
+    labels = labels if plan.objective is not None else "none"
     drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
     layout = lay_out(drawing, direction)
     return {
@@ -76,13 +79,6 @@ def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
             for route in layout.routes
         ],
     }
-
-
-def _labels(count: int, direction: str) -> str:
-    """Return what lines say; from top to bottom, labels stand side by side and have less room."""
-    if count <= MOST_PRODUCTS[direction]:
-        return "product"
-    return "contribution" if count <= MOST_LABELS else "none"
 
 
 def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:
