@@ -77,8 +77,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
             raise
         click.echo(f"graphrun: {error}", err=True)
     drawing = draw_graph(graph.structure, passes, depth)
-    for line in table(drawing, shutil.get_terminal_size().columns):
-        click.echo(line)
+    click.echo("\n".join(table(drawing, shutil.get_terminal_size().columns)))
 
 
 @click.command(cls=GraphCommand)
