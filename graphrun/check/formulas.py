@@ -29,7 +29,7 @@ class Formulas:
     @property
     def latex(self) -> tuple[str, tuple[str | None, ...]]:
         """Both as LaTeX, for math mode."""
-        from graphrun.check.symbolic.latex import latex
+        from graphrun.check.symbolic import latex
 
         return latex(self.forward), tuple(None if part is None else latex(part) for part in self.local_derivatives)
 

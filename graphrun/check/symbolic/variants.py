@@ -135,12 +135,9 @@ def variants(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Varian
     raise CannotTraceError("it decides by its settings in too many ways")
 
 
-Reading = tuple[dict[str, Any], dict[Any, bool], tuple[Case, ...]]
-
-
 def _ways(
     decides: DecidesError, settings: dict[str, Any], assumed: dict[Any, bool], cases: tuple[Case, ...]
-) -> Iterator[Reading]:
+) -> Iterator[tuple[dict[str, Any], dict[Any, bool], tuple[Case, ...]]]:
     """Yield the settings and conditions to read a function with that decides by a condition."""
     condition = decides.condition
     symbols = [value for value in settings.values() if isinstance(value, sympy.Symbol)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from graphrun.show.draw.drawing import Drawing, Line
 from graphrun.show.draw.items import Gaps, Item, Link
@@ -29,8 +30,7 @@ LABEL_PLACES = (0.5, 0.74, 0.4, 0.32)
 """Where on its line a label goes whose own place is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A rectangle: its upper left corner and its size."""
 
     x: float

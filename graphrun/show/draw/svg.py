@@ -139,7 +139,7 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
 
 
 def _outline(box: Box, place: Place) -> Iterator[str]:
-    x, y, wide, high = place.x, place.y, place.width, place.height
+    x, y, wide, high = place
     if box.shape is Shape.PARAMETER:
         yield _rectangle(place, min(high / 2, 20.0))
     elif box.shape is Shape.DATA:
@@ -176,7 +176,7 @@ def _outline(box: Box, place: Place) -> Iterator[str]:
 
 
 def _rectangle(place: Place, radius: float, paint: str = "") -> str:
-    x, y, wide, high = map(_number, (place.x, place.y, place.width, place.height))
+    x, y, wide, high = map(_number, place)
     return f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="{_number(radius)}"{paint and " "}{paint}/>'
 
 

@@ -119,7 +119,6 @@ def profile_graph(graph: Graph, request: RunRequest) -> Profile:
     """Measure a graph's steps.
 
     Args:
-        graph: the graph.
         request: how many steps a round makes, default as many as take a twentieth of a second; the engine, where
             ``auto`` chooses as for a run of so many steps, default the file's number; dtype and seed.
 
