@@ -325,9 +325,9 @@ def _steps_along(subject: Subject, inputs: Inputs, position: int, scale: Array) 
         return differentiate(values_at, inputs[position], scale)
 
 
-def compare_arrays(subject: Subject, inputs: Inputs, tolerance: float, seed: int = 0) -> dict[str, LocalCheck]:
+def compare_arrays(subject: Subject, inputs: Inputs, tolerance: float) -> dict[str, LocalCheck]:
     """Compare the vector-Jacobian products of a tensor type, with a random gradient; a result for each input."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     output = subject.forward(inputs)
     gradient = random.standard_normal(output.shape)
     products = subject.derivatives(inputs, output, gradient)

@@ -1,7 +1,4 @@
-"""Checking node types: what they declare, return and change, and every derivative against finite differences.
-
-`check_node_type` is for the tests of a plugin.
-"""
+"""Checking node types, in the tests of a plugin: what they declare, return and change, and every derivative."""
 
 from __future__ import annotations
 
