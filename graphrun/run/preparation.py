@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.outcome import RunDescription
 from graphrun.data.rows import DataSource, held_back_rows
-from graphrun.declare.events import RunDescription
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -116,7 +116,7 @@ def choose_engine(
         if name not in {"auto", "numpy"}:
             advice = "take that, or an update rule such as adam"
             raise UsageError(f"the solver {rule.name} works with the numpy engine, not with {name}: {advice}")
-        from graphrun.engines.scipy.engine import SolverEngine
+        from graphrun.engines.scipy.program import SolverEngine
 
         return SolverEngine()
     if name == "auto":

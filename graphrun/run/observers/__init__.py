@@ -13,9 +13,9 @@ from typing import Any
 import pluggy
 
 from graphrun.base.errors import GraphrunError, RunError, UsageError
+from graphrun.base.outcome import RunDescription
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
-from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
 from graphrun.run.request import Row
 from graphrun.run.result import Result

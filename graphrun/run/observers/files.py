@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.outcome import RunDescription
 from graphrun.base.rows import columns, encode, write_row
-from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
 
 

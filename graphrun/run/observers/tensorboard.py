@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.declare.events import RunDescription
+from graphrun.base.outcome import RunDescription
 from graphrun.declare.hookspecs import hookimpl
 
 
