@@ -148,18 +148,18 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     if importlib.util.find_spec("numba") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")
     try:
-        source = form_of(plan).source
+        code = form_of(plan)
     except NotSupportedError as error:
         return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
     cost = SECONDS_TO_LOAD
     how = "compiled before"
-    if not is_compiled(source):
-        cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * source.size
+    if not is_compiled(code.text):
+        cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * code.size
         how = f"compiling takes about {cost:.1f} s"
     if seconds < 2 * cost:
         return Choice("numpy", f"a run of {shown(seconds)}, and {how}")
     try:
-        compile_steps(source, plan.dtype.name)
+        compile_steps(code.text, plan.dtype.name)
     except NotSupportedError as error:
         return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
     return Choice("numba", f"numpy would take {shown(seconds)}, {how}")

@@ -20,7 +20,7 @@ except ModuleNotFoundError as missing:
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines import NotFinite, StepFailed, Stop, Timed, Timing
 from graphrun.engines.jax.devices import Placement, double_precision, find_device, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
@@ -28,7 +28,6 @@ from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, al
 from graphrun.engines.jax.passes import NodePasses
 from graphrun.engines.jax.vector import Passes, VectorPasses
 from graphrun.engines.numpy import node_program
-from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan
 
 # XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
@@ -164,7 +163,7 @@ class JaxProgram:
     def time_nodes(self, steps: int) -> Timing:
         """Return no times."""
         how = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
-        return Timing(how, [Timed([slots]) for slots in batches_of(self.plan)])
+        return Timing(how, [Timed([batch.slots]) for batch in self.plan.in_loop])
 
     def cost(self) -> dict[str, float]:
         """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
-from graphrun.engines.numba.loops import Schedule, loops
-from graphrun.engines.numba.source import Source
+from graphrun.engines.numba.loops import loops
+from graphrun.engines.numba.source import StepsCode
 from graphrun.engines.numba.straight import straight_line
 from graphrun.engines.traced import check_supported
 from graphrun.plan.plan import Plan
@@ -15,26 +11,9 @@ from graphrun.plan.plan import Plan
 STRAIGHT_LINE_OPERATIONS = 2000
 """More operations than this are loops: Numba takes 1.2 s for 400 nodes of straight-line code, and ever more a node."""
 
-EMPTY = Schedule(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
-
-@dataclass(frozen=True)
-class CodeForm:
-    """What is compiled of a plan.
-
-    Attributes:
-        source: the text.
-        schedule: the arrays that it reads.
-        masked: a gradient of exactly 0 gives 0 in it, whatever the local derivative is.
-    """
-
-    source: Source
-    schedule: Schedule
-    masked: bool
-
-
-def form_of(plan: Plan, *, masked: bool = False) -> CodeForm:
-    """Return the form that a plan is compiled in.
+def form_of(plan: Plan, *, masked: bool = False) -> StepsCode:
+    """Return what is compiled of a plan.
 
     Args:
         plan: the plan.
@@ -44,9 +23,7 @@ def form_of(plan: Plan, *, masked: bool = False) -> CodeForm:
         NotSupportedError: the engine cannot run the plan; the text says why.
     """
     check_supported(plan)
+    code = None
     if len(plan.names) <= STRAIGHT_LINE_OPERATIONS:
-        source = straight_line(plan, masked=masked, limit=STRAIGHT_LINE_OPERATIONS)
-        if source is not None:
-            return CodeForm(source, EMPTY, masked)
-    source, schedule = loops(plan)
-    return CodeForm(source, schedule, masked=True)
+        code = straight_line(plan, masked=masked, limit=STRAIGHT_LINE_OPERATIONS)
+    return code or loops(plan)

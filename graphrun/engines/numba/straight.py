@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphrun.engines.numba.source import Lines, Source, sum_of
+from graphrun.engines.numba.source import Lines, StepsCode, sum_of
 from graphrun.engines.straight_line import PassWriter
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
 
 
-def straight_line(plan: Plan, *, masked: bool, limit: int) -> Source | None:
+def straight_line(plan: Plan, *, masked: bool, limit: int) -> StepsCode | None:
     """Write the steps of a plan of numbers.
 
     Args:
-        plan: the plan.
+        plan: its values are numbers.
         masked: a gradient of exactly 0 gives 0, whatever the local derivative is.
         limit: with more operations than this, None is returned.
 
@@ -31,7 +31,7 @@ def straight_line(plan: Plan, *, masked: bool, limit: int) -> Source | None:
     if size > limit:
         return None
     writer.write()
-    return Source(writer.out.module(), size)
+    return StepsCode(writer.out.module(), size, masked)
 
 
 class _StraightLine:

@@ -14,14 +14,13 @@ from graphrun.base.errors import RunError, UsageError
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines import NotFinite, StepFailed, Stop, Timing
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, forward
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_STEPS, Steps, compile_steps
 from graphrun.engines.numpy.timing import time_operations
 from graphrun.engines.numpy.update import Updater, clipping
-from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Feed
 
 
@@ -160,7 +159,7 @@ class NumpyProgram:
         """Return what a run goes on from: parameters, the rule's states, the nodes' states, by name."""
         plan = self.plan
         arrays = {f"parameters/{plan.names[k]}": self.values_by_slot[k] for k in range(plan.parameters)}
-        for state, name in enumerate(plan.rule.state):
+        for state, name in enumerate(self.updater.names):
             kept = self.passes.by_parameter([states[state] for states in self.updater.states])
             arrays |= {f"rule/{name}/{plan.names[k]}": kept[k] for k in range(plan.parameters)}
         arrays |= {f"states/{plan.names[slot]}": self.values_by_slot[slot] for slot in plan.state_slots}
@@ -170,7 +169,8 @@ class NumpyProgram:
         """Go on from a snapshot, at some step; `evaluate` has to follow."""
         plan = self.plan
         self.restore_values(snapshot)
-        kept = [[snapshot[f"rule/{name}/{plan.names[k]}"] for k in range(plan.parameters)] for name in plan.rule.state]
+        parameters, rule = plan.names[: plan.parameters], self.updater.names
+        kept = [[snapshot[f"rule/{state}/{name}"] for name in parameters] for state in rule]
         if kept:
             self.updater.states = list(zip(*map(self.passes.by_target, kept), strict=True))
         self.step = step
