@@ -165,8 +165,7 @@ class NodeType(Declaration):
     def states(self, first: Function) -> Callable[[Function], Function]:
         """Declare what becomes of the `State` inputs: ``@batch_norm.states(first_state)`` above the next state.
 
-        Args:
-            first: ``(xp, *inputs without those of the engine, *, settings) -> tuple`` of the first states.
+        `first` is ``(xp, *inputs without those of the engine, *, settings) -> tuple`` of the first states.
         """
         self.first_state = first
 
@@ -253,9 +252,7 @@ class Tensor(NodeType):
     def operations(self, *arrays: Any, settings: Settings) -> tuple[int, ...]:
         """Return how many operations on numbers the forward function and the gradient of each input take.
 
-        Args:
-            arrays: the output and the inputs, of which only the shapes are looked at.
-            settings: the settings.
+        Of the arrays, the output and the inputs, only the shapes are looked at.
         """
         if self.cost is None:
             found: Any = max(array.size for array in arrays)

@@ -79,13 +79,7 @@ class Choice:
 
 
 def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
-    """Choose an engine.
-
-    Args:
-        plan: the plan.
-        steps: how many steps there are to make at most.
-        feed: the data set.
-    """
+    """Choose an engine for so many steps at most."""
     seconds = numpy_seconds(plan, steps)
     if seconds < 2 * SECONDS_TO_LOAD:
         return Choice("numpy", f"a run of {shown(seconds)} is short")
@@ -97,9 +91,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
 def keep(engine: str, choice: Choice) -> Choice:
     """Return the choice for a run that goes on from a checkpoint: the engine that began it, for its last bits.
 
-    Args:
-        engine: the checkpoint's engine, or "" where that is not known.
-        choice: what would be chosen without it.
+    `engine` is the checkpoint's, "" where that is not known; `choice` is what would be chosen without it.
     """
     # Each is named as the library that it needs.
     if engine not in ENGINES or engine == choice.engine or importlib.util.find_spec(engine) is None:

@@ -29,7 +29,6 @@ def build_plan(
     """Schedule a graph.
 
     Args:
-        graph: the graph.
         dtype: float64 or float32; default the graph file's.
         seed: what every random draw derives from.
         feed: the data set, which gives a step its rows.

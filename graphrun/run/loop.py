@@ -60,16 +60,7 @@ class Job:
 
 
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
-    """Run a plan.
-
-    Args:
-        plan: the plan.
-        engine: the engine to run it with.
-        job: what is asked for.
-
-    Returns:
-        The result; where the run failed, with its `error`, and everything as it was at the last finite step.
-    """
+    """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
     program = engine.compile(plan, job.feed)
     if job.resume is not None:
         program.restore(job.resume.arrays, job.resume.step)

@@ -35,11 +35,9 @@ NODES_ONE_BY_ONE = 64
 
 
 class JaxEngine:
-    """Runs plans with JAX.
+    """Runs plans with JAX, by default on the first device of JAX's choice.
 
-    Args:
-        placement: where arrays lie, default the first device of JAX's choice.
-        watch: whether a stop rule will watch; else a loop that it can watch is compiled when one does.
+    `watch` says whether a stop rule will watch; else a loop that it can watch is compiled when one does.
     """
 
     name = "jax"

@@ -25,8 +25,7 @@ STEPS_AT_ONCE = 4096
 class Rows:
     """The rows that steps are given, on the device for a stretch of so many steps at once; here none at all.
 
-    Args:
-        limit: how many steps a stretch has, the first of which begins with step 0; None where all are given the same.
+    `limit` is how many steps a stretch has, the first of which begins with step 0; None where all are given the same.
     """
 
     def __init__(self, limit: int | None = None) -> None:

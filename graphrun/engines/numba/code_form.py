@@ -13,11 +13,7 @@ STRAIGHT_LINE_OPERATIONS = 2000
 
 
 def form_of(plan: Plan, *, masked: bool = False) -> StepsCode:
-    """Return what is compiled of a plan.
-
-    Args:
-        plan: the plan.
-        masked: a gradient of exactly 0 has to give 0; straight-line code is faster without.
+    """Return what is compiled of a plan; where it need not be masked, straight-line code is faster.
 
     Raises:
         NotSupportedError: the engine cannot run the plan; the text says why.

@@ -205,13 +205,10 @@ class NumbaProgram:
         self._numpy.updater.states = [tuple(self._rule_states)]
 
     def _seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
-        """Return how long both passes of some of the loop's batches take, in loops that do them many times over.
+        """Return how long both passes of groups of the loop's batches take, in loops that do them many times over.
 
         The code is that of the loops, also where the program is straight-line code, which cannot be divided. What more
         the repetitions take than the passes alone is what the batches take; the program's state is as it was.
-
-        Args:
-            groups: the numbers of the batches in `Plan.in_loop`, whose times are taken together.
         """
         code = loops(self.plan)
         steps = compile_steps(code.text, self.plan.dtype.name)

@@ -15,12 +15,7 @@ from graphrun.plan.plan import Batch, Plan
 
 
 def straight_line(plan: Plan, *, masked: bool, limit: int) -> StepsCode | None:
-    """Write the steps of a plan of numbers.
-
-    Args:
-        plan: its values are numbers.
-        masked: a gradient of exactly 0 gives 0, whatever the local derivative is.
-        limit: with more operations than this, None is returned.
+    """Write the steps of a plan of numbers; None where they have more operations than the limit.
 
     Raises:
         NotSupportedError: a node type or the update rule cannot be written as arithmetic.

@@ -87,12 +87,9 @@ def _nothing(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
 
 
 def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
-    """Bind a batch's functions to NumPy and to its settings.
+    """Bind the functions of a batch of a plan to NumPy and to its settings.
 
-    Args:
-        plan: the plan.
-        batch: one of its batches.
-        masked: a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
+    Masked, a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
     """
     settings, xp = dict(batch.settings), namespace(plan.dtype)
     function, second = functions(batch.type)

@@ -67,13 +67,7 @@ class NodePasses:
     def operations(
         self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False
     ) -> list[Operation]:
-        """Bind each node on its own.
-
-        Args:
-            batches: the batches, in order.
-            masked: zero times anything is zero; not masked, it takes less time, and is the same where all is finite.
-            everywhere: gradients are wanted also of what no parameter moves.
-        """
+        """Bind each node on its own; gradients are wanted of what a parameter moves, or `everywhere`."""
         moving, shapes = self.plan.moving.tolist(), self.plan.shapes
         bound: dict[Any, Bound] = {}
         operations = []

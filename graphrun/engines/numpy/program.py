@@ -27,12 +27,8 @@ from graphrun.plan.plan import Feed
 class NumpyProgram:
     """A plan with its passes and its updates.
 
-    Args:
-        passes: the passes, node by node or batch by batch.
-        feed: the data set, where there is one.
-        straight_line: long stretches of steps are made by straight-line code; the passes are node by node.
-
     Attributes:
+        straight_line: long stretches of steps are made by straight-line code; the passes are node by node.
         values_by_slot, gradients_by_slot: what the passes of the last step gave, as `passes` holds it.
         updater: the update, with the states of its rule.
     """
@@ -184,10 +180,6 @@ class NumpyProgram:
 
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
-
-        Args:
-            columns: the columns of the rows, in the order of the plan's `data`.
-            slots: the values that are asked for.
 
         Raises:
             UsageError: a node does not take that many rows, or what stands in them.

@@ -43,13 +43,7 @@ they were.
 
 
 def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -> Steps:
-    """Compile the steps of a plan.
-
-    Args:
-        plan: the plan.
-        values: the value of each slot at some parameters.
-        feed: the data set, which gives a step its rows.
-    """
+    """Compile the steps of a plan, of which some values are known by slot."""
     functions: dict[str, Any] = {
         "xp": namespace(plan.dtype),
         "isfinite": math.isfinite,

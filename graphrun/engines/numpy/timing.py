@@ -24,10 +24,7 @@ def time_operations(
 ) -> Timing:
     """Time each operation of the loop, as the passes come to it.
 
-    Args:
-        operations: the operations.
-        run: runs both passes over what it is given.
-        divided: whether the steps of a run are made of these operations.
+    `run` runs both passes over what it is given; the steps of a run may be `divided` into these operations, or not.
     """
     forward, backward = _seconds(operations, run)
     return Timing(

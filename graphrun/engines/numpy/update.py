@@ -20,12 +20,8 @@ from graphrun.plan.plan import Plan
 class Updater:
     """The update rule of a plan, bound to NumPy, and what it keeps from step to step.
 
-    Args:
-        plan: the plan.
-        targets: what the rule is called for, one by one: slots of parameters, and their bounds.
-        values: the values by slot.
-
     Attributes:
+        targets: what the rule is called for, one by one: slots of parameters, and their bounds.
         states: the rule's states, for each target.
     """
 
@@ -38,12 +34,9 @@ class Updater:
         self._rule = partial(rule.function, namespace(plan.dtype), **dict(plan.update.settings))
 
     def __call__(self, values: Any, gradients: Sequence[Array | None], step: int) -> None:
-        """Give the parameters their new values.
+        """Give the parameters their new values, after so many steps were made.
 
-        Args:
-            values: the values by slot.
-            gradients: the gradient of each target; None where the objective does not depend on it.
-            step: how many steps were made before.
+        The gradient of a target is None where the objective does not depend on it.
         """
         rule, plan = self._at(step), self.plan
         number = (step + 1,) if plan.rule.takes_step else ()
