@@ -163,18 +163,9 @@ def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
         return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for some")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
-    refusal = _refusal_of_jax(plan, feed)
-    if refusal is not None:
-        return Choice("numpy", f"jax would be faster, but {refusal}")
-    return Choice("jax", f"numpy would take {shown(seconds)} for its arrays")
-
-
-def _refusal_of_jax(plan: Plan, feed: Feed | None) -> str | None:
-    """Say what JAX cannot trace, a node type or the update rule: its functions may call what is NumPy's alone."""
-    from graphrun.engines.jax import JaxEngine
-
     try:
-        JaxEngine().compile(plan, feed)
+        # The functions of a node type or of the update rule may call what is NumPy's alone.
+        get_engine("jax").compile(plan, feed)
     except UsageError as error:
-        return str(error).partition("\n")[0]
-    return None
+        return Choice("numpy", f"jax would be faster, but {str(error).partition(chr(10))[0]}")
+    return Choice("jax", f"numpy would take {shown(seconds)} for its arrays")

@@ -68,6 +68,7 @@ def run_graph(
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
     job = Job(
         name=document.source.name,
+        nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=replace(request, on_row=told.also(request.on_row)),
         steps=steps,
         record=recorded(plan, document.record if request.record is None else request.record),
@@ -80,7 +81,6 @@ def run_graph(
     told.started(describe(plan, engine, job, document.description or "", seed))
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
-    result = in_file_order(result, structure)
     return told.ended(replace(result, made_of=(structure, plan)))
 
 
@@ -174,14 +174,6 @@ def recorded(plan: Plan, names: Sequence[str] | None) -> list[int]:
     read = {int(slot) for slot in plan.operands}
     results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
     return scalars + results[:RECORDED_PARAMETERS]
-
-
-def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
-    """List the values of nodes as the file does; engines have them in the order in which they are computed."""
-    nodes = [name for name in structure.names[len(structure.leaves) :] if name is not None]
-    values = {name: result.values[name] for name in nodes}
-    gradients = {name: result.gradients[name] for name in (*result.parameters, *nodes)} if result.gradients else {}
-    return replace(result, values=values, gradients=gradients)
 
 
 def write_checkpoint(
