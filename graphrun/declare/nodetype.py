@@ -184,6 +184,11 @@ class NodeType(Declaration):
         self.forms[engine] = Form(self.function, self.derivative)
         return self.forms[engine]
 
+    def functions(self, engine: str) -> tuple[Function, Function | None]:
+        """Return the two functions in the form that an engine has, the type's own where it has none."""
+        form = self.forms.get(engine, self)
+        return form.function, form.derivative
+
 
 @dataclass(eq=False)
 class Form:

@@ -228,7 +228,7 @@ class JaxProgram:
             known |= dict(enumerate(self._passes.parameters(state.targets)))
         if plan.objective is not None and plan.objective >= plan.parameters:
             known[plan.objective] = state.objective
-        return self._looked_up(slots, known, lambda: self._inspection.values(state, self.step))
+        return self._looked_up("values", slots, known)
 
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots; those of parameters are the loop's."""
@@ -236,10 +236,10 @@ class JaxProgram:
         if not self._steps:
             return [np.zeros(plan.shapes[slot], plan.dtype)[()] for slot in slots]
         known = dict(enumerate(self._passes.parameters(state.gradients)))
-        return self._looked_up(slots, known, lambda: self._inspection.gradients(state, self.step))
+        return self._looked_up("gradients", slots, known)
 
-    def _looked_up(self, slots: Sequence[int], known: Mapping[int, Any], rest: Any) -> list[Array]:
-        others = rest() if any(slot not in known for slot in slots) else {}
+    def _looked_up(self, what: str, slots: Sequence[int], known: Mapping[int, Any]) -> list[Array]:
+        others = {} if known.keys() >= set(slots) else self._inspection.by_slot(what, self._state, self.step)
         # Copies, for memory on the host's own device may be taken by a later outcome.
         return [np.array(known[slot] if slot in known else others[slot])[()] for slot in slots]
 

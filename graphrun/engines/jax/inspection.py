@@ -58,34 +58,26 @@ class Inspection:
 
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
-    def values(self, state: State, step: int) -> Any:
-        """Return the values by slot, those that the loop leaves out included."""
-        return self._look("values", state, step)
-
-    def gradients(self, state: State, step: int) -> Any:
-        """Return the gradients by slot, those of constants included."""
-        return self._look("gradients", state, step)
-
-    def _look(self, name: str, state: State, step: int) -> Any:
-        if name not in self._found:
-            look = self._values if name == "values" else self._gradients
+    def by_slot(self, what: str, state: State, step: int) -> Any:
+        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
+        if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
-                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
+                found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
-            self._found[name] = found if isinstance(found, list) else np.asarray(found)
-        return self._found[name]
+            self._found[what] = found if isinstance(found, list) else np.asarray(found)
+        return self._found[what]
 
     @cached_property
-    def _values(self) -> Callable[..., Any]:
-        slots = range(len(self._plan.names))
-        values = lambda *state: self._passes.each(self._forward(*state), slots)  # noqa: E731
-        return jax.jit(values, out_shardings=self._placement.results)
-
-    @cached_property
-    def _gradients(self) -> Callable[..., Any]:
+    def _looks(self) -> dict[str, Callable[..., Any]]:
         passes, slots = self._passes, range(len(self._plan.names))
-        gradients = lambda *state: passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)  # noqa: E731
-        return jax.jit(gradients, out_shardings=self._placement.results)
+
+        def values(*state: Any) -> Any:
+            return passes.each(self._forward(*state), slots)
+
+        def gradients(*state: Any) -> Any:
+            return passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)
+
+        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""

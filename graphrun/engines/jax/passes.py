@@ -22,14 +22,11 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward
+from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
-
-FORM = "jax"
-"""The name of the forms that node types may have for this engine."""
 
 
 class Part(Enum):
@@ -160,7 +157,7 @@ def masked_product(gradient: Array, local_derivative: Any) -> Array:
 
 def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
     """Return a batch's forward function for JAX; its result has the graph's dtype."""
-    function = _bound(batch, form_of(batch)[0], 0)
+    function = _bound(batch, batch.type.functions("jax")[0], 0)
 
     def forward(*inputs: Array) -> Array:
         with tracing("node type", batch.type):
@@ -171,7 +168,7 @@ def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
 
 def traced_derivative(batch: Batch) -> Callable[..., Any]:
     """Return a batch's second function for JAX, of (gradient, output, *inputs) for every type."""
-    derivative = form_of(batch)[1]
+    derivative = batch.type.functions("jax")[1]
     assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
     elementwise = batch.type.is_elementwise
     function = _bound(batch, derivative, 1 if elementwise else 2)
@@ -184,19 +181,10 @@ def traced_derivative(batch: Batch) -> Callable[..., Any]:
     return local_derivatives
 
 
-def form_of(batch: Batch) -> tuple[Function, Function | None]:
-    """Return the two functions of a batch's type: those of its form for this engine, where it has one."""
-    form = batch.type.forms.get(FORM)
-    return (batch.type.function, batch.type.derivative) if form is None else (form.function, form.derivative)
-
-
 def _bound(batch: Batch, function: Function, before: int) -> Function:
     """Return a function with JAX's namespace and the settings in place, inputs that select cast to integers."""
-    bound = partial(function, jnp, **dict(batch.settings))
     positions = {before + position for position in batch.type.index_inputs}
-    if not positions:
-        return bound
-    return lambda *inputs: bound(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
+    return with_indices(partial(function, jnp, **dict(batch.settings)), positions, as_index)
 
 
 def as_index(value: Array) -> Array:

@@ -76,11 +76,7 @@ class VectorPasses:
 
     def bounds(self) -> list[tuple[Array, Array] | None]:
         """Return the bounds of all parameters together."""
-        plan = self.plan
-        if not any(plan.bounds):
-            return [None]
-        lower, upper = zip(*[b or (-np.inf, np.inf) for b in plan.bounds], strict=True)
-        return [(np.array(lower, plan.dtype), np.array(upper, plan.dtype))]
+        return [self.plan.limits if any(self.plan.bounds) else None]
 
     def fixed(self, placement: Placement) -> Any:
         """Return the vector with what no step changes, and the tables."""

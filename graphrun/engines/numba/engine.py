@@ -16,7 +16,7 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, Program, StepFailed, Stop, Timed, Timing
+from graphrun.engines import NotFinite, Program, Stop, Timed, Timing
 from graphrun.engines.numba.code_form import form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
 from graphrun.engines.numba.loops import loops
@@ -83,8 +83,7 @@ class NumbaProgram:
         self._trial = np.zeros(plan.parameters, dtype)
         self._kept = np.zeros((states + 1, plan.parameters), dtype)
         self._limits, self._memory = np.full(len(RULES), np.nan), np.full(4, np.nan)
-        bounds = [bound or (-np.inf, np.inf) for bound in plan.bounds]
-        self._bounds = np.array(bounds, dtype).reshape(plan.parameters, 2).T.copy()
+        self._bounds = np.array(plan.limits)
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
         self._use(code)
 
@@ -103,11 +102,7 @@ class NumbaProgram:
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
-        with np.errstate(all="ignore"):
-            try:
-                self._numpy.begin()
-            except (Exception, SystemExit) as error:
-                raise StepFailed(self._numpy.leaves(), error) from error
+        self._numpy.begin()
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
             raise NotFinite(self._numpy.leaves())
 

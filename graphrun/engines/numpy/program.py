@@ -54,16 +54,16 @@ class NumpyProgram:
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
-        with np.errstate(all="ignore"):
-            with self._failing_as_a_step():
-                self.begin()
-                finite = self.run_passes()
-            if not finite:
-                raise NotFinite(self.leaves())
+        self.begin()
+        with self._plugins_called():
+            finite = self.run_passes()
+        if not finite:
+            raise NotFinite(self.leaves())
 
     def begin(self) -> None:
         """Compute what no step changes."""
-        forward(self.passes.operations(self.plan.once), self.values_by_slot)
+        with self._plugins_called():
+            forward(self.passes.operations(self.plan.once), self.values_by_slot)
 
     def run_passes(self) -> bool:
         """Run both passes of a step; return whether the objective and the parameters' gradients are finite."""
@@ -128,7 +128,7 @@ class NumpyProgram:
                     self.step = step
                     self.values_by_slot[: self.plan.parameters], self.updater.states = parameters, states
                     self._set_node_states(node_states)
-                    with self._failing_as_a_step():
+                    with self._plugins_called():
                         self.run_passes()
                     raise failure
                 if stop is not None and (
@@ -146,7 +146,7 @@ class NumpyProgram:
     def objective_at(self, parameters: Sequence[Array]) -> float:
         """Return the objective with the parameters elsewhere, by the forward pass alone; `evaluate` has to follow."""
         self.set_parameters(parameters)
-        with np.errstate(all="ignore"), self._failing_as_a_step():
+        with self._plugins_called():
             self._begin_step()
             forward(self._in_loop, self.values_by_slot)
         return float(self.values_by_slot[self.plan.objective])
@@ -223,7 +223,7 @@ class NumpyProgram:
             self._off_loop_step = self.step
             for operation in self._off_loop:
                 self.values_by_slot[operation.output] = None
-            with np.errstate(all="ignore"), self._failing_as_a_step():
+            with self._plugins_called():
                 forward(self._off_loop, self.values_by_slot)
         values = (self.values_by_slot[slot] for slot in slots)
         # What a failed pass did not come to has no value.
@@ -236,7 +236,7 @@ class NumpyProgram:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self.gradients_by_slot
         if gradients is not None and not self.plan.moving[list(slots)].all():
-            with np.errstate(all="ignore"), self._failing_as_a_step():
+            with self._plugins_called():
                 gradients = self.passes.backward(self._needed, self.values_by_slot)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
         nothing = self.plan.dtype.type(np.nan if gradients is None else 0)
@@ -269,7 +269,7 @@ class NumpyProgram:
 
     def pass_through(self, operations: Sequence[Operation]) -> None:
         """Run both passes over the operations of the loop, for one who looks at each as it is taken from them."""
-        with np.errstate(all="ignore"), self._failing_as_a_step():
+        with self._plugins_called():
             self._begin_step()
             forward(operations, self.values_by_slot)
             self.gradients_by_slot = self.passes.backward(operations, self.values_by_slot)
@@ -320,10 +320,11 @@ class NumpyProgram:
         return list(self.values_by_slot[: len(self.plan.leaves)])
 
     @contextmanager
-    def _failing_as_a_step(self) -> Iterator[None]:
-        """Turn whatever a plugin's function raises into the signal that a run understands."""
+    def _plugins_called(self) -> Iterator[None]:
+        """Turn whatever a plugin's function raises into the signal that a run understands, and NumPy's warnings off."""
         try:
-            yield
+            with np.errstate(all="ignore"):
+                yield
         except (Exception, SystemExit) as error:
             raise StepFailed(self.leaves(), error) from error
 
