@@ -133,8 +133,8 @@ def shown(seconds: float) -> str:
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
-    from graphrun.engines.numba.code_form import form_of
     from graphrun.engines.numba.compiler import compile_steps, is_compiled
+    from graphrun.engines.numba.engine import form_of
     from graphrun.engines.traced import NotSupportedError
 
     if importlib.util.find_spec("numba") is None:

@@ -126,11 +126,11 @@ def choose_engine(
         name = choice.engine
     if name != "jax":
         return get_engine(name)
-    from graphrun.engines.jax import make_engine
+    from graphrun.engines.jax import JaxEngine
 
     if request.cluster is not None:
         request.cluster.join(request.device)
-    return make_engine(request.device, shared=request.cluster is not None, watch=watched)
+    return JaxEngine(request.device, shared=request.cluster is not None, watch=watched)
 
 
 def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) -> RunDescription:

@@ -35,15 +35,18 @@ NODES_ONE_BY_ONE = 64
 
 
 class JaxEngine:
-    """Runs plans with JAX, by default on the first device of JAX's choice.
+    """Runs plans with JAX, on a device or, `shared`, on those of all processes, which share out the rows of each step.
 
     `watch` says whether a stop rule will watch; else a loop that it can watch is compiled when one does.
+
+    Raises:
+        UsageError: there is no such device.
     """
 
     name = "jax"
 
-    def __init__(self, placement: Placement | None = None, *, watch: bool = False) -> None:
-        self.placement = placement or Placement(find_device(None))
+    def __init__(self, device: str | None = None, *, shared: bool = False, watch: bool = False) -> None:
+        self.placement = Placement.on_all_devices() if shared else Placement(find_device(device))
         self.watch = watch
         keep_compiled_programs()
 
@@ -59,15 +62,6 @@ class JaxEngine:
         """
         with double_precision(), np.errstate(all="ignore"):
             return JaxProgram(plan, feed, self.placement, watch=self.watch)
-
-
-def make_engine(device: str | None = None, *, shared: bool = False, watch: bool = False) -> JaxEngine:
-    """Return the engine on a device, or on those of all processes, which share out the rows of each step.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    return JaxEngine(Placement.on_all_devices() if shared else Placement(find_device(device)), watch=watch)
 
 
 class JaxProgram:

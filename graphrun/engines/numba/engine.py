@@ -17,14 +17,17 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, Program, Stop, Timed, Timing
-from graphrun.engines.numba.code_form import form_of
 from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
 from graphrun.engines.numba.loops import loops
 from graphrun.engines.numba.source import NOT_FINITE, StepsCode
+from graphrun.engines.numba.straight import straight_line
 from graphrun.engines.numpy import batch_program
 from graphrun.engines.stop import RULES, StopRule
-from graphrun.engines.traced import NotSupportedError
+from graphrun.engines.traced import NotSupportedError, check_supported
 from graphrun.plan.plan import Feed, Plan
+
+STRAIGHT_LINE_OPERATIONS = 2000
+"""More operations than this are loops: Numba takes 1.2 s for 400 nodes of straight-line code, and ever more a node."""
 
 MEASURED_NODES = 50_000
 """So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""
@@ -63,6 +66,19 @@ class NumbaEngine:
             return NumbaProgram(plan, form_of(plan))
         except NotSupportedError as error:
             raise UsageError(f"engine numba: {error}") from error
+
+
+def form_of(plan: Plan, *, masked: bool = False) -> StepsCode:
+    """Return what is compiled of a plan; where it need not be masked, straight-line code is faster.
+
+    Raises:
+        NotSupportedError: the engine cannot run the plan; the text says why.
+    """
+    check_supported(plan)
+    code = None
+    if len(plan.names) <= STRAIGHT_LINE_OPERATIONS:
+        code = straight_line(plan, masked=masked, limit=STRAIGHT_LINE_OPERATIONS)
+    return code or loops(plan)
 
 
 class NumbaProgram:

@@ -104,8 +104,7 @@ class Observers:
 @hookimpl
 def graphrun_observers() -> Mapping[str, Callable[[str], object]]:
     """Return the observers that are built in."""
-    from graphrun.run.observers.files import CsvFile, JsonLinesFile
+    from graphrun.run.observers.files import CsvFile, JsonLinesFile, TensorBoard
     from graphrun.run.observers.mlflow import MLflow
-    from graphrun.run.observers.tensorboard import TensorBoard
 
     return {"csv": CsvFile, "jsonl": JsonLinesFile, "tensorboard": TensorBoard, "mlflow": MLflow}
