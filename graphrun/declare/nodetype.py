@@ -84,7 +84,7 @@ class NodeType(Declaration):
         self.derivative: Function | None = None
         self.first_state: Function | None = None
         self.next_state: Function | None = None
-        self.forms: dict[str, Form] = {}
+        self.forms: dict[str, EngineForm] = {}
         self.kinks = tuple(kinks)
         self.examples = tuple(examples)
         self._domain = dict(domain or {})
@@ -175,13 +175,13 @@ class NodeType(Declaration):
 
         return declare
 
-    def form(self, engine: str) -> Form:
+    def form(self, engine: str) -> EngineForm:
         """Declare a form for one engine: ``@conv2d.form("jax")`` above its forward function, which becomes the form.
 
-        The form's decorator `Form.second` takes the other function. Both take what the type's own functions take and
-        give the same up to rounding; those stay the specification.
+        The form's decorator `second` takes the other function. Both take what the type's own functions take and give
+        the same up to rounding; those stay the specification.
         """
-        self.forms[engine] = Form(self.function, self.derivative)
+        self.forms[engine] = EngineForm(self.function, self.derivative)
         return self.forms[engine]
 
     def functions(self, engine: str) -> tuple[Function, Function | None]:
@@ -191,7 +191,7 @@ class NodeType(Declaration):
 
 
 @dataclass(eq=False)
-class Form:
+class EngineForm:
     """A node type's two functions as one engine has them, where the type's own would be slow there.
 
     Attributes:
@@ -202,12 +202,12 @@ class Form:
     function: Function
     derivative: Function | None
 
-    def __call__(self, function: Function) -> Form:
+    def __call__(self, function: Function) -> EngineForm:
         """Take the forward function."""
         self.function = function
         return self
 
-    def second(self, function: Function) -> Form:
+    def second(self, function: Function) -> EngineForm:
         """Take the second function, the local derivatives or the vjp."""
         self.derivative = function
         return self

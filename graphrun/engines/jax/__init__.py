@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,24 @@ except ModuleNotFoundError as missing:
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
 from graphrun.base.norms import norm
-from graphrun.base.random import uniform
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, StepFailed, Stop, Timed, Timing
 from graphrun.engines.jax.devices import Placement, double_precision, find_device, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
-from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, all_finite, make_loop, must_be_careful
-from graphrun.engines.jax.passes import NodePasses
-from graphrun.engines.jax.vector import Passes, VectorPasses
+from graphrun.engines.jax.loop import (
+    WATCHED,
+    LoopKind,
+    LoopOutcome,
+    LoopState,
+    Request,
+    all_finite,
+    make_loop,
+    must_be_careful,
+)
+from graphrun.engines.jax.vector import make_passes
 from graphrun.engines.numpy import node_program
 from graphrun.plan.plan import Feed, Plan
-
-# XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
-NODES_ONE_BY_ONE = 64
 
 
 class JaxEngine:
@@ -76,10 +79,10 @@ class JaxProgram:
         self._rows = make_rows(plan, feed, placement)
         self._inspection = Inspection(plan, self._passes, self._rows, placement)
         self._steps = plan.objective is not None
-        self._kind = Kind(careful=self._steps and must_be_careful(plan), watch=watch)
-        self._loops: dict[Kind, Callable[..., Outcome]] = {}
+        self._kind = LoopKind(careful=self._steps and must_be_careful(plan), watch=watch)
+        self._loops: dict[LoopKind, Callable[..., LoopOutcome]] = {}
         self._state = self._first_state()
-        self._spare: State | None = None
+        self._spare: LoopState | None = None
         self._inspection.check(self._state)
 
     def evaluate(self) -> None:
@@ -132,7 +135,7 @@ class JaxProgram:
             raise failure
         return reason
 
-    def _call(self, state: State, step: int, count: int, *, updates: bool = True) -> Outcome:
+    def _call(self, state: LoopState, step: int, count: int, *, updates: bool = True) -> LoopOutcome:
         """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""
         spare, self._spare = self._spare, None
         if spare is None:
@@ -237,43 +240,30 @@ class JaxProgram:
         # Copies, for memory on the host's own device may be taken by a later outcome.
         return [np.array(known[slot] if slot in known else others[slot])[()] for slot in slots]
 
-    def _failure(self, state: State, step: int) -> RunError:
+    def _failure(self, state: LoopState, step: int) -> RunError:
         """Return what is wrong at a state whose pass gave something not finite, as the NumPy engine finds it there."""
-        leaves = self._leaves(state, step)
-        program = node_program(replace(self.plan, leaves=leaves, feeds=False, noise=(), states=()))
+        program = node_program(self.plan, self.feed)
+        program.set_parameters([np.array(value) for value in self._passes.parameters(state.targets)])
+        for slot, value in zip(self.plan.state_slots, state.nodes, strict=True):
+            program.values_by_slot[slot] = np.array(value)[()]
+        program.step = step
         try:
             program.evaluate()
-        except StepFailed as failed:
-            return StepFailed(leaves, failed.error)
-        except NotFinite:
-            pass
-        return NotFinite(leaves)
-
-    def _leaves(self, state: State, step: int) -> list[Array]:
-        """Return the values of the leaves at a state, for the pass of some step."""
-        plan = self.plan
-        leaves = list(plan.leaves)
-        leaves[: plan.parameters] = [np.array(value)[()] for value in self._passes.parameters(state.targets)]
-        if self.feed is not None and plan.feeds:
-            for slot, column in zip(plan.data, self.feed.batch(step), strict=True):
-                leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
-        for noise in plan.noise:
-            leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        for slot, value in zip(plan.state_slots, state.nodes, strict=True):
-            leaves[slot] = np.array(value)[()]
-        return leaves
+        except (StepFailed, NotFinite) as failed:
+            return failed
+        return NotFinite(program.leaves())
 
     def _put(self, tree: Any) -> Any:
         with double_precision():
             return jax.tree.map(self._placement.whole, tree)
 
-    def _first_state(self) -> State:
+    def _first_state(self) -> LoopState:
         """Return the state before the first pass."""
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
         nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
-        return State(
+        return LoopState(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),
             nodes=self._put(nodes),
@@ -281,12 +271,3 @@ class JaxProgram:
             gradients=self._put(tuple(np.zeros_like(value) for value in targets)),
             objective=self._put(np.zeros((), plan.dtype)),
         )
-
-
-def make_passes(plan: Plan) -> Passes:
-    """Return the passes of a plan, value by value or on one vector."""
-    nodes = plan.node_count
-    numbers = not plan.has_arrays and all(batch.type.is_elementwise for batch in plan.batches)
-    if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
-        return VectorPasses(plan)
-    return NodePasses(plan)

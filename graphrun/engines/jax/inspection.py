@@ -12,10 +12,10 @@ import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
-from graphrun.engines.jax.feed import Rows, column_dtype
-from graphrun.engines.jax.loop import State, given_to, next_states, updated
-from graphrun.engines.jax.passes import NodePasses, Part
-from graphrun.engines.jax.vector import Passes
+from graphrun.engines.jax.feed import StepRows, column_dtype
+from graphrun.engines.jax.loop import LoopState, given_to, next_states, updated
+from graphrun.engines.jax.passes import ArrayPasses, PlanPart
+from graphrun.engines.jax.vector import JaxPasses
 from graphrun.plan.plan import Plan
 
 
@@ -26,7 +26,7 @@ class Inspection:
         fixed: the values that no step changes, on the device: what the passes begin from.
     """
 
-    def __init__(self, plan: Plan, passes: Passes, rows: Rows, placement: Placement) -> None:
+    def __init__(self, plan: Plan, passes: JaxPasses, rows: StepRows, placement: Placement) -> None:
         self._plan = plan
         self._passes = passes
         self._rows = rows
@@ -39,7 +39,7 @@ class Inspection:
         """Forget what was found, for the state is another one."""
         self._found.clear()
 
-    def check(self, state: State) -> None:
+    def check(self, state: LoopState) -> None:
         """Trace every function that the run may need once, without compiling any.
 
         Raises:
@@ -47,18 +47,18 @@ class Inspection:
         """
         plan, passes = self._plan, self._passes
 
-        def everything(state: State, fixed: Any, columns: Any) -> None:
+        def everything(state: LoopState, fixed: Any, columns: Any) -> None:
             step = jnp.int64(0)
             if plan.objective is not None:
                 state = updated(plan, passes, state, step, jnp.ones((), bool))
             values = self._forward(state.targets, state.nodes, fixed, columns, step)
             if plan.objective is not None:
                 next_states(plan, passes, values)
-                passes.backward(values, Part.NEEDED)
+                passes.backward(values, PlanPart.NEEDED)
 
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
-    def by_slot(self, what: str, state: State, step: int) -> Any:
+    def by_slot(self, what: str, state: LoopState, step: int) -> Any:
         """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
         if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
@@ -75,7 +75,7 @@ class Inspection:
             return passes.each(self._forward(*state), slots)
 
         def gradients(*state: Any) -> Any:
-            return passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)
+            return passes.each(passes.backward(self._forward(*state), PlanPart.NEEDED), slots)
 
         return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
 
@@ -83,9 +83,9 @@ class Inspection:
         """Run the forward pass of every node that changes."""
         given = given_to(self._plan, step, self._rows.pick(columns, step), nodes)
         values = self._passes.begin(targets, given, fixed)
-        return self._passes.forward(values, Part.VARYING)
+        return self._passes.forward(values, PlanPart.VARYING)
 
-    def on_rows(self, state: State, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+    def on_rows(self, state: LoopState, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots on some rows of the data set, at the state's parameters."""
         chosen = tuple(slots)
         if chosen not in self._on_rows:
@@ -101,7 +101,7 @@ class Inspection:
     def _make_on_rows(self, slots: Sequence[int]) -> Callable[..., Any]:
         # Graphs of numbers that are run as one vector have no data.
         plan = self._plan.evaluation()
-        passes = NodePasses(plan)
+        passes = ArrayPasses(plan)
 
         def on_rows(targets: Any, nodes: Any, fixed: Any, columns: Any) -> Any:
             given = dict(zip(plan.data, columns, strict=True))
@@ -110,7 +110,7 @@ class Inspection:
             for noise in plan.noise:
                 # Nothing is dropped where data is only evaluated; the shape alone may matter.
                 values[noise.slot] = jnp.zeros(noise.shape, plan.dtype)
-            values = passes.forward(values, Part.ALL)
+            values = passes.forward(values, PlanPart.ALL)
             return [jnp.asarray(passes.value(values, slot)) for slot in slots]
 
         return jax.jit(on_rows, out_shardings=self._placement.results)

@@ -29,7 +29,7 @@ Values = Any
 """The values of all slots: a list of arrays, or one vector."""
 
 
-class Part(Enum):
+class PlanPart(Enum):
     """Some nodes of a plan: those of the loop, those that no step changes, all others, all that the objective needs."""
 
     LOOP = "loop"
@@ -40,14 +40,14 @@ class Part(Enum):
 
     def batches(self, plan: Plan) -> Sequence[Batch]:
         """Return the nodes' batches."""
-        if self is Part.LOOP:
+        if self is PlanPart.LOOP:
             return plan.in_loop
-        if self is Part.RESTING:
+        if self is PlanPart.RESTING:
             return plan.once
-        return [batch for batch in plan.batches if self is Part.ALL or getattr(batch, self.value)]
+        return [batch for batch in plan.batches if self is PlanPart.ALL or getattr(batch, self.value)]
 
 
-class NodePasses:
+class ArrayPasses:
     """The two passes of a plan value by value: for arrays, and for a few numbers.
 
     Parameters come as targets: what the update rule is called for. That is each parameter, or all as one vector.
@@ -76,10 +76,10 @@ class NodePasses:
             leaf = np.asarray(plan.leaves[slot])
             if slot not in plan.changing_leaves and leaf.ndim:
                 fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
-        slots = [slot for batch in Part.RESTING.batches(plan) for slot in batch.slots]
+        slots = [slot for batch in PlanPart.RESTING.batches(plan) for slot in batch.slots]
 
         def rest(fixed: Any) -> Any:
-            values = self.forward(self.begin((), {}, fixed), Part.RESTING)
+            values = self.forward(self.begin((), {}, fixed), PlanPart.RESTING)
             return {slot: jnp.broadcast_to(values[slot], plan.shapes[slot]) for slot in slots}
 
         return fixed | jax.jit(rest)(fixed) if slots else fixed
@@ -95,10 +95,10 @@ class NodePasses:
             values[slot] = value
         return values
 
-    def operations(self, part: Part) -> Iterator[Operation]:
+    def operations(self, part: PlanPart) -> Iterator[Operation]:
         """Bind the nodes of a part to JAX; of the loop, only what a parameter moves is given gradients."""
         plan = self.plan
-        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
+        wanted = plan.moving.tolist() if part is PlanPart.LOOP else [True] * len(plan.names)
         for batch in part.batches(plan):
             function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
             # Of every type, the second function takes the gradient here.
@@ -108,12 +108,12 @@ class NodePasses:
             for _, output, inputs in plan.nodes([batch]):
                 yield bound.at(output, inputs, [has_one and wanted[slot] for slot in inputs])
 
-    def forward(self, values: Values, part: Part) -> Values:
+    def forward(self, values: Values, part: PlanPart) -> Values:
         """Compute nodes one by one."""
         forward(self.operations(part), values)
         return values
 
-    def backward(self, values: Values, part: Part) -> Any:
+    def backward(self, values: Values, part: PlanPart) -> Any:
         """Return the gradients by slot, None where nothing reaches a slot."""
         one = jnp.ones((), self.plan.dtype)
         gradients = backward(list(self.operations(part)), values, self.plan.objective or 0, one)

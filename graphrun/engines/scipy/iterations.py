@@ -8,14 +8,14 @@ from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
+Returned = TypeVar("Returned")
 
 
 class _Abandoned(BaseException):
     """Unwinds a function whose iterations nobody asks for any more."""
 
 
-def iterations(function: Callable[[Callable[[Item], None]], Outcome]) -> Generator[Item, None, Outcome]:
+def iterations(function: Callable[[Callable[[Item], None]], Returned]) -> Generator[Item, None, Returned]:
     """Yield what a function hands to its callback; return what it returns, raise what it raises.
 
     The function runs in a thread of its own and only while its next item is being waited for, so that the two never
