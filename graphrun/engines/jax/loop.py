@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.declare.clipping import clip, factor
+from graphrun.declare.clipping import clip
 from graphrun.engines.jax.feed import StepRows
 from graphrun.engines.jax.passes import PlanPart, tracing
 from graphrun.engines.jax.vector import JaxPasses
@@ -192,8 +192,9 @@ def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted
         jnp,
         state.gradients,
         value=update.clip_value,
-        norm=update.clip_norm,
-        multiplier=lambda clipped, limit: factor(jnp, norm(*clipped), limit).astype(plan.dtype),
+        limit=update.clip_norm,
+        norm=norm,
+        numbers=jnp,
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
     for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):

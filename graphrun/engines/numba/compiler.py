@@ -67,11 +67,6 @@ def is_compiled(text: str) -> bool:
         return False
 
 
-def _machine_code(file: Path) -> list[Path]:
-    """Return what Numba keeps beside a text."""
-    return list((file.parent / "__pycache__").glob(f"{file.stem}.*"))
-
-
 def compile_steps(text: str, dtype: str) -> Steps:
     """Return the compiled function ``steps`` of a program, the same for the same text.
 
@@ -100,7 +95,7 @@ def _compiled(text: str, dtype: str, _folder: Path) -> Steps:
                 return _decorated(compiler, text, file)
             # What is in the cache is damaged, by a full disk for instance, or nothing can be put there.
             with suppress(*CACHE_ERRORS):
-                for damaged in _machine_code(file):
+                for damaged in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
                     damaged.unlink(missing_ok=True)
                 return _decorated(compiler, text, file)
         return _decorated(compiler, text, None)
@@ -109,17 +104,12 @@ def _compiled(text: str, dtype: str, _folder: Path) -> Steps:
 
 
 def _decorated(compiler: Any, text: str, file: Path | None) -> Steps:
-    steps: Steps = compiler(cache=file is not None)(_load(text, file))
-    return steps
-
-
-def _load(text: str, file: Path | None) -> Callable[..., Any]:
-    """Return the function of the text, in a module that Numba finds again by its name when it loads its code."""
+    """Compile the function of the text, in a module that Numba finds again by its name when it loads its code."""
     name = f"graphrun_{file_of(text).stem}"
     module = sys.modules[name] = ModuleType(name)
     exec(compile(text, str(file or "<steps>"), "exec"), vars(module))  # noqa: S102 (made of slots alone)
-    function: Callable[..., Any] = vars(module)["steps"]
-    return function
+    steps: Steps = compiler(cache=file is not None)(vars(module)["steps"])
+    return steps
 
 
 def _write(text: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
@@ -20,7 +20,7 @@ from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, forward
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_STEPS, Steps, compile_steps
 from graphrun.engines.numpy.timing import time_operations
-from graphrun.engines.numpy.update import Updater, clipping
+from graphrun.engines.numpy.update import Updater
 from graphrun.plan.plan import Feed
 
 
@@ -115,7 +115,7 @@ class NumpyProgram:
         with np.errstate(all="ignore"):
             for _ in range(count):
                 step, parameters = self.step, copy(self.values_by_slot[: self.plan.parameters])
-                states, node_states = self.updater.states, self._node_states()
+                states, node_states = self.updater.states, [self.values_by_slot[slot] for slot in self.plan.state_slots]
                 failure: RunError | None = None
                 try:
                     self._update()
@@ -248,10 +248,6 @@ class NumpyProgram:
         ]
 
     @cached_property
-    def _clip(self) -> Callable[[Sequence[Array]], list[Array]]:
-        return clipping(self.plan)
-
-    @cached_property
     def _in_loop(self) -> list[Operation]:
         return self.passes.operations(self.plan.in_loop)
 
@@ -295,9 +291,6 @@ class NumpyProgram:
         keeps_integers = self.plan.leaves[slot].dtype.kind in "iu"
         return column if keeps_integers else np.asarray(column, dtype=self.plan.dtype)
 
-    def _node_states(self) -> list[Array]:
-        return [self.values_by_slot[slot] for slot in self.plan.state_slots]
-
     def _set_node_states(self, values: Sequence[Array]) -> None:
         for slot, value in zip(self.plan.state_slots, values, strict=True):
             self.values_by_slot[slot] = value
@@ -338,5 +331,5 @@ class NumpyProgram:
             self._set_node_states(self._next_node_states())
         gradients = [self.gradients_by_slot[target] for target, _ in self.updater.targets]
         if self.plan.update.clips:
-            gradients = self.passes.by_target(self._clip(self.gradients(range(self.plan.parameters))))
+            gradients = self.passes.by_target(self.updater.clip(self.gradients(range(self.plan.parameters))))
         self.updater(self.values_by_slot, gradients, self.step)
