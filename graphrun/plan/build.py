@@ -1,4 +1,8 @@
-"""Building a plan: leaves get values, values get slots, equal nodes are gathered into batches."""
+"""Building a plan: leaves get values, values get slots, equal nodes are gathered into batches.
+
+Refused before the first step are a type without a derivative that one is needed of, and an update rule that breaks its
+declaration.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from graphrun.base.errors import ShapeError, UsageError
+from graphrun.base.errors import PluginError, ShapeError, UsageError
 from graphrun.base.random import key_of
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Noise, State
 from graphrun.declare.initializers import draw
-from graphrun.graph.graph import ComputationalGraph
-from graphrun.plan.checks import check_derivatives, check_rule
+from graphrun.declare.updaterule import UpdateRule
+from graphrun.graph.graph import ComputationalGraph, Update
 from graphrun.plan.plan import Batch, Feed, NoisePlan, Plan, StatePlan
 from graphrun.plan.shapes import Shapes, infer_shapes
 
@@ -25,7 +28,6 @@ def build_plan(
     """Schedule a graph.
 
     Args:
-        graph: the graph.
         dtype: float64 or float32; default the graph file's.
         seed: what every random draw derives from.
         feed: the data set, which gives a step its rows.
@@ -45,8 +47,8 @@ def build_plan(
     feeds = feed is not None and feed.feeds
     moving = _dependent(graph, parameters)
     varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
-    check_derivatives(graph, needed, moving)
-    check_rule(graph.update, leaves[: len(graph.parameters)])
+    _check_derivatives(graph, needed, moving)
+    _check_rule(graph.update, leaves[: len(graph.parameters)])
     groups = _group(graph, shapes, needed, moving, varying)
     first = len(leaves)
 
@@ -81,6 +83,8 @@ def build_plan(
         for position in range(arity):
             operands.extend([slots[graph.nodes[number - first].inputs[position]] for number in group])
         start += len(group)
+    slots_of_inputs = np.array(operands, dtype=np.int32)
+    slots_of_inputs.flags.writeable = False
 
     return Plan(
         names=graph.names[:first] + [graph.names[number] for number in placed],
@@ -90,7 +94,7 @@ def build_plan(
         leaves=leaves,
         bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
         batches=tuple(batches),
-        operands=_fixed(operands),
+        operands=slots_of_inputs,
         objective=None if graph.objective is None else slots[graph.objective],
         maximize=graph.maximize,
         update=graph.update,
@@ -99,13 +103,6 @@ def build_plan(
         noise=tuple(_noise(graph, shapes, slots, seed)),
         states=tuple(_states(graph, slots, batches)),
     )
-
-
-def _fixed(slots: list[int]) -> NDArray[np.int32]:
-    """Return slots as an array that nobody can write to."""
-    array = np.array(slots, dtype=np.int32)
-    array.flags.writeable = False
-    return array
 
 
 def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
@@ -243,3 +240,44 @@ def _group(
         else:
             group.append(number)
     return groups
+
+
+def _check_derivatives(graph: ComputationalGraph, needed: list[bool], moving: list[bool]) -> None:
+    """Refuse a type without a derivative between a parameter and the objective."""
+    for number, node in enumerate(graph.nodes, len(graph.leaves)):
+        if node.type.derivative is None and needed[number] and moving[number]:
+            name = graph.names[number] or ""
+            graph.document.problems.add(
+                ("nodes", name, "type"),
+                f"the objective needs a derivative of {name!r}, and its type {node.type.name} declares none",
+                suggestion=f"declare it with @{node.type.name}.{node.type.derivative_decorator} in {node.type.file}",
+            )
+    graph.document.problems.raise_if_any()
+
+
+def _check_rule(update: Update, parameters: Sequence[Array]) -> None:
+    """Try the update rule once on a parameter of each shape, with a gradient of zero."""
+    rule, settings = update.rule, update.settings
+    if not isinstance(rule, UpdateRule):
+        return
+    for value in {np.shape(value): value for value in parameters}.values():
+        zero = np.zeros_like(value)[()]
+        step = (1,) if rule.takes_step else ()
+        given = tuple(zero for _ in rule.state)
+        try:
+            with np.errstate(all="ignore"):
+                result = rule.function(np, value, zero, *step, *given, **dict(settings))
+        except (Exception, SystemExit) as error:
+            raise _broken_rule(rule, f"it raises {type(error).__name__}: {error}") from error
+        results = result if rule.state else (result,)
+        if not isinstance(results, tuple) or len(results) != 1 + len(rule.state):
+            what = "a tuple of the value and the states " + ", ".join(rule.state)
+            raise _broken_rule(rule, f"it gives {type(result).__name__}, not {what}")
+        for part in results:
+            if np.asarray(part).dtype.kind not in "fiu" or np.shape(part) != np.shape(value):
+                given_shape = f"{type(part).__name__} of shape {np.shape(part)}"
+                raise _broken_rule(rule, f"for a value of shape {np.shape(value)} it gives a {given_shape}")
+
+
+def _broken_rule(rule: UpdateRule, reason: str) -> PluginError:
+    return PluginError(f"the update rule {rule.name} ({rule.file}): {reason}")
