@@ -182,7 +182,7 @@ UPDATES = [
 ]
 
 
-# Loops and straight lines share the writer of a rule's update; what differs is how they reach state, norms and schedules.
+# Loops and straight lines share the writer of an update; they differ in how they reach state, norms and schedules.
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("shape", "update"),
