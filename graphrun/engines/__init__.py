@@ -6,7 +6,7 @@ The NumPy engine is the specification; every other one is tested against it on t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from graphrun.base.errors import RunError
 from graphrun.base.types import Array
@@ -100,6 +100,13 @@ class Program(Protocol):
 
     def cost(self) -> dict[str, float]:
         """Return what a compiler says of a step, by what it counts; nothing where none counts."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A program whose steps may take any time: it asks within them whether to end, and gives ``interrupted`` then."""
+
+    interrupted: Callable[[], bool]
 
 
 class Engine(Protocol):

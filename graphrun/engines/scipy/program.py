@@ -50,8 +50,9 @@ class SolverProgram:
         program = NumpyEngine().compile(plan, feed) if residual is None else node_program(plan, feed)
         self._problem = ProgramProblem(program, None if residual is None else _residual(plan, residual))
         self._program = program
-        self._iterations: Generator[Vector, None, str] | None = None
+        self._iterations: Generator[Vector | None, None, str] | None = None
         self._ended: str | None = None
+        self.interrupted: Callable[[], bool] = lambda: False
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are; the solver begins from there."""
@@ -62,33 +63,42 @@ class SolverProgram:
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` iterations, fewer if the solver ends or the stop rule gives a reason."""
         for _ in range(count):
-            if self._ended is None:
-                self._iterate()
-            if self._ended is not None:
-                return self._ended
+            reason = self._ended or self._iterate()
+            if reason is not None:
+                return reason
             if stop is not None and self.plan.objective is not None:
                 objective = float(self.values([self.plan.objective])[0])
-                if reason := stop(objective, self.gradient_norm()):
-                    return reason
+                if met := stop(objective, self.gradient_norm()):
+                    return met
         return None
 
-    def _iterate(self) -> None:
-        """Make the solver's next iteration, and leave the parameters where it came to."""
+    def _iterate(self) -> str | None:
+        """Make the solver's next iteration, and leave the parameters where it came to; return why there is none."""
         if self._iterations is None:
             self._iterations = _run(self._problem, self._solve, self.plan.update.rule.name)
         try:
-            point = next(self._iterations)
+            while (point := next(self._iterations)) is None:
+                if self.interrupted():
+                    self._settle()
+                    return "interrupted"
         except StopIteration as end:
             self._ended = end.value
             self._problem.return_to_current()
-        except Exception:
-            # Not on Ctrl-C, when the solver may still be using the program.
-            self._problem.return_to_current()
+            return self._ended
+        except BaseException:
+            self._settle()
             raise
-        else:
-            self._problem.accept(point)
-            self.step += 1
-            self._program.step = self.step
+        self._problem.accept(point)
+        self.step += 1
+        self._program.step = self.step
+        return None
+
+    def _settle(self) -> None:
+        """Give up the iteration in hand; the solver begins anew from where the last one came to."""
+        if self._iterations is not None:
+            self._iterations.close()
+        self._iterations = None
+        self._problem.return_to_current()
 
     def set_parameters(self, parameters: Sequence[Array]) -> None:
         """Put the parameters elsewhere; `evaluate` has to follow."""
@@ -134,11 +144,15 @@ class SolverProgram:
         return self._program.gradients(slots)
 
 
-def _run(problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str) -> Generator[Vector, None, str]:
+def _run(
+    problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str
+) -> Generator[Vector | None, None, str]:
     """Yield the points of a solver's iterations; return why it ended."""
 
-    def work(hand_over: Callable[[Vector], None]) -> str:
-        problem.hand_over = hand_over
+    def work(hand_over: Callable[[Vector], None], look: Callable[[], None]) -> str:
+        problem.hand_over, problem.look = hand_over, look
+        if not problem.start.size:
+            return f"{name}: no parameter has an element that may move"
         # A solver's own arithmetic overflows where the objective does, and it is ready for that.
         with np.errstate(all="ignore"):
             try:
