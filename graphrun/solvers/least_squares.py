@@ -44,7 +44,10 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
     # SciPy's one test of the parameters is on the norm of all of them, so each is measured by its own size.
     sizes = problem.scale_at(start)
     own = np.exp2(np.round(np.log2(np.where(start == 0, 1.0, np.abs(start)))))
-    unit = np.where((own < sizes * EPSILON) | (start == 0), sizes, own)
+    is_noticed = (own >= sizes * EPSILON) & (start != 0)
+    unit = np.where(is_noticed, own, sizes)
+    # The first radius is the length of the start, so one that nothing notices is none.
+    begin = np.clip(np.where(is_noticed, start, 0.0), problem.lower, problem.upper)
     # Squares are summed up of residuals whose size is about 1.
     size = power_of_two(norm(problem.residuals(start)))
 
@@ -54,7 +57,7 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
 
     found = solve(
         lambda point: problem.residuals(point * unit) / size,
-        start / unit,
+        begin / unit,
         jac=lambda point: problem.jacobian(point * unit) * (unit / size),
         bounds=(problem.lower / unit, problem.upper / unit),
         method="trf",

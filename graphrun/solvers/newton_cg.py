@@ -11,7 +11,7 @@ from pydantic import Field
 
 from graphrun.base.norms import norm
 from graphrun.declare.solver import Problem, Vector, solver
-from graphrun.solvers.scaling import CHANGED, Scaled, XScale, check_gradient
+from graphrun.solvers.scaling import Scaled, XScale, check_gradient
 
 DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 """The step of a central difference, relative to the size of what it starts from, that has the smallest error."""
@@ -34,17 +34,22 @@ def newton_cg(problem: Problem, *, trust_radius: Annotated[float, Field(gt=0)] =
     """
     # SciPy's own has no end where the products are not exact, and stops at numbers that are not finite.
     scaled = Scaled(problem, x_scale, problem.start)
-    point, radius = scaled.start, trust_radius
+    point, radius, moved = scaled.start, trust_radius, True
     value, gradient = scaled.objective(point)
     while True:
         check_gradient(scaled, point)
-        if norm(gradient) * CHANGED < 1:
-            scaled = Scaled(problem, x_scale, scaled.outside(point))
-            value, gradient = scaled.objective(point)
         step, change, at_boundary = steihaug(gradient, _Products(scaled, point), radius)
         proposed = point + step
         if not value + change < value or np.array_equal(proposed, point):
-            return "no step promises a smaller objective"
+            again = scaled.measured_again(point)
+            if not moved or not (again or at_boundary):
+                return "no step promises a smaller objective"
+            # The radius that the last steps took may be too short for others.
+            if again:
+                scaled, point = again, again.start
+                value, gradient = scaled.objective(point)
+            radius, moved = trust_radius, False
+            continue
         new_value, new_gradient = scaled.objective(proposed)
         share = (value - new_value) / -change
         if not share >= POOR:
@@ -52,7 +57,7 @@ def newton_cg(problem: Problem, *, trust_radius: Annotated[float, Field(gt=0)] =
         elif share > GOOD and at_boundary:
             radius *= 2
         if share > ACCEPTED:
-            point, value, gradient = proposed, new_value, new_gradient
+            point, value, gradient, moved = proposed, new_value, new_gradient, True
             scaled.iteration(point)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphrun.base.norms import norm
 from graphrun.declare.solver import Problem, Solver, Vector
-from graphrun.solvers.scaling import CHANGED, Scaled, XScale
+from graphrun.solvers.scaling import Scaled, XScale
 
 BACK_OFF = 0.1
 """The share of a step that is tried next where its end has no finite objective."""
@@ -27,19 +27,16 @@ def lbfgs(problem: Problem, *, memory: Annotated[int, Field(ge=1)] = 10, x_scale
     itself. It goes on until the objective no longer decreases. Of an objective with kinks, as a sum of absolute values,
     it may end at one that is no minimum, and says so.
     """
-    point = problem.start
+    scaled = Scaled(problem, x_scale, problem.start)
     while True:
-        scaled = Scaled(problem, x_scale, point)
         value, _ = scaled.objective(scaled.start)
         end, reason = _minimize(scaled, memory)
-        reached = scaled.outside(end)
-        gained = scaled.objective(end)[0] < value
-        has_shrunk = scaled.unit > CHANGED * Scaled(problem, x_scale, reached).unit
         at_kink = is_at_kink(scaled, end, problem.epsilon)
-        # What it learnt on the way says nothing of what lies behind a kink, or of gradients so much smaller.
-        if not (gained and (has_shrunk or at_kink)):
+        # What it learnt on the way says nothing of what lies behind a kink.
+        again = Scaled(problem, x_scale, scaled.outside(end)) if at_kink else scaled.measured_again(end)
+        if again is None or not scaled.objective(end)[0] < value:
             return AT_KINK if at_kink else reason
-        point = reached
+        scaled = again
 
 
 def _minimize(scaled: Scaled, memory: int) -> tuple[Vector, str]:
@@ -105,4 +102,4 @@ def is_at_kink(scaled: Scaled, point: Vector, epsilon: float) -> bool:
         return norm(np.where(down == 0, 0.0, behind - ahead))
 
     near = jump(way)
-    return near > steepness / 4 and jump(8 * way) < 2 * near
+    return near > steepness / 4 and jump(8 * way) < 5 * near

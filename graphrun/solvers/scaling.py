@@ -18,8 +18,8 @@ LARGEST_EXPONENT = 1000
 ORDINARY = 1e6
 """A gradient of up to this size, or down to one over it, needs no unit."""
 
-CHANGED = 2.0**200
-"""Where the gradient has shrunk by this, its products are about to vanish, and another unit is called for."""
+CHANGED = 2.0**100
+"""Where the gradient has shrunk by this, or a size changed, its products tell nothing: other units are called for."""
 
 
 def power_of_two(size: float) -> float:
@@ -50,7 +50,8 @@ class Scaled:
 
     def __init__(self, problem: Problem, x_scale: XScale, point: Vector) -> None:
         self._problem = problem
-        self._scale = problem.scale if x_scale == "start" else np.ones_like(problem.start)
+        self._x_scale: XScale = x_scale
+        self._scale = problem.scale_at(point) if x_scale == "start" else np.ones_like(point)
         self.start = point / self._scale
         self.lower = problem.lower / self._scale
         self.upper = problem.upper / self._scale
@@ -59,12 +60,18 @@ class Scaled:
         # An objective that is not finite in its unit would be no better than one that is not finite at all.
         size = max(norm(gradient * self._scale), abs(value) * 2.0**-LARGEST_EXPONENT)
         as_it_is = x_scale == "none" and 1 / ORDINARY < size < ORDINARY
-        self.unit = 1.0 if as_it_is else power_of_two(size)
+        self._unit = 1.0 if as_it_is else power_of_two(size)
+
+    def measured_again(self, point: Vector) -> Scaled | None:
+        """Return the problem in the units of where a method came to, if they are quite others."""
+        scaled = Scaled(self._problem, self._x_scale, self.outside(point))
+        ratios = np.append(scaled._scale / self._scale, scaled._unit / self._unit)
+        return scaled if np.any((ratios > CHANGED) | (ratios < 1 / CHANGED)) else None
 
     def objective(self, point: Vector) -> tuple[float, Vector]:
         """Return the objective and its gradient."""
         value, gradient = self._problem.objective(self.outside(point))
-        return value / self.unit, gradient * (self._scale / self.unit)
+        return value / self._unit, gradient * (self._scale / self._unit)
 
     def outside(self, point: Vector) -> Vector:
         """Return a point in the problem's own units."""

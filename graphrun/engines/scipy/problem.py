@@ -16,7 +16,6 @@ from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NumpyProgram
 from graphrun.engines.scipy.jacobian import Jacobian
 
-
 LARGEST_EXPONENT = 1000
 """Sizes are powers of two within this, so that neither they nor what they divide one by overflow."""
 
@@ -71,22 +70,15 @@ class ProgramProblem:
         value, gradient = self.objective(point)
         whole, slopes = self._whole.copy(), np.zeros_like(self._whole)
         whole[self._free], slopes[self._free] = point, gradient
-        pairs = zip(np.split(whole, self._ends[:-1]), np.split(slopes, self._ends[:-1]), strict=True)
-        exponents = [self._exponent(part, slope, value) for part, slope in pairs]
-        return np.exp2(np.repeat(exponents, np.diff(self._ends, prepend=0)))[self._free]
-
-    def _exponent(self, part: Vector, slope: Vector, value: float) -> float:
-        """Return the power of two that the elements of a parameter are measured by."""
-        size, steepness, root = norm(part), norm(slope), math.sqrt(max(part.size, 1))
-        own = math.log2(size / root) if size else 0.0
-        if value and steepness:
-            # So far the objective is from 0 along its slope. A parameter that moves by less than the rounding of that
-            # when it moves by its own size has none; nor has a zero, for which 1 is as far out.
-            reach = math.log2(abs(value)) - math.log2(steepness) - math.log2(root)
-            digits = np.finfo(self._program.plan.dtype).nmant
-            if own < reach - digits or (not size and own > reach + digits):
-                own = reach
-        return round(min(max(own, -LARGEST_EXPONENT), LARGEST_EXPONENT))
+        parts = [*zip(np.split(whole, self._ends[:-1]), np.split(slopes, self._ends[:-1]), strict=True)]
+        own = [_exponent(norm(part)) - _root(part) for part, _ in parts]
+        # So far the objective is from 0 along its slope.
+        reach = [_exponent(abs(value)) - _exponent(norm(slope)) - _root(slope) for _, slope in parts]
+        digits = np.finfo(self._program.plan.dtype).nmant
+        is_explained = any(x > -math.inf and x > y - digits for x, y in zip(own, reach, strict=True))
+        exponents = [_size(x, y, digits, is_explained) for x, y in zip(own, reach, strict=True)]
+        scale: Vector = np.exp2(np.repeat(exponents, np.diff(self._ends, prepend=0)))[self._free]
+        return scale
 
     def accept(self, point: Vector) -> None:
         """Go to the point of an iteration and stay there."""
@@ -174,3 +166,32 @@ class ProgramProblem:
 def _end_to_end(parts: Sequence[Array]) -> Vector:
     """Return the elements of some arrays as one vector."""
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+
+
+def _exponent(size: float) -> float:
+    """Return the logarithm of a size to the base of 2."""
+    return math.log2(size) if size else -math.inf
+
+
+def _root(part: Vector) -> float:
+    """Return the logarithm of the root of how many elements there are."""
+    return math.log2(max(part.size, 1)) / 2
+
+
+def _size(own: float, reach: float, digits: int, is_explained: bool) -> int:
+    """Return the power of two that a parameter is measured by: its own size, where it has one.
+
+    Args:
+        own: that of its root mean square; minus infinity for zeros.
+        reach: that of the way to an objective of 0.
+        digits: how many powers of two a number has digits for.
+        is_explained: whether the objective notices a move of some parameter by its own size.
+    """
+    size = own if own > -math.inf else 0.0
+    if math.isfinite(reach):
+        is_unnoticed = own < -digits and size < reach - digits
+        if (own > -math.inf and is_unnoticed) or (
+            own == -math.inf and (reach < -digits or (reach > digits and not is_explained))
+        ):
+            size = reach
+    return round(min(max(size, -LARGEST_EXPONENT), LARGEST_EXPONENT))
