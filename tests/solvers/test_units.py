@@ -70,7 +70,7 @@ def test_a_curved_fit_in_any_unit(load: Load, solver: str, unit: float) -> None:
 @pytest.mark.parametrize(("start", "unit"), STARTS)
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_start_of_any_size(load: Load, solver: str, start: float, unit: float, beside: bool) -> None:
-    """The solution is 5 units from zero, wherever the start is, with a parameter of an ordinary size beside it or not."""
+    """The solution is 5 units from zero, wherever the start is, with an ordinary parameter beside it or not."""
     parameters = {"x": start} | ({"y": 1.0} if beside else {})
     residual = f"stack(x / {unit!r} - 5, y - 3)" if beside else f"x / {unit!r} - 5"
     wanted = {"x": 5 * unit} | ({"y": 3.0} if beside else {})
