@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from graphrun.base.norms import norm
+from graphrun.base.types import AboveZero
 from graphrun.declare.solver import Problem, Vector, solver
 from graphrun.solvers.scaling import Scaled, XScale, check_gradient
 
@@ -24,7 +23,7 @@ PRODUCTS = 10
 
 
 @solver(takes_bounds=False)
-def newton_cg(problem: Problem, *, trust_radius: Annotated[float, Field(gt=0)] = 1.0, x_scale: XScale = "start") -> str:
+def newton_cg(problem: Problem, *, trust_radius: AboveZero = 1.0, x_scale: XScale = "start") -> str:
     """Newton's method by conjugate gradients in a trust region (Steihaug, 1983): the method of SciPy's trust-ncg.
 
     Products with the Hessian are central differences of exact gradients. ``x_scale: start`` measures each parameter by

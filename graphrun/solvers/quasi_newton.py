@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from graphrun.base.norms import norm
+from graphrun.base.types import Positive
 from graphrun.declare.solver import Problem, Solver, Vector
 from graphrun.solvers.scaling import Scaled, XScale
 
@@ -19,7 +18,7 @@ AT_KINK = "it came to a kink, where the gradient jumps, and found no way down fr
 
 
 @Solver
-def lbfgs(problem: Problem, *, memory: Annotated[int, Field(ge=1)] = 10, x_scale: XScale = "start") -> str:
+def lbfgs(problem: Problem, *, memory: Positive = 10, x_scale: XScale = "start") -> str:
     """Limited-memory BFGS with bounds: SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu, 1995; Morales and Nocedal, 2011).
 
     `memory` is the number of steps whose gradients it remembers. ``x_scale: start`` measures each parameter by the size

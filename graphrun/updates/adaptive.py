@@ -10,6 +10,7 @@ where the number itself does not, and a parameter would stay where it is for eve
 
 from __future__ import annotations
 
+from graphrun.base.types import Decay, NotNegative, Share
 from graphrun.declare.updaterule import update_rule
 
 
@@ -36,11 +37,11 @@ def adam(
     mean,
     root,
     *,
-    step_size: float = 0.001,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.999,
+    epsilon: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.0,
 ):
     """Step sizes from running means of the gradient and of its square (Kingma and Ba, 2015, algorithm 1).
 
@@ -61,11 +62,11 @@ def adamw(
     mean,
     root,
     *,
-    step_size: float = 0.001,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.01,
+    step_size: NotNegative = 0.001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.999,
+    epsilon: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.01,
 ):
     """Adam whose weight decay is none of the gradient's (Loshchilov and Hutter, 2019).
 
@@ -85,12 +86,12 @@ def rmsprop(
     mean,
     velocity,
     *,
-    step_size: float = 0.01,
-    alpha: float = 0.99,
-    epsilon: float = 1e-8,
-    momentum: float = 0.0,
+    step_size: NotNegative = 0.01,
+    alpha: Decay = 0.99,
+    epsilon: NotNegative = 1e-8,
+    momentum: Share = 0.0,
     centered: bool = False,
-    weight_decay: float = 0.0,
+    weight_decay: NotNegative = 0.0,
 ):
     """The gradient over the root of the running mean of its square (Hinton, 2012; centered: Graves, 2013).
 
@@ -121,16 +122,16 @@ def adagrad(
     step,
     root,
     *,
-    step_size: float = 0.01,
-    step_size_decay: float = 0.0,
-    initial_accumulator: float = 0.0,
-    epsilon: float = 1e-10,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.01,
+    step_size_decay: NotNegative = 0.0,
+    initial_accumulator: NotNegative = 0.0,
+    epsilon: NotNegative = 1e-10,
+    weight_decay: NotNegative = 0.0,
 ):
     """The gradient over the root of the sum of all its squares (Duchi, Hazan and Singer, 2011).
 
-    root^2 = root^2 + gradient^2; value - step_size * gradient / (sqrt(initial_accumulator + root^2) + epsilon), the step
-    size divided by 1 + (step - 1) * step_size_decay.
+    root^2 = root^2 + gradient^2; value - step_size * gradient / (sqrt(initial_accumulator + root^2) + epsilon), the
+    step size divided by 1 + (step - 1) * step_size_decay.
     """
     if weight_decay:
         gradient = gradient + weight_decay * value
@@ -148,10 +149,10 @@ def lion(
     gradient,
     mean,
     *,
-    step_size: float = 0.0001,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.0001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.99,
+    weight_decay: NotNegative = 0.0,
 ):
     """Steps of one length: the sign of a running mean of the gradient (Chen et al., 2023, algorithm 2).
 

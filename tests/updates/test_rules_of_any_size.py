@@ -96,7 +96,7 @@ def test_steps_do_not_depend_on_the_size_of_gradients(
 
 
 def test_a_constant_gradient_has_no_variance(load: Any) -> None:
-    """What is left of it after k steps is alpha^k; as a difference of squares it came out negative, and its root NaN."""
+    """What is left after k steps is alpha^k; as a difference of squares it came out negative, and its root NaN."""
     update = {"type": "rmsprop", "centered": True, "step_size": 1e-9}
     data = {"parameters": {"x": 0.0}, "nodes": {"f": "0.1 * x"}, "minimize": "f", "update": update}
     share = 0.99 ** np.arange(1, 5001)

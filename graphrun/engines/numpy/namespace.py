@@ -4,7 +4,7 @@
 of such calls. What a function here does not take as it is, NumPy's own takes; the numbers are the same to the last bit.
 One thing is the graph's: `where` makes of two numbers an array of the graph's dtype, as the standard has it for a
 library's default dtype. NumPy's is always float64, and a mask of that would make the whole product float64. And `hypot`
-takes the root of a sum of squares where that says something: it is as exact, to a rounding, and up to six times as fast.
+takes the root of a sum of squares where that says something: to a rounding the same, and up to six times as fast.
 """
 
 from __future__ import annotations
