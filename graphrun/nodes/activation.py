@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from graphrun.base.types import AboveZero, Finite
 from graphrun.declare.nodetype import Example, Kink, elementwise
 from graphrun.nodes.special import complementary_error_function
 
@@ -50,7 +51,7 @@ def _(xp, y, x):
 
 
 @elementwise(kinks=[Kink({"x": 0}, ("slope",))], examples=[Example(settings={"slope": 0.3})])
-def leaky_relu(xp, x, *, slope: float = 0.01):
+def leaky_relu(xp, x, *, slope: Finite = 0.01):
     """Rectified linear unit that leaks: x where x > 0, else slope x."""
     return xp.where(x > 0, x, slope * x)
 
@@ -61,7 +62,7 @@ def _(xp, y, x, *, slope):
 
 
 @elementwise(kinks=[Kink({"x": 0}, ("alpha",))], examples=[Example(settings={"alpha": 0.5})])
-def elu(xp, x, *, alpha: float = 1.0):
+def elu(xp, x, *, alpha: Finite = 1.0):
     """Exponential linear unit: x where x > 0, else alpha (e^x - 1)."""
     return xp.where(x > 0, x, alpha * xp.expm1(x))
 
@@ -83,7 +84,7 @@ def _(xp, y, x):
 
 
 @elementwise(kinks=[Kink({"x": 0}, (1,))], examples=[Example(settings={"alpha": 0.5})])
-def celu(xp, x, *, alpha: float = 1.0):
+def celu(xp, x, *, alpha: AboveZero = 1.0):
     """Exponential linear unit of slope 1 at 0 for every alpha: x where x > 0, else alpha (e^(x / alpha) - 1)."""
     return xp.where(x > 0, x, alpha * xp.expm1(x / alpha))
 
@@ -112,7 +113,7 @@ def _(xp, y, x, *, approximate):
 
 
 @elementwise(examples=[Example(settings={"beta": 2.5})])
-def softplus(xp, x, *, beta: float = 1.0):
+def softplus(xp, x, *, beta: AboveZero = 1.0):
     """Smooth maximum of x and 0: log(1 + e^(beta x)) / beta."""
     return xp.logaddexp(beta * x, 0.0) / beta
 

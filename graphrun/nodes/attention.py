@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphrun.base.types import Finite
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 from graphrun.nodes.normalization import shares
@@ -60,7 +61,9 @@ def check_attention(query, key, value, mask):
     ],
     cost=lambda z, query, key, value, mask=None, **_: 2 * (query.size + z.size) * key.shape[-2],
 )
-def scaled_dot_product_attention(xp, query, key, value, mask=None, *, causal: bool = False, scale: float | None = None):
+def scaled_dot_product_attention(
+    xp, query, key, value, mask=None, *, causal: bool = False, scale: Finite | None = None
+):
     """Attention: softmax(scale query key^T) value; a mask is 0 where a query may not look, causal hides later keys."""
     check_attention(query, key, value, mask)
     weights = attention_weights(xp, query, key, mask, causal=causal, scale=default_scale(query, scale))

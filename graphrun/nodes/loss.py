@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from graphrun.base.types import AboveZero
 from graphrun.declare.declaration import Index
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_same_axes, check_same_size, count, from_front, undo_broadcast
@@ -92,7 +93,7 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     ],
     examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})],
 )
-def huber_loss(xp, prediction, target, *, delta: float = 1.0, reduction: Reduction = "mean"):
+def huber_loss(xp, prediction, target, *, delta: AboveZero = 1.0, reduction: Reduction = "mean"):
     """Half the squared difference d up to |d| = delta, beyond it a straight line: delta (|d| - delta / 2)."""
     size = xp.abs(difference(prediction, target))
     return reduced(xp, xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphrun.base.types import NotNegative, Share
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
@@ -95,7 +96,7 @@ LAYER_EXAMPLES = (
     gradients=STANDARDIZED,
     examples=LAYER_EXAMPLES,
 )
-def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input with mean 0 and variance 1 along an axis or several, then scaled and shifted."""
     axes = all_from_front(axis, x)
     scale, shift = along(xp, scale, x, axes, "scale"), along(xp, shift, x, axes, "shift")
@@ -123,7 +124,7 @@ def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
     ],
     examples=[Example(shapes=example.shapes[:2], settings=example.settings) for example in LAYER_EXAMPLES],
 )
-def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input divided by its root mean square along an axis or several, then scaled."""
     axes = all_from_front(axis, x)
     inverse = 1 / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
@@ -172,8 +173,8 @@ def batch_norm(
     running_variance: State,
     *,
     axis: int = 1,
-    momentum: float = 0.1,
-    epsilon: float = 1e-5,
+    momentum: Share = 0.1,
+    epsilon: NotNegative = 1e-5,
     training: Training,
 ):
     """Input with mean 0 and variance 1 in each channel, of the batch or (evaluated) running, scaled and shifted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphrun.base.types import NotNegative, Number
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import Axes, all_from_front, check_not_empty, count, from_front, kept_shape, size_along, spread
 
@@ -152,7 +153,7 @@ def deviations(xp, x, axes):
     gradients=["gradient * 2 * (x - mean(x)) / (n - correction)"],
     examples=SPREAD_EXAMPLES,
 )
-def var(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
+def var(xp, x, *, axis: Axes = None, correction: NotNegative = 0.0, keepdims: bool = False):
     """Variance along an axis, several axes or all: sum of squared deviations / (n - correction)."""
     axes = all_from_front(axis, x)
     degrees = degrees_of_freedom(x, axes, correction)
@@ -171,7 +172,7 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
     gradients=["gradient * (x - mean(x)) / ((n - correction) * y)"],
     examples=SPREAD_EXAMPLES,
 )
-def std(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
+def std(xp, x, *, axis: Axes = None, correction: NotNegative = 0.0, keepdims: bool = False):
     """Standard deviation along an axis, several axes or all: the root of var; the derivative is 0 where it is 0."""
     return xp.sqrt(var(xp, x, axis=axis, correction=correction, keepdims=keepdims))
 
@@ -220,7 +221,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
         Example(values=[[[2.0, 1.0, -3.0]]], settings={"axis": -1, "ord": math.inf}),
     ],
 )
-def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: float = 2.0):  # noqa: A002 (the array API's)
+def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: Number = 2.0):  # noqa: A002 (the array API's)
     """Length of the vectors along an axis, several axes or all: sum(|x|^ord)^(1/ord); the derivative is 0 at 0."""
     if not ord >= 1:
         raise ValueError(f"ord is {ord:g}, but a norm has at least 1")

@@ -14,7 +14,7 @@ import numpy as np
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.base.outcome import Objective
 from graphrun.base.types import Array
-from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
+from graphrun.engines import Engine, Interruptible, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose, diagnose_failure
 from graphrun.run.request import RunRequest
@@ -64,6 +64,8 @@ class Job:
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
     """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
     program = engine.compile(plan, job.feed)
+    if isinstance(program, Interruptible):
+        program.interrupted = job.request.interrupted
     if job.resume is not None:
         program.restore(job.resume.arrays, job.resume.step)
     history = _History(plan, job)

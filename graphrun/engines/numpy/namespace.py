@@ -3,11 +3,13 @@
 ``numpy.sum`` of 320 numbers takes 2.9 us, the ufunc's method that it ends in 1.5 us; networks of small layers are made
 of such calls. What a function here does not take as it is, NumPy's own takes; the numbers are the same to the last bit.
 One thing is the graph's: `where` makes of two numbers an array of the graph's dtype, as the standard has it for a
-library's default dtype. NumPy's is always float64, and a mask of that would make the whole product float64.
+library's default dtype. NumPy's is always float64, and a mask of that would make the whole product float64. And `hypot`
+takes the root of a sum of squares where that says something: to a rounding the same, and up to six times as fast.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -86,6 +88,27 @@ def _broadcast_to(x: Any, shape: Any, **named: Any) -> Any:
     return x if x.__class__ is ndarray and x.shape == shape else np.broadcast_to(x, shape, **named)
 
 
+def _hypot(x: Any, y: Any) -> Any:
+    if x.__class__ is np.float64 and y.__class__ is np.float64:
+        return np.float64(math.hypot(x, y))
+    if x.__class__ is not ndarray or y.__class__ is not ndarray or x.dtype != y.dtype or x.shape != y.shape:
+        return np.hypot(x, y)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = x * x + y * y
+    if not squares.size:
+        return squares
+    least = _LEAST.get(x.dtype, np.inf)
+    if _MINIMUM(squares, None) > least and _MAXIMUM(squares, None) < np.inf:
+        return np.sqrt(squares)
+    says_nothing = ~((squares > least) & (squares < np.inf))
+    root = np.sqrt(squares)
+    root[says_nothing] = np.hypot(x[says_nothing], y[says_nothing])
+    return root
+
+
+_LEAST = {np.dtype(kind): np.finfo(kind).tiny / np.finfo(kind).eps for kind in (np.float32, np.float64)}
+"""From here on what vanished of a sum of squares is less than its rounding."""
+
 _FUNCTIONS = {
     "sum": _reduction(np.sum, np.add.reduce),
     "max": _reduction(np.max, np.maximum.reduce),
@@ -97,4 +120,5 @@ _FUNCTIONS = {
     "astype": _astype,
     "take_along_axis": _take_along_axis,
     "broadcast_to": _broadcast_to,
+    "hypot": _hypot,
 }

@@ -122,7 +122,7 @@ def _through_tensor(operation: Operation, values: Sequence[Array], tangents: Map
     for element in range(unit.size):
         unit[element] = 1
         for slot, row in operation.pull(unit.reshape(value.shape)[()], values):
-            tangent = tangents[slot].reshape(columns, -1)
+            tangent = tangents[slot].reshape(columns, np.size(row))
             products = tangent @ np.ravel(row)
             if not np.isfinite(products).all():
                 products = _product(tangent, np.ravel(row)).sum(axis=1)
