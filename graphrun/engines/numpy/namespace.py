@@ -98,7 +98,7 @@ def _hypot(x: Any, y: Any) -> Any:
     if not squares.size:
         return squares
     least = _LEAST.get(x.dtype, np.inf)
-    if _MINIMUM(squares, None) > least and _MAXIMUM(squares, None) < np.inf:
+    if np.minimum.reduce(squares, axis=None) > least and np.maximum.reduce(squares, axis=None) < np.inf:
         return np.sqrt(squares)
     says_nothing = ~((squares > least) & (squares < np.inf))
     root = np.sqrt(squares)
