@@ -123,13 +123,13 @@ def _(xp, y, x, *, approximate):
         # Beyond 1e4 the gate is 0 or 1 in every dtype, and a power might overflow.
         near = x if is_exact(xp) else xp.minimum(xp.maximum(x, -1e4), 1e4)
         exponent = 2 * GELU_SLOPE * (near + GELU_CUBIC * near * near * near)
-        return (through_gate(xp, near, exponent, 2 * GELU_SLOPE * (1 + 3 * GELU_CUBIC * near * near)),)
+        return (through_gate(xp, y, near, exponent, 2 * GELU_SLOPE * (1 + 3 * GELU_CUBIC * near * near)),)
     density = exp_of_square(xp, x, 0.5) / math.sqrt(2 * math.pi)
     return (0.5 * twice_normal(xp, x) + x * density,)
 
 
 def gated(xp, x, exponent):
-    """x / (1 + e^-exponent)."""
+    """Product of x and the logistic function of an exponent: x / (1 + e^-exponent)."""
     return carefully(
         xp,
         x / (1 + xp.exp(-exponent)),
@@ -140,8 +140,8 @@ def gated(xp, x, exponent):
     )
 
 
-def through_gate(xp, x, exponent, slope):
-    """Derivative of x / (1 + e^-exponent), where slope is that of the exponent."""
+def through_gate(xp, y, x, exponent, slope):
+    """Derivative of y = x / (1 + e^-exponent), where slope is that of the exponent."""
     gate = 1 / (1 + xp.exp(-exponent))
 
     def in_a_tail(x, exponent, slope):
@@ -150,7 +150,7 @@ def through_gate(xp, x, exponent, slope):
         below = large * (1 + x * slope * large) * half * half
         return xp.where(exponent < 0, below, large * (1 + x * slope * half * half * large))
 
-    plain = gate + x * gate * (1 - gate) * slope
+    plain = gate + y * (1 - gate) * slope
     return carefully(xp, plain, xp.abs(exponent) > 4, in_a_tail, x, exponent, slope)
 
 
@@ -199,7 +199,7 @@ def silu(xp, x):
 
 @silu.local_derivatives
 def _(xp, y, x):
-    return (through_gate(xp, x, x, 1.0),)
+    return (through_gate(xp, y, x, x, 1.0),)
 
 
 @elementwise
@@ -231,7 +231,8 @@ def _(xp, y, x):
 @elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (0,))])
 def hard_sigmoid(xp, x):
     """Sigmoid of straight lines: x / 6 + 1/2, kept between 0 and 1."""
-    return xp.minimum(xp.maximum((x + 3) / 6, 0.0), 1.0)
+    # Near -3 the sum would be rounded.
+    return xp.minimum(xp.maximum(x / 6 + 0.5 if is_exact(xp) else (x + 3) / 6, 0.0), 1.0)
 
 
 @hard_sigmoid.local_derivatives

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 
@@ -65,12 +67,13 @@ def det(xp, x):
 @det.vjp
 def _(xp, gradient, y, x):
     # The cofactors by singular values, u s v: unlike det(x) inv(x), they are right where x is singular.
-    u, s, v = xp.linalg.svd(x)
+    finite = xp.all(xp.isfinite(x), axis=(-2, -1), keepdims=True)
+    u, s, v = xp.linalg.svd(xp.where(finite, x, 0.0))
     before = xp.cumulative_prod(s, axis=-1, include_initial=True)[..., :-1]
     behind = xp.flip(xp.cumulative_prod(xp.flip(s, axis=-1), axis=-1, include_initial=True), axis=-1)[..., 1:]
     sign = xp.linalg.det(u) * xp.linalg.det(v)
     others = xp.expand_dims(xp.expand_dims(gradient * sign, axis=-1) * before * behind, axis=-2)
-    return (xp.matmul(u * others, v),)
+    return (xp.where(finite, xp.matmul(u * others, v), math.nan),)
 
 
 @tensor(

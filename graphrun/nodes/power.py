@@ -21,7 +21,7 @@ def _(xp, z, x, y):
 
 
 def slope(xp, x, y):
-    """y x^(y - 1), where the exponent is rounded too, and the power may vanish before it is multiplied."""
+    """Derivative y x^(y - 1), where the exponent is rounded too, and the power may vanish before it is multiplied."""
     exponent = y - 1
     rest = rounded_off_difference(y, 1.0, exponent)
     power = x**exponent

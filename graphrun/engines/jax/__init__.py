@@ -81,7 +81,7 @@ class JaxProgram:
         self.feed = feed
         self.step = 0
         self._placement = placement
-        self._passes = make_passes(plan)
+        self._passes: Passes = make_passes(plan)
         self._rows = make_rows(plan, feed, placement)
         self._inspection = Inspection(plan, self._passes, self._rows, placement)
         self._steps = plan.objective is not None
@@ -97,6 +97,8 @@ class JaxProgram:
         if not self._steps:
             return
         outcome = self._call(self._state, self.step, 1, updates=False)
+        if np.isfinite(outcome.state.objective) and not all_finite(*outcome.state.gradients) and self._mask():
+            outcome = self._call(self._state, self.step, 1, updates=False)
         # What is not finite is shown all the same: there is nothing before it to go back to.
         self._state = outcome.state
         if not all_finite(outcome.state.objective, *outcome.state.gradients):
@@ -123,6 +125,9 @@ class JaxProgram:
             self._spare = outcome.state
             self._kind = self._kind._replace(careful=True)
             outcome = self._call(before, step, count)
+        if not outcome.finite and np.isfinite(outcome.state.objective) and self._mask():
+            self._spare = outcome.state
+            outcome = self._call(before, step, count)
         passes, finite = int(outcome.passes), bool(outcome.finite)
         made, reason = passes - (not finite), None
         watched = np.asarray(outcome.watched[0])[:made].tolist() if stop is not None else ()
@@ -140,6 +145,18 @@ class JaxProgram:
         if failure is not None:
             raise failure
         return reason
+
+    def _mask(self) -> bool:
+        """Go on with passes that mask tensor types too, whose gradients may be what is not finite; False if they do."""
+        passes = self._passes
+        tensors = any(not batch.type.is_elementwise for batch in self.plan.in_loop)
+        if not tensors or (isinstance(passes, NodePasses) and passes.masked):
+            return False
+        self._passes = NodePasses(self.plan, masked=True)
+        self._inspection = Inspection(self.plan, self._passes, self._rows, self._placement)
+        self._loops.clear()
+        self._kind = self._kind._replace(careful=True)
+        return True
 
     def _call(self, state: State, step: int, count: int, *, updates: bool = True) -> Outcome:
         """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""

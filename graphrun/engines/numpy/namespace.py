@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+ONE_BY_ONE = 128
+"""So many numbers at most are added one by one; NumPy does so along every axis but the one that lies in memory."""
+
 _ADD: Any = np.add.reduce
 _MAXIMUM: Any = np.maximum.reduce
 _MINIMUM: Any = np.minimum.reduce
@@ -39,10 +42,40 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
     return module
 
 
-def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
-    if more or named or x.__class__ is not ndarray:
-        return np.sum(x, axis, *more, keepdims=keepdims, **named)
+def add_up(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Sum an array along axes, in blocks where NumPy would add long rows one by one: an error grows with each."""
+    if x.ndim > 1 and x.size > ONE_BY_ONE:
+        axes = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
+        for number in axes:
+            if x.shape[number] > ONE_BY_ONE and x.strides[number] != x.itemsize:
+                return _add_in_blocks(x, sorted(number % x.ndim for number in axes), keepdims)
     return _ADD(x, axis, None, None, keepdims)
+
+
+def _add_in_blocks(x: Any, axes: list[int], keepdims: bool) -> Any:
+    dtype = x.dtype
+    for axis in axes:
+        while x.shape[axis] > ONE_BY_ONE:
+            whole = x.shape[axis] // ONE_BY_ONE * ONE_BY_ONE
+            before = (slice(None),) * axis
+            blocks = x[(*before, slice(whole))].reshape(*x.shape[:axis], -1, ONE_BY_ONE, *x.shape[axis + 1 :])
+            sums = _ADD(blocks, axis + 1, dtype)
+            rest = x[(*before, slice(whole, None))]
+            x = np.concat([sums, rest], axis) if rest.shape[axis] else sums
+    return _ADD(x, tuple(axes), dtype, None, keepdims)
+
+
+def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
+    if more or named or x.__class__ is not ndarray or x.dtype.kind != "f":
+        return np.sum(x, axis, *more, keepdims=keepdims, **named)
+    return add_up(x, axis, keepdims)
+
+
+def _cumulative_sum(x: Any, **named: Any) -> Any:
+    if x.dtype != np.float32:
+        return np.cumulative_sum(x, **named)
+    # One by one it is in any case, so in double precision.
+    return np.cumulative_sum(x, dtype=np.float64, **named).astype(np.float32)
 
 
 def _max(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
@@ -58,11 +91,19 @@ def _min(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: 
 
 
 def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
-    if more or named or axis is not None or x.__class__ is not ndarray or x.dtype.kind != "f" or not x.size:
+    if (
+        more
+        or (named and set(named) != {"keepdims"})
+        or x.__class__ is not ndarray
+        or x.dtype.kind != "f"
+        or not x.size
+    ):
         return np.mean(x, axis, *more, **named)
-    total = np.add.reduce(x, None)
+    total = add_up(x, axis, **named)
     # Divided as float64, as NumPy does, for float32 does not hold every number of elements.
-    return total.dtype.type(float(total) / x.size)
+    if not total.ndim:
+        return total.dtype.type(float(total) / x.size)
+    return np.divide(total, x.size // total.size, dtype=np.float64).astype(x.dtype, copy=False)
 
 
 def _reshape(x: Any, shape: Any, *more: Any, **named: Any) -> Any:
@@ -97,6 +138,7 @@ def _broadcast_to(x: Any, shape: Any, **named: Any) -> Any:
 
 
 _FUNCTIONS = (
+    _cumulative_sum,
     _sum,
     _max,
     _min,
