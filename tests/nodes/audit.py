@@ -331,7 +331,6 @@ SUMS = {
     *("conv1d", "conv2d", "conv_transpose2d", "avg_pool2d", "scaled_dot_product_attention"),
     *("kl_div", "nll_loss", "binary_cross_entropy_with_logits"),
 }
-)
 """Their values are measured by the sum of the absolute terms."""
 
 EXPONENTIALS = {"softmax", "log_softmax", "logsumexp", "cross_entropy", "scaled_dot_product_attention"}
