@@ -296,17 +296,6 @@ def audit_elementwise(name: str, engine: str, dtype: str, count: int) -> Iterato
         yield Row(name, engine, dtype, part, error, place)
 
 
-CONDITIONS: dict[str, Callable[..., Sequence[Any]]] = {
-    # The larger of two numbers, and what the other adds to it.
-    "logaddexp": lambda x, y: [max(abs(x), abs(y)) if abs(x - y) < 50 else 0, 0, 0],
-    # The gate, and x times the gate's slope: they cancel where the derivative changes its sign.
-    "gelu": lambda x, **settings: gelu_condition(x, **settings),
-    "silu": lambda x: [0, mp.mpf(1) / 4 if -2 < x < 0 else 0],
-    "mish": lambda x: [0, mp.mpf(1) / 4 if -2 < x < 0 else 0],
-}
-"""Of the types that subtract: the size of what they subtract, by which errors of value and derivatives are measured."""
-
-
 def gelu_condition(x: Any, approximate: str) -> Sequence[Any]:
     """Return the scales of gelu; by tanh, whose exponent is a polynomial, it is as good as that exponent."""
     exponent = abs(2 * mp.sqrt(2 / mp.pi) * (x + mp.mpf("0.044715") * x**3)) if approximate == "tanh" else 0
@@ -315,6 +304,17 @@ def gelu_condition(x: Any, approximate: str) -> Sequence[Any]:
         return [0, zero]
     tail = mp.exp(-exponent)
     return [abs(x) * exponent * tail, max(zero, abs(x) * 3 * exponent * exponent * tail / abs(x))]
+
+
+CONDITIONS: dict[str, Callable[..., Sequence[Any]]] = {
+    # The larger of two numbers, and what the other adds to it.
+    "logaddexp": lambda x, y: [max(abs(x), abs(y)) if abs(x - y) < 50 else 0, 0, 0],
+    # The gate, and x times the gate's slope: they cancel where the derivative changes its sign.
+    "gelu": gelu_condition,
+    "silu": lambda x: [0, mp.mpf(1) / 4 if -2 < x < 0 else 0],
+    "mish": lambda x: [0, mp.mpf(1) / 4 if -2 < x < 0 else 0],
+}
+"""Of the types that subtract: the size of what they subtract, by which errors of value and derivatives are measured."""
 
 
 def condition(name: str, truth: Truth, settings: Mapping[str, Any]) -> Sequence[Any]:

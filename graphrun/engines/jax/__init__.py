@@ -153,7 +153,8 @@ class JaxProgram:
         if not tensors or (isinstance(passes, NodePasses) and passes.masked):
             return False
         self._passes = NodePasses(self.plan, masked=True)
-        self._inspection = Inspection(self.plan, self._passes, self._rows, self._placement)
+        with double_precision(), np.errstate(all="ignore"):
+            self._inspection = Inspection(self.plan, self._passes, self._rows, self._placement)
         self._loops.clear()
         self._kind = self._kind._replace(careful=True)
         return True
