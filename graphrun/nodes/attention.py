@@ -7,7 +7,7 @@ import math
 from graphrun.base.types import Finite
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
-from graphrun.nodes.normalization import shares
+from graphrun.nodes.normalization import shares, through_shares
 
 
 def attention_weights(xp, query, key, mask, *, causal, scale):
@@ -75,7 +75,7 @@ def _(xp, gradient, y, query, key, value, mask=None, *, causal, scale):
     scale = default_scale(query, scale)
     weights = attention_weights(xp, query, key, mask, causal=causal, scale=scale)
     match = xp.matmul(gradient, xp.matrix_transpose(value))
-    slopes = scale * weights * (match - xp.sum(gradient * y, axis=-1, keepdims=True))
+    slopes = scale * through_shares(xp, match, weights, weights.ndim - 1)
     gradients = (
         lambda: undo_broadcast(xp, xp.matmul(slopes, key), query.shape),
         lambda: undo_broadcast(xp, xp.matmul(xp.matrix_transpose(slopes), query), key.shape),

@@ -229,8 +229,10 @@ def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
     gradient = each_line(xp, gradient, logits, number, reduction)
     probabilities = shares(xp, logits, number)
     if has_labels(logits, labels, "logits"):
-        ones = xp.astype(at_class(xp, probabilities, labels, number), probabilities.dtype)
-        return gradient * (probabilities - ones), None
+        # Of the labels' class, the probability less 1 is the sum of the others with its sign changed.
+        named = at_class(xp, probabilities, labels, number)
+        others = xp.where(named, 0.0, probabilities)
+        return gradient * xp.where(named, -xp.sum(others, axis=number, keepdims=True), others), None
     expected = probabilities * xp.sum(labels, axis=number, keepdims=True)
     return gradient * (expected - labels), lambda: -gradient * log_shares(xp, logits, number)
 

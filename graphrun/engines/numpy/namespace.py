@@ -19,6 +19,11 @@ from numpy import ndarray
 
 from graphrun.declare.declaration import Function
 
+ONE_BY_ONE = 128
+"""So many numbers at most are added one by one; NumPy does so along every axis but the one that lies in memory."""
+
+_ADD: Any = np.add.reduce
+
 
 @cache
 def namespace(dtype: np.dtype[Any]) -> ModuleType:
@@ -38,6 +43,16 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
     return module
 
 
+def add_up(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Sum an array along axes, in blocks where NumPy would add long rows one by one: an error grows with each."""
+    if x.ndim > 1 and x.size > ONE_BY_ONE:
+        axes = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
+        for number in axes:
+            if x.shape[number] > ONE_BY_ONE and x.strides[number] != x.itemsize:
+                return _add_in_blocks(x, sorted(number % x.ndim for number in axes), keepdims)
+    return _ADD(x, axis, None, None, keepdims)
+
+
 def _reduction(function: Function, reduce: Any) -> Function:
     """Return a function of NumPy's that reduces, with what its ufunc does in front of it."""
 
@@ -49,12 +64,46 @@ def _reduction(function: Function, reduce: Any) -> Function:
     return reduced
 
 
+def _add_in_blocks(x: Any, axes: list[int], keepdims: bool) -> Any:
+    dtype = x.dtype
+    for axis in axes:
+        while x.shape[axis] > ONE_BY_ONE:
+            whole = x.shape[axis] // ONE_BY_ONE * ONE_BY_ONE
+            before = (slice(None),) * axis
+            blocks = x[(*before, slice(whole))].reshape(*x.shape[:axis], -1, ONE_BY_ONE, *x.shape[axis + 1 :])
+            sums = _ADD(blocks, axis + 1, dtype)
+            rest = x[(*before, slice(whole, None))]
+            x = np.concat([sums, rest], axis) if rest.shape[axis] else sums
+    return _ADD(x, tuple(axes), dtype, None, keepdims)
+
+
+def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
+    if more or named or x.__class__ is not ndarray or x.dtype.kind != "f":
+        return np.sum(x, axis, *more, keepdims=keepdims, **named)
+    return add_up(x, axis, keepdims)
+
+
+def _cumulative_sum(x: Any, **named: Any) -> Any:
+    if x.dtype != np.float32:
+        return np.cumulative_sum(x, **named)
+    # One by one it is in any case, so in double precision.
+    return np.cumulative_sum(x, dtype=np.float64, **named).astype(np.float32)
+
+
 def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
-    if more or named or axis is not None or x.__class__ is not ndarray or x.dtype.kind != "f" or not x.size:
+    if (
+        more
+        or (named and set(named) != {"keepdims"})
+        or x.__class__ is not ndarray
+        or x.dtype.kind != "f"
+        or not x.size
+    ):
         return np.mean(x, axis, *more, **named)
-    total = np.add.reduce(x, None)
+    total = add_up(x, axis, **named)
     # Divided as float64, as NumPy does, for float32 does not hold every number of elements.
-    return total.dtype.type(float(total) / x.size)
+    if not total.ndim:
+        return total.dtype.type(float(total) / x.size)
+    return np.divide(total, x.size // total.size, dtype=np.float64).astype(x.dtype, copy=False)
 
 
 def _reshape(x: Any, shape: Any, *more: Any, **named: Any) -> Any:
@@ -110,7 +159,8 @@ _LEAST = {np.dtype(kind): np.finfo(kind).tiny / np.finfo(kind).eps for kind in (
 """From here on what vanished of a sum of squares is less than its rounding."""
 
 _FUNCTIONS = {
-    "sum": _reduction(np.sum, np.add.reduce),
+    "cumulative_sum": _cumulative_sum,
+    "sum": _sum,
     "max": _reduction(np.max, np.maximum.reduce),
     "min": _reduction(np.min, np.minimum.reduce),
     "mean": _mean,
