@@ -100,10 +100,11 @@ def open_data(
     limits = limits or Limits()
     table, mistakes = _open(entry, base_folder, file, problems)
     columns = resolve(entry, table, needed, mistakes)
+    wanted = wanted_of(columns)
+    table.check(wanted)
     if not training:
         entry = entry._replace(holdout=0.0, batch_size=None)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
-    wanted = wanted_of(columns)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
@@ -149,6 +150,9 @@ def _open(
     problems: Problems | None,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
+        if problems is not None:
+            # A name that was refused is not there either.
+            problems.raise_if_any()
         raise UsageError("the graph reads data, and no file is named\n  write data: {file: ...}, or give --data FILE")
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     mistakes = Mistakes(os.fspath(path), problems)

@@ -40,6 +40,9 @@ class Table(ABC):
         del header
         return ()
 
+    def check(self, wanted: Wanted) -> None:  # noqa: B027 (most files cannot hold a name twice)
+        """Refuse columns of which the file has several by that name; raise a DataError with their places."""
+
     @abstractmethod
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns: numbers as integers or floats, texts as objects; raise DataError for a bad cell."""

@@ -78,6 +78,7 @@ def part_of(document: Document, names: Sequence[str]) -> Document:
         parameters={name: entry for name, entry in document.parameters.items() if name in needed},
         constants={name: value for name, value in document.constants.items() if name in needed},
         nodes={name: entry for name, entry in document.nodes.items() if name in needed},
+        instances={},
         data=None if document.data is None else document.data.part(needed),
         maximize=None,
         minimize=None,
