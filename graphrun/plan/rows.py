@@ -40,7 +40,7 @@ class Rows(NamedTuple):
     """What a value that depends on the data has of its rows.
 
     Attributes:
-        axis: the axis that grows with the number of rows; None where there is none, as after a mean of all rows.
+        axis: the first axis that is as long as there are rows; None where there is none, as after a mean of all rows.
         own: whether each row of it depends on its own row of the data alone, and on values that have no such axis.
     """
 
@@ -146,7 +146,7 @@ def _tried(
         except Exception:  # noqa: S112 (a type may raise whatever it likes on numbers that are not for it)
             continue
         grown = [k for k, sizes in enumerate(zip(many.shape, few.shape, strict=False)) if sizes == (MANY, len(CHOSEN))]
-        if many.ndim != few.ndim or len(grown) != 1:
+        if many.ndim != few.ndim or not grown:
             return Rows(None)
         axis, tried = grown[0], True
         same = same and _same(np.take(many, CHOSEN, axis), few)

@@ -75,7 +75,7 @@ CASES: list[tuple[str, int | None, bool]] = [
     ("rms_norm(X, s)", 0, True),
     ("scaled_dot_product_attention(X, X, X)", 0, False),
     ("einsum(X, W, subscripts='ij,jk->ki')", 1, True),
-    ("X @ matrix_transpose(X)", None, False),
+    ("X @ matrix_transpose(X)", 0, False),
     ("outer(y, w)", 0, True),
     ("y * matrix_transpose(X)", 1, True),
     ("huber_loss(X @ w, y, reduction='none')", 0, True),
