@@ -14,7 +14,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from graphrun.base.wording import quote
-from graphrun.data.problems import DataError, Findings, Place
+from graphrun.data.problems import FILL, DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted, whole_as_integers
 from graphrun.document.excerpt import excerpt, printable
 from graphrun.document.marks import Mark
@@ -211,6 +211,8 @@ def _mistake(cell: str, *, text: bool) -> tuple[str, str] | None:
 def _way_out(cell: str, header: str) -> str | None:
     """Suggest what to write for a cell, or how to use texts."""
     stripped = cell.strip()
+    if not stripped:
+        return FILL
     # A comma before three digits may stand between thousands.
     plain = stripped.replace("_", "")
     if not re.fullmatch(r".*,\d{3}", stripped):
@@ -218,7 +220,7 @@ def _way_out(cell: str, header: str) -> str | None:
     if _mistake(plain, text=False) is None:
         return f"write {plain}" if plain != stripped else None
     if stripped.casefold() in MISSING:
-        return "fill the cell in, or leave such rows out"
+        return FILL
     if cell.strip()[:1].isalpha() and _mistake(cell, text=False) == ("is no number", f": {quote(cell)}"):
         return f"texts become indices by {{column: {header}, categories: auto}}"
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from graphrun.base.wording import quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, path_literal
-from graphrun.data.problems import DataError, Findings, Place
+from graphrun.data.problems import FILL, DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted, row_bytes
 from graphrun.document.excerpt import printable
 
@@ -117,7 +117,7 @@ class ParquetTable(Table):
             cell = f"the cell in the column {quote(header)}"
             if empty.any():
                 rows = span.start + np.flatnonzero(empty)
-                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", None)))
+                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", FILL)))
             elif plain.dtype.kind == "f" and not np.isfinite(plain).all():
                 bad = np.flatnonzero(~np.isfinite(plain))
                 told = ((f"{cell} is not finite: {value}", None) for value in plain[bad])
