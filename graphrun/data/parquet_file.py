@@ -162,6 +162,10 @@ class ParquetTable(Table):
         """Return where the cells of a column stand, in the file that was converted if one was."""
         return super().places(header, rows) if self._origin is None else self._origin.places(header, rows)
 
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column that no float64 is, as the file that was converted has it if one was."""
+        return (super() if self._origin is None else self._origin).rounded(header, values, start)
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
