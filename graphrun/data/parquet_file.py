@@ -164,7 +164,9 @@ class ParquetTable(Table):
 
     def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
         """Return a whole number of a column that no float64 is, as the file that was converted has it if one was."""
-        return (super() if self._origin is None else self._origin).rounded(header, values, start)
+        if self._origin is not None:
+            return self._origin.rounded(header, values, start)
+        return super().rounded(header, values, start)
 
     def close(self) -> None:
         """Close the connection."""
