@@ -72,8 +72,9 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
     Its declaration, and whether its plugin would be loaded; the shape, type and arity of what its functions return;
     that they change nothing and repeat themselves; single numbers, broadcasting and float32; every partial derivative
     against finite differences, with the default settings, with those of its examples and with others, in a step and in
-    an evaluation; the derivatives that it promises at its kinks, and that there are no others. Noise is drawn, states are those after a step; an example whose `values` are None in some
-    places has those inputs drawn by its `shapes`.
+    an evaluation; the derivatives that it promises at its kinks, and that there are no others. Noise is
+    drawn, states are those after a step; an example whose `values` are None in some places has those inputs drawn by
+    its `shapes`.
 
     Args:
         node_type: the type, as the decorators return it.

@@ -55,7 +55,7 @@ class Declaration:
         function: the declared function itself.
     """
 
-    keys = ("type",)
+    keys: tuple[str, ...] = ("type",)
     """What a graph file's mapping has beside the settings, so that none can be called this."""
 
     first_parameter = "the array namespace, `xp`"

@@ -69,7 +69,7 @@ class NodeType(Declaration):
         examples: what the checker tries the type with.
     """
 
-    keys = ("type", "inputs", "repeat", "share")
+    keys: tuple[str, ...] = ("type", "inputs", "repeat", "share")
     is_elementwise: bool
     derivative_decorator: str
 

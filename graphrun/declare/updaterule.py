@@ -19,7 +19,7 @@ class UpdateRule(Declaration):
     the tuple of the new value and every state in order.
     """
 
-    keys = ("type", "clip_norm", "clip_value")
+    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value")
 
     @cached_property
     def takes_step(self) -> bool:

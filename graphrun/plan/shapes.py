@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,11 +185,11 @@ class _Probe:
             count = f"{len(partials)} entries" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
             hint = " (write `return (...,)`)" if len(inputs) == 1 else ""
             raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}{hint}")
-        for name, partial, shape in zip(_input_names(node), partials, given, strict=True):
-            if partial is None or callable(partial):
+        for name, own, shape in zip(_input_names(node), partials, given, strict=True):
+            if own is None or callable(own):
                 continue
             wanted = np.shape(output) if node.type.is_elementwise else shape
-            found = np.shape(partial)
+            found = np.shape(own)
             if found != wanted and not (node.type.is_elementwise and _broadcasts(found, wanted)):
                 raise self.broken(
                     number, node, given, f"its {what} gives the shape {found} for the input {name}, not {wanted}"
@@ -206,7 +207,7 @@ class _Probe:
         results = []
         for _ in range(2):
             copies = [np.array(value)[()] for value in arguments]
-            result = self.guard(number, node, given, lambda own=copies: _all(function(np, *own, **settings)))
+            result = self.guard(number, node, given, partial(_all, function, copies, settings))
             for position, (before, after) in enumerate(zip(arguments, copies, strict=True)):
                 if not _equal(before, after):
                     names = [*("the gradient", "the output")[2 - len(leading) :], *_input_names(node)]
@@ -255,8 +256,9 @@ class _Probe:
         return [self.graph.names[source] or str(self.graph.leaves[source]) for source in node.inputs]
 
 
-def _all(result: Any) -> Any:
+def _all(function: Function, arguments: Sequence[Any], settings: dict[str, Any]) -> Any:
     """Return what a function gives, the entries that are to be called included."""
+    result = function(np, *arguments, **settings)
     return tuple(entry() if callable(entry) else entry for entry in result) if isinstance(result, tuple) else result
 
 
