@@ -27,13 +27,14 @@ def clip(
 ) -> list[Any]:
     """Return the gradients brought to the largest value and then to the largest norm of all together.
 
-    A limit of None is none; `multiplier` returns `factor` of gradients for a limit, and `cast` a number, both in the
-    graph's dtype.
+    A limit of None is none; `multiplier` returns the root of `factor` of gradients for a limit, and `cast` a number,
+    both in the graph's dtype. The factor itself may be too small for that, or for XLA, which takes subnormal numbers
+    for 0, where the product of it and a gradient is a number like any other.
     """
     clipped = list(gradients)
     if value is not None:
         clipped = [within(xp, gradient, cast(value)) for gradient in clipped]
     if norm is not None:
         number = multiplier(clipped, norm)
-        clipped = [gradient * number for gradient in clipped]
+        clipped = [gradient * number * number for gradient in clipped]
     return clipped

@@ -191,7 +191,7 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
         state.gradients,
         value=update.clip_value,
         norm=update.clip_norm,
-        multiplier=lambda clipped, limit: factor(jnp, norm(*clipped), limit).astype(plan.dtype),
+        multiplier=lambda clipped, limit: jnp.sqrt(factor(jnp, norm(*clipped), limit)).astype(plan.dtype),
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
     for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):

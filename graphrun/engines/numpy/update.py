@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -75,7 +76,7 @@ def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
     number = plan.dtype.type
 
     def multiplier(gradients: Sequence[Array], limit: float) -> Array:
-        found: Array = number(factor(Numbers, norm(*gradients), limit))
+        found: Array = number(math.sqrt(factor(Numbers, norm(*gradients), limit)))
         return found
 
     return partial(clip, np, value=update.clip_value, norm=update.clip_norm, multiplier=multiplier, cast=number)
