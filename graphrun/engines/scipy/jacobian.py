@@ -122,6 +122,8 @@ class Jacobian:
         def at(value: Array) -> Array:
             return np.asarray(operation.function(*inputs[:position], value, *inputs[position + 1 :]))
 
+        if not tangent.size:
+            return np.zeros((self.columns, *np.shape(values[operation.output])))
         origin = at(np.zeros_like(tangent[0])[()])
         found = np.stack([at(column[()]) for column in tangent])
         return found - origin if origin.any() else found
