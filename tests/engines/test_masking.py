@@ -25,8 +25,7 @@ def inputs_of(node_type: NodeType, settings: dict[str, Any], fill: float) -> lis
     shapes = example.shapes or [np.shape(value) for value in example.values]
     values = example.values or [None] * len(shapes)
     given = [
-        np.full(shape, fill) if values[i] is None else np.asarray(values[i], np.int64)
-        for i, shape in enumerate(shapes)
+        np.full(shape, fill) if values[i] is None else np.asarray(values[i], np.int64) for i, shape in enumerate(shapes)
     ]
     states = list(node_type.first_state(np, *given, **settings)) if node_type.first_state else []
     for _, marker in node_type.engine_inputs:
