@@ -11,6 +11,7 @@ from graphrun.nodes.digits import (
     VERY_FAR,
     carefully,
     exp_of_square,
+    is_array,
     is_exact,
     is_far,
     rounded_off_product,
@@ -34,7 +35,12 @@ def sigmoid(xp, x):
 
 @sigmoid.local_derivatives
 def _(xp, y, x):
-    return (carefully(xp, y * (1 - y), y > 0.875, lambda x, y: y / (1 + xp.exp(x)), x, y),)
+    def in_a_tail(x, y):
+        return y / (1 + xp.exp(x))
+
+    if is_array(xp, x):
+        return (in_a_tail(x, y),)
+    return (carefully(xp, y * (1 - y), y > 0.875, in_a_tail, x, y),)
 
 
 @elementwise
@@ -144,15 +150,12 @@ def gated(xp, x, exponent):
 def through_gate(xp, y, x, exponent, slope):
     """Derivative of y = x / (1 + e^-exponent), where slope is that of the exponent."""
     gate = 1 / (1 + xp.exp(-exponent))
+    rest = 1 - gate if is_exact(xp) else 1 / (1 + xp.exp(exponent))
 
     def in_a_tail(x, exponent, slope):
-        half = xp.exp(-xp.abs(exponent) / 2)
-        large = 1 / (1 + half * half)
-        below = large * (1 + x * slope * large) * half * half
-        return xp.where(exponent < 0, below, large * (1 + x * slope * half * half * large))
+        return times_exp(xp, 1 + x * slope, exponent)
 
-    plain = gate + y * (1 - gate) * slope
-    return carefully(xp, plain, xp.abs(exponent) > 4, in_a_tail, x, exponent, slope)
+    return carefully(xp, gate + y * rest * slope, exponent < VERY_FAR, in_a_tail, x, exponent, slope)
 
 
 @elementwise(examples=[Example(settings={"beta": 2.5})])
