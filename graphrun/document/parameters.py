@@ -116,7 +116,7 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
     if isinstance(init, str):
         return tuple(sizes), InitEntry(init, {})
     if not isinstance(init, dict) or not isinstance(init.get("type"), str):
-        message = "'init' is the name of an initializer, or a mapping with its name as 'type'"
+        message = "'init' is a mapping with the 'type' of an initializer, or its name"
         problems.add((*path, "init"), message, suggestion="write init: {type: normal}")
         return None
     return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
