@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from graphrun.base.types import AboveZero, Finite
 from graphrun.declare.nodetype import Example, Kink, elementwise
 from graphrun.nodes.digits import (
     VERY_FAR,
@@ -18,6 +17,9 @@ from graphrun.nodes.digits import (
     times_exp,
 )
 from graphrun.nodes.special import twice_normal
+
+if TYPE_CHECKING:
+    from graphrun.base.types import AboveZero, Finite
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017, to the digits of PyTorch's constants.
 SELU_ALPHA = 1.6732632423543772848170429916717
