@@ -16,15 +16,7 @@ from click_default_group import DefaultGroup
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
-from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
-from graphrun.cli.commands.check import check
-from graphrun.cli.commands.draw import draw
-from graphrun.cli.commands.explain import explain
-from graphrun.cli.commands.predict import predict
-from graphrun.cli.commands.profile import profile
-from graphrun.cli.commands.report import report
-from graphrun.cli.commands.run import INTERRUPTED, run
-from graphrun.cli.commands.show import diff, export, show
+from graphrun.cli.commands import catalog, check, run, show
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -54,7 +46,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"{error}" if error.located else f"graphrun: {error}", err=True)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
+        return run.INTERRUPTED
     except BrokenPipeError:
         discard_output()
         return 0
@@ -113,21 +105,7 @@ def commands() -> None:
     """
 
 
-for command in (
-    run,
-    predict,
-    report,
-    explain,
-    show,
-    draw,
-    diff,
-    profile,
-    export,
-    check,
-    nodes,
-    plugins,
-    new_node,
-    schema,
-    completion,
-):
-    commands.add_command(command)
+for module in (run, show, check, catalog):
+    for command in vars(module).values():
+        if isinstance(command, click.Command):
+            commands.add_command(command)

@@ -17,9 +17,7 @@ from pypdfium2 import PdfDocument
 import graphrun
 from graphrun.show.draw import Box, Drawing, Line, Place, Shape, colours, draw_graph, lay_out
 from graphrun.show.draw.contents import TIMES
-from graphrun.show.draw.fonts import BOLD, REGULAR, fonts_of, read
-from graphrun.show.draw.formats import write
-from graphrun.show.draw.pictures import SCALE, SQUARE
+from graphrun.show.draw.formats import BOLD, REGULAR, SCALE, SQUARE, fonts_of, read, write
 from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
 
 FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value="5"),), (), ())
@@ -29,7 +27,7 @@ FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value=
 @pytest.fixture(autouse=True)
 def no_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Take the system's fonts away, as in a bare container; return where one may be put."""
-    monkeypatch.setattr("graphrun.show.draw.fonts.FOLDERS", (str(tmp_path), "~/no such folder"))
+    monkeypatch.setattr("graphrun.show.draw.formats.FOLDERS", (str(tmp_path), "~/no such folder"))
     return tmp_path
 
 
@@ -176,8 +174,8 @@ def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tuple(Line(f"n{k}", f"n{k + 1}", 0) for k in range(39))
     drawing = Drawing("", "", boxes, lines, ())
     layout = lay_out(drawing, "down")
-    monkeypatch.setattr("graphrun.show.draw.pictures.LONGEST_SIDE", 1000)
-    monkeypatch.setattr("graphrun.show.draw.pictures.LONGEST_PAGE", 1000.0)
+    monkeypatch.setattr("graphrun.show.draw.formats.LONGEST_SIDE", 1000)
+    monkeypatch.setattr("graphrun.show.draw.formats.LONGEST_PAGE", 1000.0)
     picture = write(drawing, "png", "down")
     assert isinstance(picture, bytes)
     wide, high = Image.open(BytesIO(picture)).size
@@ -188,7 +186,7 @@ def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     first = PdfDocument(page)[0]
     assert first.get_size() == pytest.approx((layout.width * 1000 / layout.height, 1000), abs=0.1)
     assert letters(first.get_textpage().get_text_bounded()) == "".join(box.name for box in boxes)
-    monkeypatch.setattr("graphrun.show.draw.pictures.MOST_PIXELS", 10_000)
+    monkeypatch.setattr("graphrun.show.draw.formats.MOST_PIXELS", 10_000)
     smaller = write(drawing, "png", "down")
     assert isinstance(smaller, bytes)
     wide, high = Image.open(BytesIO(smaller)).size
