@@ -45,6 +45,10 @@ class DeclarationError(GraphrunError, TypeError):
     """A node type or an update rule that is declared wrongly (also a TypeError, for it is a mistake in Python code)."""
 
 
+class MemoryLimitError(ShapeError):
+    """A graph, or one of its values, that needs more memory or time than there may be; also where there is no more."""
+
+
 class RunError(GraphrunError):
     """A run or a check that failed after it began.
 
