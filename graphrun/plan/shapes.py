@@ -48,12 +48,8 @@ def infer_shapes(
 ) -> Shapes:
     """Find the shape of every value.
 
-    Args:
-        graph: the graph.
-        leaves: the values of the leaves, of the graph's dtype; those of the engine are None, and are filled in.
-        dtype: the graph's dtype.
-        seed: what random numbers derive from.
-        budget: what the graph may take, the leaves counted already; default half of the memory.
+    The leaves are of the graph's dtype; those of the engine are None, and are filled in. `budget` is what the graph may take, the
+    leaves counted already; by default half of the memory.
 
     Raises:
         MemoryLimitError: a node would take more than is left.

@@ -23,7 +23,7 @@ from random_graphs import TYPES, graphs
 import graphrun
 from graphrun.api import Graph
 from graphrun.cli.entry import run_command
-from graphrun.engines.numba import code_form as form
+from graphrun.engines.numba import engine as form
 
 pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
 
@@ -182,7 +182,7 @@ UPDATES = [
 ]
 
 
-# Loops and straight lines share the writer of a rule's update; what differs is how they reach state, norms and schedules.
+# Loops and straight lines share the writer of an update; they differ in how they reach state, norms and schedules.
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("shape", "update"),

@@ -27,7 +27,7 @@ from graphrun.declare.trace import BOOL, FLOAT, Expression
 SMALL_POWERS = (2, 3, 4)
 
 # Numba's math.floor and its like give integers, and its % and // differ from NumPy's at infinities.
-FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "hypot", "copysign")} | {
+FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "copysign")} | {
     "round": "np.rint",
     "sign": "np.sign",
     "floor": "np.floor",
@@ -38,16 +38,13 @@ FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "
     "minimum": "np.minimum",
     "remainder": "np.remainder",
     "abs": "abs",
+    "hypot": "hypot",
     "where": "select",
 }
 
 
 class Literals:
-    """Numbers as Numba takes them: those of float32 by name, for a literal would be one of float64.
-
-    Args:
-        dtype: the graph's dtype.
-    """
+    """Numbers of a dtype as Numba takes them: those of float32 by name, for a literal would be one of float64."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.single = dtype == np.float32
@@ -63,11 +60,7 @@ class Literals:
 
 
 def notation(literal: Literals) -> Notation:
-    """Return the notation.
-
-    Args:
-        literal: writes numbers of the graph's dtype.
-    """
+    """Return the notation; `literal` writes numbers of the graph's dtype."""
 
     def cast(x: Expression) -> Form:
         return _cast(x, literal(1.0), literal(0.0))

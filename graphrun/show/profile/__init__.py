@@ -19,9 +19,9 @@ import numpy as np
 
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines import Engine, NotFinite, Program, StepFailed
+from graphrun.engines import Engine, NotFinite, Program, StepFailed, Timing
 from graphrun.engines.auto import choose, get_engine
-from graphrun.engines.timing import PASSES, SECONDS_OF_PASSES, Timing
+from graphrun.engines.numpy.timing import PASSES, SECONDS_OF_PASSES
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
