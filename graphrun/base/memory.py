@@ -20,6 +20,12 @@ SIZE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(?:([kmgtpe])i?)?b?\s*", re.IGNORECASE)
 CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
+COPIES = 2
+"""How often what is read of a file is in memory at once: as it was read, and as columns in the order of the steps."""
+
+MORE_MEMORY = "--memory SIZE, or load(..., memory=...), allows more"
+
+
 def read_size(size: int | str) -> int:
     """Return a number of bytes, which may be written as in "512 MiB", "4GB" and "4g": a unit is a power of 1024.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from graphrun.base.memory import allowed_memory
+from graphrun.base.memory import MORE_MEMORY, allowed_memory
 from graphrun.document.anchors import DEEPEST, MOST_VALUES, Anchors
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
@@ -164,7 +164,7 @@ def _check(nodes: int, leaves: int) -> None:
             shown = f"{count:,}" if count < 10**18 else f"more than {most_nodes():,}"
             raise TooLargeError(
                 f"the graph would have {shown} {what}: at most {most_nodes():,} are possible",
-                "--memory SIZE, or load(..., memory=...), allows more",
+                MORE_MEMORY,
             )
 
 

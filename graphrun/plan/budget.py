@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import MemoryLimitError
-from graphrun.base.memory import memory_limit, size_text
+from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import ComputationalGraph, Node
 from graphrun.plan.hollow import HollowNamespace, Meter, TooMuchError
@@ -57,7 +57,8 @@ class Budget:
             if max(need, self.held) > self.limit:
                 at = self.graph.document.leaf_problems("parameters", name)
                 what = f"the parameter {name!r} of the shape {list(entry.shape)}"
-                raise MemoryLimitError(at.describe(("shape",), f"{what} {self._brings_to(max(need, self.held))}", HINT))
+                text = f"{what} {self._brings_to(max(need, self.held))}"
+                raise MemoryLimitError(at.describe(("shape",), text, MORE_MEMORY))
 
     def check_node(self, number: int, node: Node, inputs: list[Any]) -> None:
         """Refuse a node whose value, or what is made on the way to it and to its derivatives, would be too large."""
@@ -95,11 +96,8 @@ class Budget:
     def _refusal(self, number: int, node: Node, what: str) -> MemoryLimitError:
         name = str(self.graph.names[number])
         at = self.graph.document.nodes[name].problems(name, self.graph.document.problems)
-        hint = HINT if "memory" in what else "write it as several nodes, of two arrays each"
+        hint = MORE_MEMORY if "memory" in what else "write it as several nodes, of two arrays each"
         return MemoryLimitError(at.describe((), f"node {name!r} of type {node.type.name} {what}", hint))
-
-
-HINT = "--memory SIZE, or load(..., memory=...), allows more"
 
 
 def _bound(shapes: tuple[tuple[int, ...], ...], settings: Any) -> int:

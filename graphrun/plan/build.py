@@ -44,6 +44,7 @@ def build_plan(
     for number, column in zip(graph.data, feed.batch(0) if feed else (), strict=True):
         values[number] = column
     leaves = _leaves(graph, values, dtype)
+    budget.held += sum(leaves[number].nbytes for number in graph.data)
     shapes = infer_shapes(graph, leaves, dtype, seed, budget)
     needed = _needed(graph)
     parameters = set(range(len(graph.parameters)))

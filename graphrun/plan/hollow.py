@@ -253,6 +253,7 @@ def _einsum(subscripts: str, *arrays: Any, optimize: Any = False, **_: Any) -> A
         for letter, size in zip(term, array.shape, strict=True)
     }
     shape = [sizes[letter] for letter in output]
+    meter.take(math.prod(shape) * arrays[0].itemsize)
     # The path is of the shapes alone.
     plain = [np.broadcast_to(0.0, array.shape) for array in arrays]
     path = np.einsum_path(subscripts, *plain, optimize=optimize)[0][1:]

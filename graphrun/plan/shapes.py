@@ -48,8 +48,8 @@ def infer_shapes(
 ) -> Shapes:
     """Find the shape of every value.
 
-    The leaves are of the graph's dtype; those of the engine are None, and are filled in. `budget` is what the graph may take, the
-    leaves counted already; by default half of the memory.
+    The leaves are of the graph's dtype; those of the engine are None, and are filled in. `budget` is
+    what the graph may take, the leaves counted already; by default half of the memory.
 
     Raises:
         MemoryLimitError: a node would take more than is left.
