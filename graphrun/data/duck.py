@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.data.csv_file import CsvTable
-from graphrun.data.table import Array, Wanted, whole_as_integers
+from graphrun.data.table import Array, Wanted, row_bytes, whole_as_integers
+from graphrun.document.excerpt import printable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# What DuckDB may hold at once, and the number of bytes of a row group that it writes.
+# What DuckDB may hold at once, in so many threads of which each holds some of it; how much of a CSV file each reads at
+# once (by default 32 MB, two of which are more than half of it); and the number of bytes of a row group that it writes.
 MEMORY = "256MB"
+THREADS = 4
+READ_BYTES = 4 * 2**20
 ROW_GROUP_BYTES = 8 * 2**20
 FEWEST_ROWS = 2048
 
@@ -42,7 +47,8 @@ def connect(purpose: str, memory: str | None = MEMORY) -> DuckDBPyConnection:
     except ImportError:
         raise UsageError(f"{purpose} needs DuckDB\n  pip install 'graphrun[data]'") from None
     connection = duckdb.connect()
-    for name, value in SETTINGS.items() | ({"memory_limit": memory} if memory else {}).items():
+    limits = {"memory_limit": memory, "threads": str(min(THREADS, os.cpu_count() or 1))} if memory else {}
+    for name, value in (SETTINGS | limits).items():
         connection.execute(f"SET {name} = '{value}'")
     return connection
 
@@ -89,16 +95,22 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
 
     if not _is_plain(table, wanted):
         return False
-    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // (8 * len(wanted)))
+    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // row_bytes(wanted))
     options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy"
-    try:
-        with connect("a large CSV file") as connection:
-            connection.execute(
-                f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(target)} ({options})"
-            )
-    except duckdb.Error:
-        return False
-    return True
+    # Long texts may need more than is enough for all others: then as much as there is.
+    for memory in (MEMORY, None):
+        try:
+            with connect("a large CSV file", memory) as connection:
+                connection.execute(
+                    f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(target)} ({options})"
+                )
+        except duckdb.OutOfMemoryException as error:
+            reason = str(error).splitlines()[0]
+        except duckdb.Error:
+            return False
+        else:
+            return True
+    raise UsageError(f"{printable(table.name)}: there is not enough memory to convert this file: {printable(reason)}")
 
 
 def _source(table: CsvTable) -> str:
@@ -106,7 +118,8 @@ def _source(table: CsvTable) -> str:
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(table.headers)))
     return (
         f"read_csv({path_literal(table.name)}, auto_detect = false, header = true, strict_mode = true, "
-        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}})"
+        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', buffer_size = {READ_BYTES}, "
+        f"columns = {{{columns}}})"
     )
 
 
