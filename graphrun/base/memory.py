@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 
 from graphrun.base.errors import MemoryLimitError, UsageError
@@ -51,17 +52,24 @@ def size_text(size: float) -> str:
 
 def half_of_memory() -> int:
     """Return half of the memory that this process may have: the machine's, its container's or that of its limits."""
+    sizes = [_memory_of_machine()]
+    with suppress(ImportError):
+        import resource
+
+        sizes += [size for size in resource.getrlimit(resource.RLIMIT_AS) if size > 0]  # below 0: there is none
+    return min(sizes) // 2
+
+
+@cache
+def _memory_of_machine() -> int:
+    """Return the memory of the machine, or of the container where that has less."""
     sizes = [1 << 62]
     with suppress(OSError, ValueError, AttributeError):  # os.sysconf is not on Windows
         sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for file in CONTAINERS:
         with suppress(OSError, ValueError):
             sizes.append(int(Path(file).read_text(encoding="ascii")))
-    with suppress(ImportError):
-        import resource
-
-        sizes += [size for size in resource.getrlimit(resource.RLIMIT_AS) if size != resource.RLIM_INFINITY]
-    return min(size for size in sizes if size > 0) // 2
+    return min(size for size in sizes if size > 0)
 
 
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
@@ -84,9 +92,11 @@ def limited(memory: int | None) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise MemoryLimitError(
+        failure = MemoryLimitError(
             f"there is not enough memory: {error}" if str(error) else "there is not enough memory"
-        ) from error
+        )
+        failure.located = False
+        raise failure from error
     finally:
         if token is not None:
             _allowed.reset(token)

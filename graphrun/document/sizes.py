@@ -9,10 +9,10 @@ from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
 from graphrun.document.subgraphs import Instance, Subgraph
 
-MOST_NODES = 800_000
-"""What 2 GiB hold, of nodes that each wait for the one before: load, plan and the program of NumPy's engine."""
+MOST_NODES = 1_000_000
+"""What 2 GiB hold, of nodes that each wait for the one before, with the program of NumPy's engine."""
 
-BYTES_A_NODE = 2400
+BYTES_A_NODE = 2200
 
 # The count itself is kept short: so deep may subgraphs stand in each other, and so many different uses may there be.
 DEEPEST_NESTING = 64

@@ -16,8 +16,9 @@ from graphrun.plan.hollow import HollowNamespace, Meter, TooMuchError
 MOST_OPERATIONS = 10**11
 """What an einsum may take at once: NumPy makes a thousand million of its operations in a second or more."""
 
-# A node whose every number together, sizes and settings multiplied, is no more than this takes little, whatever it is.
-LITTLE = 2**18
+# No function of a node holds so many arrays of the size of its largest at once. So nothing has to be tried where sizes
+# and settings, all multiplied, times this are within half of the limit.
+MOST_ARRAYS = 64
 
 # What a drawn parameter takes while it is drawn, in float64: the draw, its scaling, what is within bounds.
 DRAWN = 3
@@ -35,6 +36,7 @@ class Budget:
         self.graph = graph
         self.dtype = dtype
         self.limit = memory_limit()
+        self.little = self.limit // 2 // (MOST_ARRAYS * dtype.itemsize)
         self.held = 0
         # Of each value of a step there is the gradient too.
         self.copies = 1 if graph.objective is None else 2
@@ -73,7 +75,7 @@ class Budget:
             if self.held + need > self.limit:
                 raise self._refusal(number, node, self._brings_to(self.held + need))
             return
-        if _bound(shapes, node.settings) <= LITTLE:
+        if self.held <= self.limit // 2 and _bound(shapes, node.settings, self.little) <= self.little:
             return
         key = node.type, node.settings, shapes
         if key in self.known and self.held < self.limit // 2:
@@ -100,11 +102,14 @@ class Budget:
         return MemoryLimitError(at.describe((), f"node {name!r} of type {node.type.name} {what}", hint))
 
 
-def _bound(shapes: tuple[tuple[int, ...], ...], settings: Any) -> int:
-    """Return a number that no array of a node has more elements than: sizes and whole numbers multiplied."""
+def _bound(shapes: tuple[tuple[int, ...], ...], settings: Any, enough: int) -> int:
+    """Return a number that no array of a node has more elements than: sizes and whole numbers multiplied.
+
+    Where it is more than `enough`, it is not multiplied further.
+    """
     bound = math.prod(max(math.prod(shape), 1) for shape in shapes)
     pending = [value for _, value in settings]
-    while pending and bound <= LITTLE:
+    while pending and bound <= enough:
         value = pending.pop()
         if isinstance(value, tuple):
             pending.extend(value)
