@@ -3,13 +3,13 @@
 import os
 import tempfile
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
-from graphrun.base.wording import counted, nearest
+from graphrun.base.wording import counted, nearest, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -121,6 +121,8 @@ def open_data(
     _check_memory(table, wanted, reading)
     encoder = Encoder(columns, table, statistics)
     raw = _read(table, wanted, limits)
+    rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
+    notes = (*notes, *_notes_on(rounded, table))
     table.close()
     split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
@@ -229,9 +231,19 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
     encoder = Encoder(reading.columns, table, reading.statistics)
     rows = Rows(table, encoder, reading.split(table.rows), limits.range)
     held = scan(rows, find_whole=table is not origin) if reading.training else None
-    return StreamedDataSet(
+    data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
     )
+    data.notes = tuple(_notes_on(rows.rounded, origin))
+    return data
+
+
+def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
+    """Yield what is to be said of columns with whole numbers that are rounded, of each one of them."""
+    for header, number in rounded.items():
+        if number is not None:
+            becomes = f"{number} becomes {int(float(number))}"
+            yield f"{printable(table.name)}: whole numbers beyond 2**53 are rounded in {quote(header)}: {becomes}"
 
 
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
@@ -254,6 +266,6 @@ def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
         raise
     size = FilePath(path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
-    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB",)
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
     data.cleanup = weakref.finalize(data, folder.cleanup)
     return data

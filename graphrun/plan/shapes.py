@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
-from graphrun.declare.declaration import Noise
+from graphrun.declare.declaration import Function, Noise
 from graphrun.graph.graph import ComputationalGraph, Node
 from graphrun.plan.budget import Budget
 
@@ -103,6 +104,7 @@ class _Probe:
         self.values: list[Any] = [*leaves, *[None] * len(graph.nodes)]
         self.dtype = dtype
         self.checked: set[Any] = set()
+        self.pure: set[Any] = set()
 
     def distinct_nodes(self) -> bool:
         """Run one node of each type and settings, on ones; return whether that went well."""
@@ -157,14 +159,13 @@ class _Probe:
 
     def run(self, number: int, node: Node, inputs: list[Any]) -> Any:
         """Run one node's functions, note its shape and return its value."""
-        settings = dict(node.settings)
         given = [np.shape(value) for value in inputs]
         if node.type.is_elementwise:
             try:
                 expected = np.broadcast_shapes(*given)
             except ValueError:
                 raise self.shape_error(number, node, given, _disagreement(self.labels(node), given)) from None
-        output = self.guard(number, node, given, lambda: node.type.function(np, *inputs, **settings))
+        output = self.call(number, node, "forward function", node.type.function, inputs)
         shape = np.shape(output)
         if node.type.is_elementwise and shape != expected:
             raise self.broken(number, node, given, f"its forward function gives the shape {shape}, not {expected}")
@@ -186,24 +187,52 @@ class _Probe:
     def check_derivatives(self, number: int, node: Node, inputs: list[Any], output: Any) -> None:
         """Run a node's second function and check the number and the shapes of what it gives."""
         given = [np.shape(value) for value in inputs]
-        derivative, settings = node.type.derivative, dict(node.settings)
-        assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
+        assert node.type.derivative is not None  # noqa: S101 (for the type checker: the caller looked)
         gradient = [] if node.type.is_elementwise else [np.ones_like(output)]
-        partials = self.guard(number, node, given, lambda: derivative(np, *gradient, output, *inputs, **settings))
         what = node.type.derivative_decorator
+        partials = self.call(number, node, what, node.type.derivative, inputs, [*gradient, output])
         if not isinstance(partials, tuple) or len(partials) != len(inputs):
             count = f"{len(partials)} entries" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
             hint = " (write `return (...,)`)" if len(inputs) == 1 else ""
             raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}{hint}")
-        for name, partial, shape in zip(_input_names(node), partials, given, strict=True):
-            if partial is None or callable(partial):
+        for name, own, shape in zip(_input_names(node), partials, given, strict=True):
+            if own is None or callable(own):
                 continue
             wanted = np.shape(output) if node.type.is_elementwise else shape
-            found = np.shape(partial)
+            found = np.shape(own)
             if found != wanted and not (node.type.is_elementwise and _broadcasts(found, wanted)):
                 raise self.broken(
                     number, node, given, f"its {what} gives the shape {found} for the input {name}, not {wanted}"
                 )
+
+    def call(
+        self, number: int, node: Node, what: str, function: Function, inputs: list[Any], leading: Sequence[Any] = ()
+    ) -> Any:
+        """Call one of a node type's functions; that of a plugin twice, for it must change nothing and repeat itself."""
+        settings, given = dict(node.settings), [np.shape(value) for value in inputs]
+        arguments = [*leading, *inputs]
+        key = node.type, node.settings, what, tuple(given)
+        if node.type.is_built_in or key in self.pure:
+            return self.guard(number, node, given, lambda: function(np, *arguments, **settings))
+        results = []
+        for _ in range(2):
+            copies = [np.array(value)[()] for value in arguments]
+            result = self.guard(number, node, given, partial(_all, function, copies, settings))
+            for position, (before, after) in enumerate(zip(arguments, copies, strict=True)):
+                if not _equal(before, after):
+                    names = [*("the gradient", "the output")[2 - len(leading) :], *_input_names(node)]
+                    raise self.broken(number, node, given, f"its {what} changes {names[position]} in place")
+            results.append(result)
+        if not _equal(*results):
+            raise self.broken(
+                number,
+                node,
+                given,
+                f"its {what} gives something else when it is called again: a node type draws no random numbers and "
+                "keeps nothing by itself; inputs annotated as graphrun.Noise and graphrun.State are for that",
+            )
+        self.pure.add(key)
+        return results[0]
 
     def guard(self, number: int, node: Node, given: list[Shape], call: Callable[[], Any]) -> Any:
         """Call a function of a node type, and turn what it raises into an error that names the node."""
@@ -235,6 +264,22 @@ class _Probe:
     def labels(self, node: Node) -> list[str]:
         """Return the names of a node's inputs, as the file writes them."""
         return [self.graph.names[source] or str(self.graph.leaves[source]) for source in node.inputs]
+
+
+def _all(function: Function, arguments: Sequence[Any], settings: dict[str, Any]) -> Any:
+    """Return what a function gives, the entries that are to be called included."""
+    result = function(np, *arguments, **settings)
+    return tuple(entry() if callable(entry) else entry for entry in result) if isinstance(result, tuple) else result
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two results of a function are the same, to the last bit."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    first, second = np.asarray(one), np.asarray(other)
+    if first.dtype.kind not in "fbiu" or first.shape != second.shape:
+        return first.shape == second.shape
+    return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
 def as_index(value: Any) -> Any:

@@ -299,7 +299,7 @@ def test_broadcasting(tmp_path: Path) -> None:
         ("{type: sgd, step_size: 0.1, clip_norm: 9}", "so it does not act here."),
         ("{type: sgd, step_size: 0.1, clip_value: 2}", "clip_value 2 cuts 1 of the derivatives."),
         ("{type: sgd, step_size: {type: linear, start: 0.5, steps: 9}}", "step_size 0.5 (of the schedule linear)"),
-        ("{type: adam, step_size: 0.1}", "square = 0.999 * square + 0.001 * (df/dx) ** 2"),
+        ("{type: adam, step_size: 0.1}", "root = hypot(0.9995 * root, 0.0316228 * df/dx)"),
         ("{type: momentum, momentum: 0.5}", "velocity = 0.5 * velocity + df/dx"),
         ("{type: sgd, step_size: 1.5}", "After the update: f rose by 27, though it is to be minimized"),
         ("{type: lbfgs}", "A solver chooses each step itself"),

@@ -127,6 +127,27 @@ def test_a_type_that_only_seems_affine_is_found_out(
     np.testing.assert_allclose(asked(), expected, rtol=1e-12, atol=1e-15)
 
 
+def test_sums_that_cancel_are_affine_all_the_same(load: Callable[..., graphrun.api.Graph]) -> None:
+    """As a few do among millions of rows; here those on the very vectors that a product is tried with."""
+    drawn = np.random.default_rng(0)
+    tried = np.stack([drawn.normal(size=4) for _ in range(3)])
+    x = np.random.default_rng(1).normal(size=(60, 4))
+    x[10:] -= x[10:] @ np.linalg.pinv(tried) @ tried
+    plan = load(
+        {
+            "constants": {"X": x.tolist()},
+            "parameters": {"w": [0, 0, 0, 0]},
+            "nodes": {"r": "X @ w", "f": "sum(r ** 2)"},
+            "minimize": "f",
+        }
+    ).plan()
+    program = node_program(plan)
+    program.evaluate()
+    asked = Jacobian(program, plan.slots["r"])
+    assert asked.goes_forwards
+    np.testing.assert_array_equal(asked(), x)
+
+
 @pytest.mark.slow
 def test_least_squares_on_many_rows(tmp_path: Path) -> None:
     """A hundred thousand rows take as many passes as a hundred; NumPy solves the same."""
