@@ -255,7 +255,8 @@ def changed_record(random: Random, text: Any) -> Any:
         record = json.loads(text)
         places = list(walk(record))
         owner, key = random.choice(places)
-    except (ValueError, TypeError, IndexError):
+        added = random.choice(["a", "watch", "step"]) if isinstance(owner, dict) else key
+    except (ValueError, TypeError, IndexError, RecursionError):
         return text
     match random.randrange(5):
         case 0:
@@ -267,5 +268,5 @@ def changed_record(random: Random, text: Any) -> Any:
         case 3:
             return text.replace("0", random.choice(["Infinity", "1e999", '"x"', "9" * 5000]), 1)
         case _:
-            owner[random.choice(["a", "watch", "step"])] = random.choice(VALUES)
+            owner[added] = random.choice(VALUES)
     return json.dumps(record)
