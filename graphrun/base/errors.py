@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphrun.base.wording import fitting
+
 if TYPE_CHECKING:
     from graphrun.base.outcome import RunOutcome
 
@@ -17,6 +19,10 @@ class GraphrunError(Exception):
     exit_status = 2
     located = False
     """Whether the text begins with file, line and column."""
+
+    def __str__(self) -> str:
+        """Return the text, cut where what it names is very long."""
+        return fitting(super().__str__())
 
 
 class GraphFileError(GraphrunError):
@@ -37,6 +43,10 @@ class ShapeError(GraphrunError):
 
 class DeclarationError(GraphrunError, TypeError):
     """A node type or an update rule that is declared wrongly (also a TypeError, for it is a mistake in Python code)."""
+
+
+class MemoryLimitError(ShapeError):
+    """A graph, or one of its values, that needs more memory or time than there may be; also where there is no more."""
 
 
 class RunError(GraphrunError):

@@ -4,11 +4,13 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted
@@ -21,6 +23,7 @@ class NpzTable(Table):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._arrays: dict[str, Array | None] = {}
+        self._held = 0
         try:
             with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 self.headers = tuple(archive.files)
@@ -32,6 +35,7 @@ class NpzTable(Table):
     def _array(self, header: str) -> Array | None:
         """Return an array; None when it holds objects."""
         if header not in self._arrays:
+            self._check_size(header)
             try:
                 with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                     self._arrays[header] = archive[header]
@@ -41,6 +45,17 @@ class NpzTable(Table):
                 message = f"the array {quote(header)} cannot be read: {error}"
                 raise DataError(f"{printable(self.name)}: {message}") from None
         return self._arrays[header]
+
+    def _check_size(self, header: str) -> None:
+        """Refuse an array that would not fit into memory, by the size that the archive gives."""
+        damaged = (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, ValueError)
+        with suppress(*damaged), zipfile.ZipFile(self.name) as archive:
+            names = archive.namelist()
+            self._held += archive.getinfo(header if header in names else f"{header}.npy").file_size
+        if self._held * COPIES > memory_limit():
+            sizes = f"{size_text(self._held * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+            message = f"with the array {quote(header)} the file takes {sizes}\n  {MORE_MEMORY}"
+            raise DataError(f"{printable(self.name)}: {message}")
 
     def unfit(self, header: str, *, text: bool) -> str | None:
         """Say why an array cannot be used: it holds objects, it has no rows, its elements are of another kind."""

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import counted, nearest, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
@@ -30,6 +31,10 @@ BUDGET = 512 * 2**20
 
 # DuckDB reads CSV three to ten times as fast as Python, and takes 0.2 s to load.
 LARGE_CSV = 4 * 2**20
+
+
+# A text of a column is an object of Python's, and its place in the array.
+TEXT_BYTES = 72
 
 
 class Limits(NamedTuple):
@@ -113,6 +118,7 @@ def open_data(
         if isinstance(table, CsvTable) and duck.available():
             return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
+    _check_memory(table, wanted, reading)
     encoder = Encoder(columns, table, statistics)
     raw = _read(table, wanted, limits)
     rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
@@ -196,6 +202,17 @@ def _bytes(table: Table, wanted: Wanted) -> int:
     with FilePath(table.name).open("rb") as file:
         beginning = file.read(2**20)
     return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+
+
+def _check_memory(table: Table, wanted: Wanted, reading: Reading) -> None:
+    """Refuse a file whose columns would not fit into memory; an archive looks itself."""
+    texts = sum(wanted.values())
+    numbers = _bytes(table, wanted)
+    size = numbers + numbers // max(len(wanted), 1) // 8 * texts * TEXT_BYTES
+    if size * COPIES > memory_limit():
+        sizes = f"{size_text(size * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+        hint = MORE_MEMORY if reading.entry.batch_size else f"'batch_size' reads it in parts; {MORE_MEMORY}"
+        reading.mistakes.fail(FILE, f"the columns of the file take {sizes}", hint)
 
 
 def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:

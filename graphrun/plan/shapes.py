@@ -16,6 +16,7 @@ from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
 from graphrun.declare.declaration import Function, Noise
 from graphrun.graph.graph import ComputationalGraph, Node
+from graphrun.plan.budget import Budget
 
 Shape = tuple[int, ...]
 
@@ -43,12 +44,16 @@ class Shapes:
         return (node.type, node.settings, self.is_scalar(node, number)) in self.cast
 
 
-def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0) -> Shapes:
+def infer_shapes(
+    graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0, budget: Budget | None = None
+) -> Shapes:
     """Find the shape of every value.
 
-    The leaves are of the graph's dtype; those of the engine are None, and are filled in.
+    The leaves are of the graph's dtype; those of the engine are None, and are filled in. `budget` is
+    what the graph may take, the leaves counted already; by default half of the memory.
 
     Raises:
+        MemoryLimitError: a node would take more than is left.
         ShapeError: the shapes of a node's inputs do not fit, or the objective is no scalar.
         PluginError: a function raises, or gives an output or derivatives that its declaration does not allow.
     """
@@ -56,7 +61,7 @@ def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[A
     plain = not graph.engine_leaves and not graph.data
     all_scalar = plain and not any(of) and all(node.type.is_elementwise for node in graph.nodes)
     shapes = Shapes(of + [()] * len(graph.nodes), all_scalar)
-    probe = _Probe(graph, shapes, leaves, dtype, seed)
+    probe = _Probe(graph, shapes, leaves, dtype, seed, budget or Budget(graph, dtype))
     with np.errstate(all="ignore"):
         # Of numbers every shape is known: one node of each type shows how its functions keep their declaration, unless
         # they raise where it is tried.
@@ -84,10 +89,17 @@ class _Probe:
     """Runs the functions of a graph's nodes once and checks what they give."""
 
     def __init__(
-        self, graph: ComputationalGraph, shapes: Shapes, leaves: Sequence[Any], dtype: np.dtype[Any], seed: int
+        self,
+        graph: ComputationalGraph,
+        shapes: Shapes,
+        leaves: Sequence[Any],
+        dtype: np.dtype[Any],
+        seed: int,
+        budget: Budget,
     ) -> None:
         self.graph = graph
         self.seed = seed
+        self.budget = budget
         self.shapes = shapes
         self.values: list[Any] = [*leaves, *[None] * len(graph.nodes)]
         self.dtype = dtype
@@ -117,7 +129,9 @@ class _Probe:
             inputs = [self.values[source] for source in node.inputs]
             for position in node.type.index_inputs:
                 inputs[position] = self.index(number, node, position, inputs[position])
+            self.budget.check_node(number, node, inputs)
             self.values[number] = self.run(number, node, inputs)
+            self.budget.hold(self.values[number].size)
 
     def fill_engine_inputs(self, node: Node) -> None:
         """Draw the noise that a node is given, and set its first states."""

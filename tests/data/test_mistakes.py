@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphrun
 from graphrun.base.errors import GraphFileError, GraphrunError, UsageError
 from graphrun.data.dataset import DataSet
 from graphrun.data.opening import column_names, open_data
@@ -225,3 +226,15 @@ def test_statistics_of_something_else(opened: Callable[..., DataSet]) -> None:
         opened("{file: d.csv, columns: {k: {column: k, categories: [b, a]}}}", statistics=given)
     with pytest.raises(UsageError, match="the categories of 'k' are not the same"):
         opened("{file: d.csv, columns: {k: {column: k, categories: auto}}}", statistics={})
+
+
+def test_a_column_is_read_as_texts_or_as_numbers(tmp_path: Path) -> None:
+    """Not as both: the numbers would be looked up among the categories."""
+    (tmp_path / "rows.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(
+        "data: {file: rows.csv, columns: {a: {column: x, categories: ['1', '3']}, b: {columns: '*'}}}\n"
+        "nodes: {f: sum(b) + sum(a)}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(GraphrunError, match=r"g.yaml:1:87: the column 'x' is read as texts for 'a', not as numbers"):
+        graphrun.load(tmp_path / "g.yaml").plan()
