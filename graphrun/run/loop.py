@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def _loop(program: Program, job: Job, history: _History) -> str:
         history.take_if_due(program)
         if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
             job.save(program)
-        job.request.on_progress(program.step)
+        job.request.on_progress(program.step, partial(objective_of, program))
         if reason:
             return reason
         if not job.smallest(not job.request.interrupted()):
@@ -222,6 +223,15 @@ def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
     return max(1, -(-steps // (rows - 1)))
 
 
+def objective_of(program: Program) -> Objective | None:
+    """Return what is minimized or maximized, as the program has it now."""
+    plan = program.plan
+    if plan.objective is None:
+        return None
+    direction = "maximize" if plan.maximize else "minimize"
+    return Objective(plan.names[plan.objective] or "", direction, float(program.values([plan.objective])[0]))
+
+
 def _result(
     plan: Plan,
     program: Program,
@@ -232,12 +242,9 @@ def _result(
     error: RunError | None,
 ) -> Result:
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
-    objective = None
+    objective = objective_of(program)
     gradients: dict[str, Any] = {}
     if plan.objective is not None:
-        direction = "maximize" if plan.maximize else "minimize"
-        value = float(program.values([plan.objective])[0])
-        objective = Objective(plan.names[plan.objective] or "", direction, value)
         gradients = _by_name(plan, program.gradients, [*parameters, *job.nodes])
     return Result(
         graph=job.name,
