@@ -12,13 +12,12 @@ from math import hypot
 from xml.sax.saxutils import quoteattr
 
 from graphrun.show.draw import colours
+from graphrun.show.draw.curves import Point
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.layers import Point
-from graphrun.show.draw.layout import Layout, Place, Route
+from graphrun.show.draw.layout import ARROW, Layout, Place, Route
 from graphrun.show.draw.rows import FONT, ROW, SMALL, frame_title, label_width, rows, visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
-ARROW = 8.0
 
 
 def to_svg(drawing: Drawing, layout: Layout) -> str:
