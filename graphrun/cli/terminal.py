@@ -8,14 +8,13 @@ import signal
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphrun.base.numbertext import number
-from graphrun.document.excerpt import printable
+from graphrun.document.excerpt import cells, printable
 
 if TYPE_CHECKING:
     from graphrun.base.outcome import Objective
@@ -136,11 +135,6 @@ class _Bar:
         days, clock = divmod(seconds, 86_400)
         words = f"{days:,} d " if days else ""
         return f"eta {words}{clock // 3600:02}:{clock // 60 % 60:02}:{clock % 60:02}"
-
-
-def cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes: East Asian characters take two."""
-    return sum((unicodedata.east_asian_width(c) in "WF") + (not unicodedata.combining(c)) for c in text)
 
 
 def columns_of(stream: TextIO) -> int:

@@ -72,6 +72,7 @@ class _Contents:
         self.first = len(graph.leaves)
         self.data = set(graph.data)
         self.outer = {frame.name: frame.outer for frame in folding.frames}
+        self.culprits = set() if passes is None else {passes.plan.names[slot] for slot in passes.culprits()}
 
     def drawing(self) -> Drawing:
         graph, folding = self.graph, self.folding
@@ -165,6 +166,7 @@ class _Contents:
             detail="\n".join(visible(line) for line in told if line),
             frame=self.folding.frame_of[box.name],
             is_objective=objective in box.names,
+            is_culprit=not self.culprits.isdisjoint(box.names),
         )
 
     def _group(self, name: str, title: str, values: Sequence[int]) -> Box:
