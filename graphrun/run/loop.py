@@ -141,7 +141,8 @@ class _History:
 
     def __init__(self, plan: Plan, job: Job) -> None:
         self._job = job
-        self._every = job.request.every or smallest_stride(job.steps)
+        self._most = None if job.request.every else job.request.most_rows
+        self._every = 1 if self._most else job.request.every or smallest_stride(job.steps)
         self._names = [plan.names[slot] or "" for slot in job.record]
         self._held_back = held_back(plan, job)
         self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
@@ -165,6 +166,10 @@ class _History:
             row += self._on_held_back(program)
         self.steps.append(program.step)
         self._rows.append(row)
+        if self._most and len(self.steps) > self._most:
+            self._every *= 2
+            kept = [k for k, step in enumerate(self.steps) if step % self._every == 0]
+            self.steps, self._rows = [self.steps[k] for k in kept], [self._rows[k] for k in kept]
         if self._job.request.on_row is not None:
             self._job.request.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
         if self._job.request.inspect is not None:
@@ -187,6 +192,7 @@ class _History:
 
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""
+        self._most = None
         if not self.steps or self.steps[-1] != program.step:
             with suppress(_RecordedNotFiniteError, StepFailed):
                 self.take(program)

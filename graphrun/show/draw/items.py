@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf, log
-from operator import truediv
+from math import inf
 from typing import NamedTuple
 
 import networkx as nx
@@ -108,11 +107,10 @@ def layers_of(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> tuple
     turned = _turned(len(items), links)
     ends = [(k.target, k.source) if turn else (k.source, k.target) for k, turn in zip(links, turned, strict=True)]
     rank = _ranks(items, ends)
-    wide, long = _size(items, rank, gaps)
-    if wide > gaps.widest and wide > long:
-        rank = min(
-            rank, _narrow_ranks(items, ends, gaps), key=lambda rank: abs(log(truediv(*_size(items, rank, gaps))))
-        )
+    if _size(items, rank, gaps)[0] > gaps.widest:
+        # Narrower layers are more of them, which can come out longer than the others are wide.
+        both = rank, _narrow_ranks(items, ends, gaps)
+        rank = min(both, key=lambda rank: max(_size(items, rank, gaps)))
     layers = Layers(list(items), rank)
     return layers, _chain(layers, links, ends, turned), turned
 
@@ -178,7 +176,8 @@ def _narrow_ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]], gaps: 
     pending = sum(not known.pin for known in items)
     current = passing = 0
     while pending or row:
-        room = gaps.widest - passing * gaps.passing
+        # However many links pass, some boxes stand between them.
+        room = max(gaps.widest - passing * gaps.passing, gaps.widest / 2)
         for item in sorted(ready, key=lambda item: (-ready[item], -height[item], item)) if not row else ():
             need = items[item].across + gaps.across - uses[item] * gaps.passing
             if not row or need <= room:
