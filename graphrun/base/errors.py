@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphrun.base.wording import printable_lines
+
 if TYPE_CHECKING:
     from graphrun.base.outcome import RunOutcome
 
@@ -17,6 +19,10 @@ class GraphrunError(Exception):
     exit_status = 2
     located = False
     """Whether the text begins with file, line and column."""
+
+    def __str__(self) -> str:
+        """Return the text as a terminal may show it: names in it may come from a file, or from another library."""
+        return printable_lines(super().__str__())
 
 
 class GraphFileError(GraphrunError):

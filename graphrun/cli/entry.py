@@ -25,6 +25,7 @@ from graphrun.cli.commands.profile import profile
 from graphrun.cli.commands.report import report
 from graphrun.cli.commands.run import INTERRUPTED, run
 from graphrun.cli.commands.show import diff, export, show
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -48,10 +49,12 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
         return 2
     except GraphrunError as error:
-        click.echo(f"{error}" if error.located else f"graphrun: {error}", err=True)
+        say(f"{error}" if error.located else f"graphrun: {error}")
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -59,7 +62,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         return 0
     except OSError as error:
-        click.echo(f"graphrun: the output cannot be written: {error}", err=True)
+        say(f"graphrun: the output cannot be written: {error}")
         discard_output()
         return 1
     return status if isinstance(status, int) else 0

@@ -1,4 +1,4 @@
-"""What a run needs of a terminal: Ctrl-C that ends it in order, and a progress bar for long work."""
+"""What goes to the terminal: every message; Ctrl-C, which ends a run in order; a progress bar for long work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import click
+
+from graphrun.base.wording import printable_lines
+
 SECONDS_BEFORE_PROGRESS = 1.0
+
+
+def say(message: object) -> None:
+    """Tell a user something on stderr. Every message goes this way, so that no name in it can steer the terminal."""
+    click.echo(printable_lines(str(message)), err=True)
+
+
+def tell(line: object) -> None:
+    """Print a line for a reader on stdout, as `say` does on stderr."""
+    click.echo(printable_lines(str(line)))
 
 
 class Interruption:
@@ -46,8 +60,6 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _step: None
         return
-    import click
-
     start = time.monotonic()
     bar = click.progressbar(length=total, label="steps", show_pos=True, file=sys.stderr)
     shown = False

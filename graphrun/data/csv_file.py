@@ -13,10 +13,10 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted, whole_as_integers
-from graphrun.document.excerpt import excerpt, printable
+from graphrun.document.excerpt import excerpt
 from graphrun.document.marks import Mark
 
 # Cells that are read at once: as Python texts they take some 60 bytes each.

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table
-from graphrun.document.excerpt import printable
 
 Statistics = Mapping[str, Array]
 

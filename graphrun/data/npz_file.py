@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted
-from graphrun.document.excerpt import printable
 
 
 class NpzTable(Table):

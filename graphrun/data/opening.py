@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import counted, nearest
+from graphrun.base.wording import counted, nearest, printable
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -22,7 +22,6 @@ from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
 from graphrun.data.table import Array, Table, Wanted
 from graphrun.document.data_section import SUFFIXES, DataEntry
-from graphrun.document.excerpt import printable
 from graphrun.document.problems import Problems
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.

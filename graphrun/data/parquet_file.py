@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import printable, quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, path_literal
 from graphrun.data.problems import DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted
-from graphrun.document.excerpt import printable
 
 # A range of rows that is read at once holds about this many bytes.
 RANGE_BYTES = 24 * 2**20

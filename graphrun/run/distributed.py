@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from graphrun.base.errors import GraphrunError, RunError, UsageError
+from graphrun.base.wording import printable_lines
 from graphrun.run.rendezvous import meet
 
 HEARTBEAT_SECONDS = 20
@@ -28,7 +29,7 @@ JOINING_SECONDS = 120
 
 def say(line: str) -> None:
     """Say something on stderr."""
-    print(f"graphrun: {line}", file=sys.stderr, flush=True)  # noqa: T201 (a process may end right after it)
+    print(f"graphrun: {printable_lines(line)}", file=sys.stderr, flush=True)  # noqa: T201 (a process may end right after it)
 
 
 class ProcessLostError(RunError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphrun.base.numbertext import size as as_bytes
 from graphrun.base.rows import encode, write_json
-from graphrun.base.wording import counted
+from graphrun.base.wording import counted, printable
 from graphrun.plan.plan import Batch, Plan
 from graphrun.run.passes import Kind, Passes
 from graphrun.show.tables import WIDTH, align, cut
@@ -51,7 +51,7 @@ def write_plan(plan: Plan, name: str, output_format: str, file: TextIO) -> None:
     if output_format == "json":
         write_json({"graph": name, **plan_data(plan)}, file)
     else:
-        file.writelines(f"{line}\n" for line in plan_lines(plan, name))
+        file.writelines(f"{printable(line)}\n" for line in plan_lines(plan, name))
 
 
 def part_of(plan: Plan, batch: Batch) -> str:

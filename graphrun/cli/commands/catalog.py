@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from graphrun.cli.commands.options import offering, option
+from graphrun.cli.terminal import say, tell
 
 
 @click.command()
@@ -18,7 +19,7 @@ def nodes(type_name: str | None, folders: Sequence[str]) -> None:
     registry = Registry(folders)
     lines = listing(registry) if type_name is None else describe(registry, type_name)
     for line in lines:
-        click.echo(line)
+        tell(line)
 
 
 @click.command()
@@ -29,7 +30,7 @@ def plugins(folders: Sequence[str]) -> None:
     from graphrun.show.catalog import plugin_listing
 
     for line in plugin_listing(Registry(folders)):
-        click.echo(line)
+        tell(line)
 
 
 @click.command(name="new-node")
@@ -48,7 +49,7 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
     from graphrun.plugins.scaffold import write_plugin
 
     for file in write_plugin(name, folder, tensor=tensor):
-        click.echo(file)
+        tell(file)
 
 
 @click.command()
@@ -71,14 +72,14 @@ def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     registry = Registry(folders)
     text = json.dumps(graph_file_schema(registry), indent=1, allow_nan=False)
     for plugin in registry.failures:
-        click.echo(plugin.failure, err=True)
+        say(plugin.failure)
     if not init:
         click.echo(text)
         return
     from graphrun.cli.modeline import connect
 
     for line in connect(files, f"{text}\n"):
-        click.echo(line)
+        tell(line)
 
 
 @click.command()

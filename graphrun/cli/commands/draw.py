@@ -9,6 +9,7 @@ import click
 
 from graphrun.base.errors import UsageError
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option, step_count
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from graphrun.run.request import RunRequest
@@ -60,7 +61,7 @@ def draw(
     drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=request.seed), depth)
     content = write(drawing, picture_format, direction)
     if drawing.note:
-        click.echo(drawing.note, err=True)
+        say(drawing.note)
     if to_stdout:
         click.echo(content, nl=False)
     else:

@@ -14,7 +14,9 @@ import click
 
 from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.base.memory import begin_collection
+from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -84,7 +86,7 @@ def run(
         return 1 if result.error is not None else 0
     write_result(result, output_format, output)
     if verbose:
-        click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
+        say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
     return status_of(file, result)
 
 
@@ -96,7 +98,7 @@ def watched(
     from graphrun.cli.terminal import Interruption, progress
 
     for note in graph.notes(request.seed) if notes and not quiet else ():
-        click.echo(note, err=True)
+        say(note)
     # What a plugin's functions print must not get between the lines of a result.
     with (
         redirect_stdout(sys.stderr),
@@ -110,7 +112,7 @@ def watched(
 def status_of(file: GraphFile, result: Result) -> int:
     """Say why a run failed, and return the exit status."""
     if result.error is not None:
-        click.echo(f"{file.path}: {result.error}", err=True)
+        say(f"{printable(file.path)}: {result.error}")
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
 
@@ -140,7 +142,7 @@ def join_cluster(
 def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:
     """Say which engine was chosen and why, when it is another than NumPy's or would better be, or when asked."""
     if verbose or (not quiet and (choice.engine != "numpy" or choice.suggestion)):
-        click.echo(str(choice), err=True)
+        say(str(choice))
 
 
 def make_observers(registry: Registry, named: Sequence[str]) -> list[object]:

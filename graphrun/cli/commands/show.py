@@ -12,6 +12,7 @@ import click
 
 from graphrun.base.errors import RunError
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
+from graphrun.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -70,10 +71,10 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
     except RunError as error:
         if step is not None:
             raise
-        click.echo(f"graphrun: {error}", err=True)
+        say(f"graphrun: {error}")
     drawing = draw_graph(graph.structure, passes, depth)
     for line in table(drawing, shutil.get_terminal_size().columns):
-        click.echo(line)
+        tell(line)
 
 
 @click.command()
@@ -89,7 +90,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
     graphs = [GraphFile(path, folders=folders).load() for path in (first, second)]
     lines = list(diff_graphs(graphs[0], graphs[1], steps, tolerance))
     for line in lines:
-        click.echo(line)
+        tell(line)
     return 1 if lines else 0
 
 

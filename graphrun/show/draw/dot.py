@@ -29,7 +29,7 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
     lines = [
         "digraph {",
         f"  graph [rankdir={'LR' if direction == 'right' else 'TB'} bgcolor={quote(colours.BACKGROUND)} {font}]",
-        f"  graph [tooltip={quote(drawing.description)}]",
+        f"  graph [tooltip={shown(drawing.description)}]",
         f'  node [style=filled penwidth=1.6 margin="0.14,0.06" fontcolor={quote(colours.TEXT)} {font}]',
         f"  edge [arrowsize=0.7 {edge}]",
         *_inside(drawing, None, "  "),
@@ -40,9 +40,14 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
 
 
 def quote(text: str) -> str:
-    """Return a text as a string of DOT."""
+    """Return a text as a string of DOT: the name of something."""
     lines = (visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
     return '"' + "\\n".join(lines) + '"'
+
+
+def shown(text: str) -> str:
+    """Return a text as a string that Graphviz shows: it reads the entities of HTML there."""
+    return quote(text.replace("&", "&amp;"))
 
 
 def _inside(drawing: Drawing, frame: str | None, indent: str) -> Iterator[str]:
@@ -59,7 +64,7 @@ def _inside(drawing: Drawing, frame: str | None, indent: str) -> Iterator[str]:
 
 def _frame(frame: Frame) -> str:
     title = f'<b><font point-size="{SMALL:g}" color="{colours.FAINT}">{escape(frame_title(frame))}</font></b>'
-    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={quote(frame.name)}'
+    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={shown(frame.name)}'
     return f"graph [label=<{title}> {style}]"
 
 
@@ -70,7 +75,7 @@ def _box(box: Box) -> str:
     label = "<br/>".join(map(_row, rows(box)))
     return (
         f"{quote(box.name)} [label=<{label}> shape={SHAPES[box.shape]} fillcolor={quote(fill)} "
-        f"color={quote(stroke)}{extra} tooltip={quote(box.detail)}]"
+        f"color={quote(stroke)}{extra} tooltip={shown(box.detail)}]"
     )
 
 
@@ -85,5 +90,5 @@ def _row(row: BoxRow) -> str:
 
 
 def _line(line: Line) -> str:
-    label = f"label={quote(f' {line.label} ')} " if line.label else ""
-    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={quote(line.detail)}]"
+    label = f"label={shown(f' {line.label} ')} " if line.label else ""
+    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={shown(line.detail)}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from graphrun.show.draw import colours
@@ -19,8 +20,11 @@ BRACKETS = {
     Shape.GROUP: ("[[", "]]"),
 }
 
-ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|"})
+ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|$"})
 """Mermaid writes entities with a number sign; those of HTML it would take for markup once they are read."""
+
+ICON = re.compile(r"\b(fa[bklrs]?):")
+"""What Mermaid takes for the name of an icon."""
 
 
 def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
@@ -46,7 +50,7 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
 
 def escape(text: str) -> str:
     """Return a text as it stands in a label between quotation marks."""
-    return visible(text).translate(ENTITIES)
+    return ICON.sub(r"\1#58;", visible(text).translate(ENTITIES))
 
 
 def _inside(drawing: Drawing, frame: str | None, known: Mapping[str, str], indent: str) -> Iterator[str]:

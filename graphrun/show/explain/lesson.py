@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphrun.base.wording import counted
-from graphrun.document.excerpt import printable
+from graphrun.base.wording import counted, printable
 from graphrun.show.explain.backward import COLUMNS, backward, edge_row
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.forward import forward, forward_row

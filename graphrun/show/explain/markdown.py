@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from graphrun.show.explain.page import Block, Heading, Math, Page, Paragraph, Prose, cells
 
-SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
+SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//)|\.(?<=www\.))")
 
 
 def render(page: Page) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from graphrun.base.numbertext import count, seconds, size
 from graphrun.base.rows import write_json
+from graphrun.base.wording import printable
 from graphrun.show.profile import Part, Profile, TypeTotal
 from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
 from graphrun.show.profile.work import Work
@@ -23,7 +24,7 @@ def write_profile(profile: Profile, output_format: str, file: TextIO) -> None:
     if output_format == "json":
         write_json(to_json(profile), file)
     else:
-        file.writelines(f"{line}\n" for line in profile_lines(profile))
+        file.writelines(f"{printable(line)}\n" for line in profile_lines(profile))
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from graphrun.base.numbertext import number
+from graphrun.base.wording import printable
 from graphrun.declare.formula import formulas_of, own_settings
-from graphrun.document.excerpt import printable
 from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.passes import Kind, Passes
