@@ -453,7 +453,7 @@ class _Builder:
         if kind is NodeType and synonym:
             suggestion = f"it is called {synonym!r} here"
         failures = [plugin.failure for plugin in self.registry.failures]
-        return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
+        return "\n  ".join([*filter(None, [suggestion]), *failures, *self.registry.notes]) or None
 
 
 def _literal(number: Any) -> float | str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from graphrun.base.errors import UsageError
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -142,9 +143,15 @@ class GraphFile:
 
     def load(self) -> Graph:
         """Load it."""
+        from graphrun.plugins.registry import Registry
         from graphrun.run.api import load
 
-        return load(self.path, overrides=self.overrides, plugins=self.folders, data=self.data)
+        registry = Registry(self.folders)
+        graph = load(self.path, overrides=self.overrides, registry=registry, data=self.data)
+        if not click.get_current_context().params.get("quiet"):
+            for note in registry.notes:
+                say(note)
+        return graph
 
     def load_to_run(self) -> Graph:
         """Load it, if it has values.
