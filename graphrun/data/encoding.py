@@ -99,7 +99,10 @@ class Encoder:
             name = column.name
             if column.categories is not None:
                 kept = statistics.get(f"{name}.categories")
-                texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
+                try:
+                    texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
+                except (TypeError, ValueError, RecursionError):
+                    kept, texts = None, ()
                 if kept is None or texts != self.categories.get(name, texts):
                     raise UsageError(f"the checkpoint does not fit: the categories of {quote(name)} are not the same")
                 self.categories[name] = texts
