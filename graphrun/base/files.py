@@ -7,7 +7,8 @@ import hashlib
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from graphrun.base.errors import RunError
@@ -44,21 +45,35 @@ def check_target(target: Path) -> Path:
     return place
 
 
-def write_output(target: str | Path, text: str | bytes) -> None:
-    """Write a file that a command makes: atomically, and not where a link leads to another folder.
-
-    Who names a picture in a folder of somebody else's means that folder.
+def check_output(target: str | Path) -> None:
+    """Refuse what `write_output` will, before the work that makes it.
 
     Raises:
         RunError: the file cannot be written; the text says why.
     """
     path = Path(target)
-    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
-    try:
+    with _told(path):
         place = check_target(path)
+        # Who names a file in a folder of somebody else's means that folder.
         if path.is_symlink() and place.parent != path.parent.resolve():
             raise OSError(errno.ELOOP, f"it is a link to {place}; write there by that name, or remove the link")
-        write_atomically(path, data)
+
+
+def write_output(target: str | Path, text: str | bytes) -> None:
+    """Write a file that a command makes: atomically, and not where a link leads to another folder.
+
+    Raises:
+        RunError: the file cannot be written; the text says why.
+    """
+    check_output(target)
+    with _told(target):
+        write_atomically(Path(target), text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text)
+
+
+@contextmanager
+def _told(target: str | Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
 

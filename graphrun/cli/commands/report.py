@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.base.errors import RunError, UsageError
-from graphrun.base.files import write_atomically
+from graphrun.base.errors import UsageError
+from graphrun.base.files import check_output, write_output
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
 from graphrun.cli.commands.run import status_of, watched
 
@@ -32,11 +32,9 @@ def report(file: GraphFile, request: RunRequest, target: str, depth: int | None,
         raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
     if not page.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
+    check_output(page)
     graph = file.load_to_run()
     with watched(graph, request, quiet=quiet) as request:
         html, result = make_report(graph, request, depth)
-    try:
-        write_atomically(page, html.encode())
-    except OSError as error:
-        raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
+    write_output(page, html)
     return status_of(file, result)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.base.errors import RunError
+from graphrun.base.files import write_output
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 from graphrun.cli.terminal import say, tell
 
@@ -97,9 +98,14 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
+@click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str) -> None:
+def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
     from graphrun.show.export import export_python
 
-    click.echo(export_python(file.load(), request.steps), nl=False)
+    text = export_python(file.load(), request.steps)
+    if output is None or output == "-":
+        click.echo(text, nl=False)
+    else:
+        write_output(output, text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import UsageError
+from graphrun.base.files import write_output
 from graphrun.show.draw.dot import to_dot
 from graphrun.show.draw.drawing import Drawing
 from graphrun.show.draw.layout import direction_of, lay_out
@@ -61,7 +62,4 @@ def save(content: str | bytes, target: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
-        target.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
-    except OSError as error:
-        raise RunError(f"the drawing {target} cannot be written: {error.strerror}") from None
+    write_output(target, content)
