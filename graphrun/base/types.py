@@ -17,7 +17,11 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Natural = Annotated[int, Field(ge=0), BeforeValidator(whole)]
+MOST = 2**53
+"""The largest count: every whole number up to it is a float, too."""
+
+Seed = Annotated[int, Field(ge=0), BeforeValidator(whole)]
+Natural = Annotated[Seed, Field(le=MOST)]
 Positive = Annotated[Natural, Field(ge=1)]
 
 Array: TypeAlias = "NDArray[np.floating[Any]] | jax.Array"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from graphrun.base.errors import UsageError
+from graphrun.base.wording import quote
 from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def step_count(text: str) -> int:
     except ValueError:
         number = -1
     if number < 0 or number != number // 1:
-        raise click.BadParameter(f"{text!r} is not a whole number of 0 or more.")
+        raise click.BadParameter(f"{quote(text)} is not a whole number of 0 or more.")
     return int(number)
 
 
