@@ -1,6 +1,7 @@
 """What makes numbers of the columns of a file: stacking, categories, standardizing; and the statistics it needs."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -178,6 +179,8 @@ def batch_form(values: Array) -> Array:
 
 def _by_value(text: str) -> tuple[bool, float, str]:
     try:
-        return False, float(text), text
+        value = float(text)
     except ValueError:
         return True, 0.0, text
+    # NaN has no place in an order.
+    return (True, 0.0, text) if math.isnan(value) else (False, value, text)

@@ -1,6 +1,7 @@
 """From a `data` section to a data set: which file, which reader, in memory or not."""
 
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Collection, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import counted, nearest, printable
+from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -29,6 +30,9 @@ BUDGET = 512 * 2**20
 
 # DuckDB reads CSV three to ten times as fast as Python, and takes 0.2 s to load.
 LARGE_CSV = 4 * 2**20
+
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Limits(NamedTuple):
@@ -154,6 +158,9 @@ def _open(
     place = FILE if file is None else None
     if not path.is_file():
         mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
+    given = os.fspath(file) if file is not None else str(entry.file)
+    if ADDRESS.match(given):
+        mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")

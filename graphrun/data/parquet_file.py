@@ -39,12 +39,11 @@ class ParquetTable(Table):
         self.path = os.fspath(path)
         self.name = self.path if origin is None else origin.name
         self._origin = origin
-        self._connection = connect(f"reading {printable(self.name)}")
+        self._connection = connect(f"reading {printable(self.name)}", self.path)
         import duckdb
 
-        self._source = f"read_parquet({path_literal(self.path)}, file_row_number = true)"
+        self._source = f"read_parquet({path_literal(self.path)}, hive_partitioning = false, file_row_number = true)"
         try:
-            self._connection.execute("SET parquet_metadata_cache = true")
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
             groups = self._connection.execute(
                 "SELECT row_group_id, any_value(row_group_num_rows) "
@@ -52,6 +51,9 @@ class ParquetTable(Table):
             ).fetchall()
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
+            if "file_row_number" in reason:
+                reason = "DuckDB numbers the rows by a column file_row_number, and the file has one; rename it"
+                raise DataError(f"{printable(self.name)}: {reason}") from None
             raise DataError(f"{printable(self.name)}: this is no Parquet file that DuckDB can read: {reason}") from None
         self._types = {str(row[0]): str(row[1]) for row in described if row[0] != "file_row_number"}
         self.headers = tuple(self._types)
