@@ -152,7 +152,6 @@ def _separators(table: CsvTable, wanted: Wanted) -> int | None:
     """
     underscore, last, quotes, count = False, b"", 0, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
-    delimiter = table.delimiter.encode()
     with Path(table.name).open("rb") as file:
         file.readline()
         while part := file.read(2**20):
@@ -162,15 +161,18 @@ def _separators(table: CsvTable, wanted: Wanted) -> int | None:
             text = text[: len(text) - len(last)]
             if text.count(b"\r") != text.count(b"\r\n") or b"\0" in text:
                 return None
+            underscore = underscore or b"_" in text
             try:
                 if decoder.getstate()[0] or not part.isascii():
                     decoder.decode(part)
             except UnicodeDecodeError:
                 return None
-            pieces = text.split(b'"')
-            count += b"".join(pieces[quotes % 2 :: 2]).count(delimiter)
-            quotes += len(pieces) - 1
-            underscore = underscore or b"_" in text
+            if quotes % 2 or b'"' in text:
+                pieces = text.split(b'"')
+                text = b"".join(pieces[quotes % 2 :: 2])
+                quotes += len(pieces) - 1
+            # bytes.count takes ten times as long for what is frequent.
+            count += np.count_nonzero(np.frombuffer(text, np.uint8) == ord(table.delimiter))
     if last or decoder.getstate()[0] or (underscore and _has_underscore(table, wanted)):
         return None
     return count
