@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,19 @@ def connect(purpose: str, *paths: str, memory: str | None = MEMORY) -> DuckDBPyC
     return connection
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the error that DuckDB makes of Ctrl-C in a query back into what it was."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt from None
+        raise
+
+
 def literal(text: str) -> str:
     """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
@@ -83,7 +98,7 @@ def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
     if separators is None:
         return None
     try:
-        with connect("a large CSV file", table.name, memory=None) as connection:
+        with interruptible(), connect("a large CSV file", table.name, memory=None) as connection:
             arrays = connection.execute(f"SELECT {_select(table, wanted)} FROM {_source(table)}").fetchnumpy()
     except duckdb.Error:
         return None
@@ -109,7 +124,7 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
     rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // (8 * len(wanted)))
     options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy"
     try:
-        with connect("a large CSV file", table.name, target) as connection:
+        with interruptible(), connect("a large CSV file", table.name, target) as connection:
             written = connection.execute(
                 f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
                 f"({options})"
@@ -186,7 +201,7 @@ def _has_underscore(table: CsvTable, wanted: Wanted) -> bool:
     if not numbers:
         return False
     try:
-        with connect("a large CSV file", table.name) as connection:
+        with interruptible(), connect("a large CSV file", table.name) as connection:
             row = connection.execute(f"SELECT {', '.join(numbers)} FROM {_source(table)}").fetchone()
     except duckdb.Error:
         return True

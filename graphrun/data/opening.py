@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Sequence
@@ -221,10 +222,10 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
 
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
     """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
-    folder = tempfile.TemporaryDirectory(prefix="graphrun-data-")
+    folder = tempfile.mkdtemp(prefix="graphrun-data-")
     wanted = wanted_of(reading.columns)
     try:
-        path = os.path.join(folder.name, "data.parquet")  # noqa: PTH118 (both are texts)
+        path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
         if not duck.convert_csv(table, wanted, path):
             table.diagnose(wanted)
             raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
@@ -235,10 +236,16 @@ def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
             table.diagnose(wanted)
             raise
     except BaseException:
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     size = FilePath(path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
     data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB",)
-    data.cleanup = weakref.finalize(data, folder.cleanup)
+    data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a temporary folder, unless this is the child of a fork: the parent still reads it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,11 +4,11 @@ A source is opened only when a name is asked for that no earlier source has, so 
 plugin. The order never decides differently: a name that is taken stays with the first.
 """
 
-import contextlib
 import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -20,6 +20,7 @@ import pluggy
 
 from graphrun import nodes, updates
 from graphrun.base.errors import UsageError
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
 from graphrun.declare.declaration import Declaration
@@ -204,7 +205,7 @@ class Registry:
         module: Any = None
         try:
             # What a plugin prints must not get between the lines of a result.
-            with contextlib.redirect_stdout(sys.stderr):
+            with nullcontext() if plugin.source == "built-in" else stdout_to_stderr():
                 module = load()
                 if self._manager.is_registered(module):
                     raise ValueError(f"another plugin is this module {module.__name__!r} already")

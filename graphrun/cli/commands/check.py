@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphFile, offering, option
 from graphrun.cli.terminal import say, tell
@@ -42,7 +41,7 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
     graphs = []
     for file in files:
         try:
-            with redirect_stdout(sys.stderr):
+            with stdout_to_stderr():
                 graph = GraphFile(file, overrides, folders).load()
                 report = check_graph(graph)
         except GraphrunError as error:

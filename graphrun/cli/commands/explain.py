@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option, step_count
 from graphrun.cli.commands.run import report_choice
 
@@ -40,7 +39,7 @@ def explain(
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
     begin_collection()
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         on_choice = partial(report_choice, quiet=False, verbose=False)
         taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
         text = explain_step(taken, output_format, node=node, ranked=sensitivity)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
 from graphrun.cli.commands.run import report_choice
 
@@ -31,6 +31,6 @@ def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
     graph = file.load()
     output = sys.stdout
     begin_collection()
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         found = profile_graph(graph, replace(request, on_choice=partial(report_choice, quiet=False, verbose=True)))
     write_profile(found, output_format, output)

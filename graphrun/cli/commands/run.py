@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import click
 
 from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
 from graphrun.cli.terminal import say
@@ -101,7 +102,7 @@ def watched(
         say(note)
     # What a plugin's functions print must not get between the lines of a result.
     with (
-        redirect_stdout(sys.stderr),
+        stdout_to_stderr(),
         Interruption() as interrupted,
         progress(request.steps_of(graph.document), quiet=quiet) as on_progress,
     ):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.errors import RunError
 from graphrun.base.files import write_output
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 from graphrun.cli.terminal import say, tell
 
@@ -56,7 +56,7 @@ def show_plan(graph: Graph, output_format: str) -> None:
     """Print the schedule of a graph."""
     from graphrun.show.plan_listing import write_plan
 
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         plan = graph.plan()
     write_plan(plan, graph.name, output_format, sys.stdout)
 
