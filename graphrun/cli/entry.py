@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
+from graphrun.cli import INTERRUPTED
 from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
 from graphrun.cli.commands.check import check
 from graphrun.cli.commands.draw import draw
@@ -23,9 +24,9 @@ from graphrun.cli.commands.explain import explain
 from graphrun.cli.commands.predict import predict
 from graphrun.cli.commands.profile import profile
 from graphrun.cli.commands.report import report
-from graphrun.cli.commands.run import INTERRUPTED, run
+from graphrun.cli.commands.run import run
 from graphrun.cli.commands.show import diff, export, show
-from graphrun.cli.terminal import say
+from graphrun.cli.terminal import CtrlC, discard, say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -43,6 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; every mistake of a user ends as a message on stderr."""
+    with CtrlC() as ctrl_c:
+        try:
+            status = _status(arguments)
+        except Exception:
+            if not ctrl_c.pressed:
+                raise
+            return INTERRUPTED
+    return INTERRUPTED if ctrl_c.pressed else status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "stdout is closed")
@@ -59,19 +71,13 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        discard_output()
+        discard(sys.stdout)
         return 0
     except OSError as error:
         say(f"graphrun: the output cannot be written: {error}")
-        discard_output()
+        discard(sys.stdout)
         return 1
     return status if isinstance(status, int) else 0
-
-
-def discard_output() -> None:
-    """Let what is still to be written go nowhere, so that the end of the process does not fail on it once more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Commands(DefaultGroup):
@@ -103,7 +109,7 @@ class Commands(DefaultGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            discard_output()
+            discard(sys.stdout)
             return 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,6 +16,7 @@ from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
+from graphrun.cli import INTERRUPTED
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
 from graphrun.cli.terminal import say
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from graphrun.run.distributed import Cluster
     from graphrun.run.request import RunRequest
     from graphrun.run.result import Result
-
-INTERRUPTED = 130
 
 
 @click.command(cls=GraphCommand)
@@ -64,7 +63,6 @@ def run(
     **processes: Any,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
-    from graphrun.base.rows import write_row
     from graphrun.show.tables import write_result
 
     if request.save_every is not None and request.save is None:
@@ -73,6 +71,7 @@ def run(
     cluster = join_cluster(request, **processes)
     first = cluster is None or cluster.is_first()
     output = sys.stdout
+    rows = RowsAsTheyCome(output)
     begin_collection()
     with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
         result = graph.answer(
@@ -80,15 +79,39 @@ def run(
                 request,
                 cluster=cluster,
                 observers=make_observers(graph.registry, observed),
-                on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None,
+                on_row=rows.write if output_format == "jsonl" and first else None,
+                interrupted=lambda: request.interrupted() or rows.error is not None,
             )
         )
     if not first:
         return 1 if result.error is not None else 0
+    if rows.error is not None:
+        raise rows.error
     write_result(result, output_format, output)
     if verbose:
         say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
     return status_of(file, result)
+
+
+class RowsAsTheyCome:
+    """Writes each row; where that fails, as when the reader has closed the pipe, the run is to end in order.
+
+    So a checkpoint that was asked for is written all the same.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self.error: OSError | None = None
+
+    def write(self, step: int, row: dict[str, Any]) -> None:
+        """Write a row as a line of JSON."""
+        from graphrun.base.rows import write_row
+
+        if self.error is None:
+            try:
+                write_row(step, row, self._output)
+            except OSError as error:
+                self.error = error
 
 
 @contextmanager
