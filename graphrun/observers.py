@@ -1,6 +1,6 @@
 """Observers of a run: what they are told of it, and those that are built in."""
 
-from graphrun.declare.events import RunDescription
+from graphrun.base.outcome import RunDescription
 from graphrun.run.observers import Observers, graphrun_observers
 
 __all__ = [

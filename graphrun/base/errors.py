@@ -12,6 +12,9 @@ from graphrun.base.wording import printable_lines
 if TYPE_CHECKING:
     from graphrun.base.outcome import RunOutcome
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
 
 class GraphrunError(Exception):
     """Anything that graphrun reports without a traceback: catch this one to catch them all."""

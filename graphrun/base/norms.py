@@ -47,10 +47,8 @@ def root_of_squares(
 ) -> Any:
     """Return the root of a sum of squares; NaN if there is a NaN, else infinity if there is one.
 
-    Args:
-        xp: the array namespace.
-        squares: returns the sum of the squares of all numbers times a factor, of float64.
-        choose: returns what one of two functions does, the first where a condition holds.
+    `squares` returns the sum of the squares of all numbers times a factor, of float64; `choose` returns what one of two
+    functions does, the first where a condition holds.
     """
     total = squares(1.0)
 

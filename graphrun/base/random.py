@@ -16,26 +16,14 @@ WORD = 0xFFFFFFFF
 
 
 def key_of(seed: int, name: str) -> int:
-    """Return the key of what a name draws, of 64 bits, by a hash: other names and seeds draw independent numbers.
-
-    Args:
-        seed: of the run.
-        name: what the numbers are for.
-    """
+    """Return the key of what a name draws, of 64 bits, by a hash: other names and seeds draw independent numbers."""
     return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "little")
 
 
 def uniform(xp: Any, key: int, step: Any, shape: tuple[int, ...]) -> Any:
-    """Return numbers drawn uniformly from the multiples of 2^-24 in [0, 1), which float32 holds exactly.
+    """Return numbers drawn uniformly from the multiples of 2^-24 in [0, 1), which float32 holds exactly, as float32.
 
-    Args:
-        xp: the array namespace.
-        key: 64 bits, from `key_of`.
-        step: the number of the step, from 0 to 2^32 - 1; it may be an integer that a compiled program computes.
-        shape: of the numbers.
-
-    Returns:
-        An array of float32.
+    The key is that of `key_of`; the step is a number from 0 to 2^32 - 1, also one that a compiled program computes.
     """
     size = math.prod(shape)
     words = pcg4d(
@@ -51,15 +39,7 @@ def uniform(xp: Any, key: int, step: Any, shape: tuple[int, ...]) -> Any:
 
 
 def pcg4d(xp: Any, x: Any, y: Any, z: Any, w: Any) -> tuple[Any, Any, Any, Any]:
-    """Mix four arrays of words: as one in the original's component-wise notation.
-
-    Args:
-        xp: the array namespace.
-        x: the first words, whose shape the others broadcast to.
-        y: the second words.
-        z: the third words.
-        w: the fourth words.
-    """
+    """Mix four arrays of words, as one in the original's component-wise notation; the first has the shape of all."""
     multiplier, increment, shift = (_word(xp, number) for number in (MULTIPLIER, INCREMENT, 16))
     x, y, z, w = (word * multiplier + increment for word in (x, y, z, w))
     x = x + y * w

@@ -12,7 +12,7 @@ import numpy as np
 from graphrun.base.numbertext import format_value
 from graphrun.base.types import Array
 from graphrun.base.wording import counted
-from graphrun.check.testing import check_local_derivatives
+from graphrun.check.local_check import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyEngine, NumpyProgram

@@ -31,12 +31,7 @@ ROUNDING = 8.0
 
 @dataclass(frozen=True)
 class Slopes:
-    """Slopes at many points at once.
-
-    Attributes:
-        slope: the slopes; NaN where there is none.
-        error: how far each may be off; infinite where there is no slope.
-    """
+    """Slopes at many points at once, NaN where there is none, and how far each may be off: infinitely there."""
 
     slope: Floats
     error: Floats

@@ -29,7 +29,7 @@ class Formulas:
     @property
     def latex(self) -> tuple[str, tuple[str | None, ...]]:
         """Both as LaTeX, for math mode."""
-        from graphrun.check.symbolic.latex import latex
+        from graphrun.check.symbolic import latex
 
         return latex(self.forward), tuple(None if part is None else latex(part) for part in self.local_derivatives)
 
@@ -70,7 +70,7 @@ def formulas(
 def _operand(text: str) -> sympy.Expr:
     import sympy
 
-    from graphrun.check.symbolic.constants import exact
+    from graphrun.check.symbolic.lowering import exact
 
     number = literal(text)
     return sympy.Symbol(text, real=True) if number is None else exact(number)

@@ -46,13 +46,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found about a type.
-
-    Attributes:
-        name: the type.
-        outcome: which of the four.
-        text: the counterexample; why it is not decided; for which settings it is proven.
-    """
+    """What was found about a type; the text is a counterexample, or why it is not decided, or for which settings."""
 
     name: str
     outcome: Outcome

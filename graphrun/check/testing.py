@@ -1,8 +1,4 @@
-"""Checking node types: what they declare, return and change, and every derivative against finite differences.
-
-`check_node_type` is for the tests of a plugin; `check_local_derivatives` compares at given numbers, as
-``graphrun check`` does at a graph's own values.
-"""
+"""Checking node types, in the tests of a plugin: what they declare, return and change, and every derivative."""
 
 from __future__ import annotations
 
@@ -16,9 +12,7 @@ from graphrun.base.errors import DeclarationError
 from graphrun.check.local_check import (
     TOLERANCE,
     BrokenTypeError,
-    LocalCheck,
     Subject,
-    check_local_derivatives,
     compare_arrays,
     compare_points,
     interval_numbers,
@@ -37,8 +31,6 @@ if TYPE_CHECKING:
     from graphrun.declare.nodetype import Example, NodeType
 
     Checks = list[tuple[Callable[[Subject, Inputs], Iterable[str]], Inputs]]
-
-__all__ = ["CheckError", "LocalCheck", "check_local_derivatives", "check_node_type", "load_plugin", "slope_failures"]
 
 FLOAT32_TOLERANCE = 1e-4
 POINTS = 200

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-INTERRUPTED = 130
+from graphrun.base.errors import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

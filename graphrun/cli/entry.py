@@ -13,19 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-from graphrun.base.errors import GraphrunError
+from graphrun.base.errors import INTERRUPTED, GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
-from graphrun.cli import INTERRUPTED
-from graphrun.cli.commands.catalog import completion, new_node, nodes, plugins, schema
-from graphrun.cli.commands.check import check
-from graphrun.cli.commands.draw import draw
-from graphrun.cli.commands.explain import explain
-from graphrun.cli.commands.predict import predict
-from graphrun.cli.commands.profile import profile
-from graphrun.cli.commands.report import report
-from graphrun.cli.commands.run import run
-from graphrun.cli.commands.show import diff, export, show
+from graphrun.cli.commands import catalog, check, run, show
 from graphrun.cli.terminal import CtrlC, discard, say
 
 if TYPE_CHECKING:
@@ -122,21 +113,7 @@ def commands() -> None:
     """
 
 
-for command in (
-    run,
-    predict,
-    report,
-    explain,
-    show,
-    draw,
-    diff,
-    profile,
-    export,
-    check,
-    nodes,
-    plugins,
-    new_node,
-    schema,
-    completion,
-):
-    commands.add_command(command)
+for module in (run, show, check, catalog):
+    for command in vars(module).values():
+        if isinstance(command, click.Command):
+            commands.add_command(command)

@@ -187,7 +187,7 @@ def _separators(table: CsvTable, wanted: Wanted) -> int | None:
                 text = b"".join(pieces[quotes % 2 :: 2])
                 quotes += len(pieces) - 1
             # bytes.count takes ten times as long for what is frequent.
-            count += np.count_nonzero(np.frombuffer(text, np.uint8) == ord(table.delimiter))
+            count += int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(table.delimiter)))
     if last or decoder.getstate()[0] or (underscore and _has_underscore(table, wanted)):
         return None
     return count

@@ -21,19 +21,20 @@ def clip(
     gradients: Sequence[Any],
     *,
     value: float | None,
-    norm: float | None,
-    multiplier: Callable[[Sequence[Any], float], Any],
-    cast: Callable[[float], Any],
+    limit: float | None,
+    norm: Callable[..., Any],
+    numbers: Any,
+    cast: Callable[[Any], Any],
 ) -> list[Any]:
     """Return the gradients brought to the largest value and then to the largest norm of all together.
 
-    A limit of None is none; `multiplier` returns `factor` of gradients for a limit, and `cast` a number, both in the
-    graph's dtype.
+    A largest value or a limit of the norm that is None is none. `norm` is the norm of some arrays, `numbers` the array
+    namespace of what it gives, and `cast` makes a number one of the graph's dtype.
     """
     clipped = list(gradients)
     if value is not None:
         clipped = [within(xp, gradient, cast(value)) for gradient in clipped]
-    if norm is not None:
-        number = multiplier(clipped, norm)
+    if limit is not None:
+        number = cast(factor(numbers, norm(*clipped), limit))
         clipped = [gradient * number for gradient in clipped]
     return clipped

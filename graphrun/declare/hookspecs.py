@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from graphrun.base.outcome import RunOutcome
-    from graphrun.declare.events import RunDescription
+    from graphrun.base.outcome import RunDescription, RunOutcome
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
 

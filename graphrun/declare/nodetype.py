@@ -84,7 +84,7 @@ class NodeType(Declaration):
         self.derivative: Function | None = None
         self.first_state: Function | None = None
         self.next_state: Function | None = None
-        self.forms: dict[str, Form] = {}
+        self.forms: dict[str, EngineForm] = {}
         self.kinks = tuple(kinks)
         self.examples = tuple(examples)
         self._domain = dict(domain or {})
@@ -165,8 +165,7 @@ class NodeType(Declaration):
     def states(self, first: Function) -> Callable[[Function], Function]:
         """Declare what becomes of the `State` inputs: ``@batch_norm.states(first_state)`` above the next state.
 
-        Args:
-            first: ``(xp, *inputs without those of the engine, *, settings) -> tuple`` of the first states.
+        `first` is ``(xp, *inputs without those of the engine, *, settings) -> tuple`` of the first states.
         """
         self.first_state = first
 
@@ -176,18 +175,23 @@ class NodeType(Declaration):
 
         return declare
 
-    def form(self, engine: str) -> Form:
+    def form(self, engine: str) -> EngineForm:
         """Declare a form for one engine: ``@conv2d.form("jax")`` above its forward function, which becomes the form.
 
-        The form's decorator `Form.second` takes the other function. Both take what the type's own functions take and
-        give the same up to rounding; those stay the specification.
+        The form's decorator `second` takes the other function. Both take what the type's own functions take and give
+        the same up to rounding; those stay the specification.
         """
-        self.forms[engine] = Form(self.function, self.derivative)
+        self.forms[engine] = EngineForm(self.function, self.derivative)
         return self.forms[engine]
+
+    def functions(self, engine: str) -> tuple[Function, Function | None]:
+        """Return the two functions in the form that an engine has, the type's own where it has none."""
+        form = self.forms.get(engine, self)
+        return form.function, form.derivative
 
 
 @dataclass(eq=False)
-class Form:
+class EngineForm:
     """A node type's two functions as one engine has them, where the type's own would be slow there.
 
     Attributes:
@@ -198,12 +202,12 @@ class Form:
     function: Function
     derivative: Function | None
 
-    def __call__(self, function: Function) -> Form:
+    def __call__(self, function: Function) -> EngineForm:
         """Take the forward function."""
         self.function = function
         return self
 
-    def second(self, function: Function) -> Form:
+    def second(self, function: Function) -> EngineForm:
         """Take the second function, the local derivatives or the vjp."""
         self.derivative = function
         return self
@@ -253,9 +257,7 @@ class Tensor(NodeType):
     def operations(self, *arrays: Any, settings: Settings) -> tuple[int, ...]:
         """Return how many operations on numbers the forward function and the gradient of each input take.
 
-        Args:
-            arrays: the output and the inputs, of which only the shapes are looked at.
-            settings: the settings.
+        Of the arrays, the output and the inputs, only the shapes are looked at.
         """
         if self.cost is None:
             found: Any = max(array.size for array in arrays)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL, OF_UFUNCS
 
@@ -29,19 +30,7 @@ class CannotTraceError(TypeError):
     """A function does with a number what cannot be written down as arithmetic."""
 
 
-def _binary(name: str) -> Callable[[Expression, Any], Expression]:
-    return lambda self, other: self.recorder.make(name, self, other)
-
-
-def _reflected(name: str) -> Callable[[Expression, Any], Expression]:
-    return lambda self, other: self.recorder.make(name, other, self)
-
-
-def _unary(name: str) -> Callable[[Expression], Expression]:
-    return lambda self: self.recorder.make(name, self)
-
-
-class Expression:
+class Expression(NDArrayOperatorsMixin):
     """A number that is not known yet: an operation on others, an input, or a constant.
 
     Attributes:
@@ -100,20 +89,14 @@ class Expression:
         """Return the number as one of another dtype."""
         return self.recorder.cast(self, dtype)
 
-    __add__, __radd__ = _binary("add"), _reflected("add")
-    __sub__, __rsub__ = _binary("subtract"), _reflected("subtract")
-    __mul__, __rmul__ = _binary("multiply"), _reflected("multiply")
-    __truediv__, __rtruediv__ = _binary("divide"), _reflected("divide")
-    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _reflected("floor_divide")
-    __mod__, __rmod__ = _binary("remainder"), _reflected("remainder")
-    __pow__, __rpow__ = _binary("pow"), _reflected("pow")
-    __and__, __rand__ = _binary("logical_and"), _reflected("logical_and")
-    __or__, __ror__ = _binary("logical_or"), _reflected("logical_or")
-    __xor__, __rxor__ = _binary("logical_xor"), _reflected("logical_xor")
-    __lt__, __le__ = _binary("less"), _binary("less_equal")
-    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
-    __eq__, __ne__ = _binary("equal"), _binary("not_equal")  # type: ignore[assignment]
-    __neg__, __abs__, __invert__ = _unary("negative"), _unary("abs"), _unary("logical_not")
+    def __neg__(self) -> Expression:
+        return self.recorder.make("negative", self)
+
+    def __abs__(self) -> Expression:
+        return self.recorder.make("abs", self)
+
+    def __invert__(self) -> Expression:
+        return self.recorder.make("logical_not", self)
 
     def __pos__(self) -> Expression:
         return self

@@ -6,11 +6,11 @@ The NumPy engine is the specification; every other one is tested against it on t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 from graphrun.base.errors import RunError
 from graphrun.base.types import Array
-from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Feed, Plan
 
 Stop = Callable[[float, float], str | None]
@@ -41,6 +41,35 @@ class StepFailed(RunError):  # noqa: N818 (a signal, as NotFinite is)
         super().__init__(f"{type(error).__name__}: {error}")
         self.leaves = leaves
         self.error = error
+
+
+class Timed(NamedTuple):
+    """Nodes of one type that were timed together.
+
+    Attributes:
+        slots: their slots, batch by batch.
+        seconds: what both passes of all of them take; None where it cannot be told.
+        backward: what of it is the backward pass; None where the passes were not told apart.
+    """
+
+    slots: Sequence[range]
+    seconds: float | None = None
+    backward: float | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of the nodes of a loop.
+
+    Attributes:
+        how: how they were taken, in words.
+        nodes: the nodes, each of them once.
+        divides: what they are the parts of: a step as it is run, a step that is made alone, or neither.
+    """
+
+    how: str
+    nodes: Sequence[Timed]
+    divides: Literal["step", "lone step"] | None = None
 
 
 class Program(Protocol):

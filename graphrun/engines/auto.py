@@ -79,13 +79,7 @@ class Choice:
 
 
 def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
-    """Choose an engine.
-
-    Args:
-        plan: the plan.
-        steps: how many steps there are to make at most.
-        feed: the data set.
-    """
+    """Choose an engine for so many steps at most."""
     seconds = numpy_seconds(plan, steps)
     if seconds < 2 * SECONDS_TO_LOAD:
         return Choice("numpy", f"a run of {shown(seconds)} is short")
@@ -97,9 +91,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
 def keep(engine: str, choice: Choice) -> Choice:
     """Return the choice for a run that goes on from a checkpoint: the engine that began it, for its last bits.
 
-    Args:
-        engine: the checkpoint's engine, or "" where that is not known.
-        choice: what would be chosen without it.
+    `engine` is the checkpoint's, "" where that is not known; `choice` is what would be chosen without it.
     """
     # Each is named as the library that it needs.
     if engine not in ENGINES or engine == choice.engine or importlib.util.find_spec(engine) is None:
@@ -141,25 +133,25 @@ def shown(seconds: float) -> str:
 
 def _for_numbers(plan: Plan, seconds: float) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
-    from graphrun.engines.numba.code_form import form_of
     from graphrun.engines.numba.compiler import compile_steps, is_compiled
+    from graphrun.engines.numba.engine import form_of
     from graphrun.engines.traced import NotSupportedError
 
     if importlib.util.find_spec("numba") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"native loops would take a part of it: {INSTALL}")
     try:
-        source = form_of(plan).source
+        code = form_of(plan)
     except NotSupportedError as error:
         return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
     cost = SECONDS_TO_LOAD
     how = "compiled before"
-    if not is_compiled(source):
-        cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * source.size
+    if not is_compiled(code.text):
+        cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * code.size
         how = f"compiling takes about {cost:.1f} s"
     if seconds < 2 * cost:
         return Choice("numpy", f"a run of {shown(seconds)}, and {how}")
     try:
-        compile_steps(source, plan.dtype.name)
+        compile_steps(code.text, plan.dtype.name)
     except NotSupportedError as error:
         return Choice("numpy", f"a run of {shown(seconds)}", f"numba would be faster, but {error}")
     return Choice("numba", f"numpy would take {shown(seconds)}, {how}")
@@ -171,18 +163,9 @@ def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
         return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for some")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
-    refusal = _refusal_of_jax(plan, feed)
-    if refusal is not None:
-        return Choice("numpy", f"jax would be faster, but {refusal}")
-    return Choice("jax", f"numpy would take {shown(seconds)} for its arrays")
-
-
-def _refusal_of_jax(plan: Plan, feed: Feed | None) -> str | None:
-    """Say what JAX cannot trace, a node type or the update rule: its functions may call what is NumPy's alone."""
-    from graphrun.engines.jax import JaxEngine
-
     try:
-        JaxEngine().compile(plan, feed)
+        # The functions of a node type or of the update rule may call what is NumPy's alone.
+        get_engine("jax").compile(plan, feed)
     except UsageError as error:
-        return str(error).partition("\n")[0]
-    return None
+        return Choice("numpy", f"jax would be faster, but {str(error).partition(chr(10))[0]}")
+    return Choice("jax", f"numpy would take {shown(seconds)} for its arrays")

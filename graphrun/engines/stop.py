@@ -24,12 +24,11 @@ class Seen(NamedTuple):
 
 
 def look(xp: Any, objective: Any, previous: Any, best: Any, since_best: Any, *, sign: float) -> Seen:
-    """Take one row in: every engine lowers this function.
+    """Take one row in, whose objective is given: every engine lowers this function.
 
     Args:
         xp: the array namespace; only its `where` is needed.
-        objective: that of the row.
-        previous: that of the row before, NaN or infinite before the first.
+        previous: the objective of the row before, NaN or infinite before the first.
         best: the least of all rows before, of the objective times `sign`.
         since_best: how many rows were no better in a row.
         sign: -1 of an objective to maximize, else 1.
@@ -43,11 +42,9 @@ def look(xp: Any, objective: Any, previous: Any, best: Any, since_best: Any, *, 
 class StopRule:
     """Watches the objective and the norm of the gradient, row by row, and tells the reason to stop.
 
-    Args:
-        entry: the rules of the graph file. ``gradient_norm``: the norm is at most this. ``value``: the objective is at
-            least this (maximize) or at most this (minimize). ``change``: a step changed the objective by at most this.
-            ``patience``: so many steps in a row brought no better objective than the best before them.
-        maximize: the direction of the objective.
+    ``gradient_norm``: the norm is at most this. ``value``: the objective is at least this (maximize) or at most this
+    (minimize). ``change``: a step changed the objective by at most this. ``patience``: so many steps in a row brought
+    no better objective than the best before them.
     """
 
     def __init__(self, entry: StopEntry, *, maximize: bool) -> None:

@@ -27,27 +27,19 @@ class PassWriter:
     gets: str
 
     def forward(self, batches: Iterable[Batch], text: Callable[[Batch, list[int]], str]) -> None:
-        """Write the forward pass of some batches.
-
-        Args:
-            batches: the batches.
-            text: writes what one node's forward function gives of the slots of its inputs.
-        """
+        """Write the forward pass; `text` writes what a node's forward function gives of the slots of its inputs."""
         for batch, output, inputs in self.plan.nodes(batches):
             self.add(f"{self.value(output)} = {text(batch, inputs)}")
 
     def backward(
         self, one: str, contributions: Callable[[Batch, int, list[int]], Iterable[tuple[int, str]]]
     ) -> set[int]:
-        """Write the backward pass: each node gives to its inputs, what an input is given adds up.
+        """Write the backward pass, in which what a value is given adds up; return the slots that are given a gradient.
 
         Args:
             one: the derivative of the objective by itself.
             contributions: yields, for a batch, a node's slot and those of its inputs, the slots of the inputs that the
                 node gives something, with the text of that.
-
-        Returns:
-            The slots that are given a gradient.
         """
         objective = self.plan.objective or 0
         given = {objective}

@@ -55,11 +55,7 @@ class Functions:
 
 
 class Tracer:
-    """Traces a plan's declarations, each only once.
-
-    Args:
-        plan: the plan.
-    """
+    """Traces a plan's declarations, each only once."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -78,11 +74,9 @@ class Tracer:
         return tuple(self.literals.get(slot) for slot in inputs)
 
     def functions(self, batch: Batch, known: Known, *, seed: bool = False, masked: bool = False) -> Functions:
-        """Return the functions of a batch's nodes.
+        """Return the functions of a batch's nodes, of which some inputs are known numbers.
 
         Args:
-            batch: the batch.
-            known: the inputs whose numbers are known.
             seed: the node is the objective, whose gradient is 1.
             masked: a gradient of exactly 0 gives 0, whatever the local derivative is.
 
@@ -169,11 +163,7 @@ class Tracer:
         return within, factor
 
     def watched(self, sign: float | None = None) -> Seen:
-        """Return what a stop rule sees and remembers, of the inputs of `look`.
-
-        Args:
-            sign: that of the objective, where it is known.
-        """
+        """Return what a stop rule sees and remembers, of the inputs of `look`; the sign may be known."""
         inputs = [self.recorder.input(name, WEAK) for name in ("objective", "previous", "best", "since_best")]
         seen: Seen = trace(
             self.recorder, look, inputs, {"sign": self.recorder.input("sign", WEAK) if sign is None else sign}

@@ -151,12 +151,9 @@ class ComputationalGraph:
 
 
 def build_graph(document: Document, registry: Registry, columns: Sequence[str] = ()) -> ComputationalGraph:
-    """Resolve a document into a graph.
+    """Resolve a document into a graph, whose data set has columns of these names.
 
-    Args:
-        document: a graph file as it was read; the problems found in it so far are reported with those found here.
-        registry: where node types and update rules are looked up.
-        columns: the names of the data set's columns.
+    The problems found in the document so far are reported with those found here.
 
     Raises:
         GraphFileError: the file has problems; all of them are in the text.

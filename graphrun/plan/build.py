@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphrun.base.errors import ShapeError, UsageError
 from graphrun.base.random import key_of
@@ -25,7 +24,6 @@ def build_plan(
     """Schedule a graph.
 
     Args:
-        graph: the graph.
         dtype: float64 or float32; default the graph file's.
         seed: what every random draw derives from.
         feed: the data set, which gives a step its rows.
@@ -81,6 +79,8 @@ def build_plan(
         for position in range(arity):
             operands.extend([slots[graph.nodes[number - first].inputs[position]] for number in group])
         start += len(group)
+    slots_of_inputs = np.array(operands, dtype=np.int32)
+    slots_of_inputs.flags.writeable = False
 
     return Plan(
         names=graph.names[:first] + [graph.names[number] for number in placed],
@@ -90,7 +90,7 @@ def build_plan(
         leaves=leaves,
         bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
         batches=tuple(batches),
-        operands=_fixed(operands),
+        operands=slots_of_inputs,
         objective=None if graph.objective is None else slots[graph.objective],
         maximize=graph.maximize,
         update=graph.update,
@@ -99,13 +99,6 @@ def build_plan(
         noise=tuple(_noise(graph, shapes, slots, seed)),
         states=tuple(_states(graph, slots, batches)),
     )
-
-
-def _fixed(slots: list[int]) -> NDArray[np.int32]:
-    """Return slots as an array that nobody can write to."""
-    array = np.array(slots, dtype=np.int32)
-    array.flags.writeable = False
-    return array
 
 
 def _values(graph: ComputationalGraph, seed: int) -> list[Any]:

@@ -140,6 +140,13 @@ class Plan:
         assert isinstance(self.update.rule, UpdateRule)  # noqa: S101 (for the type checker)
         return self.update.rule
 
+    @property
+    def limits(self) -> tuple[Array, Array]:
+        """The lower and the upper bounds of parameters that are numbers, infinite where there are none, as vectors."""
+        bounds = [bound or (-np.inf, np.inf) for bound in self.bounds]
+        lower, upper = np.array(bounds, self.dtype).reshape(-1, 2).T.copy()
+        return lower, upper
+
     @cached_property
     def slots(self) -> dict[str, int]:
         """The slot of each named value."""
@@ -240,7 +247,9 @@ class Plan:
         return self.batches[bisect_right(self.batches, node, key=lambda batch: batch.start) - 1]
 
     def inputs_of(self, node: int) -> list[int]:
-        """Return the slots of a node's inputs, in order."""
+        """Return the slots of a node's inputs, in order; a leaf has none."""
+        if node < len(self.leaves):
+            return []
         batch = self.batch_of(node)
         slots: list[int] = self.inputs(batch)[:, node - batch.start].tolist()
         return slots

@@ -46,11 +46,7 @@ class Shapes:
 def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0) -> Shapes:
     """Find the shape of every value.
 
-    Args:
-        graph: the graph.
-        leaves: the values of the leaves, of the graph's dtype; those of the engine are None, and are filled in.
-        dtype: the graph's dtype.
-        seed: what random numbers derive from.
+    The leaves are of the graph's dtype; those of the engine are None, and are filled in.
 
     Raises:
         ShapeError: the shapes of a node's inputs do not fit, or the objective is no scalar.

@@ -102,7 +102,7 @@ def checksum(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> s
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
         digest.update(f"{name}\n{array.dtype.str}\n{array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

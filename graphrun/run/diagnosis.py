@@ -63,7 +63,7 @@ def diagnose_failure(plan: Plan, leaves: Sequence[Array], error: BaseException) 
 
 def _value(plan: Plan, values: list[Array], slot: int) -> str:
     """Follow inputs that are not finite up from a value to the first node whose inputs all are."""
-    while bad := [source for source in _inputs(plan, slot) if not is_finite(values[source])]:
+    while bad := [source for source in plan.inputs_of(slot) if not is_finite(values[source])]:
         slot = bad[0]
     if slot < len(plan.leaves):
         return f"{plan.names[slot]} is {show(values[slot])}"
@@ -103,14 +103,10 @@ def _derivative(plan: Plan, program: NumpyProgram, values: list[Array]) -> str:
     return f"the gradient of {names} adds up to something not finite"
 
 
-def _inputs(plan: Plan, slot: int) -> list[int]:
-    return plan.inputs_of(slot) if slot >= len(plan.leaves) else []
-
-
 def _path(plan: Plan, slot: int) -> str:
     """Name one way to a node from a leaf, from a parameter where there is one."""
     path = [slot]
-    while inputs := _inputs(plan, path[-1]):
+    while inputs := plan.inputs_of(path[-1]):
         path.append(next((source for source in inputs if plan.moving[source]), inputs[0]))
     return arrows([_name(plan, step) for step in reversed(path)])
 

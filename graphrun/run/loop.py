@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class Job:
 
     Attributes:
         name: the name of the graph file.
+        nodes: the names of its nodes; engines have them in the order in which they are computed.
         request: what was asked for.
         steps: how many updates to make at most.
         record: the slots whose values make the rows of the history.
@@ -45,6 +46,7 @@ class Job:
     """
 
     name: str
+    nodes: Sequence[str]
     request: RunRequest
     steps: int
     record: Sequence[int]
@@ -60,16 +62,7 @@ class Job:
 
 
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
-    """Run a plan.
-
-    Args:
-        plan: the plan.
-        engine: the engine to run it with.
-        job: what is asked for.
-
-    Returns:
-        The result; where the run failed, with its `error`, and everything as it was at the last finite step.
-    """
+    """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
     program = engine.compile(plan, job.feed)
     if job.resume is not None:
         program.restore(job.resume.arrays, job.resume.step)
@@ -238,25 +231,22 @@ def _result(
     stopped: str,
     error: RunError | None,
 ) -> Result:
-    named = [(slot, name) for slot, name in enumerate(plan.names) if name is not None]
-    parameters = [(slot, name) for slot, name in named if slot < plan.parameters]
-    nodes = [(slot, name) for slot, name in named if slot >= len(plan.leaves)]
-    values = dict(_by_name(program.values, nodes))
+    parameters = [name for name in plan.names[: plan.parameters] if name is not None]
     objective = None
     gradients: dict[str, Any] = {}
     if plan.objective is not None:
         direction = "maximize" if plan.maximize else "minimize"
         value = float(program.values([plan.objective])[0])
         objective = Objective(plan.names[plan.objective] or "", direction, value)
-        gradients = dict(_by_name(program.gradients, parameters + nodes))
+        gradients = _by_name(plan, program.gradients, [*parameters, *job.nodes])
     return Result(
         graph=job.name,
         steps=program.step,
         stopped=stopped,
         engine=engine,
         objective=objective,
-        parameters=dict(_by_name(program.values, parameters)),
-        values=values,
+        parameters=_by_name(plan, program.values, parameters),
+        values=_by_name(plan, program.values, job.nodes),
         gradients=gradients,
         history=history.columns(),
         holdout=history.holdout(),
@@ -264,9 +254,5 @@ def _result(
     )
 
 
-def _by_name(
-    read: Callable[[Sequence[int]], list[Array]], named: Sequence[tuple[int, str]]
-) -> Iterator[tuple[str, Any]]:
-    values = read([slot for slot, _ in named])
-    for (_, name), value in zip(named, values, strict=True):
-        yield name, plain(value)
+def _by_name(plan: Plan, read: Callable[[Sequence[int]], list[Array]], names: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(names, map(plain, read([plan.slots[name] for name in names])), strict=True))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.outcome import RunDescription
 from graphrun.data.rows import DataSource, held_back_rows
-from graphrun.declare.events import RunDescription
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -68,6 +68,7 @@ def run_graph(
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
     job = Job(
         name=document.source.name,
+        nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=replace(request, on_row=told.also(request.on_row)),
         steps=steps,
         record=recorded(plan, document.record if request.record is None else request.record),
@@ -80,7 +81,6 @@ def run_graph(
     told.started(describe(plan, engine, job, document.description or "", seed))
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
-    result = in_file_order(result, structure)
     return told.ended(replace(result, made_of=(structure, plan)))
 
 
@@ -116,7 +116,7 @@ def choose_engine(
         if name not in {"auto", "numpy"}:
             advice = "take that, or an update rule such as adam"
             raise UsageError(f"the solver {rule.name} works with the numpy engine, not with {name}: {advice}")
-        from graphrun.engines.scipy.engine import SolverEngine
+        from graphrun.engines.scipy.program import SolverEngine
 
         return SolverEngine()
     if name == "auto":
@@ -126,11 +126,11 @@ def choose_engine(
         name = choice.engine
     if name != "jax":
         return get_engine(name)
-    from graphrun.engines.jax import make_engine
+    from graphrun.engines.jax import JaxEngine
 
     if request.cluster is not None:
         request.cluster.join(request.device)
-    return make_engine(request.device, shared=request.cluster is not None, watch=watched)
+    return JaxEngine(request.device, shared=request.cluster is not None, watch=watched)
 
 
 def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) -> RunDescription:
@@ -174,14 +174,6 @@ def recorded(plan: Plan, names: Sequence[str] | None) -> list[int]:
     read = {int(slot) for slot in plan.operands}
     results = [s for s in range(len(plan.leaves), len(plan.names)) if s not in read and not plan.shapes[s]]
     return scalars + results[:RECORDED_PARAMETERS]
-
-
-def in_file_order(result: Result, structure: ComputationalGraph) -> Result:
-    """List the values of nodes as the file does; engines have them in the order in which they are computed."""
-    nodes = [name for name in structure.names[len(structure.leaves) :] if name is not None]
-    values = {name: result.values[name] for name in nodes}
-    gradients = {name: result.gradients[name] for name in (*result.parameters, *nodes)} if result.gradients else {}
-    return replace(result, values=values, gradients=gradients)
 
 
 def write_checkpoint(

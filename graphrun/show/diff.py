@@ -20,11 +20,8 @@ SHOWN = 20
 def diff_graphs(first: Graph, second: Graph, steps: int | None = None, tolerance: float = TOLERANCE) -> Iterator[str]:
     """Yield a line for each difference; none where there is no difference.
 
-    Args:
-        first: one graph.
-        second: the other one.
-        steps: how many steps both are run, default each file's own.
-        tolerance: up to which relative or absolute difference two numbers are equal.
+    Both are run for so many steps, default each file's own. Two numbers are equal up to a relative or absolute
+    difference of `tolerance`.
 
     Raises:
         GraphrunError: one of them cannot be run.

@@ -53,11 +53,7 @@ LARGEST_INLINE = 20
 
 
 def export_python(graph: Graph, steps: int | None = None) -> str:
-    """Return a run of a graph of numbers as a program.
-
-    Args:
-        graph: the graph.
-        steps: how many steps the program makes, default the file's.
+    """Return a run of a graph of numbers as a program, which makes so many steps, default the file's.
 
     Raises:
         UsageError: it is no graph of numbers, or has a node type that is not made of arithmetic; the text says which.
@@ -227,12 +223,10 @@ class _Program:
 
     def states(self) -> None:
         """Write the first states of the update rule: zeros."""
-        states = [
-            self.new(f"{self.names[k]}_{state}") for state in self.plan.rule.state for k in range(self.plan.parameters)
-        ]
-        count = self.plan.parameters
-        self.state_names = [states[i * count : (i + 1) * count] for i in range(len(self.plan.rule.state))]
-        if states:
+        parameters = self.names[: self.plan.parameters]
+        self.state_names = [[self.new(f"{name}_{state}") for name in parameters] for state in self.plan.rule.state]
+        states = itertools.chain(*self.state_names)
+        if self.state_names and parameters:
             self.add("", f"# What {self.plan.rule.name} keeps of the steps before.", *(f"{s} = 0.0" for s in states))
 
     def settings(self) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from graphrun.document.excerpt import cells
 from graphrun.show.draw import Box, Drawing, Shape
-from graphrun.show.draw.text import visible
+from graphrun.show.draw.rows import visible
 
 SECTIONS = {
     Shape.PARAMETER: "parameters",

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from textwrap import wrap
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from graphrun.base.numbertext import size as as_bytes
-from graphrun.base.rows import encode, write_json
-from graphrun.base.wording import counted, printable
+from graphrun.base.rows import encode
+from graphrun.base.wording import counted
 from graphrun.plan.plan import Batch, Plan
 from graphrun.run.passes import Kind, Passes
 from graphrun.show.tables import WIDTH, align, cut
@@ -44,14 +44,6 @@ ORDER = (
     "The backward pass takes the batches marked 'both' from the last to the first. What several uses give to a value "
     "is added up in the order of that pass, so that every run gives the same bits."
 )
-
-
-def write_plan(plan: Plan, name: str, output_format: str, file: TextIO) -> None:
-    """Write a plan as a ``table`` for a reader or as ``json``, with the name of the graph file."""
-    if output_format == "json":
-        write_json({"graph": name, **plan_data(plan)}, file)
-    else:
-        file.writelines(f"{printable(line)}\n" for line in plan_lines(plan, name))
 
 
 def part_of(plan: Plan, batch: Batch) -> str:

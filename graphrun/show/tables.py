@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
 from graphrun.base.numbertext import format_value
 from graphrun.base.rows import columns, encode, encoded, write_json
+from graphrun.base.wording import printable
 from graphrun.run.result import Result
 
 WIDTH = 80
@@ -20,17 +21,23 @@ SHOWN_COLUMNS = 9
 SHOWN_VALUES = 40
 
 
+def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, file: TextIO) -> None:
+    """Write plain data as ``json``, or lines for a reader."""
+    if output_format == "json":
+        write_json(data(), file)
+    else:
+        file.writelines(f"{printable(line)}\n" for line in lines)
+
+
 def write_result(result: Result, output_format: str, file: TextIO) -> None:
     """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
-    if output_format == "json":
-        write_json(to_json(result), file)
-    elif output_format == "csv":
+    if output_format == "csv":
         history = dict(columns(result.history))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(history)
         writer.writerows(zip(*(column.tolist() for column in history.values()), strict=True))
-    elif output_format == "table":
-        file.writelines(f"{line}\n" for line in _tables(result))
+    elif output_format != "jsonl":
+        write(lambda: to_json(result), _tables(result), output_format, file)
 
 
 def to_json(result: Result) -> dict[str, Any]:

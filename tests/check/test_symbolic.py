@@ -21,7 +21,7 @@ sympy = pytest.importorskip("sympy")
 
 from graphrun.check.formulas import formulas  # noqa: E402 (they need SymPy)
 from graphrun.check.symbolic import Namespace, latex  # noqa: E402
-from graphrun.check.symbolic.constants import exact  # noqa: E402
+from graphrun.check.symbolic.lowering import exact  # noqa: E402
 from graphrun.check.symbolic.region import Region  # noqa: E402
 
 BUILT_IN = nodes.graphrun_node_types()

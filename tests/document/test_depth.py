@@ -42,6 +42,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("count", [80, 999, 1_000, pytest.param(20_000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("shape", SHAPES)

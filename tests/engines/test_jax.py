@@ -27,7 +27,7 @@ from graphrun.solvers import Solver
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 
 from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
-from graphrun.engines.jax.loop import Kind, passes_in_a_round  # noqa: E402
+from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
 IN_BOTH_PARTS = {"nested", "network", "decay", "linear"}
@@ -141,6 +141,7 @@ def test_graphs_of_numbers_agree(data, steps, write):
     assert_engines_agree(write(data), steps=steps)
 
 
+@pytest.mark.slow
 @FEW
 @given(data=random_graphs(st.sampled_from([(), (3,), (2, 3), (2, 1), (1, 3)])), steps=st.integers(0, 20))
 def test_graphs_of_arrays_agree(data, steps, write):
@@ -451,7 +452,7 @@ FEW_NUMBERS = {
 def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
     """Of a few numbers several passes are one round of the loop; where the pieces of a run end changes nothing."""
     plan = write({**FEW_NUMBERS, "update": {"type": "momentum", "step_size": 0.01}}).plan()
-    assert passes_in_a_round(plan, Kind(careful=False, watch=False)) > 1
+    assert passes_in_a_round(plan, LoopKind(careful=False, watch=False)) > 1
     whole, cut = (JaxEngine().compile(plan) for _ in range(2))
     for program in (whole, cut):
         program.evaluate()

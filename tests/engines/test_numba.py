@@ -23,7 +23,7 @@ from random_graphs import TYPES, graphs
 import graphrun
 from graphrun.api import Graph
 from graphrun.cli.entry import run_command
-from graphrun.engines.numba import code_form as form
+from graphrun.engines.numba import engine as form
 
 pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
 
@@ -165,25 +165,29 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     assert_same(load(text), 3, rtol=1e-10 if dtype == "float64" else 1e-4, dtype=dtype)
 
 
+UPDATES = [
+    "{type: sgd, step_size: 1e-3, weight_decay: 0.1}",
+    "{type: momentum, step_size: 1e-3, dampening: 0.1}",
+    "{type: nesterov, step_size: 1e-4}",
+    "{type: adam}",
+    "{type: adamw, step_size: 0.01}",
+    "{type: rmsprop, centered: true, momentum: 0.5}",
+    "{type: adagrad, step_size_decay: 0.1, initial_accumulator: 0.1}",
+    "{type: lion, step_size: 1e-3, weight_decay: 0.1}",
+    "{type: sgd, step_size: 1e-2, clip_norm: 0.5}",
+    "{type: adam, step_size: 1e-2, clip_value: 0.5}",
+    "{type: adam, step_size: {type: cosine, start: 0.1, steps: 40, warm_up: 5}}",
+    "{type: sgd, step_size: {type: step, start: 0.001, every: 7}}",
+    "{type: sgd, step_size: {type: one_cycle, peak: 0.001, steps: 50}}",
+]
+
+
+# Loops and straight lines share the writer of an update; they differ in how they reach state, norms and schedules.
 @pytest.mark.campaign
-@MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
-    "update",
-    [
-        "{type: sgd, step_size: 1e-3, weight_decay: 0.1}",
-        "{type: momentum, step_size: 1e-3, dampening: 0.1}",
-        "{type: nesterov, step_size: 1e-4}",
-        "{type: adam}",
-        "{type: adamw, step_size: 0.01}",
-        "{type: rmsprop, centered: true, momentum: 0.5}",
-        "{type: adagrad, step_size_decay: 0.1, initial_accumulator: 0.1}",
-        "{type: lion, step_size: 1e-3, weight_decay: 0.1}",
-        "{type: sgd, step_size: 1e-2, clip_norm: 0.5}",
-        "{type: adam, step_size: 1e-2, clip_value: 0.5}",
-        "{type: adam, step_size: {type: cosine, start: 0.1, steps: 40, warm_up: 5}}",
-        "{type: sgd, step_size: {type: step, start: 0.001, every: 7}}",
-        "{type: sgd, step_size: {type: one_cycle, peak: 0.001, steps: 50}}",
-    ],
+    ("shape", "update"),
+    [("straight line", update) for update in UPDATES] + [("loops", UPDATES[i]) for i in (3, 5, 8, 12)],
+    indirect=["shape"],
 )
 def test_updates_agree(load: Load, shape: str, update: str) -> None:
     """Every update rule, clipping and schedules, within bounds, after each of 60 steps."""
@@ -254,6 +258,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_
     np.testing.assert_allclose(other.values["f"], whole.values["f"], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_rows_do_not_change_a_run(load: Load, shape: str) -> None:
     """However often a run is looked at, its numbers are the same to the last bit."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")
@@ -428,20 +433,19 @@ def kept(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("suffix", [".nbc", ".nbi"])
-@pytest.mark.parametrize("left", [0, 100])
-def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path, suffix: str, left: int) -> None:
+def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path) -> None:
     """Those that a full disk left half written, or empty."""
     file = tmp_path / "nested.yaml"
     file.write_text(NESTED)
     folder = tmp_path / "cache"
     start(file, folder).communicate()
-    (damaged,) = folder.rglob(f"*{suffix}")
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:left])
-    compiled, value = start(file, folder).communicate()[0].split()
-    assert (int(compiled) > 0, value) == (True, "-2.9390591943007185")
-    assert len(damaged.read_bytes()) == len(whole)
+    for suffix, left in [(".nbc", 0), (".nbc", 100), (".nbi", 0), (".nbi", 100)]:
+        (damaged,) = folder.rglob(f"*{suffix}")
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole[:left])
+        compiled, value = start(file, folder).communicate()[0].split()
+        assert (int(compiled) > 0, value) == (True, "-2.9390591943007185")
+        assert len(damaged.read_bytes()) == len(whole)
     assert start(file, folder).communicate()[0].split()[0] == "0"
 
 

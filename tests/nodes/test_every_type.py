@@ -144,6 +144,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("node_type", BUILT_IN, ids=lambda node_type: node_type.name)
 def test_a_type_keeps_all_that_it_declares(node_type: NodeType) -> None:
     """Shapes, purity, scalars, broadcasting, float32, derivatives, kinks: `check_node_type` finds nothing."""

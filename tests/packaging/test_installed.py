@@ -40,7 +40,7 @@ LATE = (
     "graphrun.engines.numba.engine",
     "graphrun.engines.numba.compiler",
     "graphrun.engines.jax",
-    "graphrun.engines.scipy.engine",
+    "graphrun.engines.scipy.program",
 )
 """Modules of graphrun that only some files, options or commands need."""
 

@@ -41,6 +41,7 @@ def test_the_lesson(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == (LESSON, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_no_line_is_too_wide(file: Path, columns: int) -> None:

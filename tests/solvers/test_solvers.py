@@ -111,6 +111,7 @@ def test_stop_rules_end_a_solver(load: Load, solver: str, stop: dict[str, float]
     assert 0 < result.steps < load(changed(DECAY, update=UPDATES[solver])).run().steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", UPDATES)
 def test_a_run_leaves_no_thread_behind(load: Load, solver: str) -> None:
     """However it ends: by its steps, by itself, by an interruption, before the first step."""
@@ -144,6 +145,7 @@ def test_ctrl_c_ends_the_iteration_in_hand(tmp_path: Path) -> None:
     assert "Traceback" not in messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", UPDATES)
 def test_a_node_type_that_raises(tmp_path: Path, solver: str) -> None:
     """The run fails with the plugin's error, keeps the last iteration and leaves no thread behind."""

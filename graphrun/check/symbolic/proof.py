@@ -16,11 +16,9 @@ import numpy as np
 import sympy
 
 from graphrun.check.symbolic.cases import CannotDecideError, Case, by_cases
-from graphrun.check.symbolic.constants import exact
-from graphrun.check.symbolic.lowering import formula_of, read
-from graphrun.check.symbolic.region import DIGITS, Point
+from graphrun.check.symbolic.lowering import exact, formula_of, read
+from graphrun.check.symbolic.region import DIGITS, Point, is_zero
 from graphrun.check.symbolic.variants import Variant, concrete_settings, open_settings, variants
-from graphrun.check.symbolic.zero import is_zero
 from graphrun.declare.nodetype import Kink, NodeType
 from graphrun.declare.trace import CannotTraceError
 from graphrun.plugins.registry import error_text
@@ -154,8 +152,8 @@ class Proof:
         values = [outcome.settle(case, piece, side) for piece, side in pieces]
         here = outcome.settle(case, outcome.forward, 1)
         declared = outcome.settle(case, outcome.declared, 1)
-        smooth = all(is_zero(case.at_zeros(value - here), case) for value in values)
-        if smooth and all(is_zero(declared - slope, case) for slope in slopes):
+        smooth = all(is_zero(case.at_zeros(value - here), case.region) for value in values)
+        if smooth and all(is_zero(declared - slope, case.region) for slope in slopes):
             self.findings.derivatives += 1
             self.compare_reading(case, outcome, declared)
             return

@@ -1,4 +1,4 @@
-"""The points at which a case holds: whether there may be any, and some of them.
+"""The points at which a case holds: whether there may be any, some of them, and what is zero at all of them.
 
 Bounds that are linear are solved exactly, by eliminating one symbol after the other (Fourier and Motzkin's method), so
 that points are found in the narrowest corner; of other bounds a point is only asked whether it keeps them.
@@ -6,7 +6,7 @@ that points are found in the narrowest corner; of other bounds a point is only a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
@@ -163,3 +163,60 @@ def _choose(
     if low == -sympy.oo:
         return high - 4 * share
     return low + share * (high - low)
+
+
+def is_zero(expression: sympy.Expr, region: Region) -> bool:
+    """Whether SymPy can show that an expression without conditions is zero in a region, whose signs simplify more.
+
+    It is rewritten until it is; its value at some points would show nothing.
+    """
+    if expression.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
+        return False
+    expression = with_signs(expression, region)
+    if expression == 0:
+        return True
+    for rewrite in STEPS:
+        expression = rewrite(expression)
+        if expression == 0:
+            return True
+    return bool(sympy.simplify(expression) == 0)
+
+
+def with_signs(expression: sympy.Expr, region: Region) -> sympy.Expr:
+    """Put symbols that SymPy knows to be positive for those whose sign, or bound, the region knows."""
+    for bound in region.bounds:
+        symbols = [symbol for symbol in bound.free_symbols if not symbol.is_positive]
+        if len(symbols) != 1 or len(bound.free_symbols) != 1:
+            continue
+        symbol = symbols[0]
+        slope = sympy.diff(bound, symbol)
+        if symbol.is_integer or not slope.is_number or not expression.has(symbol):
+            continue
+        distance = sympy.Dummy("d", positive=True)
+        start = symbol - bound / slope
+        expression = expression.subs(symbol, sympy.expand(start) + sympy.sign(slope) * distance)
+    return expression
+
+
+def _powers(expression: sympy.Expr) -> sympy.Expr:
+    """Write powers of products and sums as products of powers, radicands in factors."""
+    factored = expression.replace(
+        lambda part: part.is_Pow and part.base.is_Add and not part.exp.is_integer,
+        lambda part: sympy.factor(part.base) ** part.exp,
+    )
+    return sympy.expand(sympy.expand_power_base(factored))
+
+
+def _numerator(expression: sympy.Expr) -> sympy.Expr:
+    numerator, _ = sympy.fraction(sympy.together(expression))
+    return sympy.expand(sympy.expand_power_exp(sympy.expand(numerator)))
+
+
+STEPS: tuple[Callable[[sympy.Expr], sympy.Expr], ...] = (
+    sympy.expand,
+    _powers,
+    _numerator,
+    lambda expression: expression.rewrite(sympy.exp),
+    sympy.expand,
+    _numerator,
+)

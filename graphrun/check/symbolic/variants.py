@@ -19,8 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 
 from graphrun.check.symbolic.cases import COMPARISONS, Case
-from graphrun.check.symbolic.constants import exact
-from graphrun.check.symbolic.lowering import DecidesError, FormulaRecorder, read, read_derivatives
+from graphrun.check.symbolic.lowering import DecidesError, FormulaRecorder, exact, read, read_derivatives
 from graphrun.declare.domain import Interval
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.trace import CannotTraceError
@@ -136,12 +135,9 @@ def variants(declared: NodeType, settings: Mapping[str, Any]) -> Iterator[Varian
     raise CannotTraceError("it decides by its settings in too many ways")
 
 
-Reading = tuple[dict[str, Any], dict[Any, bool], tuple[Case, ...]]
-
-
 def _ways(
     decides: DecidesError, settings: dict[str, Any], assumed: dict[Any, bool], cases: tuple[Case, ...]
-) -> Iterator[Reading]:
+) -> Iterator[tuple[dict[str, Any], dict[Any, bool], tuple[Case, ...]]]:
     """Yield the settings and conditions to read a function with that decides by a condition."""
     condition = decides.condition
     symbols = [value for value in settings.values() if isinstance(value, sympy.Symbol)]

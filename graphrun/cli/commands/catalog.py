@@ -18,8 +18,7 @@ def nodes(type_name: str | None, folders: Sequence[str]) -> None:
 
     registry = Registry(folders)
     lines = listing(registry) if type_name is None else describe(registry, type_name)
-    for line in lines:
-        tell(line)
+    tell("\n".join(lines))
 
 
 @click.command()
@@ -29,8 +28,7 @@ def plugins(folders: Sequence[str]) -> None:
     from graphrun.plugins.registry import Registry
     from graphrun.show.catalog import plugin_listing
 
-    for line in plugin_listing(Registry(folders)):
-        tell(line)
+    tell("\n".join(plugin_listing(Registry(folders))))
 
 
 @click.command(name="new-node")
@@ -48,8 +46,7 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
     from graphrun.plugins.scaffold import write_plugin
 
-    for file in write_plugin(name, folder, tensor=tensor):
-        tell(file)
+    tell("\n".join(map(str, write_plugin(name, folder, tensor=tensor))))
 
 
 @click.command()

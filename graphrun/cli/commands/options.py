@@ -128,14 +128,7 @@ def option(*taken: str, **changes: Any) -> Callable[[Function], Function]:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """The graph file that a command is given, and what is changed of it.
-
-    Attributes:
-        path: the file.
-        overrides: what ``--set`` changes.
-        folders: those of ``--plugins``.
-        data: the file of ``--data``.
-    """
+    """The graph file that a command is given, and what ``--set``, ``--plugins`` and ``--data`` say of it."""
 
     path: str
     overrides: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""The command `run`, which `graphrun FILE` is short for."""
+"""Commands that run a graph: `run`, which `graphrun FILE` is short for, `report`, `profile`, `predict`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from graphrun.base.errors import GraphrunError, UsageError
+from graphrun.base.errors import INTERRUPTED, GraphrunError, UsageError
+from graphrun.base.files import check_output, write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
-from graphrun.cli import INTERRUPTED
-from graphrun.cli.commands.options import GraphCommand, GraphFile, option
+from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option
 from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -91,6 +92,64 @@ def run(
     if verbose:
         say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
     return status_of(file, result)
+
+
+@click.command(cls=GraphCommand)
+@click.option("-o", "target", metavar="FILE", required=True, help="Where to write the page: one .html file.")
+@option("steps", "set", "engine", "dtype", "seed")
+@option("record", help="Names to chart at each step, separated by commas.")
+@option("every", help="Record every so many steps. [default: 1,001 rows or fewer]")
+@option("depth", help="How many frames to open. [default: what fits]")
+@option("data", "plugins", "quiet")
+def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool) -> int:
+    """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
+    from graphrun.show.report import make_report
+
+    page = Path(target)
+    if page.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
+    if not page.parent.is_dir():
+        raise UsageError(f"-o {target}: there is no folder {page.parent}")
+    check_output(page)
+    graph = file.load_to_run()
+    with watched(graph, request, quiet=quiet) as request:
+        html, result = make_report(graph, request, depth)
+    write_output(page, html)
+    return status_of(file, result)
+
+
+@click.command(cls=GraphCommand)
+@option("steps", type=click.IntRange(min=1), metavar=None, help="How many steps a round makes. [default: about 0.05 s]")
+@option("engine", "dtype", "data")
+@option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object, with every node.")
+@option("set", "plugins")
+def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
+    """Measure where the time of a step goes: by node type, by node, and how far from what the machine can do."""
+    from graphrun.show.profile import profile_graph
+    from graphrun.show.profile.table import profile_lines, to_json
+    from graphrun.show.tables import write
+
+    graph = file.load()
+    output = sys.stdout
+    begin_collection()
+    with stdout_to_stderr():
+        found = profile_graph(graph, replace(request, on_choice=partial(report_choice, quiet=False, verbose=True)))
+    write(lambda: to_json(found), profile_lines(found), output_format, output)
+
+
+@click.command(cls=GraphCommand)
+@click.option("--resume", "checkpoint", required=True, metavar="FILE", help="The checkpoint that holds the parameters.")
+@option("data")
+@click.option(
+    "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
+)
+@click.option("-o", "target", metavar="FILE", help="Where to write: .csv or .npz. [default: CSV on stdout]")
+@option("set", "plugins")
+def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], target: str | None) -> None:
+    """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
+    from graphrun.run.predict import write_predictions
+
+    write_predictions(file.load().predict(checkpoint, wanted), wanted, target, sys.stdout)
 
 
 class RowsAsTheyCome:

@@ -1,18 +1,22 @@
-"""Commands that print graphs: `show`, `diff`, `export`."""
+"""Commands that print or draw graphs: `show`, `draw`, `explain`, `diff`, `export`."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.base.errors import RunError
+from graphrun.base.errors import RunError, UsageError
 from graphrun.base.files import write_output
+from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
+from graphrun.cli.commands.run import report_choice
 from graphrun.cli.terminal import say, tell
 
 if TYPE_CHECKING:
@@ -54,11 +58,12 @@ def show(file: GraphFile, output_format: str | None, step: int | None, depth: in
 
 def show_plan(graph: Graph, output_format: str) -> None:
     """Print the schedule of a graph."""
-    from graphrun.show.plan_listing import write_plan
+    from graphrun.show.plan_listing import plan_data, plan_lines
+    from graphrun.show.tables import write
 
     with stdout_to_stderr():
         plan = graph.plan()
-    write_plan(plan, graph.name, output_format, sys.stdout)
+    write(lambda: {"graph": graph.name, **plan_data(plan)}, plan_lines(plan, graph.name), output_format, sys.stdout)
 
 
 def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
@@ -74,8 +79,90 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
             raise
         say(f"graphrun: {error}")
     drawing = draw_graph(graph.structure, passes, depth)
-    for line in table(drawing, shutil.get_terminal_size().columns):
-        tell(line)
+    tell("\n".join(table(drawing, shutil.get_terminal_size().columns)))
+
+
+@click.command(cls=GraphCommand)
+@click.option(
+    "-o", "--output", "target", metavar="FILE", help="Where to write: .svg, .png, .pdf, .dot or .mmd; - is stdout."
+)
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(["svg", "dot", "mmd", "png", "pdf"]),
+    help="The format. [default: that of the FILE's suffix, else dot]",
+)
+@click.option("--step", type=step_count, metavar="K", help="Show the values and gradients after K updates.")
+@option("depth", metavar="N", help="Open so many levels of subgraphs and expressions.")
+@click.option(
+    "--direction",
+    type=click.Choice(["auto", "right", "down"]),
+    default="auto",
+    show_default=True,
+    help="Where values flow.",
+)
+@option("data")
+@option("seed", help="What every random draw derives from.")
+@option("set", "plugins")
+def draw(
+    file: GraphFile,
+    request: RunRequest,
+    target: str | None,
+    picture_format: str | None,
+    step: int | None,
+    depth: int | None,
+    direction: str,
+) -> None:
+    """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
+    from graphrun.show.draw import draw_graph
+    from graphrun.show.draw.formats import PICTURES, format_of, save, write
+
+    to_stdout = target in {None, "-"}
+    if picture_format is None:
+        picture_format = "dot" if target is None or target == "-" else format_of(target)
+    if to_stdout and picture_format in PICTURES:
+        raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
+    if target is not None and not Path(target).parent.is_dir():
+        raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
+    graph = file.load_to_run()
+    drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=request.seed), depth)
+    content = write(drawing, picture_format, direction)
+    if drawing.note:
+        say(drawing.note)
+    if to_stdout:
+        click.echo(content, nl=False)
+    else:
+        save(content, Path(target or ""))
+
+
+@click.command(cls=GraphCommand)
+@click.option(
+    "--step", type=step_count, default="0", show_default=True, metavar="K", help="How many updates come before."
+)
+@click.option("--node", metavar="NAME", help="Show one value: its formula, its neighbours, its influence.")
+@click.option("--sensitivity", is_flag=True, help="Rank the leaves, and show where the gradient vanishes or explodes.")
+@option(
+    "format",
+    type=click.Choice(["text", "markdown", "latex", "html"]),
+    default="text",
+    help="latex: a fragment for an article with amsmath; html: one page that needs nothing else.",
+)
+@option("set", "seed", "data", "plugins")
+def explain(
+    file: GraphFile, request: RunRequest, step: int, node: str | None, sensitivity: bool, output_format: str
+) -> None:
+    """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
+    from graphrun.show.explain import explain as explain_step
+    from graphrun.show.explain.step import take_step
+
+    if node is not None and sensitivity:
+        raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
+    begin_collection()
+    with stdout_to_stderr():
+        on_choice = partial(report_choice, quiet=False, verbose=False)
+        taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
+        text = explain_step(taken, output_format, node=node, ranked=sensitivity)
+    click.echo(text, nl=False)
 
 
 @click.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,35 +17,39 @@ except ModuleNotFoundError as missing:
     raise UsageError("the jax engine needs JAX: pip install 'graphrun[jax]'") from None
 
 from graphrun.base.norms import norm
-from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines import NotFinite, StepFailed, Stop, Timed, Timing
 from graphrun.engines.jax.devices import Placement, double_precision, find_device, keep_compiled_programs
 from graphrun.engines.jax.feed import make_rows
 from graphrun.engines.jax.inspection import Inspection
-from graphrun.engines.jax.loop import WATCHED, Kind, Outcome, Request, State, all_finite, make_loop, must_be_careful
-from graphrun.engines.jax.passes import NodePasses
-from graphrun.engines.jax.vector import Passes, VectorPasses
+from graphrun.engines.jax.loop import (
+    WATCHED,
+    LoopKind,
+    LoopOutcome,
+    LoopState,
+    Request,
+    all_finite,
+    make_loop,
+    must_be_careful,
+)
+from graphrun.engines.jax.vector import make_passes
 from graphrun.engines.numpy import node_program
-from graphrun.engines.timing import Timed, Timing, batches_of
 from graphrun.plan.plan import Feed, Plan
-
-# XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
-NODES_ONE_BY_ONE = 64
 
 
 class JaxEngine:
-    """Runs plans with JAX.
+    """Runs plans with JAX, on a device or, `shared`, on those of all processes, which share out the rows of each step.
 
-    Args:
-        placement: where arrays lie, default the first device of JAX's choice.
-        watch: whether a stop rule will watch; else a loop that it can watch is compiled when one does.
+    `watch` says whether a stop rule will watch; else a loop that it can watch is compiled when one does.
+
+    Raises:
+        UsageError: there is no such device.
     """
 
     name = "jax"
 
-    def __init__(self, placement: Placement | None = None, *, watch: bool = False) -> None:
-        self.placement = placement or Placement(find_device(None))
+    def __init__(self, device: str | None = None, *, shared: bool = False, watch: bool = False) -> None:
+        self.placement = Placement.on_all_devices() if shared else Placement(find_device(device))
         self.watch = watch
         keep_compiled_programs()
 
@@ -64,15 +67,6 @@ class JaxEngine:
             return JaxProgram(plan, feed, self.placement, watch=self.watch)
 
 
-def make_engine(device: str | None = None, *, shared: bool = False, watch: bool = False) -> JaxEngine:
-    """Return the engine on a device, or on those of all processes, which share out the rows of each step.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    return JaxEngine(Placement.on_all_devices() if shared else Placement(find_device(device)), watch=watch)
-
-
 class JaxProgram:
     """A plan compiled by XLA, with the state of its run on the device."""
 
@@ -85,10 +79,10 @@ class JaxProgram:
         self._rows = make_rows(plan, feed, placement)
         self._inspection = Inspection(plan, self._passes, self._rows, placement)
         self._steps = plan.objective is not None
-        self._kind = Kind(careful=self._steps and must_be_careful(plan), watch=watch)
-        self._loops: dict[Kind, Callable[..., Outcome]] = {}
+        self._kind = LoopKind(careful=self._steps and must_be_careful(plan), watch=watch)
+        self._loops: dict[LoopKind, Callable[..., LoopOutcome]] = {}
         self._state = self._first_state()
-        self._spare: State | None = None
+        self._spare: LoopState | None = None
         self._inspection.check(self._state)
 
     def evaluate(self) -> None:
@@ -141,7 +135,7 @@ class JaxProgram:
             raise failure
         return reason
 
-    def _call(self, state: State, step: int, count: int, *, updates: bool = True) -> Outcome:
+    def _call(self, state: LoopState, step: int, count: int, *, updates: bool = True) -> LoopOutcome:
         """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""
         spare, self._spare = self._spare, None
         if spare is None:
@@ -164,7 +158,7 @@ class JaxProgram:
     def time_nodes(self, steps: int) -> Timing:
         """Return no times."""
         how = "not, for XLA fuses operations into one program; operations and bytes are those of the plan"
-        return Timing(how, [Timed([slots]) for slots in batches_of(self.plan)])
+        return Timing(how, [Timed([batch.slots]) for batch in self.plan.in_loop])
 
     def cost(self) -> dict[str, float]:
         """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""
@@ -231,7 +225,7 @@ class JaxProgram:
             known |= dict(enumerate(self._passes.parameters(state.targets)))
         if plan.objective is not None and plan.objective >= plan.parameters:
             known[plan.objective] = state.objective
-        return self._looked_up(slots, known, lambda: self._inspection.values(state, self.step))
+        return self._looked_up("values", slots, known)
 
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots; those of parameters are the loop's."""
@@ -239,50 +233,37 @@ class JaxProgram:
         if not self._steps:
             return [np.zeros(plan.shapes[slot], plan.dtype)[()] for slot in slots]
         known = dict(enumerate(self._passes.parameters(state.gradients)))
-        return self._looked_up(slots, known, lambda: self._inspection.gradients(state, self.step))
+        return self._looked_up("gradients", slots, known)
 
-    def _looked_up(self, slots: Sequence[int], known: Mapping[int, Any], rest: Any) -> list[Array]:
-        others = rest() if any(slot not in known for slot in slots) else {}
+    def _looked_up(self, what: str, slots: Sequence[int], known: Mapping[int, Any]) -> list[Array]:
+        others = {} if known.keys() >= set(slots) else self._inspection.by_slot(what, self._state, self.step)
         # Copies, for memory on the host's own device may be taken by a later outcome.
         return [np.array(known[slot] if slot in known else others[slot])[()] for slot in slots]
 
-    def _failure(self, state: State, step: int) -> RunError:
+    def _failure(self, state: LoopState, step: int) -> RunError:
         """Return what is wrong at a state whose pass gave something not finite, as the NumPy engine finds it there."""
-        leaves = self._leaves(state, step)
-        program = node_program(replace(self.plan, leaves=leaves, feeds=False, noise=(), states=()))
+        program = node_program(self.plan, self.feed)
+        program.set_parameters([np.array(value) for value in self._passes.parameters(state.targets)])
+        for slot, value in zip(self.plan.state_slots, state.nodes, strict=True):
+            program.values_by_slot[slot] = np.array(value)[()]
+        program.step = step
         try:
             program.evaluate()
-        except StepFailed as failed:
-            return StepFailed(leaves, failed.error)
-        except NotFinite:
-            pass
-        return NotFinite(leaves)
-
-    def _leaves(self, state: State, step: int) -> list[Array]:
-        """Return the values of the leaves at a state, for the pass of some step."""
-        plan = self.plan
-        leaves = list(plan.leaves)
-        leaves[: plan.parameters] = [np.array(value)[()] for value in self._passes.parameters(state.targets)]
-        if self.feed is not None and plan.feeds:
-            for slot, column in zip(plan.data, self.feed.batch(step), strict=True):
-                leaves[slot] = np.asarray(column, plan.leaves[slot].dtype)
-        for noise in plan.noise:
-            leaves[noise.slot] = np.asarray(uniform(np, noise.key, step, noise.shape), plan.dtype)[()]
-        for slot, value in zip(plan.state_slots, state.nodes, strict=True):
-            leaves[slot] = np.array(value)[()]
-        return leaves
+        except (StepFailed, NotFinite) as failed:
+            return failed
+        return NotFinite(program.leaves())
 
     def _put(self, tree: Any) -> Any:
         with double_precision():
             return jax.tree.map(self._placement.whole, tree)
 
-    def _first_state(self) -> State:
+    def _first_state(self) -> LoopState:
         """Return the state before the first pass."""
         plan = self.plan
         targets = self._passes.targets([np.asarray(leaf) for leaf in plan.leaves[: plan.parameters]])
         states = plan.rule.state if self._steps else ()
         nodes = tuple(np.asarray(plan.leaves[slot]) for slot in plan.state_slots)
-        return State(
+        return LoopState(
             targets=self._put(targets),
             rule=tuple(tuple(self._put(np.zeros_like(value)) for _ in states) for value in targets),
             nodes=self._put(nodes),
@@ -290,12 +271,3 @@ class JaxProgram:
             gradients=self._put(tuple(np.zeros_like(value) for value in targets)),
             objective=self._put(np.zeros((), plan.dtype)),
         )
-
-
-def make_passes(plan: Plan) -> Passes:
-    """Return the passes of a plan, value by value or on one vector."""
-    nodes = plan.node_count
-    numbers = not plan.has_arrays and all(batch.type.is_elementwise for batch in plan.batches)
-    if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
-        return VectorPasses(plan)
-    return NodePasses(plan)

@@ -22,11 +22,10 @@ BYTES_AT_ONCE = 1 << 24
 STEPS_AT_ONCE = 4096
 
 
-class Rows:
+class StepRows:
     """The rows that steps are given, on the device for a stretch of so many steps at once; here none at all.
 
-    Args:
-        limit: how many steps a stretch has, the first of which begins with step 0; None where all are given the same.
+    `limit` is how many steps a stretch has, the first of which begins with step 0; None where all are given the same.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -66,7 +65,7 @@ class Rows:
         return ()
 
 
-class GatheredRows(Rows):
+class GatheredRows(StepRows):
     """Columns that lie on the device whole; a stretch is told the numbers of its steps' rows."""
 
     def __init__(self, feed: Any, arrays: Sequence[Array], placement: Placement) -> None:
@@ -98,7 +97,7 @@ class GatheredRows(Rows):
         return [array.at[numbers[step % self._limit]].get(mode="promise_in_bounds") for array in arrays]
 
 
-class StackedRows(Rows):
+class StackedRows(StepRows):
     """Rows that are read step by step; of several processes, each reads those of its own devices."""
 
     def __init__(self, feed: Any, dtypes: Sequence[Any], placement: Placement) -> None:
@@ -135,10 +134,10 @@ class StackedRows(Rows):
         return [stack[step % self._limit] for stack in columns]
 
 
-def make_rows(plan: Plan, feed: Feed | None, placement: Placement) -> Rows:
+def make_rows(plan: Plan, feed: Feed | None, placement: Placement) -> StepRows:
     """Return the rows of a data set, whole or by stretches."""
     if feed is None or not plan.feeds:
-        return Rows()
+        return StepRows()
     dtypes = [column_dtype(plan, slot) for slot in plan.data]
     arrays = getattr(feed, "arrays", None)
     if arrays is None or placement.mesh is not None:

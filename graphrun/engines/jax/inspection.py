@@ -12,10 +12,10 @@ import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement, double_precision
-from graphrun.engines.jax.feed import Rows, column_dtype
-from graphrun.engines.jax.loop import State, given_to, next_states, updated
-from graphrun.engines.jax.passes import NodePasses, Part
-from graphrun.engines.jax.vector import Passes
+from graphrun.engines.jax.feed import StepRows, column_dtype
+from graphrun.engines.jax.loop import LoopState, given_to, next_states, updated
+from graphrun.engines.jax.passes import ArrayPasses, PlanPart
+from graphrun.engines.jax.vector import JaxPasses
 from graphrun.plan.plan import Plan
 
 
@@ -26,7 +26,7 @@ class Inspection:
         fixed: the values that no step changes, on the device: what the passes begin from.
     """
 
-    def __init__(self, plan: Plan, passes: Passes, rows: Rows, placement: Placement) -> None:
+    def __init__(self, plan: Plan, passes: JaxPasses, rows: StepRows, placement: Placement) -> None:
         self._plan = plan
         self._passes = passes
         self._rows = rows
@@ -39,7 +39,7 @@ class Inspection:
         """Forget what was found, for the state is another one."""
         self._found.clear()
 
-    def check(self, state: State) -> None:
+    def check(self, state: LoopState) -> None:
         """Trace every function that the run may need once, without compiling any.
 
         Raises:
@@ -47,53 +47,45 @@ class Inspection:
         """
         plan, passes = self._plan, self._passes
 
-        def everything(state: State, fixed: Any, columns: Any) -> None:
+        def everything(state: LoopState, fixed: Any, columns: Any) -> None:
             step = jnp.int64(0)
             if plan.objective is not None:
                 state = updated(plan, passes, state, step, jnp.ones((), bool))
             values = self._forward(state.targets, state.nodes, fixed, columns, step)
             if plan.objective is not None:
                 next_states(plan, passes, values)
-                passes.backward(values, Part.NEEDED)
+                passes.backward(values, PlanPart.NEEDED)
 
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
-    def values(self, state: State, step: int) -> Any:
-        """Return the values by slot, those that the loop leaves out included."""
-        return self._look("values", state, step)
-
-    def gradients(self, state: State, step: int) -> Any:
-        """Return the gradients by slot, those of constants included."""
-        return self._look("gradients", state, step)
-
-    def _look(self, name: str, state: State, step: int) -> Any:
-        if name not in self._found:
-            look = self._values if name == "values" else self._gradients
+    def by_slot(self, what: str, state: LoopState, step: int) -> Any:
+        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
+        if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
-                found = look(state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
+                found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
-            self._found[name] = found if isinstance(found, list) else np.asarray(found)
-        return self._found[name]
+            self._found[what] = found if isinstance(found, list) else np.asarray(found)
+        return self._found[what]
 
     @cached_property
-    def _values(self) -> Callable[..., Any]:
-        slots = range(len(self._plan.names))
-        values = lambda *state: self._passes.each(self._forward(*state), slots)  # noqa: E731
-        return jax.jit(values, out_shardings=self._placement.results)
-
-    @cached_property
-    def _gradients(self) -> Callable[..., Any]:
+    def _looks(self) -> dict[str, Callable[..., Any]]:
         passes, slots = self._passes, range(len(self._plan.names))
-        gradients = lambda *state: passes.each(passes.backward(self._forward(*state), Part.NEEDED), slots)  # noqa: E731
-        return jax.jit(gradients, out_shardings=self._placement.results)
+
+        def values(*state: Any) -> Any:
+            return passes.each(self._forward(*state), slots)
+
+        def gradients(*state: Any) -> Any:
+            return passes.each(passes.backward(self._forward(*state), PlanPart.NEEDED), slots)
+
+        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""
         given = given_to(self._plan, step, self._rows.pick(columns, step), nodes)
         values = self._passes.begin(targets, given, fixed)
-        return self._passes.forward(values, Part.VARYING)
+        return self._passes.forward(values, PlanPart.VARYING)
 
-    def on_rows(self, state: State, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+    def on_rows(self, state: LoopState, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots on some rows of the data set, at the state's parameters."""
         chosen = tuple(slots)
         if chosen not in self._on_rows:
@@ -109,7 +101,7 @@ class Inspection:
     def _make_on_rows(self, slots: Sequence[int]) -> Callable[..., Any]:
         # Graphs of numbers that are run as one vector have no data.
         plan = self._plan.evaluation()
-        passes = NodePasses(plan)
+        passes = ArrayPasses(plan)
 
         def on_rows(targets: Any, nodes: Any, fixed: Any, columns: Any) -> Any:
             given = dict(zip(plan.data, columns, strict=True))
@@ -118,7 +110,7 @@ class Inspection:
             for noise in plan.noise:
                 # Nothing is dropped where data is only evaluated; the shape alone may matter.
                 values[noise.slot] = jnp.zeros(noise.shape, plan.dtype)
-            values = passes.forward(values, Part.ALL)
+            values = passes.forward(values, PlanPart.ALL)
             return [jnp.asarray(passes.value(values, slot)) for slot in slots]
 
         return jax.jit(on_rows, out_shardings=self._placement.results)

@@ -20,10 +20,10 @@ import numpy as np
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.declare.clipping import clip, factor
-from graphrun.engines.jax.feed import Rows
-from graphrun.engines.jax.passes import Part, tracing
-from graphrun.engines.jax.vector import Passes
+from graphrun.declare.clipping import clip
+from graphrun.engines.jax.feed import StepRows
+from graphrun.engines.jax.passes import PlanPart, tracing
+from graphrun.engines.jax.vector import JaxPasses
 from graphrun.plan.plan import Plan
 
 WATCHED = 1024
@@ -39,7 +39,7 @@ PASSES_IN_A_ROUND = 4
 NODES_IN_A_ROUND = 8
 
 
-class State(NamedTuple):
+class LoopState(NamedTuple):
     """What a run goes on from, and the outcome of its last pass.
 
     Attributes:
@@ -58,7 +58,7 @@ class State(NamedTuple):
     objective: Array
 
 
-class Outcome(NamedTuple):
+class LoopOutcome(NamedTuple):
     """What the loop comes back with.
 
     Attributes:
@@ -69,13 +69,13 @@ class Outcome(NamedTuple):
         watched: the objective and the norm of the gradient after each pass, where they were asked for.
     """
 
-    state: State
+    state: LoopState
     passes: Array
     finite: Array
     watched: tuple[Array, ...]
 
 
-class Kind(NamedTuple):
+class LoopKind(NamedTuple):
     """What a loop does besides the steps.
 
     Attributes:
@@ -100,21 +100,23 @@ class Request(NamedTuple):
     updates: Any
 
 
-Carried: TypeAlias = tuple[jax.Array, State, jax.Array, tuple[Array, ...]]
+Carried: TypeAlias = tuple[jax.Array, LoopState, jax.Array, tuple[Array, ...]]
 """What the loop carries from pass to pass: how many were run, the state, whether it is finite, what is watched."""
 
 
-def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any = None) -> Callable[..., Outcome]:
+def make_loop(
+    plan: Plan, passes: JaxPasses, rows: StepRows, kind: LoopKind, results: Any = None
+) -> Callable[..., LoopOutcome]:
     """Return the compiled loop: (state, spare, fixed, columns, request) -> outcome.
 
     `spare` is a state whose memory the outcome may take; `results` is where JAX leaves it, default where the state is.
     """
     in_a_round = passes_in_a_round(plan, kind)
 
-    def finite(state: State) -> jax.Array:
+    def finite(state: LoopState) -> jax.Array:
         return all_finite(state.objective, *(state.gradients if kind.careful else ()))
 
-    def loop(state: State, spare: State, fixed: Any, columns: Any, request: Request) -> Outcome:
+    def loop(state: LoopState, spare: LoopState, fixed: Any, columns: Any, request: Request) -> LoopOutcome:
         del spare
 
         def one_pass(carried: Carried) -> Carried:
@@ -143,12 +145,12 @@ def make_loop(plan: Plan, passes: Passes, rows: Rows, kind: Kind, results: Any =
         made, state, good, noticed = jax.lax.while_loop(unfinished, one_round, start)
         if not kind.careful:
             good = good & all_finite(*state.gradients, *state.targets)
-        return Outcome(state, jnp.minimum(made, request.count), good, noticed)
+        return LoopOutcome(state, jnp.minimum(made, request.count), good, noticed)
 
     return jax.jit(loop, donate_argnums=1, keep_unused=True, out_shardings=results)
 
 
-def passes_in_a_round(plan: Plan, kind: Kind) -> int:
+def passes_in_a_round(plan: Plan, kind: LoopKind) -> int:
     """Return how many passes a round of the loop makes: several of a graph of a few numbers that nobody watches."""
     if kind.careful or kind.watch or plan.has_arrays or plan.data or plan.noise or plan.states:
         return 1
@@ -178,7 +180,7 @@ def must_be_careful(plan: Plan) -> bool:
     return False
 
 
-def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array) -> State:
+def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted: Array) -> LoopState:
     """Return the state after an update, or as it is where none is wanted."""
     update, rule, settings = plan.update, plan.rule, dict(plan.update.settings)
     if update.schedule is not None:
@@ -190,8 +192,9 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
         jnp,
         state.gradients,
         value=update.clip_value,
-        norm=update.clip_norm,
-        multiplier=lambda clipped, limit: factor(jnp, norm(*clipped), limit).astype(plan.dtype),
+        limit=update.clip_norm,
+        norm=norm,
+        numbers=jnp,
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
     for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):
@@ -209,11 +212,13 @@ def updated(plan: Plan, passes: Passes, state: State, step: Array, wanted: Array
     return state._replace(targets=tuple(targets), rule=tuple(states), nodes=nodes)
 
 
-def evaluated(plan: Plan, passes: Passes, state: State, step: Array, columns: Sequence[Array], fixed: Any) -> State:
+def evaluated(
+    plan: Plan, passes: JaxPasses, state: LoopState, step: Array, columns: Sequence[Array], fixed: Any
+) -> LoopState:
     """Return the state with the outcome of both passes at its values."""
     given = given_to(plan, step, columns, state.nodes)
-    values = passes.forward(passes.begin(state.targets, given, fixed), Part.LOOP)
-    gradients = passes.backward(values, Part.LOOP)
+    values = passes.forward(passes.begin(state.targets, given, fixed), PlanPart.LOOP)
+    gradients = passes.backward(values, PlanPart.LOOP)
     assert plan.objective is not None  # noqa: S101 (for the type checker: a plan without one makes no steps)
     objective = jnp.asarray(passes.value(values, plan.objective)).astype(plan.dtype)
     return state._replace(
@@ -223,7 +228,7 @@ def evaluated(plan: Plan, passes: Passes, state: State, step: Array, columns: Se
     )
 
 
-def outcome_where(wanted: Array, state: State, before: State) -> State:
+def outcome_where(wanted: Array, state: LoopState, before: LoopState) -> LoopState:
     """Return a state with the outcome of its pass where that is wanted, else with the one before."""
     objective, *gradients = (
         jnp.where(wanted, new, old)
@@ -240,7 +245,7 @@ def given_to(plan: Plan, step: Array, columns: Sequence[Array], nodes: Sequence[
     return given | dict(zip(plan.state_slots, nodes, strict=True))
 
 
-def next_states(plan: Plan, passes: Passes, values: Any) -> list[Array]:
+def next_states(plan: Plan, passes: JaxPasses, values: Any) -> list[Array]:
     """Return the nodes' states after the step of a forward pass."""
     following: list[Array] = []
     for node in plan.states:
@@ -267,7 +272,7 @@ def norm(*arrays: Array) -> Any:
     return root_of_squares(jnp, squares, lambda c, x, y: jnp.where(c, x(), y()) if few else jax.lax.cond(c, x, y))
 
 
-def noted(state: State, watched: tuple[Array, ...], number: Array) -> tuple[Array, ...]:
+def noted(state: LoopState, watched: tuple[Array, ...], number: Array) -> tuple[Array, ...]:
     """Note the objective and the norm of the gradient, where a stop rule watches."""
     rows = [jnp.stack([state.objective.astype(np.float64), norm(*state.gradients)])[None] for _ in watched]
     return tuple(jax.lax.dynamic_update_slice(w, row, (number, 0)) for w, row in zip(watched, rows, strict=True))

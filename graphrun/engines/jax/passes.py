@@ -22,17 +22,14 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward
+from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
 
-FORM = "jax"
-"""The name of the forms that node types may have for this engine."""
 
-
-class Part(Enum):
+class PlanPart(Enum):
     """Some nodes of a plan: those of the loop, those that no step changes, all others, all that the objective needs."""
 
     LOOP = "loop"
@@ -43,14 +40,14 @@ class Part(Enum):
 
     def batches(self, plan: Plan) -> Sequence[Batch]:
         """Return the nodes' batches."""
-        if self is Part.LOOP:
+        if self is PlanPart.LOOP:
             return plan.in_loop
-        if self is Part.RESTING:
+        if self is PlanPart.RESTING:
             return plan.once
-        return [batch for batch in plan.batches if self is Part.ALL or getattr(batch, self.value)]
+        return [batch for batch in plan.batches if self is PlanPart.ALL or getattr(batch, self.value)]
 
 
-class NodePasses:
+class ArrayPasses:
     """The two passes of a plan value by value: for arrays, and for a few numbers.
 
     Parameters come as targets: what the update rule is called for. That is each parameter, or all as one vector.
@@ -79,10 +76,10 @@ class NodePasses:
             leaf = np.asarray(plan.leaves[slot])
             if slot not in plan.changing_leaves and leaf.ndim:
                 fixed[slot] = placement.rows(leaf) if slot in plan.data else placement.whole(leaf)
-        slots = [slot for batch in Part.RESTING.batches(plan) for slot in batch.slots]
+        slots = [slot for batch in PlanPart.RESTING.batches(plan) for slot in batch.slots]
 
         def rest(fixed: Any) -> Any:
-            values = self.forward(self.begin((), {}, fixed), Part.RESTING)
+            values = self.forward(self.begin((), {}, fixed), PlanPart.RESTING)
             return {slot: jnp.broadcast_to(values[slot], plan.shapes[slot]) for slot in slots}
 
         return fixed | jax.jit(rest)(fixed) if slots else fixed
@@ -98,10 +95,10 @@ class NodePasses:
             values[slot] = value
         return values
 
-    def operations(self, part: Part) -> Iterator[Operation]:
+    def operations(self, part: PlanPart) -> Iterator[Operation]:
         """Bind the nodes of a part to JAX; of the loop, only what a parameter moves is given gradients."""
         plan = self.plan
-        wanted = plan.moving.tolist() if part is Part.LOOP else [True] * len(plan.names)
+        wanted = plan.moving.tolist() if part is PlanPart.LOOP else [True] * len(plan.names)
         for batch in part.batches(plan):
             function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
             # Of every type, the second function takes the gradient here.
@@ -111,12 +108,12 @@ class NodePasses:
             for _, output, inputs in plan.nodes([batch]):
                 yield bound.at(output, inputs, [has_one and wanted[slot] for slot in inputs])
 
-    def forward(self, values: Values, part: Part) -> Values:
+    def forward(self, values: Values, part: PlanPart) -> Values:
         """Compute nodes one by one."""
         forward(self.operations(part), values)
         return values
 
-    def backward(self, values: Values, part: Part) -> Any:
+    def backward(self, values: Values, part: PlanPart) -> Any:
         """Return the gradients by slot, None where nothing reaches a slot."""
         one = jnp.ones((), self.plan.dtype)
         gradients = backward(list(self.operations(part)), values, self.plan.objective or 0, one)
@@ -160,7 +157,7 @@ def masked_product(gradient: Array, local_derivative: Any) -> Array:
 
 def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
     """Return a batch's forward function for JAX; its result has the graph's dtype."""
-    function = _bound(batch, form_of(batch)[0], 0)
+    function = _bound(batch, batch.type.functions("jax")[0], 0)
 
     def forward(*inputs: Array) -> Array:
         with tracing("node type", batch.type):
@@ -171,7 +168,7 @@ def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
 
 def traced_derivative(batch: Batch) -> Callable[..., Any]:
     """Return a batch's second function for JAX, of (gradient, output, *inputs) for every type."""
-    derivative = form_of(batch)[1]
+    derivative = batch.type.functions("jax")[1]
     assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
     elementwise = batch.type.is_elementwise
     function = _bound(batch, derivative, 1 if elementwise else 2)
@@ -184,19 +181,10 @@ def traced_derivative(batch: Batch) -> Callable[..., Any]:
     return local_derivatives
 
 
-def form_of(batch: Batch) -> tuple[Function, Function | None]:
-    """Return the two functions of a batch's type: those of its form for this engine, where it has one."""
-    form = batch.type.forms.get(FORM)
-    return (batch.type.function, batch.type.derivative) if form is None else (form.function, form.derivative)
-
-
 def _bound(batch: Batch, function: Function, before: int) -> Function:
     """Return a function with JAX's namespace and the settings in place, inputs that select cast to integers."""
-    bound = partial(function, jnp, **dict(batch.settings))
     positions = {before + position for position in batch.type.index_inputs}
-    if not positions:
-        return bound
-    return lambda *inputs: bound(*(as_index(x) if k in positions else x for k, x in enumerate(inputs)))
+    return with_indices(partial(function, jnp, **dict(batch.settings)), positions, as_index)
 
 
 def as_index(value: Array) -> Array:

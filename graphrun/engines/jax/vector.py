@@ -21,15 +21,18 @@ from numpy.typing import NDArray
 
 from graphrun.base.types import Array
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.jax.passes import NodePasses, Part, masked_product, traced_derivative, traced_forward
+from graphrun.engines.jax.passes import ArrayPasses, PlanPart, masked_product, traced_derivative, traced_forward
 from graphrun.plan.plan import Batch, Plan
+
+# XLA takes about 20 ms a node to compile what is written node by node; the program for one vector takes 0.3 s.
+NODES_ONE_BY_ONE = 64
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)
 NANOSECONDS_PER_OPERATION = 500
 NANOSECONDS_PER_NODE = 45
 
 
-class Table(NamedTuple):
+class OperationTable(NamedTuple):
     """Operations in order.
 
     Attributes:
@@ -49,11 +52,11 @@ class Vector(NamedTuple):
     """Values under way: the vector, which goes on for a width behind the last slot, and the tables of the parts."""
 
     values: jax.Array
-    tables: Mapping[str, Table]
+    tables: Mapping[str, OperationTable]
 
 
 class VectorPasses:
-    """What `NodePasses` does, on one vector; the targets of the update rule are one vector of all parameters."""
+    """What `ArrayPasses` does, on one vector; the targets of the update rule are one vector of all parameters."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -76,32 +79,28 @@ class VectorPasses:
 
     def bounds(self) -> list[tuple[Array, Array] | None]:
         """Return the bounds of all parameters together."""
-        plan = self.plan
-        if not any(plan.bounds):
-            return [None]
-        lower, upper = zip(*[b or (-np.inf, np.inf) for b in plan.bounds], strict=True)
-        return [(np.array(lower, plan.dtype), np.array(upper, plan.dtype))]
+        return [self.plan.limits if any(self.plan.bounds) else None]
 
     def fixed(self, placement: Placement) -> Any:
         """Return the vector with what no step changes, and the tables."""
         plan = self.plan
         start = np.zeros(len(plan.names) + self._width, plan.dtype)
         start[: len(plan.leaves)] = np.array(plan.leaves, plan.dtype)
-        made: dict[tuple[int, ...], Table] = {}
+        made: dict[tuple[int, ...], OperationTable] = {}
         tables = {}
-        for part in (Part.LOOP, Part.RESTING, Part.VARYING, Part.NEEDED):
+        for part in (PlanPart.LOOP, PlanPart.RESTING, PlanPart.VARYING, PlanPart.NEEDED):
             batches = part.batches(plan)
             chosen = tuple(batch.start for batch in batches)
             if chosen not in made:
                 made[chosen] = jax.tree.map(placement.whole, self._table(batches))
             tables[part.value] = made[chosen]
         vector = placement.whole(start), tables
-        if len(made[tuple(batch.start for batch in Part.RESTING.batches(plan))].kind):
-            values = jax.jit(lambda fixed: self.forward(self.begin((), {}, fixed), Part.RESTING).values)(vector)
+        if len(made[tuple(batch.start for batch in PlanPart.RESTING.batches(plan))].kind):
+            values = jax.jit(lambda fixed: self.forward(self.begin((), {}, fixed), PlanPart.RESTING).values)(vector)
             return values, tables
         return vector
 
-    def _table(self, batches: Sequence[Batch]) -> Table:
+    def _table(self, batches: Sequence[Batch]) -> OperationTable:
         """Cut batches into operations of at most the width."""
         width, nowhere = self._width, len(self.plan.names)
         kinds, starts, counts, inputs = [], [], [], []
@@ -116,7 +115,7 @@ class VectorPasses:
             inputs.append(slots.reshape(self._arity, operations, width).swapaxes(0, 1))
         whole = [np.concatenate(parts) if parts else np.zeros(0) for parts in (kinds, starts, counts)]
         every_input = np.concatenate(inputs) if inputs else np.zeros((0, self._arity, width))
-        return Table(*(array.astype(np.int32) for array in (*whole, every_input)))
+        return OperationTable(*(array.astype(np.int32) for array in (*whole, every_input)))
 
     def begin(self, targets: Sequence[Array], given: Mapping[int, Array], fixed: Any) -> Vector:
         """Return the vector with the parameters in place."""
@@ -124,9 +123,9 @@ class VectorPasses:
         values, tables = fixed
         return Vector(lax.dynamic_update_slice(values, targets[0], (0,)) if targets else values, tables)
 
-    def forward(self, values: Vector, part: Part) -> Vector:
+    def forward(self, values: Vector, part: PlanPart) -> Vector:
         """Go through a part's table."""
-        table = Table(*values.tables[part.value])
+        table = OperationTable(*values.tables[part.value])
         if not len(table.kind):
             return values
         places = jnp.arange(self._width)
@@ -140,10 +139,10 @@ class VectorPasses:
 
         return values._replace(values=lax.fori_loop(0, len(table.kind), operation, values.values))
 
-    def backward(self, values: Vector, part: Part) -> Array:
+    def backward(self, values: Vector, part: PlanPart) -> Array:
         """Go through a part's table from its end, and return the vector of gradients."""
         plan, vector = self.plan, values.values
-        table = Table(*values.tables[part.value])
+        table = OperationTable(*values.tables[part.value])
         gradients = jnp.zeros_like(vector).at[plan.objective or 0].set(1)
         if not len(table.kind):
             return gradients
@@ -208,8 +207,17 @@ class VectorPasses:
         return vector[np.asarray(slots, np.int32)]
 
 
-Passes = NodePasses | VectorPasses
+JaxPasses = ArrayPasses | VectorPasses
 """The two passes of a plan."""
+
+
+def make_passes(plan: Plan) -> JaxPasses:
+    """Return the passes of a plan, value by value or on one vector."""
+    nodes = plan.node_count
+    numbers = not plan.has_arrays and all(batch.type.is_elementwise for batch in plan.batches)
+    if numbers and nodes > NODES_ONE_BY_ONE and not (plan.data or plan.noise or plan.states):
+        return VectorPasses(plan)
+    return ArrayPasses(plan)
 
 
 def kind_of(batch: Batch) -> Any:

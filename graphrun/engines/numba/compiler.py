@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from graphrun.engines.cache import cache_folder
-from graphrun.engines.numba.source import Source, signature
+from graphrun.engines.numba.source import signature
 from graphrun.engines.traced import NotSupportedError
 
 Steps = Callable[..., tuple[int, int]]
@@ -52,37 +52,32 @@ def versions() -> str:
     return "\n".join(found)
 
 
-def file_of(source: Source) -> Path:
+def file_of(text: str) -> Path:
     """Return where the text of a program is kept."""
-    digest = hashlib.blake2b(f"{versions()}\n{source.text}".encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{versions()}\n{text}".encode(), digest_size=16).hexdigest()
     return cache_folder("native") / f"steps_{digest}.py"
 
 
-def is_compiled(source: Source) -> bool:
+def is_compiled(text: str) -> bool:
     """Whether a program was compiled before, on this machine."""
-    file = file_of(source)
+    file = file_of(text)
     try:
         return file.exists() and any((file.parent / "__pycache__").glob(f"{file.stem}.*.nbc"))
     except PermissionError:
         return False
 
 
-def _machine_code(file: Path) -> list[Path]:
-    """Return what Numba keeps beside a text."""
-    return list((file.parent / "__pycache__").glob(f"{file.stem}.*"))
-
-
-def compile_steps(source: Source, dtype: str) -> Steps:
+def compile_steps(text: str, dtype: str) -> Steps:
     """Return the compiled function ``steps`` of a program, the same for the same text.
 
     Raises:
         NotSupportedError: Numba is not installed, or cannot compile the text.
     """
-    return _compiled(source, dtype, cache_folder("native"))
+    return _compiled(text, dtype, cache_folder("native"))
 
 
 @lru_cache(maxsize=16)
-def _compiled(source: Source, dtype: str, _folder: Path) -> Steps:
+def _compiled(text: str, dtype: str, _folder: Path) -> Steps:
     if not is_installed():
         raise NotSupportedError(f"the engine numba needs Numba: {INSTALL}")
     try:
@@ -92,46 +87,41 @@ def _compiled(source: Source, dtype: str, _folder: Path) -> Steps:
         # Numba refuses a NumPy that is newer than itself, and says so by an exception while it is imported.
         raise NotSupportedError(f"Numba cannot be imported: {type(error).__name__}: {error}") from error
 
-    file = _write(source)
+    file = _write(text)
     compiler: Any = partial(numba.njit, signature(dtype), **OPTIONS)
     try:
         if file is not None:
             with suppress(*CACHE_ERRORS):
-                return _decorated(compiler, source, file)
+                return _decorated(compiler, text, file)
             # What is in the cache is damaged, by a full disk for instance, or nothing can be put there.
             with suppress(*CACHE_ERRORS):
-                for damaged in _machine_code(file):
+                for damaged in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
                     damaged.unlink(missing_ok=True)
-                return _decorated(compiler, source, file)
-        return _decorated(compiler, source, None)
+                return _decorated(compiler, text, file)
+        return _decorated(compiler, text, None)
     except NumbaError as error:
         raise NotSupportedError(f"Numba cannot compile the graph: {error}") from error
 
 
-def _decorated(compiler: Any, source: Source, file: Path | None) -> Steps:
-    steps: Steps = compiler(cache=file is not None)(_load(source, file))
+def _decorated(compiler: Any, text: str, file: Path | None) -> Steps:
+    """Compile the function of the text, in a module that Numba finds again by its name when it loads its code."""
+    name = f"graphrun_{file_of(text).stem}"
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile(text, str(file or "<steps>"), "exec"), vars(module))  # noqa: S102 (made of slots alone)
+    steps: Steps = compiler(cache=file is not None)(vars(module)["steps"])
     return steps
 
 
-def _load(source: Source, file: Path | None) -> Callable[..., Any]:
-    """Return the function of the text, in a module that Numba finds again by its name when it loads its code."""
-    name = f"graphrun_{file_of(source).stem}"
-    module = sys.modules[name] = ModuleType(name)
-    exec(compile(source.text, str(file or "<steps>"), "exec"), vars(module))  # noqa: S102 (made of slots alone)
-    function: Callable[..., Any] = vars(module)["steps"]
-    return function
-
-
-def _write(source: Source) -> Path | None:
+def _write(text: str) -> Path | None:
     """Put the text into the cache folder; return None where it cannot be written."""
-    file = file_of(source)
+    file = file_of(text)
     try:
         if file.exists():
             return file
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(source.text)
+            stream.write(text)
         os.utime(name, (0, 0))
         os.replace(name, file)  # noqa: PTH105 (the name is a str)
     except OSError:

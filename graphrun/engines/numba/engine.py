@@ -9,22 +9,25 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, Program, StepFailed, Stop
-from graphrun.engines.numba.code_form import CodeForm, form_of
+from graphrun.engines import NotFinite, Program, Stop, Timed, Timing
 from graphrun.engines.numba.compiler import Steps, compile_steps, is_compiled
-from graphrun.engines.numba.loops import Schedule, loops
-from graphrun.engines.numba.source import NOT_FINITE
+from graphrun.engines.numba.loops import loops
+from graphrun.engines.numba.source import NOT_FINITE, StepsCode
+from graphrun.engines.numba.straight import straight_line
 from graphrun.engines.numpy import batch_program
 from graphrun.engines.stop import RULES, StopRule
-from graphrun.engines.timing import Timed, Timing, batches_of
-from graphrun.engines.traced import NotSupportedError
+from graphrun.engines.traced import NotSupportedError, check_supported
 from graphrun.plan.plan import Feed, Plan
+
+STRAIGHT_LINE_OPERATIONS = 2000
+"""More operations than this are loops: Numba takes 1.2 s for 400 nodes of straight-line code, and ever more a node."""
 
 MEASURED_NODES = 50_000
 """So many nodes are computed to find what one takes, or all of a larger group once: a few tenths of a millisecond."""
@@ -46,7 +49,7 @@ class NumbaEngine:
     def compilation(self, plan: Plan) -> str:
         """Return how `compile` would come to the code of a plan, in words."""
         try:
-            before = is_compiled(form_of(plan).source)
+            before = is_compiled(form_of(plan).text)
         except NotSupportedError:
             before = False
         return "from the cache" if before else "compiled anew, and kept"
@@ -65,14 +68,30 @@ class NumbaEngine:
             raise UsageError(f"engine numba: {error}") from error
 
 
+def form_of(plan: Plan, *, masked: bool = False) -> StepsCode:
+    """Return what is compiled of a plan; where it need not be masked, straight-line code is faster.
+
+    Raises:
+        NotSupportedError: the engine cannot run the plan; the text says why.
+    """
+    check_supported(plan)
+    code = None
+    if len(plan.names) <= STRAIGHT_LINE_OPERATIONS:
+        code = straight_line(plan, masked=masked, limit=STRAIGHT_LINE_OPERATIONS)
+    return code or loops(plan)
+
+
 class NumbaProgram:
     """A program whose steps are compiled; what is asked for besides, the NumPy engine computes from its values."""
 
-    def __init__(self, plan: Plan, form: CodeForm) -> None:
+    def __init__(self, plan: Plan, code: StepsCode) -> None:
         self.plan = plan
         states = len(plan.rule.state)
         dtype = plan.dtype
-        self._numpy = batch_program(plan)
+        self._numpy = numpy = batch_program(plan)
+        self.set_parameters, self.snapshot = numpy.set_parameters, numpy.snapshot
+        self.values, self.gradients, self.gradient_norm = numpy.values, numpy.gradients, numpy.gradient_norm
+        self.evaluate_rows, self.cost = numpy.evaluate_rows, numpy.cost
         self._numpy.gradients_by_slot = np.zeros(len(plan.names), dtype)
         self._rule_states = np.zeros((states, plan.parameters), dtype)
         # The compiled steps write where the NumPy program reads.
@@ -80,14 +99,13 @@ class NumbaProgram:
         self._trial = np.zeros(plan.parameters, dtype)
         self._kept = np.zeros((states + 1, plan.parameters), dtype)
         self._limits, self._memory = np.full(len(RULES), np.nan), np.full(4, np.nan)
-        bounds = [bound or (-np.inf, np.inf) for bound in plan.bounds]
-        self._bounds = np.array(bounds, dtype).reshape(plan.parameters, 2).T.copy()
+        self._bounds = np.array(plan.limits)
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
-        self._use(form)
+        self._use(code)
 
-    def _use(self, form: CodeForm) -> None:
-        self._form = form
-        self._steps: Steps = compile_steps(form.source, self.plan.dtype.name)
+    def _use(self, code: StepsCode) -> None:
+        self._code = code
+        self._steps: Steps = compile_steps(code.text, self.plan.dtype.name)
 
     @property
     def step(self) -> int:
@@ -100,11 +118,7 @@ class NumbaProgram:
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
-        with np.errstate(all="ignore"):
-            try:
-                self._numpy.begin()
-            except (Exception, SystemExit) as error:
-                raise StepFailed(self._numpy.leaves(), error) from error
+        self._numpy.begin()
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
             raise NotFinite(self._numpy.leaves())
 
@@ -134,12 +148,12 @@ class NumbaProgram:
         self._memory[:] = np.nan
         if stop is not None:
             self._limits[:], self._memory[:] = stop.limits(), (*stop.memory().values(), stop.sign)
-        self._numpy.step, code = self._steps(count, self.step, *self._arguments(self._form.schedule))
+        self._numpy.step, code = self._steps(count, self.step, *self._arguments(self._code))
         if stop is not None:
             stop.remember(dict(zip(stop.memory(), self._memory.tolist(), strict=False)))
         return code
 
-    def _arguments(self, schedule: Schedule) -> tuple[Any, ...]:
+    def _arguments(self, code: StepsCode) -> tuple[Any, ...]:
         """Return what `steps` takes after the number of steps and the step, in the order of `source.ARGUMENTS`."""
         return (
             self._step_size,
@@ -151,8 +165,8 @@ class NumbaProgram:
             self._bounds,
             self._limits,
             self._memory,
-            schedule.batches,
-            schedule.operands,
+            code.batches,
+            code.operands,
         )
 
     def _after_not_finite(self) -> None:
@@ -170,19 +184,19 @@ class NumbaProgram:
         """Whether all is finite when a gradient of 0 gives 0; if so, the masked form is taken from now on."""
         with np.errstate(all="ignore"):
             finite = self._numpy.run_passes()
-        if not finite or self._form.masked:
+        if not finite or self._code.masked:
             return False
         self._use(form_of(self.plan, masked=True))
         return self._call(0) != NOT_FINITE
 
     def form(self, steps: int) -> str:
         """Return how so many steps are run, in words."""
-        return "straight-line code" if self.is_straight_line else "loops by batch"
+        return "straight-line code" if self._code.is_straight_line else "loops by batch"
 
     def time_nodes(self, steps: int) -> Timing:
         """Time the batches by the compiled loops: one by one or, where there are many, those of each type."""
         how, groups = LOOPS, [[number] for number in range(len(self.plan.in_loop))]
-        if self.is_straight_line:
+        if self._code.is_straight_line:
             how = AS_LOOPS
         if len(groups) > BATCHES_ONE_BY_ONE:
             how = f"the batches of each type, {LOOPS}"
@@ -190,18 +204,9 @@ class NumbaProgram:
             for number, batch in enumerate(self.plan.in_loop):
                 by_type[batch.type.name].append(number)
             groups = list(by_type.values())
-        slots = batches_of(self.plan)
-        times = zip(groups, self.seconds_of(groups), strict=True)
-        nodes = [Timed([slots[number] for number in group], seconds) for group, seconds in times]
-        return Timing(how, nodes, None if self.is_straight_line else "step")
-
-    def set_parameters(self, parameters: Sequence[Array]) -> None:
-        """Put the parameters elsewhere; `evaluate` has to follow."""
-        self._numpy.set_parameters(parameters)
-
-    def snapshot(self) -> dict[str, Array]:
-        """Return what a run goes on from, by name: parameters, the rule's states."""
-        return self._numpy.snapshot()
+        times = zip(groups, self._seconds_of(groups), strict=True)
+        nodes = [Timed([self.plan.in_loop[number].slots for number in group], seconds) for group, seconds in times]
+        return Timing(how, nodes, None if self._code.is_straight_line else "step")
 
     def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
         """Go on from a snapshot, at some step; `evaluate` has to follow."""
@@ -210,38 +215,15 @@ class NumbaProgram:
             kept[:] = state
         self._numpy.updater.states = [tuple(self._rule_states)]
 
-    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
-        """Return the values of some slots; there are no rows."""
-        return self._numpy.evaluate_rows(columns, slots)
-
-    def gradient_norm(self) -> float:
-        """Return the Euclidean norm of the gradient of all parameters."""
-        return self._numpy.gradient_norm()
-
-    def values(self, slots: Sequence[int]) -> list[Array]:
-        """Return the values of some slots."""
-        return self._numpy.values(slots)
-
-    def gradients(self, slots: Sequence[int]) -> list[Array]:
-        """Return the derivatives of the objective by the values of some slots."""
-        return self._numpy.gradients(slots)
-
-    def cost(self) -> dict[str, float]:
-        """Return nothing: Numba counts nothing."""
-        return {}
-
-    def seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
-        """Return how long both passes of some of the loop's batches take, in loops that do them many times over.
+    def _seconds_of(self, groups: Sequence[Sequence[int]]) -> list[float]:
+        """Return how long both passes of groups of the loop's batches take, in loops that do them many times over.
 
         The code is that of the loops, also where the program is straight-line code, which cannot be divided. What more
         the repetitions take than the passes alone is what the batches take; the program's state is as it was.
-
-        Args:
-            groups: the numbers of the batches in `Plan.in_loop`, whose times are taken together.
         """
-        source, schedule = loops(self.plan)
-        steps = compile_steps(source, self.plan.dtype.name)
-        rows = schedule.batches.reshape(-1, 4)
+        code = loops(self.plan)
+        steps = compile_steps(code.text, self.plan.dtype.name)
+        rows = code.batches.reshape(-1, 4)
         # The first batches are the last of the backward pass: by then every gradient is there, and none is skipped.
         # Times are taken in turns, for the speed of a machine changes.
         repeated = []
@@ -251,8 +233,8 @@ class NumbaProgram:
             repeated.append((count, np.concatenate([np.tile(rows[list(group)], (count, 1)), rows]).ravel()))
         taken = np.zeros((ROUNDS + 1, len(groups) + 1))
         for each in taken:
-            for number, batches in enumerate((schedule.batches, *(batches for _, batches in repeated))):
-                arguments = self._arguments(Schedule(batches, schedule.operands))
+            for number, batches in enumerate((code.batches, *(batches for _, batches in repeated))):
+                arguments = self._arguments(replace(code, batches=batches))
                 start = time.perf_counter()
                 steps(0, self.step, *arguments)
                 each[number] = time.perf_counter() - start
@@ -260,8 +242,3 @@ class NumbaProgram:
         # The first round reads the code and the numbers.
         more = np.median(taken[1:, 1:] - taken[1:, :1], axis=0)
         return [max(float(seconds), 0.0) / count for seconds, (count, _) in zip(more, repeated, strict=True)]
-
-    @property
-    def is_straight_line(self) -> bool:
-        """Whether the steps are straight-line code, not loops."""
-        return not len(self._form.schedule.batches)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphrun.declare.trace import inputs_of
-from graphrun.engines.numba.source import Lines, Source
+from graphrun.engines.numba.source import Lines, StepsCode
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Plan
 
@@ -26,14 +25,6 @@ place = read(batches, 4 * batch + 3)
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """The batches of a loop, as the arrays of `source.ARGUMENTS` that the compiled code reads."""
-
-    batches: NDArray[np.int32]
-    operands: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
 class _Kind:
     """What the nodes of a batch have in common, as far as the text of their loop depends on it."""
 
@@ -42,8 +33,8 @@ class _Kind:
     known: Known
 
 
-def loops(plan: Plan) -> tuple[Source, Schedule]:
-    """Write the steps of a plan of numbers.
+def loops(plan: Plan) -> StepsCode:
+    """Write the steps of a plan of numbers; a gradient of 0 gives nothing.
 
     Raises:
         NotSupportedError: a node type or the update rule cannot be written as arithmetic.
@@ -58,8 +49,8 @@ def loops(plan: Plan) -> tuple[Source, Schedule]:
             part = plan.inputs(batch)
             operands[batch.operands : batch.operands + part.size] = part.T.ravel()
     rows = [(kind, b.start, b.stop, b.operands) for kind, b in zip(of_batch, plan.in_loop, strict=True)]
-    schedule = Schedule(np.array(rows, np.int32).ravel(), operands)
-    return Source(out.module(), sum(kind.functions.size for kind in kinds)), schedule
+    size = sum(kind.functions.size for kind in kinds)
+    return StepsCode(out.module(), size, True, np.array(rows, np.int32).ravel(), operands)
 
 
 def _kinds(plan: Plan, tracer: Tracer) -> tuple[list[_Kind], list[int]]:

@@ -43,11 +43,7 @@ FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "
 
 
 class Literals:
-    """Numbers as Numba takes them: those of float32 by name, for a literal would be one of float64.
-
-    Args:
-        dtype: the graph's dtype.
-    """
+    """Numbers of a dtype as Numba takes them: those of float32 by name, for a literal would be one of float64."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.single = dtype == np.float32
@@ -63,11 +59,7 @@ class Literals:
 
 
 def notation(literal: Literals) -> Notation:
-    """Return the notation.
-
-    Args:
-        literal: writes numbers of the graph's dtype.
-    """
+    """Return the notation; `literal` writes numbers of the graph's dtype."""
 
     def cast(x: Expression) -> Form:
         return _cast(x, literal(1.0), literal(0.0))

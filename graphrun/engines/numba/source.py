@@ -8,8 +8,11 @@ into calls, so a run does not depend on how often it is looked at.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from graphrun.base.norms import GROWN, LEAST, MOST, SHRUNK
 from graphrun.declare.trace import Expression
@@ -59,17 +62,31 @@ if not (squares >= {LEAST!r} and squares <= {MOST!r}):
 """
 
 
+def _nothing() -> NDArray[np.int32]:
+    return np.zeros(0, np.int32)
+
+
 @dataclass(frozen=True)
-class Source:
-    """A program to compile.
+class StepsCode:
+    """What is compiled of a plan.
 
     Attributes:
         text: a module that defines the function ``steps``.
         size: how many operations it has, which is what compiling it takes its time for.
+        masked: a gradient of exactly 0 gives 0 in it, whatever the local derivative is.
+        batches, operands: the arrays of `ARGUMENTS` that loops read; straight-line code reads none.
     """
 
     text: str
     size: int
+    masked: bool
+    batches: NDArray[np.int32] = field(default_factory=_nothing)
+    operands: NDArray[np.int32] = field(default_factory=_nothing)
+
+    @property
+    def is_straight_line(self) -> bool:
+        """Whether the steps are straight-line code, not loops."""
+        return not len(self.batches)
 
 
 class Lines:
@@ -99,13 +116,8 @@ class Lines:
 
     def module(self) -> str:
         """Return the module."""
-        head = f"def steps({', '.join(ARGUMENTS)}):"
-        return (
-            "\n".join(
-                [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.literal.header(), "", "", head, *self.lines]
-            )
-            + "\n"
-        )
+        head = [f"# Numbers of {self.plan.dtype.name}.", HEADER, *self.literal.header(), "", ""]
+        return "\n".join([*head, f"def steps({', '.join(ARGUMENTS)}):", *self.lines, ""])
 
     def step_size(self) -> None:
         """Write the step size of the step that comes next, by the schedule."""

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphrun.engines.numba.source import Lines, Source, sum_of
+from graphrun.engines.numba.source import Lines, StepsCode, sum_of
 from graphrun.engines.straight_line import PassWriter
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
 
 
-def straight_line(plan: Plan, *, masked: bool, limit: int) -> Source | None:
-    """Write the steps of a plan of numbers.
-
-    Args:
-        plan: the plan.
-        masked: a gradient of exactly 0 gives 0, whatever the local derivative is.
-        limit: with more operations than this, None is returned.
+def straight_line(plan: Plan, *, masked: bool, limit: int) -> StepsCode | None:
+    """Write the steps of a plan of numbers; None where they have more operations than the limit.
 
     Raises:
         NotSupportedError: a node type or the update rule cannot be written as arithmetic.
@@ -31,7 +26,7 @@ def straight_line(plan: Plan, *, masked: bool, limit: int) -> Source | None:
     if size > limit:
         return None
     writer.write()
-    return Source(writer.out.module(), size)
+    return StepsCode(writer.out.module(), size, masked)
 
 
 class _StraightLine:

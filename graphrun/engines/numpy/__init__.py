@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines.numpy.operation import Bound, Operation, bind, broadcast_axes, is_finite
+from graphrun.engines.numpy.operation import Bound, Operation, bind, broadcast_axes, is_finite, with_indices
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, backward, forward
 from graphrun.engines.numpy.program import NumpyProgram
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS
@@ -27,6 +27,7 @@ __all__ = [
     "is_finite",
     "node_program",
     "straight_line_program",
+    "with_indices",
 ]
 
 # Fewer nodes in a batch than this are faster one by one: gathering their inputs into arrays costs about 1 us for any

@@ -15,17 +15,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-_ADD: Any = np.add.reduce
-_MAXIMUM: Any = np.maximum.reduce
-_MINIMUM: Any = np.minimum.reduce
+from graphrun.declare.declaration import Function
 
 
 @cache
 def namespace(dtype: np.dtype[Any]) -> ModuleType:
     """Return NumPy's namespace for graphs of a dtype."""
     module = ModuleType("numpy")
-    vars(module).update(vars(np))
-    vars(module).update({function.__name__.lstrip("_"): function for function in _FUNCTIONS})
+    vars(module).update(vars(np) | _FUNCTIONS)
     number = dtype.type
 
     def where(condition: Any, *given: Any) -> Any:
@@ -39,22 +36,15 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
     return module
 
 
-def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
-    if more or named or x.__class__ is not ndarray:
-        return np.sum(x, axis, *more, keepdims=keepdims, **named)
-    return _ADD(x, axis, None, None, keepdims)
+def _reduction(function: Function, reduce: Any) -> Function:
+    """Return a function of NumPy's that reduces, with what its ufunc does in front of it."""
 
+    def reduced(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
+        if more or named or x.__class__ is not ndarray:
+            return function(x, axis, *more, keepdims=keepdims, **named)
+        return reduce(x, axis, None, None, keepdims)
 
-def _max(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
-    if more or named or x.__class__ is not ndarray:
-        return np.max(x, axis, *more, keepdims=keepdims, **named)
-    return _MAXIMUM(x, axis, None, None, keepdims)
-
-
-def _min(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
-    if more or named or x.__class__ is not ndarray:
-        return np.min(x, axis, *more, keepdims=keepdims, **named)
-    return _MINIMUM(x, axis, None, None, keepdims)
+    return reduced
 
 
 def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
@@ -96,15 +86,15 @@ def _broadcast_to(x: Any, shape: Any, **named: Any) -> Any:
     return x if x.__class__ is ndarray and x.shape == shape else np.broadcast_to(x, shape, **named)
 
 
-_FUNCTIONS = (
-    _sum,
-    _max,
-    _min,
-    _mean,
-    _reshape,
-    _expand_dims,
-    _matrix_transpose,
-    _astype,
-    _take_along_axis,
-    _broadcast_to,
-)
+_FUNCTIONS = {
+    "sum": _reduction(np.sum, np.add.reduce),
+    "max": _reduction(np.max, np.maximum.reduce),
+    "min": _reduction(np.min, np.minimum.reduce),
+    "mean": _mean,
+    "reshape": _reshape,
+    "expand_dims": _expand_dims,
+    "matrix_transpose": _matrix_transpose,
+    "astype": _astype,
+    "take_along_axis": _take_along_axis,
+    "broadcast_to": _broadcast_to,
+}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Function
-from graphrun.declare.nodetype import NodeType
 from graphrun.engines.numpy import forms  # noqa: F401 (it declares them)
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.plan.plan import Batch, Plan
@@ -87,38 +86,28 @@ def _nothing(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
 
 
 def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
-    """Bind a batch's functions to NumPy and to its settings.
+    """Bind the functions of a batch of a plan to NumPy and to its settings.
 
-    Args:
-        plan: the plan.
-        batch: one of its batches.
-        masked: a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
+    Masked, a gradient of zero gives zero; not masked, it takes less time, and is the same where all is finite.
     """
     settings, xp = dict(batch.settings), namespace(plan.dtype)
-    function, second = functions(batch.type)
-    forward: Function = partial(function, xp, **settings)
+    function, second = batch.type.functions("numpy")
+    indices = batch.type.index_inputs
+    forward = with_indices(partial(function, xp, **settings), indices, as_index)
     before = 1 if batch.type.is_elementwise else 2
     derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
     if second is not None:
-        derivative = partial(second, xp, **settings)
-    indices = batch.type.index_inputs
-    if indices:
-        forward = _with_indices(forward, indices)
-        derivative = _with_indices(derivative, {before + position for position in indices})
+        derivative = with_indices(partial(second, xp, **settings), {before + k for k in indices}, as_index)
     if batch.casts:
         forward = _cast(forward, plan.dtype)
     parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
     return Bound(forward, derivative, batch.type.is_elementwise, parts)
 
 
-def functions(node_type: NodeType) -> tuple[Function, Function | None]:
-    """Return a type's two functions, in the form that it has for NumPy."""
-    form = node_type.forms.get("numpy", node_type)
-    return form.function, form.derivative
-
-
-def _with_indices(function: Function, positions: Container[int]) -> Function:
-    """Return the function with the arguments that select cast to integers."""
+def with_indices(function: Function, positions: Collection[int], as_index: Function) -> Function:
+    """Return the function with the arguments that select made integers."""
+    if not positions:
+        return function
     return lambda *given: function(*(as_index(x) if k in positions else x for k, x in enumerate(given)))
 
 

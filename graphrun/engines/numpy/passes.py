@@ -67,13 +67,7 @@ class NodePasses:
     def operations(
         self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False
     ) -> list[Operation]:
-        """Bind each node on its own.
-
-        Args:
-            batches: the batches, in order.
-            masked: zero times anything is zero; not masked, it takes less time, and is the same where all is finite.
-            everywhere: gradients are wanted also of what no parameter moves.
-        """
+        """Bind each node on its own; gradients are wanted of what a parameter moves, or `everywhere`."""
         moving, shapes = self.plan.moving.tolist(), self.plan.shapes
         bound: dict[Any, Bound] = {}
         operations = []
@@ -136,11 +130,7 @@ class BatchPasses:
 
     def targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         """Return what the update rule is called for: all parameters' slots and bounds at once."""
-        bounds = None
-        if any(self.plan.bounds):
-            lower, upper = zip(*[bound or (-np.inf, np.inf) for bound in self.plan.bounds], strict=True)
-            bounds = np.array(lower, self.plan.dtype), np.array(upper, self.plan.dtype)
-        return [(slice(0, self.plan.parameters), bounds)]
+        return [(slice(0, self.plan.parameters), self.plan.limits if any(self.plan.bounds) else None)]
 
     def by_target(self, arrays: Sequence[Array]) -> list[Array]:
         """Return one vector of the parameters' numbers."""

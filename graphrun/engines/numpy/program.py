@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
@@ -14,26 +14,21 @@ from graphrun.base.errors import RunError, UsageError
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.engines import NotFinite, StepFailed, Stop
+from graphrun.engines import NotFinite, StepFailed, Stop, Timing
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, forward
 from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_STEPS, Steps, compile_steps
 from graphrun.engines.numpy.timing import time_operations
-from graphrun.engines.numpy.update import Updater, clipping
-from graphrun.engines.timing import Timing
+from graphrun.engines.numpy.update import Updater
 from graphrun.plan.plan import Feed
 
 
 class NumpyProgram:
     """A plan with its passes and its updates.
 
-    Args:
-        passes: the passes, node by node or batch by batch.
-        feed: the data set, where there is one.
-        straight_line: long stretches of steps are made by straight-line code; the passes are node by node.
-
     Attributes:
+        straight_line: long stretches of steps are made by straight-line code; the passes are node by node.
         values_by_slot, gradients_by_slot: what the passes of the last step gave, as `passes` holds it.
         updater: the update, with the states of its rule.
     """
@@ -59,16 +54,16 @@ class NumpyProgram:
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
-        with np.errstate(all="ignore"):
-            with self._failing_as_a_step():
-                self.begin()
-                finite = self.run_passes()
-            if not finite:
-                raise NotFinite(self.leaves())
+        self.begin()
+        with self._plugins_called():
+            finite = self.run_passes()
+        if not finite:
+            raise NotFinite(self.leaves())
 
     def begin(self) -> None:
         """Compute what no step changes."""
-        forward(self.passes.operations(self.plan.once), self.values_by_slot)
+        with self._plugins_called():
+            forward(self.passes.operations(self.plan.once), self.values_by_slot)
 
     def run_passes(self) -> bool:
         """Run both passes of a step; return whether the objective and the parameters' gradients are finite."""
@@ -120,7 +115,7 @@ class NumpyProgram:
         with np.errstate(all="ignore"):
             for _ in range(count):
                 step, parameters = self.step, copy(self.values_by_slot[: self.plan.parameters])
-                states, node_states = self.updater.states, self._node_states()
+                states, node_states = self.updater.states, [self.values_by_slot[slot] for slot in self.plan.state_slots]
                 failure: RunError | None = None
                 try:
                     self._update()
@@ -133,7 +128,7 @@ class NumpyProgram:
                     self.step = step
                     self.values_by_slot[: self.plan.parameters], self.updater.states = parameters, states
                     self._set_node_states(node_states)
-                    with self._failing_as_a_step():
+                    with self._plugins_called():
                         self.run_passes()
                     raise failure
                 if stop is not None and (
@@ -151,7 +146,7 @@ class NumpyProgram:
     def objective_at(self, parameters: Sequence[Array]) -> float:
         """Return the objective with the parameters elsewhere, by the forward pass alone; `evaluate` has to follow."""
         self.set_parameters(parameters)
-        with np.errstate(all="ignore"), self._failing_as_a_step():
+        with self._plugins_called():
             self._begin_step()
             forward(self._in_loop, self.values_by_slot)
         return float(self.values_by_slot[self.plan.objective])
@@ -160,7 +155,7 @@ class NumpyProgram:
         """Return what a run goes on from: parameters, the rule's states, the nodes' states, by name."""
         plan = self.plan
         arrays = {f"parameters/{plan.names[k]}": self.values_by_slot[k] for k in range(plan.parameters)}
-        for state, name in enumerate(plan.rule.state):
+        for state, name in enumerate(self.updater.names):
             kept = self.passes.by_parameter([states[state] for states in self.updater.states])
             arrays |= {f"rule/{name}/{plan.names[k]}": kept[k] for k in range(plan.parameters)}
         arrays |= {f"states/{plan.names[slot]}": self.values_by_slot[slot] for slot in plan.state_slots}
@@ -170,7 +165,8 @@ class NumpyProgram:
         """Go on from a snapshot, at some step; `evaluate` has to follow."""
         plan = self.plan
         self.restore_values(snapshot)
-        kept = [[snapshot[f"rule/{name}/{plan.names[k]}"] for k in range(plan.parameters)] for name in plan.rule.state]
+        parameters, rule = plan.names[: plan.parameters], self.updater.names
+        kept = [[snapshot[f"rule/{state}/{name}"] for name in parameters] for state in rule]
         if kept:
             self.updater.states = list(zip(*map(self.passes.by_target, kept), strict=True))
         self.step = step
@@ -184,10 +180,6 @@ class NumpyProgram:
 
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
         """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
-
-        Args:
-            columns: the columns of the rows, in the order of the plan's `data`.
-            slots: the values that are asked for.
 
         Raises:
             UsageError: a node does not take that many rows, or what stands in them.
@@ -231,7 +223,7 @@ class NumpyProgram:
             self._off_loop_step = self.step
             for operation in self._off_loop:
                 self.values_by_slot[operation.output] = None
-            with np.errstate(all="ignore"), self._failing_as_a_step():
+            with self._plugins_called():
                 forward(self._off_loop, self.values_by_slot)
         values = (self.values_by_slot[slot] for slot in slots)
         # What a failed pass did not come to has no value.
@@ -244,7 +236,7 @@ class NumpyProgram:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self.gradients_by_slot
         if gradients is not None and not self.plan.moving[list(slots)].all():
-            with np.errstate(all="ignore"), self._failing_as_a_step():
+            with self._plugins_called():
                 gradients = self.passes.backward(self._needed, self.values_by_slot)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
         nothing = self.plan.dtype.type(np.nan if gradients is None else 0)
@@ -254,10 +246,6 @@ class NumpyProgram:
             gradient if np.shape(gradient) == shapes[slot] else np.full(shapes[slot], gradient)
             for slot, gradient in zip(slots, found, strict=True)
         ]
-
-    @cached_property
-    def _clip(self) -> Callable[[Sequence[Array]], list[Array]]:
-        return clipping(self.plan)
 
     @cached_property
     def _in_loop(self) -> list[Operation]:
@@ -277,7 +265,7 @@ class NumpyProgram:
 
     def pass_through(self, operations: Sequence[Operation]) -> None:
         """Run both passes over the operations of the loop, for one who looks at each as it is taken from them."""
-        with np.errstate(all="ignore"), self._failing_as_a_step():
+        with self._plugins_called():
             self._begin_step()
             forward(operations, self.values_by_slot)
             self.gradients_by_slot = self.passes.backward(operations, self.values_by_slot)
@@ -303,9 +291,6 @@ class NumpyProgram:
         keeps_integers = self.plan.leaves[slot].dtype.kind in "iu"
         return column if keeps_integers else np.asarray(column, dtype=self.plan.dtype)
 
-    def _node_states(self) -> list[Array]:
-        return [self.values_by_slot[slot] for slot in self.plan.state_slots]
-
     def _set_node_states(self, values: Sequence[Array]) -> None:
         for slot, value in zip(self.plan.state_slots, values, strict=True):
             self.values_by_slot[slot] = value
@@ -328,10 +313,11 @@ class NumpyProgram:
         return list(self.values_by_slot[: len(self.plan.leaves)])
 
     @contextmanager
-    def _failing_as_a_step(self) -> Iterator[None]:
-        """Turn whatever a plugin's function raises into the signal that a run understands."""
+    def _plugins_called(self) -> Iterator[None]:
+        """Turn whatever a plugin's function raises into the signal that a run understands, and NumPy's warnings off."""
         try:
-            yield
+            with np.errstate(all="ignore"):
+                yield
         except (Exception, SystemExit) as error:
             raise StepFailed(self.leaves(), error) from error
 
@@ -345,5 +331,5 @@ class NumpyProgram:
             self._set_node_states(self._next_node_states())
         gradients = [self.gradients_by_slot[target] for target, _ in self.updater.targets]
         if self.plan.update.clips:
-            gradients = self.passes.by_target(self._clip(self.gradients(range(self.plan.parameters))))
+            gradients = self.passes.by_target(self.updater.clip(self.gradients(range(self.plan.parameters))))
         self.updater(self.values_by_slot, gradients, self.step)

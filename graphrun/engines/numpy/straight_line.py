@@ -21,7 +21,7 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.engines.numpy.operation import bind, broadcast_axes, functions
+from graphrun.engines.numpy.operation import bind, broadcast_axes
 from graphrun.engines.numpy.update import clipping
 from graphrun.engines.straight_line import PassWriter
 from graphrun.plan.plan import Batch, Feed, Plan
@@ -43,13 +43,7 @@ they were.
 
 
 def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -> Steps:
-    """Compile the steps of a plan.
-
-    Args:
-        plan: the plan.
-        values: the value of each slot at some parameters.
-        feed: the data set, which gives a step its rows.
-    """
+    """Compile the steps of a plan, of which some values are known by slot."""
     functions: dict[str, Any] = {
         "xp": namespace(plan.dtype),
         "isfinite": math.isfinite,
@@ -274,7 +268,7 @@ class _Writer:
         """Write a call of one of a type's two functions."""
         key = prefix, batch.type, batch.settings
         name = f"{prefix}{self.calls.setdefault(key, len(self.calls))}"
-        self.functions[name] = functions(batch.type)[prefix == "d"]
+        self.functions[name] = batch.type.functions("numpy")[prefix == "d"]
         return f"{name}({', '.join(['xp', *arguments, *self.settings(name, batch.settings)])})"
 
     def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:

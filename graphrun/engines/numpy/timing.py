@@ -5,12 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
+from graphrun.engines import Timed, Timing
 from graphrun.engines.numpy.operation import Operation
-from graphrun.engines.timing import PASSES, SECONDS_OF_PASSES, Timed, Timing
+
+PASSES = 50
+SECONDS_OF_PASSES = 0.5
+"""So many passes are timed, or as many as are made in this time, and three at least."""
 
 ONE_BY_ONE = "each operation as the passes come to it, inputs gathered and gradients added up"
 
@@ -20,10 +24,7 @@ def time_operations(
 ) -> Timing:
     """Time each operation of the loop, as the passes come to it.
 
-    Args:
-        operations: the operations.
-        run: runs both passes over what it is given.
-        divided: whether the steps of a run are made of these operations.
+    `run` runs both passes over what it is given; the steps of a run may be `divided` into these operations, or not.
     """
     forward, backward = _seconds(operations, run)
     return Timing(
@@ -41,23 +42,13 @@ def _slots(operation: Operation) -> range:
     return range(output.start, output.stop) if isinstance(output, slice) else range(output, output + 1)
 
 
-class _Watched(Sequence[Operation]):
+class _Watched(list[Operation]):
     """Operations that note when each is taken and when it is done with, forwards and backwards."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        self._operations = operations
+        super().__init__(operations)
         self.forward = [0.0] * len(operations)
         self.backward = [0.0] * len(operations)
-
-    def __len__(self) -> int:
-        return len(self._operations)
-
-    @overload
-    def __getitem__(self, index: int) -> Operation: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Operation]: ...
-    def __getitem__(self, index: Any) -> Any:
-        return self._operations[index]
 
     def __iter__(self) -> Iterator[Operation]:
         return self._watched(range(len(self)), self.forward)
@@ -66,10 +57,10 @@ class _Watched(Sequence[Operation]):
         return self._watched(range(len(self) - 1, -1, -1), self.backward)
 
     def _watched(self, order: range, times: list[float]) -> Iterator[Operation]:
-        clock, operations = time.perf_counter, self._operations
+        clock = time.perf_counter
         for number in order:
             start = clock()
-            yield operations[number]
+            yield self[number]
             times[number] = clock() - start
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrun.base.norms import Numbers, norm
 from graphrun.base.types import Array
-from graphrun.declare.clipping import clip, factor
+from graphrun.declare.clipping import clip
 from graphrun.declare.declaration import Function
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numpy.namespace import namespace
@@ -20,12 +20,8 @@ from graphrun.plan.plan import Plan
 class Updater:
     """The update rule of a plan, bound to NumPy, and what it keeps from step to step.
 
-    Args:
-        plan: the plan.
-        targets: what the rule is called for, one by one: slots of parameters, and their bounds.
-        values: the values by slot.
-
     Attributes:
+        targets: what the rule is called for, one by one: slots of parameters, and their bounds.
         states: the rule's states, for each target.
     """
 
@@ -35,15 +31,13 @@ class Updater:
         rule = plan.update.rule
         self.names = rule.state if isinstance(rule, UpdateRule) else ()
         self.states = [tuple(np.zeros_like(values[target]) for _ in self.names) for target, _ in targets]
+        self.clip = clipping(plan)
         self._rule = partial(rule.function, namespace(plan.dtype), **dict(plan.update.settings))
 
     def __call__(self, values: Any, gradients: Sequence[Array | None], step: int) -> None:
-        """Give the parameters their new values.
+        """Give the parameters their new values, after so many steps were made.
 
-        Args:
-            values: the values by slot.
-            gradients: the gradient of each target; None where the objective does not depend on it.
-            step: how many steps were made before.
+        The gradient of a target is None where the objective does not depend on it.
         """
         rule, plan = self._at(step), self.plan
         number = (step + 1,) if plan.rule.takes_step else ()
@@ -71,11 +65,5 @@ class Updater:
 
 def clipping(plan: Plan) -> Callable[[Sequence[Array]], list[Array]]:
     """Return what clips the parameters' gradients."""
-    update = plan.update
-    number = plan.dtype.type
-
-    def multiplier(gradients: Sequence[Array], limit: float) -> Array:
-        found: Array = number(factor(Numbers, norm(*gradients), limit))
-        return found
-
-    return partial(clip, np, value=update.clip_value, norm=update.clip_norm, multiplier=multiplier, cast=number)
+    value, limit = plan.update.clip_value, plan.update.clip_norm
+    return partial(clip, np, value=value, limit=limit, norm=norm, numbers=Numbers, cast=plan.dtype.type)

@@ -8,22 +8,20 @@ from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
+Returned = TypeVar("Returned")
 
 
 class _Abandoned(BaseException):
     """Unwinds a function whose iterations nobody asks for any more."""
 
 
-def iterations(function: Callable[[Callable[[Item], None]], Outcome]) -> Generator[Item, None, Outcome]:
+def iterations(function: Callable[[Callable[[Item], None]], Returned]) -> Generator[Item, None, Returned]:
     """Yield what a function hands to its callback; return what it returns, raise what it raises.
 
     The function runs in a thread of its own and only while its next item is being waited for, so that the two never
     run at once. When the generator is closed or forgotten, the callback raises and the thread ends. One that is left
-    in the middle of an iteration, as by Ctrl-C, ends with that iteration, or with the program.
-
-    Args:
-        function: takes the callback. It must not refer to the generator's owner, which could not be forgotten then.
+    in the middle of an iteration, as by Ctrl-C, ends with that iteration, or with the program. The function must not
+    refer to the generator's owner, which could not be forgotten then.
     """
     to_caller: SimpleQueue[tuple[str, object]] = SimpleQueue()
     to_thread: SimpleQueue[bool] = SimpleQueue()

@@ -17,15 +17,11 @@ CALL = 1000
 
 
 class Jacobian:
-    """The Jacobian of one node by all parameters, at the values of the last forward pass.
+    """The Jacobian of one node by all parameters, at the values of a program's last forward pass.
 
     Forwards, each node's derivatives by all parameters are made of those of its inputs; a node of a tensor type, whose
     vjp goes backwards only, asks it for one row after another. Backwards, one pass is made for each row of the result.
     The way that does less is taken.
-
-    Args:
-        program: the program whose values it is taken at.
-        slot: the node.
     """
 
     def __init__(self, program: NumpyProgram, slot: int) -> None:

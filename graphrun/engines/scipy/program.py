@@ -6,31 +6,39 @@ of the solver's last iteration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.base.types import Array
 from graphrun.declare.solver import Solved, Solver, Vector
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
-from graphrun.engines import Stop
+from graphrun.engines import Program, Stop, Timing
 from graphrun.engines.numpy import NumpyEngine, node_program
 from graphrun.engines.scipy.iterations import iterations
 from graphrun.engines.scipy.problem import ProgramProblem
-from graphrun.engines.timing import Timing
 from graphrun.plan.plan import Feed, Plan
 
 
-class SolverProgram:
-    """A plan whose update is a solver, made ready to run.
+class SolverEngine:
+    """Makes programs of plans whose update is a solver."""
 
-    Args:
-        plan: the plan.
-        feed: the data set, where there is one; a solver takes all its rows at once.
+    name = "scipy"
+
+    def compilation(self, plan: Plan) -> str:
+        """Return how `compile` comes to code."""
+        return "no code is compiled"
+
+    def compile(self, plan: Plan, feed: Feed | None = None) -> Program:
+        """Make a plan ready to run, as `SolverProgram` says."""
+        return SolverProgram(plan, feed)
+
+
+class SolverProgram:
+    """A plan whose update is a solver, made ready to run; a solver takes all rows of a data set at once.
 
     Raises:
         UsageError: SciPy is missing, or the solver does not take what the graph has: bounds, batches, noise, states,
@@ -42,7 +50,6 @@ class SolverProgram:
         if not isinstance(solver, Solver):
             raise TypeError(f"{solver!r} is no solver")
         self.plan = plan
-        self.step = 0
         _check(plan, solver)
         settings = dict(plan.update.settings)
         self._solve = lambda problem: solver.function(problem, **settings)
@@ -50,8 +57,17 @@ class SolverProgram:
         program = NumpyEngine().compile(plan, feed) if residual is None else node_program(plan, feed)
         self._problem = ProgramProblem(program, None if residual is None else _residual(plan, residual))
         self._program = program
+        # What is no step is the same as of any other update.
+        self.set_parameters, self.snapshot, self.restore = program.set_parameters, program.snapshot, program.restore
+        self.values, self.gradients, self.gradient_norm = program.values, program.gradients, program.gradient_norm
+        self.evaluate_rows, self.cost = program.evaluate_rows, program.cost
         self._iterations: Generator[Vector, None, str] | None = None
         self._ended: str | None = None
+
+    @property
+    def step(self) -> int:
+        """How many iterations were made."""
+        return self._program.step
 
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are; the solver begins from there."""
@@ -87,27 +103,7 @@ class SolverProgram:
             raise
         else:
             self._problem.accept(point)
-            self.step += 1
-            self._program.step = self.step
-
-    def set_parameters(self, parameters: Sequence[Array]) -> None:
-        """Put the parameters elsewhere; `evaluate` has to follow."""
-        self._program.set_parameters(parameters)
-
-    def snapshot(self) -> dict[str, Array]:
-        """Return the parameters by name; what a solver remembers of its iterations is not among it."""
-        slots = range(self.plan.parameters)
-        values = zip(slots, self._program.values(slots), strict=True)
-        return {f"parameters/{self.plan.names[slot]}": np.array(value) for slot, value in values}
-
-    def restore(self, snapshot: Mapping[str, Array], step: int) -> None:
-        """Go on from a snapshot, at some step; the solver begins anew there, and `evaluate` has to follow."""
-        self.set_parameters([snapshot[f"parameters/{self.plan.names[k]}"] for k in range(self.plan.parameters)])
-        self.step = self._program.step = step
-
-    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
-        """Return the values of some slots on other rows of the data set; nothing is changed by it."""
-        return self._program.evaluate_rows(columns, slots)
+            self._program.step += 1
 
     def form(self, steps: int) -> str:
         """Return how so many iterations are made, in words."""
@@ -116,22 +112,6 @@ class SolverProgram:
     def time_nodes(self, steps: int) -> Timing:
         """Time the nodes where the parameters are; a solver's iterations are made of any number of passes."""
         return replace(self._program.time_nodes(steps), divides=None)
-
-    def cost(self) -> dict[str, float]:
-        """Return nothing: there is no compiler."""
-        return {}
-
-    def gradient_norm(self) -> float:
-        """Return the Euclidean norm of the gradient of all parameters."""
-        return self._program.gradient_norm()
-
-    def values(self, slots: Sequence[int]) -> list[Array]:
-        """Return the values of some slots."""
-        return self._program.values(slots)
-
-    def gradients(self, slots: Sequence[int]) -> list[Array]:
-        """Return the derivatives of the objective by the values of some slots."""
-        return self._program.gradients(slots)
 
 
 def _run(problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str) -> Generator[Vector, None, str]:

@@ -13,9 +13,9 @@ from typing import Any
 import pluggy
 
 from graphrun.base.errors import GraphrunError, RunError, UsageError
+from graphrun.base.outcome import RunDescription
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
-from graphrun.declare.events import RunDescription
 from graphrun.declare.hookspecs import hookimpl
 from graphrun.run.request import Row
 from graphrun.run.result import Result
@@ -104,8 +104,7 @@ class Observers:
 @hookimpl
 def graphrun_observers() -> Mapping[str, Callable[[str], object]]:
     """Return the observers that are built in."""
-    from graphrun.run.observers.files import CsvFile, JsonLinesFile
+    from graphrun.run.observers.files import CsvFile, JsonLinesFile, TensorBoard
     from graphrun.run.observers.mlflow import MLflow
-    from graphrun.run.observers.tensorboard import TensorBoard
 
     return {"csv": CsvFile, "jsonl": JsonLinesFile, "tensorboard": TensorBoard, "mlflow": MLflow}

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.base.outcome import RunOutcome
-from graphrun.declare.events import RunDescription
+from graphrun.base.outcome import RunDescription, RunOutcome
 from graphrun.declare.hookspecs import hookimpl
 
 ROWS_TOGETHER = 100

@@ -20,7 +20,7 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.run.passes import Edge, Passes
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.show.draw.folding import Folding, fold, relative
-from graphrun.show.draw.text import visible
+from graphrun.show.draw.rows import visible
 
 MOST_LABELLED = 60
 """In a drawing of more lines, none has a label: who points at one reads it."""
@@ -34,12 +34,9 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def draw_graph(graph: ComputationalGraph, passes: Passes | None = None, depth: int | None = None) -> Drawing:
-    """Make a drawing of a graph.
+    """Make a drawing of a graph, with the values and gradients of a step; without its passes, with what the file gives.
 
-    Args:
-        graph: the graph.
-        passes: both passes of the step whose values and gradients are shown; without them, what the file gives.
-        depth: how many frames within each other are opened; all that fit by default.
+    So many frames within each other are opened; all that fit by default.
     """
     return _Contents(graph, passes, fold(graph, depth)).drawing()
 

@@ -73,10 +73,7 @@ class Line:
 class Frame:
     """A line around the boxes of one subgraph or expression.
 
-    Attributes:
-        name: its full name; a box may have the same.
-        title: the name as it stands in the frame around it.
-        outer: the name of the frame around it, or None.
+    Its title is its name as it stands in the frame around it, `outer`; a box may have the same name.
     """
 
     name: str

@@ -58,7 +58,6 @@ def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
     box_of = _boxes_of(ways, opened)
     open_frames = dict.fromkeys(frame for way in ways.values() for frame in way[:opened])
     depths = {frame: k for way in ways.values() for k, frame in enumerate(way)}
-    frames = sorted(open_frames, key=depths.__getitem__)
     outer = {frame: way[k - 1] if k else None for way in ways.values() for k, frame in enumerate(way)}
     shares = {
         box: relative(box, outer[box])
@@ -68,9 +67,9 @@ def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
     frame_of = {box_of[name]: (way[:opened] or (None,))[-1] for name, way in ways.items()}
     folded = sum(1 for name, box in box_of.items() if box in shares)
     note = f"{folded} values are folded into {len(shares)} boxes; --depth {opened + 1} opens more" if shares else ""
-    return Folding(
-        box_of, shares, frame_of, tuple(Frame(name, relative(name, outer[name]), outer[name]) for name in frames), note
-    )
+    ordered = sorted(open_frames, key=depths.__getitem__)
+    frames = tuple(Frame(name, relative(name, outer[name]), outer[name]) for name in ordered)
+    return Folding(box_of, shares, frame_of, frames, note)
 
 
 def relative(name: str, frame: str | None) -> str:

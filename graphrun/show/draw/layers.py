@@ -8,18 +8,23 @@ decides which of them is horizontal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from graphrun.show.draw.alignment import place_across
-from graphrun.show.draw.items import SPREAD, Gaps, Item, Layers, Link
-from graphrun.show.draw.ordering import order_rows
-from graphrun.show.draw.ranks import layers_of
+from graphrun.show.draw.items import ASIDE, SPREAD, Gaps, Item, Layers, Link, layers_of
 
 Point = tuple[float, float]
 
 PORT_GAP = 14.0
 """The distance of a border from what is next to it."""
+
+SWEEPS = 12
+"""How often the layers are ordered; from then on hardly a crossing goes."""
+
+SETTLING = 16
+"""How often the layers are placed: half by one side's neighbours, half by those of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +133,114 @@ def straight(start: Point, end: Point) -> list[Point]:
 def _bend(start: Point, end: Point) -> list[Point]:
     middle = (start[0] + end[0]) / 2
     return [(middle, start[1]), (middle, end[1]), end]
+
+
+# --- the order within layers ------------------------------------------------------------------------------------------
+
+
+def order_rows(layers: Layers) -> None:
+    """Order each layer by its neighbours' mean places, back and forth; the order with the fewest crossings stays."""
+    best, fewest = [row[:] for row in layers.rows], _crossings(layers)
+    for sweep in range(SWEEPS):
+        if not fewest:
+            break
+        down = sweep % 2 == 0
+        position: dict[int, float] = {}
+        for row in layers.rows if down else reversed(layers.rows):
+            near = layers.above if down else layers.below
+            own = {item: float(k) for k, item in enumerate(row)}
+            mean = {
+                k: sum(position[end.item] + end.other for end in near[k]) / len(near[k]) if near[k] else own[k]
+                for k in row
+            }
+            _keep_outside(layers.items, row, mean, -1 if down else 1)
+            row.sort(key=lambda item: (mean[item], own[item]))
+            position.update((item, float(k)) for k, item in enumerate(row))
+        crossings = _crossings(layers)
+        if crossings < fewest:
+            best, fewest = [row[:] for row in layers.rows], crossings
+    layers.rows = best
+
+
+def _keep_outside(items: Sequence[Item], row: Sequence[int], mean: dict[int, float], pin: int) -> None:
+    """Give the ends of lines at a border each other's places, so that they are in the order of the outside."""
+    ports = [item for item in row if items[item].pin == pin]
+    means = sorted(mean[item] for item in ports)
+    mean.update(zip(sorted(ports, key=lambda item: items[item].outside), means, strict=True))
+
+
+def _crossings(layers: Layers) -> int:
+    """Count the crossings between layers, and those at the borders."""
+    total = 0
+    for rank, row in enumerate(layers.rows):
+        for pin in (-1, 1):
+            total += _inversions(layers.items[item].outside for item in row if layers.items[item].pin == pin)
+        if rank + 1 < len(layers.rows):
+            position = {item: k for k, item in enumerate(layers.rows[rank + 1])}
+            ends = [(k + end.own, end) for k, item in enumerate(row) for end in layers.below[item]]
+            links = sorted((own, position[end.item] + end.other) for own, end in ends)
+            total += _inversions(place for _, place in links)
+    return total
+
+
+def _inversions(numbers: Iterable[float]) -> int:
+    seen: list[float] = []
+    total = 0
+    for value in numbers:
+        total += len(seen) - bisect_right(seen, value)
+        insort(seen, value)
+    return total
+
+
+# --- the places within layers -----------------------------------------------------------------------------------------
+
+
+def place_across(layers: Layers, gaps: Gaps) -> list[float]:
+    """Return the middle of each item across: back and forth, each layer where its links are straightest."""
+    places = [0.0] * len(layers.items)
+    distances = [_distances(layers, row, gaps) for row in layers.rows]
+    for row, distance in zip(layers.rows, distances, strict=True):
+        for item, place in zip(row, distance, strict=True):
+            places[item] = place - distance[-1] / 2
+    for sweep in range(SETTLING):
+        both, down = sweep >= SETTLING // 2, sweep % 2 == 0
+        order = range(len(layers.rows)) if down else range(len(layers.rows) - 1, -1, -1)
+        for rank in order:
+            row = layers.rows[rank]
+            wanted, weights = [], []
+            for item in row:
+                near = layers.above[item] if both or down else []
+                near = near + layers.below[item] if both or not down else near
+                weight = sum(end.weight for end in near)
+                mean = sum((places[end.item] + end.shift) * end.weight for end in near)
+                mean = mean / weight if weight else places[item]
+                wanted.append(mean)
+                weights.append(weight or ASIDE)
+            for item, place in zip(row, _separate(wanted, weights, distances[rank]), strict=True):
+                places[item] = place
+    least = min(places[k] - layers.items[k].across / 2 for k in range(len(places)))
+    return [place - least for place in places]
+
+
+def _distances(layers: Layers, row: Sequence[int], gaps: Gaps) -> list[float]:
+    """Return how far each item of a layer is from the first one, at the least."""
+    result = [0.0]
+    for left, right in pairwise(row):
+        a, b = layers.items[left].across, layers.items[right].across
+        is_border = layers.items[left].pin and layers.items[right].pin
+        gap = gaps.across if a and b else SPREAD if is_border else gaps.passing
+        result.append(result[-1] + a / 2 + gap + b / 2)
+    return result
+
+
+def _separate(wanted: Sequence[float], weights: Sequence[float], distances: Sequence[float]) -> list[float]:
+    """Return the places nearest to those that are wanted, by weighted squares, that keep the distances."""
+    blocks: list[tuple[float, float, int]] = []
+    for want, weight, distance in zip(wanted, weights, distances, strict=True):
+        mean, total, count = want - distance, weight, 1
+        while blocks and blocks[-1][0] > mean:
+            other, mass, many = blocks.pop()
+            mean, total, count = (mean * total + other * mass) / (total + mass), total + mass, count + many
+        blocks.append((mean, total, count))
+    flat = [mean for mean, _, count in blocks for _ in range(count)]
+    return [place + distance for place, distance in zip(flat, distances, strict=True)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from graphrun.show.draw.drawing import Drawing, Line
 from graphrun.show.draw.items import Gaps, Item, Link
 from graphrun.show.draw.layers import PORT_GAP, Arrangement, Point, arrange, straight
-from graphrun.show.draw.rows import SMALL, frame_title, label_width, measure
-from graphrun.show.draw.text import width
+from graphrun.show.draw.rows import SMALL, frame_title, label_width, measure, width
 
 MARGIN = 12.0
 FRAME_PADDING = 12.0
@@ -30,8 +30,7 @@ LABEL_PLACES = (0.5, 0.74, 0.4, 0.32)
 """Where on its line a label goes whose own place is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A rectangle: its upper left corner and its size."""
 
     x: float
@@ -50,14 +49,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything goes, in pixels from the upper left corner.
-
-    Attributes:
-        width, height: the size of the whole.
-        boxes: the place of each box, by its name.
-        frames: the place of each frame, by its name.
-        routes: the way of each line, in the order of the drawing.
-    """
+    """Where everything goes, in pixels from the upper left corner: boxes and frames by name, lines in their order."""
 
     width: float
     height: float

@@ -1,12 +1,13 @@
-"""What stands in a box, row by row, and how much room it takes."""
+"""What stands in a box, row by row, and how much room it takes; what cannot be seen is made visible."""
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from graphrun.show.draw.drawing import Box, Frame, Line, Shape
-from graphrun.show.draw.text import shorten, visible, width
 
 FONT = 13.0
 SMALL = 11.0
@@ -15,6 +16,12 @@ PADDING = 8.0
 
 LONGEST_TITLE = 28
 LONGEST_ROW = 38
+
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode's categories of characters that show nothing, or that change how others are shown (bidi controls)."""
+
+NARROW = frozenset("ijlI|!.,:;'`[]()ftr -")
+BROAD = frozenset("mwMW@%")
 
 
 class RowKind(StrEnum):
@@ -33,6 +40,11 @@ class BoxRow:
     kind: RowKind
     strong: str
     plain: str = ""
+
+    def written(self, escape: Callable[[str], str], bold: str, small: str = "{}") -> str:
+        """Return the row as text with markup; of a gradient the word is small and comes first."""
+        strong, plain = bold.format(escape(self.strong)) if self.strong else "", escape(self.plain)
+        return f"{small.format(plain)} {strong}" if self.kind is RowKind.GRADIENT else f"{strong} {plain}".strip()
 
 
 def rows(box: Box) -> list[BoxRow]:
@@ -81,3 +93,40 @@ def label_width(line: Line) -> float:
 def frame_title(frame: Frame) -> str:
     """Return the title of a frame as it is shown."""
     return shorten(visible(frame.title), LONGEST_ROW)
+
+
+def visible(text: str) -> str:
+    """Return a text on one line in which every character can be seen: a control character is shown by its number."""
+    if text.isascii() and text.isprintable():
+        return text
+    spaced = " ".join(text.split())
+    return "".join(f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in UNSEEN else c for c in spaced)
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text with at most so many characters, cut in the middle."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 3
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def width(text: str, size: float, *, bold: bool = False) -> float:
+    """Estimate how wide a text is, in the unit of the font's size.
+
+    Measured on DejaVu Sans, the widest of the sans-serif fonts in use, so that no other one leaves its box.
+    """
+    ems = sum(map(_em, text))
+    return ems * size * (1.1 if bold else 1.0)
+
+
+def _em(character: str) -> float:
+    if character in NARROW:
+        return 0.4
+    if character in BROAD:
+        return 1.0
+    if character.isascii():
+        return 0.72 if character.isupper() or character in "+=<>~" else 0.63
+    if unicodedata.combining(character):
+        return 0.0
+    return 1.05 if unicodedata.east_asian_width(character) in "WF" else 0.8

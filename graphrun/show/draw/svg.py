@@ -15,8 +15,7 @@ from graphrun.show.draw import colours
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
 from graphrun.show.draw.layers import Point
 from graphrun.show.draw.layout import Layout, Place, Route
-from graphrun.show.draw.rows import FONT, ROW, SMALL, RowKind, frame_title, label_width, rows
-from graphrun.show.draw.text import visible, width
+from graphrun.show.draw.rows import FONT, ROW, SMALL, frame_title, label_width, rows, visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 ARROW = 8.0
@@ -131,22 +130,16 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
     lid = 5 if box.shape is Shape.DATA else 0
     top = place.y + lid + (place.height - lid - ROW * len(found)) / 2
     middle = _number(place.x + (place.width - (5 if box.shape is Shape.GROUP else 0)) / 2)
+    bold, small = '<tspan font-weight="bold">{}</tspan>', f'<tspan font-size="{_number(SMALL)}">{{}}</tspan>'
     for k, row in enumerate(found):
-        strong, plain = escape(row.strong), escape(row.plain)
-        colour = colours.ROWS.get(row.kind, colours.TEXT)
-        bold = f'<tspan font-weight="bold">{strong}</tspan>' if strong else ""
-        if row.kind is RowKind.GRADIENT:
-            text = f'<tspan font-size="{_number(SMALL)}">{plain}</tspan> {bold}'
-        else:
-            text = f"{bold} {plain}".strip()
         yield (
             f'<text class="{row.kind}" x="{middle}" y="{_number(top + ROW * k + 13)}" text-anchor="middle" '
-            f'fill="{colour}">{text}</text>'
+            f'fill="{colours.ROWS.get(row.kind, colours.TEXT)}">{row.written(escape, bold, small)}</text>'
         )
 
 
 def _outline(box: Box, place: Place) -> Iterator[str]:
-    x, y, wide, high = place.x, place.y, place.width, place.height
+    x, y, wide, high = place
     if box.shape is Shape.PARAMETER:
         yield _rectangle(place, min(high / 2, 20.0))
     elif box.shape is Shape.DATA:
@@ -183,7 +176,7 @@ def _outline(box: Box, place: Place) -> Iterator[str]:
 
 
 def _rectangle(place: Place, radius: float, paint: str = "") -> str:
-    x, y, wide, high = map(_number, (place.x, place.y, place.width, place.height))
+    x, y, wide, high = map(_number, place)
     return f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="{_number(radius)}"{paint and " "}{paint}/>'
 
 

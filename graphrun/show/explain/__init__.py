@@ -6,32 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphrun.show.explain import html, latex, markdown, text
-from graphrun.show.explain.board import Board
+from graphrun.show.explain import latex, text
+from graphrun.show.explain.board import BOARD_TEXT, Board, BoardNotation
 from graphrun.show.explain.lesson import lesson
 from graphrun.show.explain.neighbourhood import neighbourhood
-from graphrun.show.explain.notation import BOARD_TEXT, BoardNotation
-from graphrun.show.explain.page import Page
+from graphrun.show.explain.page import Page, to_html, to_markdown
 from graphrun.show.explain.sensitivity import sensitivity
 from graphrun.show.explain.step import Step
 
 FORMATS: dict[str, tuple[BoardNotation, Callable[[Page], str]]] = {
     "text": (BOARD_TEXT, text.render),
-    "markdown": (BOARD_TEXT, markdown.render),
+    "markdown": (BOARD_TEXT, to_markdown),
     "latex": (latex.LATEX, latex.render),
-    "html": (BOARD_TEXT, html.render),
+    "html": (BOARD_TEXT, to_html),
 }
 """How each format writes mathematics, and how it renders a page."""
 
 
 def explain(step: Step, output_format: str = "text", *, node: str | None = None, ranked: bool = False) -> str:
-    """Explain a step.
+    """Explain a step, in one of the `FORMATS`.
 
-    Args:
-        step: the step, from `take_step`.
-        output_format: ``text``, ``markdown``, ``latex`` or ``html``.
-        node: the value to show with its neighbours, in place of the whole graph.
-        ranked: show how sensitive the objective is to the leaves, in place of the passes.
+    In place of the passes a `node` is shown with its neighbours, or how sensitive the objective is to the leaves
+    (`ranked`).
 
     Raises:
         UsageError: there is no such value.

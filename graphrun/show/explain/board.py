@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 from graphrun.base.norms import norm
-from graphrun.base.numbertext import ARRAY_DIGITS, number
+from graphrun.base.numbertext import ARRAY_DIGITS, describe, number
 from graphrun.declare.formula import Traced, formulas_of, literal, operands, traced
-from graphrun.declare.notation import ATOM, Bound
+from graphrun.declare.notation import ATOM, TEXT_FORMS, Bound, Notation, readable_number, signed
 from graphrun.declare.trace import Expression, inputs_of
 from graphrun.declare.writer import write_line
 from graphrun.run.passes import Edge, Kind, Passes
-from graphrun.show.explain.notation import BoardNotation, is_number, value_text
 from graphrun.show.explain.page import Math, Prose, joined
 from graphrun.show.explain.step import Step
 
 SHORT = 4
 """Names of more letters make the symbols of local derivatives longer than a line has room for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardNotation(Notation):
+    """A notation with what stands around formulas on a board.
+
+    Attributes:
+        decimal: writes a number that was computed: in decimals, never as a fraction.
+        derivative_form: the derivative of one value by another.
+        new_form: the symbol of a value after the update.
+        is_text: whether it takes the texts of declarations as they are.
+    """
+
+    truths: tuple[str, str] = ("false", "true")
+    is_for_readers: bool = True
+    decimal: Callable[[float], Bound] = lambda value: signed(number(value))
+    derivative_form: str = "d{0}/d{1}"
+    new_form: str = "new {0}"
+    is_text: bool = True
+
+    def derivative(self, of: str, by: str) -> str:
+        """Return the derivative of one value by another, both by name."""
+        return self.derivative_form.format(self.name(of), self.name(by))
+
+    def new(self, name: str) -> str:
+        """Return the symbol of a value after the update."""
+        return self.new_form.format(self.name(name))
+
+
+BOARD_TEXT = BoardNotation(forms=TEXT_FORMS, number=readable_number)
+"""Plain text: the derivative of f by a is ``df/da``."""
+
+
+def value_text(notation: BoardNotation, value: Any) -> str:
+    """Return a value: a number, or the summary of an array."""
+    return notation.decimal(float(value))[0] if is_number(value) else notation.words(describe(value))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number rather than an array."""
+    return not getattr(value, "shape", ())
 
 
 class Board:
@@ -186,3 +230,25 @@ class Board:
     def operand(self, text: str) -> Bound:
         """Return a text that binds as tightly as a name does."""
         return text, ATOM
+
+    def path_to_leaf(self, slot: int) -> list[Edge]:
+        """Return the edges from a value back to a leaf, at each node the one that carries most."""
+        return self._path(slot, range(len(self.plan.leaves)), self.edges_into, attrgetter("source"))
+
+    def path_to_objective(self, slot: int) -> list[Edge]:
+        """Return the edges from a value on to the objective, at each value the use that gives most of its gradient."""
+        return self._path(slot, [self.objective], self.parts, attrgetter("target"))
+
+    def _path(
+        self, slot: int, ends: Sequence[int | None], edges: Callable[[int], Sequence[Edge]], end: Callable[[Edge], int]
+    ) -> list[Edge]:
+        """Follow the edges that carry most to one of the ends, or to where all carry 0."""
+        path: list[Edge] = []
+        while slot not in ends:
+            # Of equal ones the first, whatever rounding made of them.
+            edge = max(edges(slot), key=lambda edge: float(f"{norm(edge.contribution):.9g}"), default=None)
+            if edge is None or not np.any(edge.contribution):
+                break
+            path.append(edge)
+            slot = end(edge)
+        return path

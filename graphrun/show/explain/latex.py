@@ -22,7 +22,7 @@ from graphrun.declare.notation import (
     readable_number,
     signed,
 )
-from graphrun.show.explain.notation import BoardNotation
+from graphrun.show.explain.board import BoardNotation
 from graphrun.show.explain.page import Block, CellTable, Equations, Heading, Math, MathRow, Page, Paragraph, Prose
 
 ESCAPED = {

@@ -11,11 +11,8 @@ from graphrun.base.wording import printable
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind
-from graphrun.show.explain.backward import COLUMNS, edge_row, sum_row
 from graphrun.show.explain.board import Board
-from graphrun.show.explain.forward import KINDS, forward_row
-from graphrun.show.explain.influence import path_to_leaf, path_to_objective
-from graphrun.show.explain.lesson import title
+from graphrun.show.explain.lesson import COLUMNS, KINDS, edge_row, forward_row, sum_row, title
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Page, Paragraph, Prose, joined
 from graphrun.show.explain.update import update_of
 
@@ -108,7 +105,7 @@ def _largest(edges: Sequence[Edge]) -> Sequence[Edge]:
 
 def _paths(board: Board, slot: int) -> Iterator[Block]:
     """Yield the paths of largest influence: on to the objective, and back to a leaf."""
-    forward, back = path_to_objective(board, slot), path_to_leaf(board, slot)
+    forward, back = board.path_to_objective(slot), board.path_to_leaf(slot)
     if board.objective is None or not (forward or back):
         return
     yield Heading(["The path of largest influence, with the derivative at each place"])

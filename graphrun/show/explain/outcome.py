@@ -10,8 +10,7 @@ import numpy as np
 
 from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
-from graphrun.show.explain.board import Board
-from graphrun.show.explain.notation import is_number
+from graphrun.show.explain.board import Board, is_number
 from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
 from graphrun.solvers import Solver
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from graphrun.base.norms import norm
 from graphrun.base.numbertext import number
 from graphrun.base.wording import counted
+from graphrun.engines.numpy import bind
+from graphrun.plan.plan import Batch
 from graphrun.run.passes import Kind
 from graphrun.show.explain.board import Board
-from graphrun.show.explain.forward import KINDS
-from graphrun.show.explain.influence import Carried, carried
-from graphrun.show.explain.lesson import title
+from graphrun.show.explain.lesson import KINDS, title
 from graphrun.show.explain.page import Block, CellTable, Heading, Math, Page, Paragraph, Prose, joined
 
 MOST_LEAVES = 20
@@ -25,6 +26,14 @@ MOST_NAMED = 3
 
 VANISHED = 1e-3
 """A gradient that is smaller by this factor at the leaves has vanished; one larger by its inverse has exploded."""
+
+
+class Carried(NamedTuple):
+    """What an edge makes of the gradient: the norm of what it gives over the norm of what comes in."""
+
+    source: int
+    target: int
+    factor: float
 
 
 def sensitivity(board: Board) -> Page:
@@ -159,6 +168,35 @@ def _extremes(board: Board) -> Iterator[Block]:
         places = joined((_ends(board, edge) for edge in ends[:MOST_NAMED]), "; ")
         count = f"It ends at {counted(len(ends), 'edge')}, whose local derivative is 0: "
         yield Paragraph([count, *places, "; ..." if len(ends) > MOST_NAMED else "."])
+
+
+def carried(board: Board) -> Iterator[Carried]:
+    """Yield what every edge makes of the gradient, where one comes in."""
+    passes = board.passes
+    for batch in passes.plan.batches:
+        if not batch.needed or batch.type.derivative is None:
+            continue
+        if batch.count > 1 and batch.type.is_elementwise:
+            yield from _of_batch(board, batch)
+            continue
+        for node in batch.slots:
+            incoming = norm(passes.gradients[node])
+            for edge in board.edges_into(node) if incoming else ():
+                yield Carried(edge.source, node, norm(edge.contribution) / incoming)
+
+
+def _of_batch(board: Board, batch: Batch) -> Iterator[Carried]:
+    """Do the same for a batch of numbers at once."""
+    passes, slots = board.passes, board.plan.inputs(batch)
+    gradient = np.array([passes.gradients[slot] for slot in batch.slots])
+    values = [np.array([passes.values[slot] for slot in row]) for row in (batch.slots, *slots.tolist())]
+    operation = bind(board.plan, batch, masked=True).at(0, range(1, batch.arity + 1), [True] * batch.arity)
+    with np.errstate(all="ignore"):
+        for place, part in operation.pull(gradient, values):
+            factors = np.abs(part / gradient)
+            for node, (source, factor) in enumerate(zip(slots[place - 1].tolist(), factors.tolist(), strict=True)):
+                if gradient[node] and board.is_followed(source):
+                    yield Carried(source, batch.start + node, factor)
 
 
 def _edge(board: Board, edge: Carried) -> Prose:

@@ -23,7 +23,6 @@ class Step:
     """What there is to explain.
 
     Attributes:
-        graph: the graph.
         before: the forward and the backward pass of the step.
         after: those after its update; None where there is none.
         ended: why there is no update.
@@ -40,13 +39,7 @@ class Step:
 def take_step(
     graph: Graph, step: int, *, seed: int | None = None, on_choice: Callable[[Choice], None] = lambda _choice: None
 ) -> Step:
-    """Run a graph up to a step and one update further.
-
-    Args:
-        graph: the graph.
-        step: how many updates are made before.
-        seed: what every random draw derives from, default the file's.
-        on_choice: called with the engine that was chosen.
+    """Run a graph up to a step, before which so many updates are made, and one update further.
 
     Raises:
         UsageError: the run ends before that step.
@@ -54,24 +47,22 @@ def take_step(
     """
     if step and graph.structure.objective is None:
         raise UsageError(f"there is no step {step}: without an objective nothing is updated")
-    taken: dict[int, Passes] = {}
-    memory: Mapping[str, Array] = {}
+    taken: dict[int, tuple[Passes, Mapping[str, Array]]] = {}
 
     def take(program: Program) -> None:
-        nonlocal memory
         if program.step >= step:
-            taken[program.step] = Passes.of(program)
-        if program.step == step + 1:
-            memory = program.snapshot()
+            taken[program.step] = Passes.of(program), program.snapshot()
 
     result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
     if step not in taken:
         if result.error is not None:
             raise result.error
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
-    if result.error is not None and not _is_finite(taken[step]):
+    before, _ = taken[step]
+    if result.error is not None and not _is_finite(before):
         raise result.error
-    return Step(graph, taken[step], taken.get(step + 1), result.stopped, memory)
+    after, memory = taken.get(step + 1, (None, {}))
+    return Step(graph, before, after, result.stopped, memory)
 
 
 def _is_finite(passes: Passes) -> bool:

@@ -20,8 +20,7 @@ from graphrun.declare.trace import Expression
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import write_line
 from graphrun.engines.traced import NotSupportedError, Tracer
-from graphrun.show.explain.board import Board
-from graphrun.show.explain.notation import is_number, value_text
+from graphrun.show.explain.board import Board, is_number, value_text
 from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
 from graphrun.solvers import Solver
 

@@ -19,15 +19,14 @@ import numpy as np
 
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.engines import Engine, NotFinite, Program, StepFailed
+from graphrun.engines import Engine, NotFinite, Program, StepFailed, Timing
 from graphrun.engines.auto import choose, get_engine
-from graphrun.engines.timing import PASSES, SECONDS_OF_PASSES, Timing
+from graphrun.engines.numpy.timing import PASSES, SECONDS_OF_PASSES
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.api import Graph
 from graphrun.run.diagnosis import diagnose, diagnose_failure
 from graphrun.run.request import RunRequest
-from graphrun.show.profile.machine import Machine, measure_machine
-from graphrun.show.profile.work import Work, work_of_batches, work_of_update
+from graphrun.show.profile.work import Machine, Work, measure_machine, work_of_batches, work_of_update
 
 ROUNDS = 7
 SECONDS_PER_ROUND = 0.05
@@ -40,10 +39,7 @@ class Part:
     """A node, or some equal nodes that are computed together.
 
     Attributes:
-        name: the name of the first node.
-        type: the name of the type.
-        count: how many nodes there are.
-        shape: the shape of each node's value.
+        name, type, count, shape: the first node's name, the type's, how many nodes there are, the shape of each value.
         work: what all of them move and compute in both passes.
         seconds: what both passes of all of them take; None where it was not measured.
         backward: what of it is the backward pass; None where the passes were not told apart.
@@ -74,23 +70,16 @@ class Profile:
     """Where the time of a step goes.
 
     Attributes:
-        graph: the name of the graph file.
-        engine: the engine's name; `form` is the way in which it runs this plan.
-        form: see `engine`.
-        dtype: the dtype.
+        graph, engine, form, dtype: the graph file, the engine and the way in which it runs this plan, the dtype.
         seconds_of_plan: what scheduling the loaded graph took.
         seconds_of_compilation: what making the plan ready took, up to the first step; `compiled` says what that was.
-        compiled: see `seconds_of_compilation`.
-        steps: how many steps a round made.
-        rounds: how many rounds there were.
+        steps, rounds: how many steps a round made, and how many rounds there were.
         seconds: what a step takes, the median of the rounds.
         how: how the nodes were timed.
         seconds_divided: what a step takes in the form in which the nodes were timed; None where it was not measured.
-        parts: the nodes of the loop, in order.
-        types: the node types.
+        parts, types: the nodes of the loop, in order, and the node types.
         update: what the update moves and computes.
         touched: the bytes of all values and gradients.
-        machine: what the machine can do.
         xla: what XLA says of a step.
     """
 
@@ -130,7 +119,6 @@ def profile_graph(graph: Graph, request: RunRequest) -> Profile:
     """Measure a graph's steps.
 
     Args:
-        graph: the graph.
         request: how many steps a round makes, default as many as take a twentieth of a second; the engine, where
             ``auto`` chooses as for a run of so many steps, default the file's number; dtype and seed.
 

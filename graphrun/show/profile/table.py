@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
-from typing import Any, TextIO
+from typing import Any
 
 from graphrun.base.numbertext import count, seconds, size
-from graphrun.base.rows import write_json
-from graphrun.base.wording import printable
 from graphrun.show.profile import Part, Profile, TypeTotal
-from graphrun.show.profile.machine import LARGE_COPY, MATRIX, SMALLEST_COPY
-from graphrun.show.profile.work import Work
+from graphrun.show.profile.work import LARGE_COPY, MATRIX, SMALLEST_COPY, Work
 from graphrun.show.tables import WIDTH, align, cut
 
 SHOWN_NODES = 15
 LONGEST_NAME = 22
-
-
-def write_profile(profile: Profile, output_format: str, file: TextIO) -> None:
-    """Write a profile as ``table`` or as ``json``."""
-    if output_format == "json":
-        write_json(to_json(profile), file)
-    else:
-        file.writelines(f"{printable(line)}\n" for line in profile_lines(profile))
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

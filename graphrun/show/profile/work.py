@@ -1,16 +1,19 @@
-"""What a step costs by the shapes of a plan: the bytes that its operations read and write, and their arithmetic.
+"""What a step costs by the shapes of a plan, and what this machine does at best, measured with NumPy.
 
-Both are those of the operations one by one, as the plan has them. An engine that fuses operations or keeps numbers in
-registers moves less. The arithmetic of elementwise functions is counted in what they are written with, where `exp` is
-one operation as `+` is; that of contractions and convolutions in multiplications and additions.
+A step's bytes, read and written, and its arithmetic are those of the operations one by one, as the plan has them. An
+engine that fuses operations or keeps numbers in registers moves less. The arithmetic of elementwise functions is
+counted in what they are written with, where `exp` is one operation as `+` is; that of contractions and convolutions in
+multiplications and additions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,10 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape
+
+LARGE_COPY = 2**26
+SMALLEST_COPY = 2**16
+MATRIX = 512
 
 
 @dataclass(frozen=True)
@@ -86,3 +93,52 @@ def _operations(tracer: Tracer, batch: Batch, shapes: Sequence[Shape], wanted: S
         return size, 2 * size * sum(wanted)
     given = [part for part, use in zip(functions.contributions, wanted, strict=True) if use and part is not None]
     return operations_in([functions.forward]) * size, (operations_in(given) + len(given)) * size
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine does, measured with NumPy in the same run.
+
+    Attributes:
+        copied: the bytes per second, read and written, of copying a large array.
+        copied_as_much: the same of an array as large as what a step touches, which caches may hold.
+        multiplied: the operations per second of the product of two matrices of the graph's dtype.
+    """
+
+    copied: float
+    copied_as_much: float
+    multiplied: float
+
+
+def measure_machine(touched: int, dtype: np.dtype[Any]) -> Machine:
+    """Measure what the machine does at best: the fastest of several copies, and of several products of matrices."""
+    large = copied_per_second(LARGE_COPY)
+    # Half is read, half is written.
+    size = max(touched // 2, SMALLEST_COPY)
+    matrix = np.ones((MATRIX, MATRIX), dtype)
+    result = np.empty_like(matrix)
+    product = fastest(lambda: np.matmul(matrix, matrix, out=result))
+    return Machine(large, large if size >= LARGE_COPY else copied_per_second(size), 2 * MATRIX**3 / product)
+
+
+def copied_per_second(size: int) -> float:
+    """Return the bytes per second, read and written, of copying an array of so many bytes."""
+    source, target = np.ones(size, np.uint8), np.empty(size, np.uint8)
+    # Several copies to a round, for one of a few kilobytes is as short as looking at the clock.
+    times = max(1, 2**20 // size)
+
+    def copy() -> None:
+        for _ in range(times):
+            np.copyto(target, source)
+
+    return 2 * size * times / fastest(copy)
+
+
+def fastest(work: Callable[[], object], rounds: int = 7) -> float:
+    """Return the seconds of the fastest of several calls."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best

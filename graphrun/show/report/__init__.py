@@ -1,15 +1,22 @@
-"""Reports: a run as one page to step through, in one file that needs nothing else."""
+"""Reports: a run as one page to step through, in one file that may load nothing and run nothing but its own scripts.
+
+What comes from a graph file goes in as JSON in an element that is no script, and the page shows it as text only.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.run.loop import smallest_stride
 from graphrun.run.result import Result
 from graphrun.show.report.contents import contents
-from graphrun.show.report.page import page
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -22,6 +29,14 @@ MOST_VALUES = 20_000
 MOST_ROWS = 1001
 """All steps of a run of 1,000, and the row before them."""
 
+UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+"""What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
+
+SCRIPT = ("elements", "graph", "formulas", "drawing", "details", "charts", "tables", "moving")
+"""The files of the script, in the order in which they build on each other."""
+
+PLACE = re.compile(r"\{\{ (\w+) \}\}")
+
 
 class RunReport(NamedTuple):
     """A page, as HTML, and the result of the run that it is about."""
@@ -33,10 +48,7 @@ class RunReport(NamedTuple):
 def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> RunReport:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
-    Args:
-        graph: the graph.
-        request: what the run is asked for.
-        depth: how many frames within each other the drawing opens; all that fit by default.
+    Its drawing opens so many frames within each other; all that fit by default.
 
     Raises:
         UsageError: the graph is too large for a page.
@@ -50,3 +62,34 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     result = graph.answer(replace(request, steps=steps, every=stride, inspect=recording.take))
     recording.finish()
     return RunReport(page(contents(graph, result, recording, depth)), result)
+
+
+def page(data: dict[str, Any]) -> str:
+    """Return a report as HTML."""
+    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
+    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+    # The files of the script stand one after the other, in a scope of their own.
+    script = f'(() => {{\n"use strict";\n{parts}}})();\n'
+    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
+    policy = (
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    content = styles | scripts | {"policy": policy, "data": to_json(data)}
+    return PLACE.sub(lambda place: content[place[1]], _asset("template.html"))
+
+
+def to_json(data: Any) -> str:
+    """Return JSON that can stand in an HTML element, whatever its strings hold."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _asset(name: str) -> str:
+    return (files("graphrun.show.report") / name).read_text(encoding="utf-8")
+
+
+def _hashes(texts: dict[str, str]) -> str:
+    """Return the sources that a policy allows: these texts, and no others."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts.values())
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import PurePath
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 from graphrun.base.numbertext import number
 from graphrun.base.wording import printable
 from graphrun.declare.formula import formulas_of, own_settings
+from graphrun.document import Document, Path
+from graphrun.document.loader import locate
 from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.passes import Kind, Passes
 from graphrun.run.result import Result
-from graphrun.show.report.columns import Columns, count_parts, parts, shortened
-from graphrun.show.report.lines import lines_of
-from graphrun.show.report.recording import Parts, Recording
+from graphrun.show.report.recording import Columns, Parts, Recording, count_parts, parts, shortened
 from graphrun.show.report.scene import scene
 
 SINGLE_STEPS = 60
@@ -93,7 +93,7 @@ def _text(value: Any) -> str:
 
 
 def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
-    lines = lines_of(graph.document, plan.slots)
+    lines = _lines_of(graph.document, plan.slots)
     result = []
     for slot, name in enumerate(plan.names):
         kind = passes.kind(slot)
@@ -106,6 +106,46 @@ def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
             entry |= _node(plan, passes, slot)
         result.append(entry)
     return result
+
+
+def _lines_of(document: Document, names: Iterable[str]) -> dict[str, list[int]]:
+    """Return the lines of each name, from 1: where it is declared, and the line within a subgraph that it was made of.
+
+    What an instance or an expression makes stands where that stands.
+    """
+    names = list(names)
+    candidates = {name: [*_paths(name)] for name in names}
+    wanted = {path[:length] for paths in candidates.values() for path in paths for length in range(len(path) + 1)}
+    found = locate(document.source.text, wanted)
+    result = {}
+    for name, paths in candidates.items():
+        lines = [found[path].key.line for path in paths if path in found][:1]
+        inner = _line_in_definition(document, name)
+        result[name] = list(dict.fromkeys([*lines, *([] if inner is None else [inner])]))
+    return result
+
+
+def _paths(name: str) -> Iterator[Path]:
+    """Yield the places where a name may be declared, the nearest first."""
+    words = name.split(".")
+    for length in range(len(words), 0, -1):
+        prefix = ".".join(words[:length])
+        for section in (("parameters",), ("constants",), ("nodes",), ("data", "columns")):
+            yield (*section, prefix)
+    yield ("data", "file")
+
+
+def _line_in_definition(document: Document, name: str) -> int | None:
+    """Return the line within the subgraph's definition, if that stands in the same file."""
+    entry = document.nodes.get(name)
+    if entry is not None:
+        origin = entry.origin if entry.use is not None else None
+    else:
+        section = "parameters" if name in document.parameters else "constants"
+        origin = document.leaf_problems(section, name) if name in document.leaf_origins else None
+    if origin is None or origin.source is not document.source:
+        return None
+    return int(origin.where().rsplit(":", 2)[1])
 
 
 def _node(plan: Plan, passes: Passes, slot: int) -> Data:

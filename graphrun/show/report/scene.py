@@ -5,13 +5,14 @@ There are two layouts: from left to right, and from top to bottom for what is to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
-from graphrun.show.draw import Box, Drawing, Place, Shape, draw_graph, lay_out
+from graphrun.show.draw import Box, Drawing, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
 from graphrun.show.draw.layout import MOST_TO_THE_RIGHT
 from graphrun.show.draw.rows import RowKind, frame_title, rows
@@ -60,29 +61,21 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth:
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
     """Return an arrangement in whole pixels, in the order of the drawing."""
-    labels = _labels(len(drawing.lines), direction) if plan.objective is not None else "none"
+    # From top to bottom, labels stand side by side and have less room.
+    count, room = len(drawing.lines), MOST_PRODUCTS[direction]
+    labels = "product" if count <= room else "contribution" if count <= MOST_LABELS else "none"
+    labels = labels if plan.objective is not None else "none"
     drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
     layout = lay_out(drawing, direction)
     return {
-        "size": [round(layout.width), round(layout.height)],
+        "size": _whole((layout.width, layout.height)),
         "labels": labels,
-        "boxes": [_rectangle(layout.boxes[box.name]) for box in drawing.boxes],
-        "frames": [_rectangle(layout.frames[frame.name]) for frame in drawing.frames],
+        "boxes": [_whole(layout.boxes[box.name]) for box in drawing.boxes],
+        "frames": [_whole(layout.frames[frame.name]) for frame in drawing.frames],
         "routes": [
-            {
-                "points": [round(coordinate) for point in route.points for coordinate in point],
-                "label": [round(coordinate) for coordinate in route.label],
-            }
-            for route in layout.routes
+            {"points": _whole(itertools.chain(*route.points)), "label": _whole(route.label)} for route in layout.routes
         ],
     }
-
-
-def _labels(count: int, direction: str) -> str:
-    """Return what lines say; from top to bottom, labels stand side by side and have less room."""
-    if count <= MOST_PRODUCTS[direction]:
-        return "product"
-    return "contribution" if count <= MOST_LABELS else "none"
 
 
 def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:
@@ -96,8 +89,8 @@ def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool
     return replace(drawing, boxes=boxes, lines=tuple(replace(line, label=widest) for line in drawing.lines))
 
 
-def _rectangle(place: Place) -> list[int]:
-    return [round(place.x), round(place.y), round(place.width), round(place.height)]
+def _whole(coordinates: Iterable[float]) -> list[int]:
+    return [round(coordinate) for coordinate in coordinates]
 
 
 def _box(box: Box, plan: Plan) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def test_random_drawings(drawing: Drawing, direction: str) -> None:
     assert_in_order(drawing, lay_out(drawing, direction))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["auto", "right", "down"])
 def test_examples(example, direction: str) -> None:
     """Every graph of the repository, with the values of its first step."""

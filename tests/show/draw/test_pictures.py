@@ -17,9 +17,7 @@ from pypdfium2 import PdfDocument
 import graphrun
 from graphrun.show.draw import Box, Drawing, Line, Place, Shape, colours, draw_graph, lay_out
 from graphrun.show.draw.contents import TIMES
-from graphrun.show.draw.fonts import BOLD, REGULAR, fonts_of, read
-from graphrun.show.draw.formats import write
-from graphrun.show.draw.pictures import SCALE, SQUARE
+from graphrun.show.draw.formats import BOLD, REGULAR, SCALE, SQUARE, fonts_of, read, write
 from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
 
 FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value="5"),), (), ())
@@ -29,7 +27,7 @@ FOREIGN = Drawing("", "", (Box("重み", "重み", Shape.NODE, "a * 重", value=
 @pytest.fixture(autouse=True)
 def no_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Take the system's fonts away, as in a bare container; return where one may be put."""
-    monkeypatch.setattr("graphrun.show.draw.fonts.FOLDERS", (str(tmp_path), "~/no such folder"))
+    monkeypatch.setattr("graphrun.show.draw.formats.FOLDERS", (str(tmp_path), "~/no such folder"))
     return tmp_path
 
 
@@ -68,6 +66,7 @@ def letters(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["nested", "digits", "formula"])
 def test_the_same_in_every_format(stem: str) -> None:
     """Boxes have their colours in the PNG, and their texts in the PDF, where the layout puts them."""
@@ -93,6 +92,7 @@ def test_the_same_in_every_format(stem: str) -> None:
             assert letters(line.label) == letters(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["nested", "digits"])
 def test_png_and_pdf_look_alike(stem: str) -> None:
     """Drawn by another program, the PDF has the pixels of the PNG, but for those at edges."""
@@ -111,6 +111,7 @@ def test_our_font() -> None:
     assert fonts_of("".join(map(chr, range(32, 127))) + f"{TIMES}…⟨⟩→{SQUARE}éßłθΣжЯ₀₁₂²∂∇√≤∞") == {}
 
 
+@pytest.mark.slow
 def test_texts_fit(example: Path) -> None:
     """In our font, no text leaves its box or its label: rows are measured well enough."""
     fonts = {}
@@ -173,8 +174,8 @@ def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tuple(Line(f"n{k}", f"n{k + 1}", 0) for k in range(39))
     drawing = Drawing("", "", boxes, lines, ())
     layout = lay_out(drawing, "down")
-    monkeypatch.setattr("graphrun.show.draw.pictures.LONGEST_SIDE", 1000)
-    monkeypatch.setattr("graphrun.show.draw.pictures.LONGEST_PAGE", 1000.0)
+    monkeypatch.setattr("graphrun.show.draw.formats.LONGEST_SIDE", 1000)
+    monkeypatch.setattr("graphrun.show.draw.formats.LONGEST_PAGE", 1000.0)
     picture = write(drawing, "png", "down")
     assert isinstance(picture, bytes)
     wide, high = Image.open(BytesIO(picture)).size
@@ -185,7 +186,7 @@ def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     first = PdfDocument(page)[0]
     assert first.get_size() == pytest.approx((layout.width * 1000 / layout.height, 1000), abs=0.1)
     assert letters(first.get_textpage().get_text_bounded()) == "".join(box.name for box in boxes)
-    monkeypatch.setattr("graphrun.show.draw.pictures.MOST_PIXELS", 10_000)
+    monkeypatch.setattr("graphrun.show.draw.formats.MOST_PIXELS", 10_000)
     smaller = write(drawing, "png", "down")
     assert isinstance(smaller, bytes)
     wide, high = Image.open(BytesIO(smaller)).size

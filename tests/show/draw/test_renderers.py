@@ -20,10 +20,9 @@ from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
 from graphrun.show.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
 from graphrun.show.draw.contents import TIMES
-from graphrun.show.draw.dot import to_dot
 from graphrun.show.draw.formats import write
-from graphrun.show.draw.mermaid import to_mermaid
-from graphrun.show.draw.text import shorten, visible, width
+from graphrun.show.draw.rows import shorten, visible, width
+from graphrun.show.draw.texts import to_dot, to_mermaid
 
 SVG = "{http://www.w3.org/2000/svg}"
 NESTED = Path(__file__).parents[3] / "graphs" / "nested.yaml"
@@ -74,6 +73,7 @@ def assert_all_there(drawing: Drawing) -> None:
     assert sorted((known[source], known[target]) for source, target in found) == ends
 
 
+@pytest.mark.slow
 def test_examples(example: Path) -> None:
     """Every example, plain and with the values of its first step, folded and unfolded."""
     graph = graphrun.load(example)

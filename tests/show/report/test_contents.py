@@ -22,9 +22,8 @@ from graphrun.base.numbertext import number
 from graphrun.cli.entry import run_command
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
-from graphrun.show.report import make_report
-from graphrun.show.report.columns import Columns, shortened
-from graphrun.show.report.page import to_json
+from graphrun.show.report import make_report, to_json
+from graphrun.show.report.recording import Columns, shortened
 
 NESTED = GRAPHS / "nested.yaml"
 
