@@ -35,14 +35,14 @@ class Column(NamedTuple):
 def own_names(headers: Sequence[str], only: Collection[str] | None = None) -> dict[str, str]:
     """Return the headers that can be names of values, under these names.
 
-    A header with a blank or another character that no name has is left out, and so are two that are one name in
-    Unicode's normal form; `columns` can give them names.
+    A header with a blank or another character that no name has is left out, and so are two different ones that are one
+    name in Unicode's normal form; `columns` can give them names.
     """
     names: dict[str, str] = {}
     twice = set()
     for header in headers:
         name = normalize(header)
-        if name in names:
+        if names.get(name, header) != header:
             twice.add(name)
         elif name.isidentifier() and is_name(name):
             names[name] = header
@@ -69,7 +69,7 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
                 matrix = column.matrix or matched
                 columns.append(Column(name, headers, (), matrix, column.categories, column.standardize, column.path))
     mistakes.raise_if_any()
-    if needed is None and entry.columns is None:
+    if needed is None and entry.columns is None and entry.only is None:
         # Each column for itself: those that hold no numbers are only missed when something needs them.
         columns = [c for c in columns if table.unfit(c.headers[0], text=False) is None]
     if not columns:

@@ -55,12 +55,15 @@ class CsvTable(Table):
             raise DataError(f"{printable(self.name)}: the file is empty: its first line names the columns")
         # Blanks stand around cells in many files, as in "x, y".
         self.headers = tuple(cell.strip() for cell in header.cells)
-        twice = [name for name, count in Counter(self.headers).items() if count > 1 and name]
-        findings = Findings()
-        for name in twice:
-            if findings.wants("twice", name):
+        self._header = header
+
+    def check(self, wanted: Wanted) -> None:
+        """Refuse columns that stand twice in the header."""
+        findings, counts = Findings(), Counter(self.headers)
+        for name in wanted:
+            if counts[name] > 1 and findings.wants("twice", name):
                 index = len(self.headers) - 1 - self.headers[::-1].index(name)
-                findings.add(self._place(header, index), f"the column {quote(name)} stands twice in the header")
+                findings.add(self._place(self._header, index), f"the column {quote(name)} stands twice in the header")
         findings.raise_if_any()
 
     def read(self, wanted: Wanted) -> dict[str, Array]:

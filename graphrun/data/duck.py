@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.wording import printable
 from graphrun.data.csv_file import CsvTable
-from graphrun.data.table import Array, Wanted, whole_as_integers
+from graphrun.data.table import Array, Wanted, row_bytes, whole_as_integers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# What DuckDB may hold at once, and the number of bytes of a row group that it writes.
+# What DuckDB may hold at once, in so many threads of which each holds some of it; how much of a CSV file each reads at
+# once (by default 32 MB, two of which are more than half of it); and the number of bytes of a row group that it writes.
 MEMORY = "256MB"
+THREADS = 4
+READ_BYTES = 4 * 2**20
 ROW_GROUP_BYTES = 8 * 2**20
 FEWEST_ROWS = 2048
 
@@ -49,7 +54,8 @@ def connect(purpose: str, *paths: str, memory: str | None = MEMORY) -> DuckDBPyC
     except ImportError:
         raise UsageError(f"{purpose} needs DuckDB\n  pip install 'graphrun[data]'") from None
     connection = duckdb.connect()
-    for name, value in SETTINGS.items() | ({"memory_limit": memory} if memory else {}).items():
+    limits = {"memory_limit": memory, "threads": str(min(THREADS, os.cpu_count() or 1))} if memory else {}
+    for name, value in (SETTINGS | limits).items():
         connection.execute(f"SET {name} = '{value}'")
     allowed = ", ".join(form(absolute(path)) for path in paths for form in (literal, path_literal))
     connection.execute(f"SET allowed_paths = [{allowed}]")
@@ -121,17 +127,23 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
     separators = _separators(table, wanted)
     if separators is None:
         return False
-    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // (8 * len(wanted)))
-    options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy"
-    try:
-        with interruptible(), connect("a large CSV file", table.name, target) as connection:
-            written = connection.execute(
-                f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
-                f"({options})"
-            ).fetchone()
-    except duckdb.Error:
-        return False
-    return written is not None and separators == _expected(table, written[0])
+    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // row_bytes(wanted))
+    options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy, USE_TMP_FILE false"
+    # Long texts may need more than is enough for all others: then as much as there is.
+    for memory in (MEMORY, None):
+        try:
+            with interruptible(), connect("a large CSV file", table.name, target, memory=memory) as connection:
+                written = connection.execute(
+                    f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
+                    f"({options})"
+                ).fetchone()
+        except duckdb.OutOfMemoryException as error:
+            reason = str(error).splitlines()[0]
+        except duckdb.Error:
+            return False
+        else:
+            return written is not None and separators == _expected(table, written[0])
+    raise UsageError(f"{printable(table.name)}: there is not enough memory to convert this file: {printable(reason)}")
 
 
 def _source(table: CsvTable) -> str:
@@ -139,7 +151,8 @@ def _source(table: CsvTable) -> str:
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(table.headers)))
     return (
         f"read_csv({path_literal(table.name)}, auto_detect = false, header = true, strict_mode = true, "
-        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}})"
+        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', buffer_size = {READ_BYTES}, "
+        f"columns = {{{columns}}})"
     )
 
 

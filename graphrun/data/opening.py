@@ -22,7 +22,7 @@ from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
-from graphrun.data.table import Array, Table, Wanted
+from graphrun.data.table import Array, Table, Wanted, row_bytes
 from graphrun.document.data_section import SUFFIXES, DataEntry
 from graphrun.document.problems import Problems
 
@@ -104,10 +104,11 @@ def open_data(
     limits = limits or Limits()
     table, mistakes = _open(entry, base_folder, file, problems)
     columns = resolve(entry, table, needed, mistakes)
+    wanted = wanted_of(columns)
+    table.check(wanted)
     if not training:
         entry = entry._replace(holdout=0.0, batch_size=None)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
-    wanted = wanted_of(columns)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
@@ -153,6 +154,9 @@ def _open(
     problems: Problems | None,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
+        if problems is not None:
+            # A name that was refused is not there either.
+            problems.raise_if_any()
         raise UsageError("the graph reads data, and no file is named\n  write data: {file: ...}, or give --data FILE")
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     mistakes = Mistakes(os.fspath(path), problems)
@@ -190,13 +194,13 @@ def _why_missing(path: FilePath, *, named: bool) -> tuple[str, str | None]:
 def _bytes(table: Table, wanted: Wanted) -> int:
     """Return how many bytes the numbers of a file take, roughly for a CSV file."""
     if isinstance(table, ParquetTable):
-        return 8 * table.rows * len(wanted)
+        return table.rows * row_bytes(wanted)
     if not isinstance(table, CsvTable):
         return 0
     size = FilePath(table.name).stat().st_size
     with FilePath(table.name).open("rb") as file:
         beginning = file.read(2**20)
-    return 8 * len(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+    return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
 
 
 def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from graphrun.base.wording import printable, quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, interruptible, path_literal
 from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Table, Wanted
+from graphrun.data.table import Array, Table, Wanted, row_bytes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -129,7 +129,7 @@ class ParquetTable(Table):
         if not self.rows:
             raise DataError(f"{printable(self.name)}: the file has no rows")
         columns = {header: np.empty(self.rows, self.dtype(header, text=text)) for header, text in wanted.items()}
-        for span in self.ranges(8 * len(wanted)):
+        for span in self.ranges(row_bytes(wanted)):
             for header, values in self.fetch(wanted, span).items():
                 columns[header][span.start : span.stop] = values
         return columns

@@ -21,7 +21,7 @@ from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
 from graphrun.data.parquet_file import ParquetTable, Range
 from graphrun.data.split import Split, pieces
-from graphrun.data.table import Array, is_whole
+from graphrun.data.table import Array, is_whole, row_bytes
 from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
@@ -48,7 +48,7 @@ class Rows:
         self.encoder = encoder
         self.split = split
         self.wanted = wanted_of(encoder.columns)
-        self.row_bytes = 8 * len(self.wanted)
+        self.row_bytes = row_bytes(self.wanted)
         self.ranges = table.ranges(self.row_bytes, range_bytes)
         before = [split.training_before(span.start) for span in self.ranges]
         after = [*before[1:], split.training_rows]

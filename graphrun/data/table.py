@@ -15,6 +15,9 @@ Array: TypeAlias = NDArray[Any]
 # The headers that are wanted, and of each whether its cells are texts.
 Wanted: TypeAlias = Mapping[str, bool]
 
+# A text in memory: Python's object of a short one, and its place in an array.
+TEXT_BYTES = 64
+
 # A mistake in words, and a suggestion.
 Told: TypeAlias = tuple[str, str | None]
 
@@ -40,6 +43,9 @@ class Table(ABC):
         del header
         return ()
 
+    def check(self, wanted: Wanted) -> None:  # noqa: B027 (most files cannot hold a name twice)
+        """Refuse columns of which the file has several by that name; raise a DataError with their places."""
+
     @abstractmethod
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns: numbers as integers or floats, texts as objects; raise DataError for a bad cell."""
@@ -64,6 +70,11 @@ class Table(ABC):
 
     def close(self) -> None:  # noqa: B027 (most files are open only while they are read)
         """Let go of the file."""
+
+
+def row_bytes(wanted: Wanted) -> int:
+    """Return how many bytes a row of some columns takes in memory, where texts are short."""
+    return sum(TEXT_BYTES if text else 8 for text in wanted.values())
 
 
 def whole_as_integers(values: Array) -> Array:

@@ -129,7 +129,7 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
     nothing = Traced(None, (None,) * len(literals))
     if not declared.is_elementwise:
         return nothing
-    recorder = Recorder(np.dtype(np.float64))
+    recorder = Recorder(np.dtype(np.float64), is_exact=True)
     given_settings = {k: recorder.input(_key(value)) if isinstance(value, Open) else value for k, value in settings}
     try:
         symbols = recorder.inputs([None] * len(literals))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from graphrun.base.types import MOST, Natural, Seed, whole
+from graphrun.base.types import MOST, Natural, NotNegative, Seed, whole
 from graphrun.document.names import normalize
 
 
@@ -26,7 +26,6 @@ def _names_once(names: list[str]) -> tuple[str, ...]:
 
 Given = BeforeValidator(_not_null)
 Name = Annotated[str, Field(min_length=1), AfterValidator(normalize)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

@@ -29,6 +29,8 @@ EXPECTED = {
     "literal_error": "{expected}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of {ge} or more",
+    "not_a_number": "a number",
+    "not_below": "a number not below {other!r}, {least}",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of {le} or less",
     "too_short": "at least {min_length} elements",

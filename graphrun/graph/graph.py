@@ -89,7 +89,8 @@ class ComputationalGraph:
             that is drawn, for a column of the data set, and for what the engine gives.
         initializers: how the parameters that are drawn are, by their numbers.
         nodes: the nodes in the order of the file; node k is value ``len(leaves) + k``.
-        data: the numbers of the columns of the data set.
+        data: the numbers of the columns of the data set that something reads.
+        unread: the names of its other columns.
         engine_leaves: the inputs of nodes that the engine gives, by their numbers.
         order: the numbers of the nodes' values in topological order, file order among those that are ready.
         objective: the number of the value to optimize, or None; `maximize` says which way.
@@ -109,6 +110,7 @@ class ComputationalGraph:
     record: tuple[int, ...] | None
     expect: tuple[ExpectEntry, ...]
     document: Document
+    unread: Sequence[str] = ()
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -167,6 +169,7 @@ class _Builder:
     def __init__(self, document: Document, registry: Registry, columns: Sequence[str]) -> None:
         self.document = document
         self.columns = columns
+        self.read: tuple[str, ...] = ()
         self.engine_leaves: dict[int, EngineLeaf] = {}
         self.engine_inputs: dict[str, tuple[int, ...]] = {}
         self.problems = document.problems
@@ -180,6 +183,8 @@ class _Builder:
     def build(self) -> ComputationalGraph:
         document = self.document
         self._check_subgraphs()
+        read = document.names_read() if self.columns else set()
+        self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
         nodes = self._resolve_nodes()
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
@@ -192,7 +197,7 @@ class _Builder:
             leaves=self.leaves,
             initializers=self.initializers,
             nodes=nodes,
-            data=tuple(self.numbers[name] for name in self.columns if name in self.numbers),
+            data=tuple(self.numbers[name] for name in self.read),
             engine_leaves=self.engine_leaves,
             order=self._sort(nodes, names),
             update=self._resolve_update(),
@@ -201,6 +206,7 @@ class _Builder:
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
+            unread=[name for name in self.columns if name not in self.read],
         )
         self._check_expect()
         self.problems.raise_if_any()
@@ -217,17 +223,19 @@ class _Builder:
         sections: dict[str, Iterable[str]] = {
             "parameters": document.parameters,
             "constants": document.constants,
-            "data": self.columns,
+            # Columns that the file names are declared by it; others are only there if something reads them.
+            "data": (document.data and document.data.columns) or self.read,
             "nodes": document.nodes,
         }
         owners: dict[str, str] = {}
         for section, names in sections.items():
             for name in names:
-                if name == "step":
+                path = ("data", "columns", name) if section == "data" else (section, name)
+                if name == "step" and (section != "data" or name in self.read):
                     message = "'step' cannot be a name: it is the history's own column"
-                    self.problems.add((section, name), message, key=True)
+                    hint = "give the column another name: columns: {t: step}" if section == "data" else None
+                    self.problems.add(path, message, key=True, suggestion=hint)
                 if owners.setdefault(name, section) != section:
-                    path = ("data", "columns", name) if section == "data" else (section, name)
                     self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
         for name, parameter in document.parameters.items():
             self.numbers[name] = len(self.leaves)
@@ -258,7 +266,7 @@ class _Builder:
                 if type(source) is not str and _literal(source) not in self.literals:
                     self.literals[_literal(source)] = len(self.leaves)
                     self.leaves.append(float(source))
-        for name in self.columns:
+        for name in self.read:
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)
                 self.leaves.append(None)
@@ -272,6 +280,12 @@ class _Builder:
                 self.engine_inputs[name] = (*self.engine_inputs.get(name, ()), number)
         for position, name in enumerate(entries):
             self.numbers.setdefault(name, first + position)
+        for name, entry in self.document.instances.items():
+            # Told where they are used, for what reads them stands inside the definition.
+            for position, source in enumerate(entry.inputs):
+                if type(source) is str and source not in self.numbers and source not in self.columns:
+                    self._check_name(source, ("inputs", position), "input", at=entry.problems(name, self.problems))
+                    self.document.broken.add(source)
         return [self._resolve_node(name, entry) for name, entry in entries.items()]
 
     def _given_by_the_engine(self, entries: dict[str, NodeEntry]) -> dict[str, tuple[tuple[str, type], ...]]:
@@ -437,7 +451,7 @@ class _Builder:
         """Suggest what was meant by an unknown name."""
         if name in self.document.subgraphs or self.registry.node_type(name) is not None:
             return f"{name!r} is a node type: write {name}(...)"
-        return did_you_mean(name, self.numbers)
+        return did_you_mean(name, [*self.numbers, *self.columns])
 
     def _unknown_type(self, at: Problems, path: Path, name: str, role: str, kind: type[Declaration]) -> None:
         if kind is NodeType and (name in self.document.broken or self.document.lacks_subgraphs):

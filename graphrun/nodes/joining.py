@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphrun.base.types import Finite
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
 from graphrun.nodes.placing import pad_with
@@ -99,7 +100,7 @@ def _(xp, gradient, y, x, *, repetitions):
         Example(shapes=[(2, 3)], settings={"widths": [[1, 1], [0, 0]], "value": -1.5}),
     ],
 )
-def pad(xp, x, *, widths: tuple[tuple[int, int], ...], value: float = 0.0):
+def pad(xp, x, *, widths: tuple[tuple[int, int], ...], value: Finite = 0.0):
     """Input with a margin of one value: for each axis, how wide before and behind."""
     if len(widths) != x.ndim:
         raise ValueError(f"widths has {count(len(widths), 'pair')}, but x has {count(x.ndim, 'axis')}")

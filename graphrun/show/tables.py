@@ -20,6 +20,12 @@ SHOWN_ROWS = 20
 SHOWN_COLUMNS = 9
 SHOWN_VALUES = 40
 
+SHOWN_ELEMENTS = range(5, 21)
+"""A parameter of so many elements is shown element by element; a smaller one stands in one cell."""
+
+LARGEST = 1000
+"""Arrays of more elements are not in a result's JSON unless they are recorded or all of them are asked for."""
+
 
 def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, file: TextIO) -> None:
     """Write plain data as ``json``, or lines for a reader."""
@@ -29,7 +35,7 @@ def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, fil
         file.writelines(f"{printable(line)}\n" for line in lines)
 
 
-def write_result(result: Result, output_format: str, file: TextIO) -> None:
+def write_result(result: Result, output_format: str, file: TextIO, *, everything: bool = False) -> None:
     """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
     if output_format == "csv":
         history = dict(columns(result.history))
@@ -37,12 +43,21 @@ def write_result(result: Result, output_format: str, file: TextIO) -> None:
         writer.writerow(history)
         writer.writerows(zip(*(column.tolist() for column in history.values()), strict=True))
     elif output_format != "jsonl":
-        write(lambda: to_json(result), _tables(result), output_format, file)
+        write(lambda: to_json(result, everything=everything), _tables(result), output_format, file)
 
 
-def to_json(result: Result) -> dict[str, Any]:
-    """Return a result as the plain data of its JSON form."""
+def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
+    """Return a result as the plain data of its JSON form.
+
+    The values of large nodes and their gradients are in it if everything is asked for, and else their shapes; what is
+    recorded is in it in any case.
+    """
     objective = result.objective
+    arrays = {name: value for name, value in result.values.items() if isinstance(value, np.ndarray)}
+    large = () if everything else [name for name, value in arrays.items() if value.size > LARGEST]
+    values = {name: value for name, value in result.values.items() if name not in large or name in result.history}
+    gradients = {name: value for name, value in result.gradients.items() if name not in large}
+    left_out = {name: list(arrays[name].shape) for name in large if name not in values or result.gradients}
     return {
         "graph": result.graph,
         "steps": result.steps,
@@ -51,10 +66,11 @@ def to_json(result: Result) -> dict[str, Any]:
         "objective": objective
         and {"name": objective.name, "direction": objective.direction, "value": encode(objective.value)},
         "parameters": encoded(result.parameters),
-        "values": encoded(result.values),
-        "gradients": encoded(result.gradients),
+        "values": encoded(values),
+        "gradients": encoded(gradients),
         "history": encoded(result.history),
         **({"holdout": encoded(result.holdout)} if result.holdout else {}),
+        **({"left_out": left_out} if left_out else {}),
     }
 
 
@@ -77,20 +93,26 @@ def _tables(result: Result) -> Iterator[str]:
 
 
 def _final_values(result: Result) -> Iterator[str]:
-    values = {**result.parameters, **result.values}
-    shown = list(values)
-    hidden = len(shown) - SHOWN_VALUES
-    if hidden > 0:
-        shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
-    header = ["", "value", *(["gradient"] if result.gradients else [])]
-    body = [
-        [name, format_value(values[name]), *([format_value(result.gradients[name])] if result.gradients else [])]
-        for name in shown
+    tables = [{**result.parameters, **result.values}, *([result.gradients] if result.gradients else [])]
+    shown = [
+        (f"{name}[{','.join(map(str, index))}]" if index else name, name, index)
+        for name, value in tables[0].items()
+        for index in (np.ndindex(np.shape(value)) if _by_element(name, value, result) else [()])
     ]
+    count = len(shown)
+    if count > SHOWN_VALUES:
+        shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
+    header = ["", "value", "gradient"][: 1 + len(tables)]
+    body = [[label, *(format_value(np.asarray(t[name])[index]) for t in tables)] for label, name, index in shown]
     yield from align([header, *body], left=1)
-    if hidden > 0:
-        yield f"({SHOWN_VALUES} of {len(values)} values; --format json gives all)"
+    if count > SHOWN_VALUES:
+        yield f"({SHOWN_VALUES} of {count} values; --format json gives all)"
     yield ""
+
+
+def _by_element(name: str, value: Any, result: Result) -> bool:
+    """Say whether a value is shown element by element: parameters are, for these are what a fit is made for."""
+    return isinstance(value, np.ndarray) and name in result.parameters and value.size in SHOWN_ELEMENTS
 
 
 def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:

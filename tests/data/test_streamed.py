@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphrun.base.errors import UsageError
+from graphrun.data import duck
+from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
 from graphrun.data.duck import connect, path_literal
 from graphrun.data.memory import MemoryDataSet
@@ -353,3 +357,44 @@ def test_memory_stays_bounded(order: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2700000 ")
     assert int(done.stdout.split()[-2]) < 700
+
+
+def write_texts(path: Path, rows: int) -> None:
+    """Write a CSV file with a column of texts."""
+    numbers = ", ".join(f"round(random(), 6) AS x{i}" for i in range(6))
+    select = f"SELECT {numbers}, chr(97 + (random() * 20)::INT) || 'abc' AS t FROM range({rows})"  # noqa: S608
+    duckdb.execute(f"COPY ({select}) TO '{path}' (HEADER)")
+
+
+TEXTS = "{file: d.csv, columns: {X: ['x*'], t: {column: t, categories: auto}}, batch_size: 256}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["64MB", "2MB"])
+def test_texts_of_a_large_csv_file(memory: str, opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of what DuckDB may take by default is enough; where that is not so, it may take what there is."""
+    monkeypatch.setattr(duck, "MEMORY", memory)
+    write_texts(folder / "d.csv", 200_000)
+    with opened(TEXTS, limits=Limits(budget=0)) as data, opened(TEXTS) as whole:
+        assert isinstance(data, StreamedDataSet)
+        assert data.categories == whole.categories
+        for found, expected in zip(data.batch(700), whole.batch(700), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_too_little_memory_is_not_the_files_fault(
+    opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are not read once more in search of one."""
+    connect = duck.connect
+
+    def narrow(*given: Any, **named: Any) -> Any:
+        connection = connect(*given, **named)
+        connection.execute("SET memory_limit = '100kB'")
+        return connection
+
+    write_texts(folder / "d.csv", 10_000)
+    monkeypatch.setattr(duck, "connect", narrow)
+    monkeypatch.setattr(CsvTable, "diagnose", lambda *_: pytest.fail("the file was read again"))
+    with pytest.raises(UsageError, match=r"d.csv: there is not enough memory to convert this file: Out of Memory"):
+        opened(TEXTS, limits=Limits(budget=0))

@@ -132,6 +132,59 @@ def test_json_holds_arrays_as_nested_lists(capsys: pytest.CaptureFixture[str]) -
     assert data["history"]["W"] == [[[1, 2, 3], [4, 5, 6]], [[0.5, 1, 1.5], [2, 2.5, 3]]]
 
 
+LARGE = """\
+constants: {half: 0.5}
+parameters: {w: {shape: [2000], init: {type: ones}}, b: 1}
+nodes:
+  residual: w * half - b
+  same: residual * 1
+  small: slice(residual, stop=1000)
+  spread: std(same)
+  loss: sum(small ** 2) + sum(same ** 2)
+minimize: loss
+steps: 1
+record: [loss, same]
+"""
+
+
+def test_json_leaves_out_what_is_large_and_was_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nodes of more than a thousand elements; parameters and what is recorded are in it, and `--all` has everything."""
+    Path("large.yaml").write_text(LARGE, encoding="utf-8")
+    result = graphrun.load("large.yaml").run()
+    data = strict_json(output(capsys, "large.yaml", "--format", "json"))
+    everything = strict_json(output(capsys, "large.yaml", "--format", "json", "--all"))
+    assert "left_out" not in everything
+    assert list(everything["values"]) == list(result.values)
+    for name, gradient in result.gradients.items():
+        np.testing.assert_array_equal(everything["gradients"][name], gradient)
+    left = {"residual.1", "residual", "same", "loss.3"}
+    assert data["left_out"].keys() == left
+    assert data["left_out"]["residual"] == [2000]
+    assert data["values"].keys() == everything["values"].keys() - (left - {"same"})
+    assert data["gradients"].keys() == everything["gradients"].keys() - left
+    for part in ("values", "gradients"):
+        assert all(everything[part][name] == value for name, value in data[part].items())
+    assert data["history"] == everything["history"]
+    assert run_command(["large.yaml", "--all"]) == 2
+    assert "--all goes with --format json" in capsys.readouterr().err
+
+
+def test_the_table_shows_coefficients(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parameter of five to twenty elements has a row for each, with its gradient; a larger one is summarized."""
+    text = "parameters: {w: [[1.5, 2, 3], [4, 5, 6]], v: {shape: [21], init: {type: ones}}}\n"
+    text += "nodes: {s: w * 2, f: sum(s * w) + sum(v)}\nminimize: f\nsteps: 0\n"
+    Path("fit.yaml").write_text(text, encoding="utf-8")
+    lines = output(capsys, "fit.yaml").split("\n\n")[1].splitlines()
+    rows = [line.split() for line in lines]
+    assert rows[1:7] == [
+        [f"w[{i},{j}]", f"{value:g}", f"{4 * value:g}"]
+        for i, row in enumerate([[1.5, 2, 3], [4, 5, 6]])
+        for j, value in enumerate(row)
+    ]
+    assert rows[7] == ["v", "(21,)", "in", "[1,", "1]", "(21,)", "in", "[1,", "1]"]
+    assert [row[0] for row in rows[8:]] == ["s", "f.1", "f.2", "f.3", "f"]
+
+
 def test_json_of_a_graph_without_objective(capsys: pytest.CaptureFixture[str]) -> None:
     """Without an objective there is none in the JSON, no step is made, and there are no gradients."""
     Path("forward.yaml").write_text(

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     default="table",
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
 )
+@click.option("--all", "everything", is_flag=True, help="With --format json: every value and gradient of nodes.")
 @option("plugins", "quiet")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
 def run(
@@ -59,6 +60,7 @@ def run(
     request: RunRequest,
     observed: Sequence[str],
     output_format: str,
+    everything: bool,
     quiet: bool,
     verbose: bool,
     **processes: Any,
@@ -68,6 +70,8 @@ def run(
 
     if request.save_every is not None and request.save is None:
         raise click.UsageError("--save-every goes with --save FILE")
+    if everything and output_format != "json":
+        raise click.UsageError("--all goes with --format json")
     graph = file.load_to_run()
     cluster = join_cluster(request, **processes)
     first = cluster is None or cluster.is_first()
@@ -88,7 +92,7 @@ def run(
         return 1 if result.error is not None else 0
     if rows.error is not None:
         raise rows.error
-    write_result(result, output_format, output)
+    write_result(result, output_format, output, everything=everything)
     if verbose:
         say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
     return status_of(file, result)

@@ -27,7 +27,7 @@ from graphrun.declare.trace import BOOL, FLOAT, Expression
 SMALL_POWERS = (2, 3, 4)
 
 # Numba's math.floor and its like give integers, and its % and // differ from NumPy's at infinities.
-FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "hypot", "copysign")} | {
+FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "copysign")} | {
     "round": "np.rint",
     "sign": "np.sign",
     "floor": "np.floor",
@@ -38,6 +38,7 @@ FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "
     "minimum": "np.minimum",
     "remainder": "np.remainder",
     "abs": "abs",
+    "hypot": "hypot",
     "where": "select",
 }
 

@@ -13,9 +13,9 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy."""
     if is_rows(logits, labels, axis, reduction):
         classes = named_classes(xp, labels, logits.shape[1])
-        shifted = logits - xp.max(logits, axis=1, keepdims=True)
-        totals = xp.log(xp.sum(xp.exp(shifted), axis=1))
-        loss = reduced(xp, totals - shifted[xp.arange(len(classes)), classes], reduction)
+        powers, rows, _, shifted = others_than_the_largest(xp, logits)
+        totals = xp.log1p(xp.sum(powers, axis=1))
+        loss = reduced(xp, totals - shifted[rows, classes], reduction)
         if math.isfinite(loss):
             return loss
     # Infinite logits, among others.
@@ -26,10 +26,23 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
 def _(xp, gradient, y, logits, labels, *, axis, reduction):
     if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
         return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
-    exponentials = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    probabilities = exponentials / xp.sum(exponentials, axis=1, keepdims=True)
-    probabilities[xp.arange(len(labels)), labels.astype(int)] -= 1
-    return each(gradient, len(labels), reduction) * probabilities, None
+    powers, rows, largest, _ = others_than_the_largest(xp, logits)
+    totals = 1 + xp.sum(powers, axis=1, keepdims=True)
+    powers[rows, largest] = 1
+    named = rows, labels.astype(int)
+    powers[named] = 0
+    powers[named] = -xp.sum(powers, axis=1)
+    return powers * (each(gradient, len(labels), reduction) / totals), None
+
+
+def others_than_the_largest(xp, logits):
+    """Exponentials as multiples of the largest of each row, which is left out; where it is, and the differences."""
+    rows = xp.arange(len(logits))
+    largest = logits.argmax(axis=1)
+    shifted = logits - logits[rows, largest].reshape(-1, 1)
+    powers = xp.exp(shifted)
+    powers[rows, largest] = 0
+    return powers, rows, largest, shifted
 
 
 def is_rows(logits, labels, axis, reduction):
