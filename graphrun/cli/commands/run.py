@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is. [default: the cluster's environment]")
 @click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
 @click.option("--process-count", type=click.IntRange(min=1), metavar="N", help="How many processes there are.")
+@click.option("--token", metavar="TEXT", help="What only the processes know. [default: GRAPHRUN_TOKEN]")
 @option("dtype", "seed", "record", "every", "data", "save", "save_every", "resume")
 @click.option(
     "--observe",
@@ -205,18 +206,23 @@ def status_of(file: GraphFile, result: Result) -> int:
 
 
 def join_cluster(
-    request: RunRequest, distributed: bool, coordinator: str | None, process_id: int | None, process_count: int | None
+    request: RunRequest,
+    distributed: bool,
+    coordinator: str | None,
+    process_id: int | None,
+    process_count: int | None,
+    token: str | None,
 ) -> Cluster | None:
     """Meet the other processes of a run that is distributed."""
     if not distributed:
-        if any(word is not None for word in (coordinator, process_id, process_count)):
-            raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
+        if any(word is not None for word in (coordinator, process_id, process_count, token)):
+            raise click.UsageError("--coordinator, --process-id, --process-count and --token go with --distributed")
         return None
     if request.engine not in {"auto", "jax"}:
         raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
     from graphrun.run.distributed import Cluster
 
-    cluster = Cluster(coordinator, process_id, process_count)
+    cluster = Cluster(coordinator, process_id, process_count, token or os.environ.get("GRAPHRUN_TOKEN", ""))
     # Gloo says on stdout whom it is connected to; what this program says goes another way.
     encoding = sys.stdout.encoding
     sys.stdout.flush()
