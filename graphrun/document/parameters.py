@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from graphrun.document.marks import Path
-from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
+from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, Value, shape_of
 from graphrun.document.problems import Problems
 
 KEYS = ("value", "lower", "upper", "shape", "init")
@@ -112,6 +112,9 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes):
         hint = f"write [{shape}]" if isinstance(shape, int) else "write shape: [3, 4]"
         problems.add((*path, "shape"), "'shape' is a list of whole numbers, 0 or more", suggestion=hint)
+        return None
+    if len(sizes) > MOST_AXES:
+        problems.add((*path, "shape"), f"an array has at most {MOST_AXES} axes, and these are {len(sizes):,}")
         return None
     if isinstance(init, str):
         return tuple(sizes), InitEntry(init, {})

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import MOST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ class RunRequest:
             UsageError: one of them does not.
         """
         if not (self.steps is None or _is_whole(self.steps, 0)) or not (self.every is None or _is_whole(self.every, 1)):
-            raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
+            raise UsageError(f"steps is a whole number of 0 or more, and every one of 1 or more, to {MOST:,} at most")
         if not (self.save_every is None or (self.save is not None and _is_whole(self.save_every, 1))):
             raise UsageError("save_every is a whole number of 1 or more, and goes with save")
 
@@ -86,4 +87,4 @@ class RunRequest:
 
 
 def _is_whole(number: Any, least: int) -> bool:
-    return isinstance(number, Integral) and bool(number >= least)  # type: ignore[operator]
+    return isinstance(number, Integral) and bool(least <= number <= MOST)  # type: ignore[operator]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
+from languages import assert_is_latex
 from random_graphs import graphs
 
 import graphrun
@@ -212,27 +213,10 @@ def test_examples_in_every_format(file: Path, step: int) -> None:
     if taken.before.plan.objective is not None:
         assert_adds_up(html, graph.run(step))
     assert_numbers_compute(html)
-    assert_well_formed(explain(taken, "latex"))
+    assert_is_latex(explain(taken, "latex"))
     markdown = explain(taken, "markdown")
     for table in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
-
-
-def assert_well_formed(latex: str) -> None:
-    """Assert that braces, environments and parentheses of a fragment are closed, each in its place."""
-    text = re.sub(r"\\[\\&%$#_{}]", "", latex)
-    depth = 0
-    for character in text:
-        depth += (character == "{") - (character == "}")
-        assert depth >= 0
-    assert depth == 0
-    open_ones: list[str] = []
-    for kind, name in re.findall(r"\\(begin|end|left|right)\b(?:\{([a-z*]+)\})?", text):
-        if kind in {"begin", "left"}:
-            open_ones.append(name or "left")
-        else:
-            assert open_ones.pop() == (name or "left")
-    assert open_ones == []
 
 
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
@@ -248,7 +232,7 @@ def test_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     html = explain(taken, "html")
     assert_adds_up(html, graph.run(0))
     assert_numbers_compute(html)
-    assert_well_formed(explain(taken, "latex"))
+    assert_is_latex(explain(taken, "latex"))
     for name in taken.before.plan.slots:
         explain(taken, node=name)
     explain(taken, ranked=True)
@@ -495,7 +479,7 @@ def test_injection(tmp_path: Path, output_format: str) -> None:
         assert not re.search(r"(?<!\\)[<`]script|(?<!\\)<img|\$x\$", page)
     if output_format == "latex":
         assert "\\input" not in page
-        assert_well_formed(page)
+        assert_is_latex(page)
 
 
 def test_names_in_latex(tmp_path: Path) -> None:
