@@ -66,9 +66,9 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._request)
+            for which in ENDING:
+                if which == signal.SIGINT or signal.getsignal(which) is not signal.SIG_IGN:
+                    self._previous[which] = signal.signal(which, self._request)
             # What was imported before may have swallowed the exception.
             noted = getattr(self._previous[signal.SIGINT], "__self__", None)
             self.requested = isinstance(noted, CtrlC) and noted.pressed
