@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Piecewise:
         # How the values that are needed of all rows are made: a combination, "rows", or "whole".
         self._made: dict[int, str] = {}
         self._pass: dict[int, int] = {}
+        self._is_restored = False
         self._sort(by_piece=by_piece)
 
     def own(self, slot: int) -> bool:
@@ -79,10 +80,13 @@ class Piecewise:
             UsageError: a node needs more of them at once than may be put together.
         """
         known: dict[int, Array] = {}
+        self._is_restored = False
         for number in range(1 + max((self._pass[slot] for slot in self._made), default=-1)):
             now = [slot for slot in self._made if self._pass[slot] == number]
             parts = [slot for slot in now if self._made[slot] != "whole"]
-            gathered = {slot: _Gathered(self._made[slot], self._rows[slot].axis or 0) for slot in parts}
+            gathered = {
+                slot: _Gathered(self._made[slot], self._rows[slot].axis or 0, self.plan.dtype) for slot in parts
+            }
             columns: Columns = ()
             for columns in pieces():
                 values = self.evaluate(program, columns, parts, self._shared(known))
@@ -117,7 +121,9 @@ class Piecewise:
         if not known:
             return program.evaluate_rows(columns, slots)
         if not isinstance(program, NumpyProgram):
-            self._numpy.restore_values(program.snapshot())
+            if not self._is_restored:
+                self._numpy.restore_values(program.snapshot())
+                self._is_restored = True
             program = self._numpy
         return program.evaluate_rows(columns, slots, known)
 
@@ -140,11 +146,13 @@ class _Gathered:
     Args:
         how: a combination, or "rows" for what is put together along an axis.
         axis: that axis.
+        dtype: the dtype of the value.
     """
 
-    def __init__(self, how: str, axis: int) -> None:
+    def __init__(self, how: str, axis: int | None, dtype: np.dtype[Any]) -> None:
         self._how = how
-        self._axis = axis
+        self._dtype = dtype
+        self._axis = axis or 0
         self._parts: list[Array] = []
         self._rows = 0
         self.bytes = 0
@@ -154,16 +162,19 @@ class _Gathered:
         if self._how == "rows":
             self._parts.append(value)
             self.bytes += value.nbytes
-        elif not self._parts:
-            self._parts = [value]
-        elif self._how == "mean":
-            share = rows / (self._rows + rows)
-            self._parts = [self._parts[0] + (value - self._parts[0]) * share]
         else:
-            self._parts = [COMBINATIONS[self._how](self._parts[0], value)]
+            # A thousand pieces lose no digit of single precision to one another.
+            value = np.asarray(value, np.float64)
+            if self._parts and self._how == "mean":
+                value = self._parts[0] + (value - self._parts[0]) * (rows / (self._rows + rows))
+            elif self._parts:
+                value = COMBINATIONS[self._how](self._parts[0], value)
+            self._parts = [value]
         self._rows += rows
 
     @property
     def value(self) -> Array:
         """The value on all rows so far."""
-        return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts, self._axis)
+        if self._how == "rows":
+            return np.concatenate(self._parts, self._axis)
+        return np.asarray(self._parts[0], self._dtype)[()]
