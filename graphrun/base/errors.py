@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphrun.base.wording import fitting
+from graphrun.base.wording import fitting, printable_lines
 
 if TYPE_CHECKING:
     from graphrun.base.outcome import RunOutcome
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 class GraphrunError(Exception):
@@ -21,8 +24,11 @@ class GraphrunError(Exception):
     """Whether the text begins with file, line and column."""
 
     def __str__(self) -> str:
-        """Return the text, cut where what it names is very long."""
-        return fitting(super().__str__())
+        """Return the text as a terminal may show it, cut where what it names is very long.
+
+        Names in it may come from a file, or from another library.
+        """
+        return fitting(printable_lines(super().__str__()))
 
 
 class GraphFileError(GraphrunError):

@@ -19,13 +19,19 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+MOST = 2**53
+"""The largest count: every whole number up to it is a float, too."""
+
+Seed = Annotated[int, Field(ge=0), BeforeValidator(whole)]
+Natural = Annotated[Seed, Field(le=MOST)]
+
+
 def _not_nan(value: float) -> float:
     if math.isnan(value):
         raise PydanticCustomError("not_a_number", "a number")
     return value
 
 
-Natural = Annotated[int, Field(ge=0), BeforeValidator(whole)]
 Positive = Annotated[Natural, Field(ge=1)]
 
 Number = Annotated[float, AfterValidator(_not_nan)]

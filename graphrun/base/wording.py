@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,30 @@ CUTOFF = 0.7
 
 # Above this number, only names that look alike from outside are compared: difflib takes about 10 microseconds a name.
 MOST_COMPARED = 2000
+
+
+UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode's categories of what may steer a terminal: "Cf" has the bidirectional controls, "Cs" halves of characters."""
+
+
+def printable(text: str) -> str:
+    """Return a text on one line with nothing in it that could steer a terminal: such characters stand as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines as `printable` gives each of them."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return " "
+    if unicodedata.category(character) in UNSEEN:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
 
 
 def counted(number: int, one: str, many: str = "") -> str:

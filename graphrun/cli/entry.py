@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-from graphrun.base.errors import GraphrunError
+from graphrun.base.errors import INTERRUPTED, GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
 from graphrun.cli.commands import catalog, check, run, show
+from graphrun.cli.terminal import CtrlC, discard, say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -34,33 +35,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; every mistake of a user ends as a message on stderr."""
+    with CtrlC() as ctrl_c:
+        try:
+            status = _status(arguments)
+        except Exception:
+            if not ctrl_c.pressed:
+                raise
+            return INTERRUPTED
+    return INTERRUPTED if ctrl_c.pressed else status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "stdout is closed")
         status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
         return 2
     except GraphrunError as error:
-        click.echo(f"{error}" if error.located else f"graphrun: {error}", err=True)
+        say(f"{error}" if error.located else f"graphrun: {error}")
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
-        return run.INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        discard_output()
+        discard(sys.stdout)
         return 0
     except OSError as error:
-        click.echo(f"graphrun: the output cannot be written: {error}", err=True)
-        discard_output()
+        say(f"graphrun: the output cannot be written: {error}")
+        discard(sys.stdout)
         return 1
     return status if isinstance(status, int) else 0
-
-
-def discard_output() -> None:
-    """Let what is still to be written go nowhere, so that the end of the process does not fail on it once more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Commands(DefaultGroup):
@@ -92,7 +100,7 @@ class Commands(DefaultGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            discard_output()
+            discard(sys.stdout)
             return 0
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import printable, quote
 from graphrun.data.problems import FILL, DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted, is_large, whole_as_integers
-from graphrun.document.excerpt import excerpt, printable
+from graphrun.document.excerpt import excerpt
 from graphrun.document.marks import Mark
 
 # Cells that are read at once: as Python texts they take some 60 bytes each.
@@ -71,6 +71,7 @@ class CsvTable(Table):
 
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns; numbers are integers where all of them are whole."""
+        self.check_bytes()
         try:
             parts = list(self._chunks(wanted))
         except (UncleanError, csv.Error):
@@ -101,6 +102,7 @@ class CsvTable(Table):
 
     def diagnose(self, wanted: Wanted) -> None:
         """Read row by row and raise a DataError that tells what is wrong, if anything is."""
+        self.check_bytes()
         findings, rows = Findings(), self.records()
         width = len(next(rows).cells)
         positions = {self.headers.index(header): header for header in wanted}
@@ -119,6 +121,19 @@ class CsvTable(Table):
             if len(findings) >= STOP_AT:
                 findings.fail(complete=False)
         findings.raise_if_any()
+
+    def check_bytes(self) -> None:
+        """Refuse a NUL: a text has none, and readers take one differently."""
+        start, line = 0, 1
+        with Path(self.name).open("rb") as file:
+            while part := file.read(2**20):
+                at = part.find(b"\0")
+                if at >= 0:
+                    line += part.count(b"\n", 0, at)
+                    message = f"byte {start + at} is NUL, which no text has\n  save the file as UTF-8 text"
+                    raise DataError(f"{printable(self.name)}:{line}: {message}")
+                start += len(part)
+                line += part.count(b"\n")
 
     def places(self, header: str, rows: Iterable[int]) -> list[Place]:
         """Return where cells stand: file, line and column, and the line itself."""

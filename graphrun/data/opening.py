@@ -1,6 +1,8 @@
 """From a `data` section to a data set: which file, which reader, in memory or not."""
 
 import os
+import re
+import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +11,7 @@ from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
-from graphrun.base.wording import counted, nearest, quote
+from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -23,7 +25,6 @@ from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
 from graphrun.data.table import Array, Table, Wanted, row_bytes
 from graphrun.document.data_section import SUFFIXES, DataEntry
-from graphrun.document.excerpt import printable
 from graphrun.document.problems import Problems
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.
@@ -35,6 +36,8 @@ LARGE_CSV = 4 * 2**20
 
 # A text of a column is an object of Python's, and its place in the array.
 TEXT_BYTES = 72
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Limits(NamedTuple):
@@ -167,6 +170,9 @@ def _open(
     place = FILE if file is None else None
     if not path.is_file():
         mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
+    given = os.fspath(file) if file is not None else str(entry.file)
+    if ADDRESS.match(given):
+        mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
@@ -248,10 +254,10 @@ def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
 
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
     """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
-    folder = tempfile.TemporaryDirectory(prefix="graphrun-data-")
+    folder = tempfile.mkdtemp(prefix="graphrun-data-")
     wanted = wanted_of(reading.columns)
     try:
-        path = os.path.join(folder.name, "data.parquet")  # noqa: PTH118 (both are texts)
+        path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
         if not duck.convert_csv(table, wanted, path):
             table.diagnose(wanted)
             raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
@@ -262,10 +268,16 @@ def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
             table.diagnose(wanted)
             raise
     except BaseException:
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     size = FilePath(path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
     data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
-    data.cleanup = weakref.finalize(data, folder.cleanup)
+    data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a temporary folder, unless this is the child of a fork: the parent still reads it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple, NoReturn
 
 from graphrun.base.errors import GraphrunError
-from graphrun.document.excerpt import printable
+from graphrun.base.wording import printable
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 

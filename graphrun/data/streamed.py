@@ -7,6 +7,7 @@ a few ranges in random parts of the file, not from all of it, and every row stan
 depend on the seed, the epoch and the window's number alone.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -147,9 +148,14 @@ class StreamedDataSet(DataSet):
         self._shuffle = shuffle
         self._window_rows = max(1, window_bytes // max(rows.row_bytes, 1)) if shuffle else 1
         self._windows = lru_cache(maxsize=2)(self._divide)
+        self._begin()
+        self._last: tuple[int, list[Array]] | None = None
+
+    def _begin(self) -> None:
+        """Begin with no window read; the child of a fork begins anew, for the thread stays with the parent."""
+        self._process = os.getpid()
         self._reader = ThreadPoolExecutor(1, "graphrun-data")
         self._loading: dict[tuple[int, int], Future[list[Array]]] = {}
-        self._last: tuple[int, list[Array]] | None = None
 
     def _divide(self, epoch: int) -> list[Window]:
         """Return the windows of an epoch, in its order."""
@@ -190,6 +196,8 @@ class StreamedDataSet(DataSet):
 
     def _window(self, window: Window) -> list[Array]:
         """Return the rows of a window, and have the next one read meanwhile."""
+        if self._process != os.getpid():
+            self._begin()
         windows = self._windows(window.epoch)
         if window.number + 1 < len(windows):
             following = windows[window.number + 1]

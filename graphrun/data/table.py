@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.wording import printable
 from graphrun.data.problems import MOST_OF_A_KIND, Findings, Place
-from graphrun.document.excerpt import printable
 
 Array: TypeAlias = NDArray[Any]
 

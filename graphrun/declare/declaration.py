@@ -124,8 +124,12 @@ class Declaration:
     @cached_property
     def annotations(self) -> dict[str, Any]:
         """The evaluated annotations of all parameters."""
+        # They are known without an import, for which `--help` would wait for NumPy and pydantic.
+        from graphrun.base import types as types_of_settings
+
+        known = {**vars(types_of_settings), **self.function.__globals__}
         try:
-            return typing.get_type_hints(self.function, include_extras=True)
+            return typing.get_type_hints(self.function, known, include_extras=True)
         except Exception as error:
             raise DeclarationError(f"{self.name}: an annotation cannot be evaluated: {error}") from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from graphrun.base.types import MOST
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.models import ExpectEntry, Header, StopEntry
@@ -89,6 +90,8 @@ def _way_out(name: str, value: Any, expected: str) -> str | None:
         return did_you_mean(value, ("float64", "float32")) or "write float64 or float32"
     if name == "record" and isinstance(value, str):
         return f"write a list: [{', '.join(value.replace(',', ' ').split())}]" if len(value) < 60 else "write a list"
+    if isinstance(value, int) and value > MOST:
+        return f"the largest is {MOST:,}"
     if isinstance(value, str) and "number" in expected:
         try:
             float(value)

@@ -13,6 +13,9 @@ from graphrun.document.marks import Path
 Value: TypeAlias = int | float | list[Any]
 Shape: TypeAlias = tuple[int, ...]
 
+MOST_AXES = 32
+"""NumPy broadcasts so many."""
+
 LARGEST = sys.float_info.max
 LOOKS_LIKE_NUMBER = re.compile(r"\s*[-+]?[0-9.][0-9_.,\s]*([eE][-+]?[0-9]+)?\s*")
 
@@ -50,6 +53,8 @@ def shape_of(value: Any, *, infinite: bool = False, what: str = "a number or a n
         if shapes[index] != shapes[0]:
             here, first = (_shape_in_words(shape) for shape in (shapes[index], shapes[0]))
             raise NotANumberError((index,), f"this list has {here}, the first one beside it has {first}")
+    if len(shapes[0]) >= MOST_AXES:
+        raise NotANumberError((), f"an array has at most {MOST_AXES} axes, and these lists are nested deeper")
     return (len(value), *shapes[0])
 
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.document import data_section, loader, subgraphs
-from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry

@@ -12,8 +12,7 @@ from functools import cached_property
 from pathlib import Path as FilePath
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import nearest
-from graphrun.document.excerpt import printable
+from graphrun.base.wording import nearest, printable
 from graphrun.document.loader import Positions, locate
 from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at
 

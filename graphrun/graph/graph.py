@@ -27,6 +27,7 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
+from graphrun.document.numbers import LARGEST
 from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
@@ -314,8 +315,9 @@ class _Builder:
         count = len(entry.inputs)
         if count < least or (most is not None and count > most):
             hint = None
-            if node_type.keyword and most is not None and not any(isinstance(x, str) for x in entry.inputs[most:]):
-                hint = f"settings are given by name, as in {node_type.keyword[0].name}={entry.inputs[most]}"
+            beyond = entry.inputs[most:] if most is not None else ()
+            if node_type.keyword and beyond and not any(isinstance(x, str) for x in beyond):
+                hint = f"settings are given by name, as in {node_type.keyword[0].name}={beyond[0]}"
             entry.problems(name, self.problems).add(
                 ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
             )
@@ -400,7 +402,7 @@ class _Builder:
         value = raw.pop(key, None)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
             self.problems.add(("update", key), f"{key!r} takes a number above 0")
             return None
         return float(value)
@@ -464,7 +466,7 @@ class _Builder:
         if kind is NodeType and synonym:
             suggestion = f"it is called {synonym!r} here"
         failures = [plugin.failure for plugin in self.registry.failures]
-        return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
+        return "\n  ".join([*filter(None, [suggestion]), *failures, *self.registry.notes]) or None
 
 
 def _literal(number: Any) -> float | str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from graphrun.base.types import Finite
+from typing import TYPE_CHECKING
+
 from graphrun.declare.declaration import Noise, Training
 from graphrun.declare.nodetype import Example, tensor
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def kept_scale(rate):

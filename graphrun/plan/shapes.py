@@ -15,6 +15,7 @@ import numpy as np
 from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
 from graphrun.declare.declaration import Function, Noise
+from graphrun.document.numbers import MOST_AXES
 from graphrun.graph.graph import ComputationalGraph, Node
 from graphrun.plan.budget import Budget
 
@@ -167,6 +168,8 @@ class _Probe:
                 raise self.shape_error(number, node, given, _disagreement(self.labels(node), given)) from None
         output = self.call(number, node, "forward function", node.type.function, inputs)
         shape = np.shape(output)
+        if len(shape) > MOST_AXES:
+            raise self.shape_error(number, node, given, f"the result has {len(shape)} axes, of at most {MOST_AXES}")
         if node.type.is_elementwise and shape != expected:
             raise self.broken(number, node, given, f"its forward function gives the shape {shape}, not {expected}")
         array = np.asarray(output)

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import RunError, UsageError
-from graphrun.base.files import write_atomically
+from graphrun.base.errors import UsageError
+from graphrun.base.files import check_output, write_output
 from graphrun.base.rows import columns as columns_of
 from graphrun.data.rows import DataSource, Rows
 from graphrun.document import Document, did_you_mean
@@ -110,6 +110,7 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
         csv.writer(stdout, lineterminator="\n").writerows(_rows(pieces, names))
         return
     path = Path(target)
+    check_output(path)
     if path.suffix == ".csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(_rows(pieces, names))
@@ -122,10 +123,7 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
         data = buffer.getvalue()
     else:
         raise UsageError(f"-o {target}: write a name that ends with .csv or .npz")
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
+    write_output(path, data)
 
 
 def _rows(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[Iterable[Any]]:

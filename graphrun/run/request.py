@@ -8,10 +8,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import MOST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphrun.base.outcome import Objective
     from graphrun.document import Document
     from graphrun.engines import Program
     from graphrun.engines.auto import Choice
@@ -29,8 +31,10 @@ class RunRequest:
         steps, engine, dtype, seed, record, every, save, save_every, resume, device, observers: as of `Graph.run`.
         cluster: the processes that share out the rows of each step among themselves.
         on_row: called with each recorded row: the step, and the values by name.
+        most_rows: with no `every`, each step is a recorded row; whenever there are more than so many, every other one is
+            dropped. So a run that ends early has as many rows as one that was to be as short.
         inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
-        on_progress: called now and then with the number of steps made.
+        on_progress: called now and then with the number of steps made, and what gives the objective now.
         on_choice: called with what ``auto`` chose, and why.
         interrupted: asked now and then whether to end.
     """
@@ -48,8 +52,9 @@ class RunRequest:
     cluster: Cluster | None = None
     observers: Sequence[object] = ()
     on_row: Row | None = None
+    most_rows: int | None = None
     inspect: Callable[[Program], None] | None = None
-    on_progress: Callable[[int], None] = lambda _step: None
+    on_progress: Callable[[int, Callable[[], Objective | None]], None] = lambda _step, _objective: None
     on_choice: Callable[[Choice], None] = lambda _choice: None
     interrupted: Callable[[], bool] = lambda: False
 
@@ -60,7 +65,7 @@ class RunRequest:
             UsageError: one of them does not.
         """
         if not (self.steps is None or _is_whole(self.steps, 0)) or not (self.every is None or _is_whole(self.every, 1)):
-            raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
+            raise UsageError(f"steps is a whole number of 0 or more, and every one of 1 or more, to {MOST:,} at most")
         if not (self.save_every is None or (self.save is not None and _is_whole(self.save_every, 1))):
             raise UsageError("save_every is a whole number of 1 or more, and goes with save")
 
@@ -82,4 +87,4 @@ class RunRequest:
 
 
 def _is_whole(number: Any, least: int) -> bool:
-    return isinstance(number, Integral) and bool(number >= least)  # type: ignore[operator]
+    return isinstance(number, Integral) and bool(least <= number <= MOST)  # type: ignore[operator]

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrun.base.numbertext import format_value
 from graphrun.base.rows import columns, encode, encoded, write_json
+from graphrun.base.wording import printable
 from graphrun.run.result import Result
 
 WIDTH = 80
@@ -31,7 +32,7 @@ def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, fil
     if output_format == "json":
         write_json(data(), file)
     else:
-        file.writelines(f"{line}\n" for line in lines)
+        file.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def write_result(result: Result, output_format: str, file: TextIO, *, everything: bool = False) -> None:

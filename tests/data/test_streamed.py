@@ -19,6 +19,7 @@ from graphrun.base.errors import UsageError
 from graphrun.data import duck
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
+from graphrun.data.duck import connect, path_literal
 from graphrun.data.memory import MemoryDataSet
 from graphrun.data.opening import Limits, open_data
 from graphrun.data.parquet_file import ParquetTable
@@ -239,6 +240,60 @@ def test_strange_names(opened: Opened, folder: Path) -> None:
     (folder / "d.parquet").rename(folder / "o'[d]*?.parquet")
     section = """{file: "o'[d]*?.parquet", columns: {x: "a 'b' \\"c", y: '*', z: ['p*']}}"""
     assert [value.tolist() for value in opened(section).batch(0)] == [[1] * 5, [2] * 5, [[i] for i in range(5)]]
+
+
+@pytest.mark.parametrize("name", ["x=7", "~", "file:", "file:.", "s3:", "*", "[x]", "{x,y}", "a'b", "x=7/y=8"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_path_is_a_name(name: str, suffix: str, opened: Opened, folder: Path) -> None:
+    """DuckDB reads the file that was looked for: no column of its folders' names, no address, no other file."""
+    for decoy in ("elsewhere", "xx", "x"):
+        (folder / decoy).mkdir()
+        duckdb.execute(f"COPY (SELECT 9 AS x, 9 AS y) TO '{decoy}/d.parquet' (FORMAT parquet)")
+    (folder / name).mkdir(parents=True)
+    if suffix == "parquet":
+        duckdb.execute("COPY (SELECT i AS x, 10 * i AS y FROM range(3) t(i)) TO 'd.parquet' (FORMAT parquet)")
+    else:
+        (folder / "d.csv").write_text("x,y\n0,0\n1,10\n2,20\n", encoding="utf-8")
+    (folder / f"d.{suffix}").rename(folder / name / f"d.{suffix}")
+    section = f'{{file: "{name}/d.{suffix}", batch_size: 3}}'
+    for limits in (Limits(csv=0), Limits(budget=-1)):
+        with opened(section, limits=limits) as data:
+            assert [value.tolist() for value in data.batch(0)] == [[0, 1, 2], [0, 10, 20]]
+
+
+def test_an_address_is_refused(opened: Opened, folder: Path) -> None:
+    """Even where there is a file of such a name, and wherever it is named."""
+    (folder / "file:" / "d").mkdir(parents=True)
+    (folder / "file:" / "d" / "d.csv").write_text("x\n1\n", encoding="utf-8")
+    for arguments in ({}, {"file": "file://d/d.csv"}):
+        with pytest.raises(DataError, match="not the address"):
+            opened("{file: 'file://d/d.csv'}", **arguments)
+
+
+def test_a_connection_reads_nothing_else(folder: Path) -> None:
+    """DuckDB can open the one file, no other, no address, and loads no extension."""
+    duckdb.execute("COPY (SELECT 1 AS x) TO 'a.parquet' (FORMAT parquet)")
+    duckdb.execute("COPY (SELECT 2 AS x) TO 'b.parquet' (FORMAT parquet)")
+    with connect("a test", "a.parquet") as connection:
+        first, second = (f"FROM read_parquet({path_literal(name)})" for name in ("a.parquet", "b.parquet"))
+        assert connection.execute(first).fetchall() == [(1,)]
+        for query in (
+            second,
+            "SELECT * FROM read_csv('https://localhost:1/x.csv')",
+            "COPY (SELECT 1) TO 'c.parquet' (FORMAT parquet)",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(query)
+
+
+def test_a_column_that_duckdb_names_itself(opened: Opened) -> None:
+    """The one name that a column of a Parquet file cannot have is told."""
+    duckdb.execute("COPY (SELECT 1 AS x, 2 AS file_row_number) TO 'd.parquet' (FORMAT parquet)")
+    with pytest.raises(DataError, match=r"^d\.parquet: DuckDB numbers the rows by a column file_row_number"):
+        opened("{file: d.parquet}")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x,y\n1,2\n"])

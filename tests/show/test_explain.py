@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
+from languages import assert_is_latex
 from random_graphs import graphs
 
 import graphrun
@@ -211,27 +213,10 @@ def test_examples_in_every_format(file: Path, step: int) -> None:
     if taken.before.plan.objective is not None:
         assert_adds_up(html, graph.run(step))
     assert_numbers_compute(html)
-    assert_well_formed(explain(taken, "latex"))
+    assert_is_latex(explain(taken, "latex"))
     markdown = explain(taken, "markdown")
     for table in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
-
-
-def assert_well_formed(latex: str) -> None:
-    """Assert that braces, environments and parentheses of a fragment are closed, each in its place."""
-    text = re.sub(r"\\[\\&%$#_{}]", "", latex)
-    depth = 0
-    for character in text:
-        depth += (character == "{") - (character == "}")
-        assert depth >= 0
-    assert depth == 0
-    open_ones: list[str] = []
-    for kind, name in re.findall(r"\\(begin|end|left|right)\b(?:\{([a-z*]+)\})?", text):
-        if kind in {"begin", "left"}:
-            open_ones.append(name or "left")
-        else:
-            assert open_ones.pop() == (name or "left")
-    assert open_ones == []
 
 
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
@@ -247,7 +232,7 @@ def test_random_graphs(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     html = explain(taken, "html")
     assert_adds_up(html, graph.run(0))
     assert_numbers_compute(html)
-    assert_well_formed(explain(taken, "latex"))
+    assert_is_latex(explain(taken, "latex"))
     for name in taken.before.plan.slots:
         explain(taken, node=name)
     explain(taken, ranked=True)
@@ -494,7 +479,7 @@ def test_injection(tmp_path: Path, output_format: str) -> None:
         assert not re.search(r"(?<!\\)[<`]script|(?<!\\)<img|\$x\$", page)
     if output_format == "latex":
         assert "\\input" not in page
-        assert_well_formed(page)
+        assert_is_latex(page)
 
 
 def test_names_in_latex(tmp_path: Path) -> None:
@@ -503,3 +488,45 @@ def test_names_in_latex(tmp_path: Path) -> None:
     page = write(tmp_path, yaml.safe_dump(data | {"minimize": "f"}, allow_unicode=True, sort_keys=False))
     page = run(page, "--format", "latex")
     assert r"\lambda = 1$, $\Omega_{2} = 2$, $w_{1} = 3$, $\text{ж} = 4$, $\text{rate\_x} = 5$" in page
+
+
+LONG = """
+parameters: {the_first_weight_of_the_hidden_layer: 0.5, the_second_weight_of_the_hidden_layer_which_is_long: 2}
+constants: {observed_input_value_from_the_experiment: 1.5}
+nodes:
+  product_of_first_weight_and_observed_input:
+    the_first_weight_of_the_hidden_layer * observed_input_value_from_the_experiment
+  prediction: tanh(product_of_first_weight_and_observed_input * the_second_weight_of_the_hidden_layer_which_is_long)
+  squared_error_of_the_prediction: (prediction - 1) ** 2
+minimize: squared_error_of_the_prediction
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+@pytest.mark.parametrize("options", [(), ("--node", "prediction"), ("--sensitivity",)], ids=["all", "node", "leaves"])
+def test_long_names_at_any_width(
+    options: tuple[str, ...], columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line is wider than the terminal, none has a scrap of a word, and what is told is the same at every width."""
+    file = tmp_path / "long.yaml"
+    file.write_text(LONG)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = run(str(file), *options)
+    assert max(map(len, text.splitlines())) <= columns
+    assert not [line for line in text.splitlines() if re.fullmatch(r"\s*[a-z_]{1,3}\s*", line)]
+    monkeypatch.setenv("COLUMNS", "10000")
+    if "--sensitivity" not in options:
+        assert "".join(text.split()) == "".join(run(str(file), *options).split())
+
+
+def test_generations_are_compared_with_the_one_above_in_the_table(tmp_path: Path) -> None:
+    """Of fifty generations sixteen are shown: each is so many times the one that stands above it."""
+    file = tmp_path / "chain.yaml"
+    nodes = "".join(f"  t{k}: {{type: multiply, inputs: [t{k - 1}, 1.{k}]}}\n" for k in range(2, 51))
+    file.write_text(f"parameters: {{a: 0.5}}\nnodes:\n  t1: a * 1.1\n{nodes}minimize: t50\n")
+    lines = run(str(file), "--sensitivity").splitlines()
+    start = next(k for k, line in enumerate(lines) if "times the one above" in line)
+    rows = [line.split() for line in lines[start + 1 : start + 17]]
+    assert "16 of 50 generations are shown." in "".join(lines[start + 17])
+    for above, row in itertools.pairwise(rows):
+        assert float(row[3]) == pytest.approx(float(row[2]) / float(above[2]), rel=1e-4)

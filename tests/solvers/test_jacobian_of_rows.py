@@ -116,6 +116,17 @@ def test_the_jacobian_is_the_slopes(
     assert (len(passes) == 1) == (residual in FEW_PASSES)
 
 
+@pytest.mark.parametrize("held", [0, 100_000])
+def test_columns_are_made_in_blocks(
+    held: int, jacobian: Callable[[str], Jacobian], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all of them at once would not fit into memory."""
+    asked = jacobian("softmax(layer(X)) @ T + b")
+    expected = asked()
+    monkeypatch.setattr(module, "HELD_BYTES", held)
+    np.testing.assert_allclose(asked(), expected, rtol=1e-14)
+
+
 def test_a_type_that_only_seems_affine_is_found_out(
     jacobian: Callable[[str], Jacobian], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import click
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import limited, read_size
+from graphrun.base.wording import quote
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -38,7 +40,7 @@ def step_count(text: str) -> int:
     except ValueError:
         number = -1
     if number < 0 or number != number // 1:
-        raise click.BadParameter(f"{text!r} is not a whole number of 0 or more.")
+        raise click.BadParameter(f"{quote(text)} is not a whole number of 0 or more.")
     return int(number)
 
 
@@ -136,9 +138,15 @@ class GraphFile:
 
     def load(self) -> Graph:
         """Load it."""
+        from graphrun.plugins.registry import Registry
         from graphrun.run.api import load
 
-        return load(self.path, overrides=self.overrides, plugins=self.folders, data=self.data)
+        registry = Registry(self.folders)
+        graph = load(self.path, overrides=self.overrides, registry=registry, data=self.data)
+        if not click.get_current_context().params.get("quiet"):
+            for note in registry.notes:
+                say(note)
+        return graph
 
     def load_to_run(self) -> Graph:
         """Load it, if it has values.

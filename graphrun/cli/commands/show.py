@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.files import write_output
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
+from graphrun.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -59,7 +62,7 @@ def show_plan(graph: Graph, output_format: str) -> None:
     from graphrun.show.plan_listing import plan_data, plan_lines
     from graphrun.show.tables import write
 
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         plan = graph.plan()
     write(lambda: {"graph": graph.name, **plan_data(plan)}, plan_lines(plan, graph.name), output_format, sys.stdout)
 
@@ -75,9 +78,9 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
     except RunError as error:
         if step is not None:
             raise
-        click.echo(f"graphrun: {error}", err=True)
+        say(f"graphrun: {error}")
     drawing = draw_graph(graph.structure, passes, depth)
-    click.echo("\n".join(table(drawing, shutil.get_terminal_size().columns)))
+    tell("\n".join(table(drawing, shutil.get_terminal_size().columns)))
 
 
 @click.command(cls=GraphCommand)
@@ -126,7 +129,7 @@ def draw(
     drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=request.seed), depth)
     content = write(drawing, picture_format, direction)
     if drawing.note:
-        click.echo(drawing.note, err=True)
+        say(drawing.note)
     if to_stdout:
         click.echo(content, nl=False)
     else:
@@ -152,14 +155,18 @@ def explain(
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
     from graphrun.show.explain import explain as explain_step
     from graphrun.show.explain.step import take_step
+    from graphrun.show.tables import WIDTH
 
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
+    # A file, or a program that reads on, has no columns of its own.
+    is_terminal = sys.stdout.isatty()
     begin_collection()
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         on_choice = partial(report_choice, quiet=False, verbose=False)
         taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
-        text = explain_step(taken, output_format, node=node, ranked=sensitivity)
+        columns = shutil.get_terminal_size().columns if is_terminal or "COLUMNS" in os.environ else WIDTH
+        text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=columns)
     click.echo(text, nl=False)
 
 
@@ -176,16 +183,21 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
     graphs = [GraphFile(path, folders=folders).load() for path in (first, second)]
     lines = list(diff_graphs(graphs[0], graphs[1], steps, tolerance))
     for line in lines:
-        click.echo(line)
+        tell(line)
     return 1 if lines else 0
 
 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
+@click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str) -> None:
+def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
     from graphrun.show.export import export_python
 
-    click.echo(export_python(file.load(), request.steps), nl=False)
+    text = export_python(file.load(), request.steps)
+    if output is None or output == "-":
+        click.echo(text, nl=False)
+    else:
+        write_output(output, text)

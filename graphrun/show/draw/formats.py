@@ -17,7 +17,8 @@ from math import sqrt
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import UsageError
+from graphrun.base.files import write_output
 from graphrun.show.draw.drawing import Drawing
 from graphrun.show.draw.layout import direction_of, lay_out
 from graphrun.show.draw.svg import to_svg
@@ -92,10 +93,7 @@ def save(content: str | bytes, target: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
-        target.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
-    except OSError as error:
-        raise RunError(f"the drawing {target} cannot be written: {error.strerror}") from None
+    write_output(target, content)
 
 
 def render(svg: str, picture_format: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from graphrun.show.draw import colours
@@ -29,8 +30,11 @@ MERMAID_BRACKETS = {
     Shape.GROUP: ("[[", "]]"),
 }
 
-ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|"})
+ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|$"})
 """Mermaid writes entities with a number sign; those of HTML it would take for markup once they are read."""
+
+ICON = re.compile(r"\b(fa[bklrs]?):")
+"""What Mermaid takes for the name of an icon."""
 
 
 def _nested(
@@ -63,7 +67,7 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
     lines = [
         "digraph {",
         f"  graph [rankdir={'LR' if direction == 'right' else 'TB'} bgcolor={quote(colours.BACKGROUND)} {font}]",
-        f"  graph [tooltip={quote(drawing.description)}]",
+        f"  graph [tooltip={shown(drawing.description)}]",
         f'  node [style=filled penwidth=1.6 margin="0.14,0.06" fontcolor={quote(colours.TEXT)} {font}]',
         f"  edge [arrowsize=0.7 {edge}]",
         *_nested(drawing, _dot_box, _dot_frame, "}"),
@@ -74,14 +78,19 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
 
 
 def quote(text: str) -> str:
-    """Return a text as a string of DOT."""
+    """Return a text as a string of DOT: the name of something."""
     lines = (visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
     return '"' + "\\n".join(lines) + '"'
 
 
+def shown(text: str) -> str:
+    """Return a text as a string that Graphviz shows: it reads the entities of HTML there."""
+    return quote(text.replace("&", "&amp;"))
+
+
 def _dot_frame(frame: Frame) -> Iterator[str]:
     title = f'<b><font point-size="{SMALL:g}" color="{colours.FAINT}">{escape(frame_title(frame))}</font></b>'
-    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={quote(frame.name)}'
+    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={shown(frame.name)}'
     yield f"subgraph {quote(f'cluster {frame.name}')} {{"
     yield f"  graph [label=<{title}> {style}]"
 
@@ -89,22 +98,24 @@ def _dot_frame(frame: Frame) -> Iterator[str]:
 def _dot_box(box: Box) -> Iterator[str]:
     fill, stroke = colours.fill_and_stroke(box)
     extra = " peripheries=2" if box.is_objective else ""
+    extra += " penwidth=3" if box.is_culprit else ""
     extra += ' style="rounded,filled"' if box.shape is Shape.PARAMETER else ""
     label = "<br/>".join(map(_dot_row, rows(box)))
     yield (
         f"{quote(box.name)} [label=<{label}> shape={DOT_SHAPES[box.shape]} fillcolor={quote(fill)} "
-        f"color={quote(stroke)}{extra} tooltip={quote(box.detail)}]"
+        f"color={quote(stroke)}{extra} tooltip={shown(box.detail)}]"
     )
 
 
 def _dot_row(row: BoxRow) -> str:
     text = row.written(escape, "<b>{}</b>", f'<font point-size="{SMALL:g}">{{}}</font>')
-    return f'<font color="{colours.ROWS[row.kind]}">{text}</font>' if row.kind in colours.ROWS else text
+    colour = colours.of_row(row)
+    return text if colour == colours.TEXT else f'<font color="{colour}">{text}</font>'
 
 
 def _dot_line(line: Line) -> str:
-    label = f"label={quote(f' {line.label} ')} " if line.label else ""
-    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={quote(line.detail)}]"
+    label = f"label={shown(f' {line.label} ')} " if line.label else ""
+    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={shown(line.detail)}]"
 
 
 # --- Mermaid ---------------------------------------------------------------------------------------------------------
@@ -119,7 +130,8 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
         left, right = MERMAID_BRACKETS[box.shape]
         label = "<br/>".join(row.written(entities, "<b>{}</b>") for row in rows(box))
         yield f"%% {known[box.name]} is {entities(box.name)}"
-        yield f'{known[box.name]}{left}"{label}"{right}:::{"objective" if box.is_objective else box.shape}'
+        look = "culprit" if box.is_culprit else "objective" if box.is_objective else box.shape
+        yield f'{known[box.name]}{left}"{label}"{right}:::{look}'
 
     def framed(frame: Frame) -> Iterator[str]:
         yield f'subgraph s{numbers[frame.name]}["{entities(frame_title(frame))}"]'
@@ -139,9 +151,12 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
     ]
     objective = f"fill:{colours.OBJECTIVE_FILL},stroke:{colours.OBJECTIVE},stroke-width:4px,color:{colours.TEXT}"
     lines.append(f"  classDef objective {objective}")
+    if any(box.is_culprit for box in drawing.boxes):
+        look = f"fill:{colours.ERROR_FILL},stroke:{colours.ERROR},stroke-width:4px,color:{colours.TEXT}"
+        lines.append(f"  classDef culprit {look}")
     return "\n".join(lines) + "\n"
 
 
 def entities(text: str) -> str:
     """Return a text as it stands in a label of Mermaid between quotation marks."""
-    return visible(text).translate(ENTITIES)
+    return ICON.sub(r"\1#58;", visible(text).translate(ENTITIES))

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from graphrun.base.numbertext import describe
-from graphrun.base.wording import counted
+from graphrun.base.wording import counted, printable
 from graphrun.declare.formula import call_text, setting_text
 from graphrun.declare.nodetype import Tensor
-from graphrun.document.excerpt import printable
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.board import Board, is_number, value_text

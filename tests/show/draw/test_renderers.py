@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,15 +13,18 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
+from languages import assert_is_mermaid
 from random_graphs import graphs
 
 import graphrun
 from graphrun.base.numbertext import number
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import node_program
 from graphrun.run.passes import Passes
 from graphrun.show.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.formats import write
-from graphrun.show.draw.rows import shorten, visible, width
+from graphrun.show.draw.rows import CULPRIT, rows, shorten, visible, width
 from graphrun.show.draw.texts import to_dot, to_mermaid
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,25 +40,6 @@ nodes:
 maximize: f
 """
 
-LABEL = r'"[^"]*"'
-SHAPES = "|".join(
-    rf"{left}{LABEL}{right}"
-    for left, right in [(r"\(\[", r"\]\)"), (r"\{\{", r"\}\}"), (r"\[\(", r"\)\]"), (">", r"\]"),
-                        (r"\[/", r"/\]"), (r"\[", r"\]"), (r"\[\[", r"\]\]")]
-)  # fmt: skip
-MERMAID = [
-    r"flowchart (LR|TB)",
-    r"accTitle: [^\n]+",
-    r"accDescr: [^\n]+",
-    r"%% n\d+ is [^\n]+",
-    rf"n\d+({SHAPES}):::\w+",
-    rf"subgraph s\d+\[{LABEL}\]",
-    "end",
-    rf"n\d+ -->(\|{LABEL}\|)? n\d+",
-    r"classDef \w+ [\w:#,-]+",
-]
-"""The lines of a flowchart as Mermaid's grammar has them, those that are written here."""
-
 
 def groups(text: str) -> dict[str, ET.Element]:
     """Return the boxes of an SVG by their names."""
@@ -69,13 +54,6 @@ def groups(text: str) -> dict[str, ET.Element]:
 def rows_of(group: ET.Element) -> dict[str, str]:
     """Return the texts of a box by what they tell."""
     return {text.attrib["class"]: "".join(text.itertext()) for text in group.iter(f"{SVG}text")}
-
-
-def assert_is_mermaid(text: str) -> None:
-    """Assert that each line is one that Mermaid knows, and that what is opened is closed."""
-    lines = [line.strip() for line in text.splitlines()]
-    assert all(any(re.fullmatch(form, line) for form in MERMAID) for line in lines), text
-    assert sum(line.startswith("subgraph") for line in lines) == lines.count("end")
 
 
 def assert_all_there(drawing: Drawing) -> None:
@@ -249,3 +227,26 @@ def test_texts_are_shown_as_they_are() -> None:
     assert shorten("abcdefghij", 10) == "abcdefghij"
     assert shorten("abcdefghijk", 10) == "abcdef…ijk"
     assert width("重", 10) > width("a", 10) > width("i", 10) > width("\u0301", 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "culprit"),
+    [("p: log(a)\n  q: p * b\n  f: q + 1", "p"), ("p: a - a\n  q: sqrt(p)\n  f: q + b", "q")],
+    ids=["the value", "the derivative"],
+)
+def test_what_is_not_finite_is_red_and_where_it_arose_is_marked(nodes: str, culprit: str, load) -> None:
+    """NaN and infinities have the colour of errors, and the one box where they began says so, in every format."""
+    graph = load(f"parameters: {{a: -1, b: 2}}\nnodes:\n  {nodes}\nminimize: f\n")
+    plan = graph.plan()
+    program = node_program(plan)
+    with suppress(NotFinite):
+        program.evaluate()
+    drawing = draw_graph(graph.structure, Passes.of(program))
+    assert [box.name for box in drawing.boxes if box.is_culprit] == [culprit]
+    bad = [row for box in drawing.boxes for row in rows(box) if row.is_bad]
+    assert bad
+    svg = to_svg(drawing, lay_out(drawing))
+    assert svg.count(colours.ERROR) >= len(bad) + 2
+    for text in (svg, to_dot(drawing), to_mermaid(drawing)):
+        assert text.count(CULPRIT) == 1
+        assert colours.ERROR in text
