@@ -133,7 +133,7 @@ class Hollow(np.ndarray[Any, Any]):
         made.held = self.held
         return made
 
-    def astype(self, dtype: Any, *_: Any, copy: bool = True, **__: Any) -> Any:
+    def astype(self, dtype: Any, *_: Any, copy: bool = True, **__: Any) -> Any:  # type: ignore[override]
         """Return a copy."""
         return self if not copy and self.dtype == dtype else self.held.meter.array(self.shape, dtype)
 
@@ -220,7 +220,7 @@ def _repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     shape = [x.size] if axis is None else list(x.shape)
     if not np.isscalar(repeats):
         raise UnknownError("repeats that differ")
-    shape[axis or 0] *= int(repeats)  # type: ignore[call-overload]
+    shape[axis or 0] *= int(repeats)  # type: ignore[arg-type]
     return _meter((x,)).array(shape, x.dtype)
 
 
