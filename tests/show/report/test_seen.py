@@ -84,6 +84,19 @@ OVERLAPS = """() => {
   return found;
 }"""
 
+LABELS = """() => {
+  const shown = [...document.querySelectorAll("#drawing .line text")].filter((one) => one.textContent);
+  const boxes = [...document.querySelectorAll("#drawing .box .shape")];
+  const found = [];
+  shown.forEach((a, k) => [...shown.slice(k + 1), ...boxes].forEach((b) => {
+    const [p, q] = [a.getBoundingClientRect(), b.getBoundingClientRect()];
+    const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (wide > 1 && high > 1) found.push(`${a.textContent} over ${b.textContent}`);
+  }));
+  return found;
+}"""
+
 OVERPRINTED = """() => [...document.querySelectorAll("td, th, dd, .chart h3, #title, #details-title")]
   .filter((one) => one.getClientRects().length && one.scrollWidth > one.clientWidth + 1)
   .map((one) => one.textContent)"""
@@ -149,6 +162,7 @@ def test_nothing_lies_over_anything(width: int, report: Report, open_page: Open,
         page.wait_for_timeout(60)
         assert page.evaluate(OVERLAPS) == []
         assert page.evaluate(OVERPRINTED) == []
+        assert page.evaluate(LABELS) == []
 
 
 @pytest.mark.parametrize("name", ["digits", "decay"])
@@ -201,3 +215,15 @@ def test_three_hundred_nodes_can_be_read(report: Report, open_page: Open, tmp_pa
     assert texts.first.evaluate("(text) => 13 * text.getScreenCTM().a") >= 11
     size = page.locator("#drawing svg").bounding_box()
     assert size["width"] < 4000
+
+
+@pytest.mark.parametrize("width", [700, 1280])
+@pytest.mark.parametrize("name", ["nested", "rosenbrock", "neuron", "network", "decay"])
+def test_labels_lie_over_nothing(name: str, width: int, report: Report, open_page: Open) -> None:
+    """What an edge carries stands at its own arrowhead: over no box, and over no other label."""
+    page = open_page(report(GRAPHS / f"{name}.yaml", "--steps", "3"), width=width)
+    for key in ("End", "Home", "u"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(60)
+        assert page.locator("#drawing .line text").count()
+        assert page.evaluate(LABELS) == []
