@@ -118,7 +118,7 @@ class CtrlC:
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int, Callable[[], Objective | None]], None]]:
     """Show how many of `total` steps are made: on a terminal, and only when the work takes longer than a second."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda _step, _objective=_none: None
+        yield _unseen
         return
     bar = _Bar(total)
     try:
@@ -130,6 +130,10 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int, Callable[[],
 
 def _none() -> Objective | None:
     return None
+
+
+def _unseen(_step: int, _objective: Callable[[], Objective | None] = _none) -> None:
+    pass
 
 
 class _Bar:

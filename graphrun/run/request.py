@@ -31,8 +31,8 @@ class RunRequest:
         steps, engine, dtype, seed, record, every, save, save_every, resume, device, observers: as of `Graph.run`.
         cluster: the processes that share out the rows of each step among themselves.
         on_row: called with each recorded row: the step, and the values by name.
-        most_rows: with no `every`, each step is a recorded row; whenever there are more than so many, every other one is
-            dropped. So a run that ends early has as many rows as one that was to be as short.
+        most_rows: with no `every`, each step is a recorded row; whenever there are more than so many, every other one
+            is dropped. So a run that ends early has as many rows as one that was to be as short.
         inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
         on_progress: called now and then with the number of steps made, and what gives the objective now.
         on_choice: called with what ``auto`` chose, and why.

@@ -56,7 +56,7 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
     steps = 0 if plan.objective is None else request.steps_of(graph.document)
-    recording = Recording(plan, request.every)
+    recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
     result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
     recording.finish()
     return RunReport(page(contents(graph, result, recording, depth)), result)

@@ -140,15 +140,15 @@ class Recording:
         rows, moves: the rows so far, and the update that followed each, by its step.
     """
 
-    def __init__(self, plan: Plan, every: int | None) -> None:
-        """Begin; the run records one row in `every` steps, or each step where that is not given."""
+    def __init__(self, plan: Plan, every: int | None, most: int | None = None) -> None:
+        """Begin; the run records one row in `every` steps, or `most` rows at the most where that is not given."""
         self.plan = plan
         self.rows: list[RecordedRow] = []
         self.moves: dict[int, Move] = {}
         self.edges = [EdgeUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)]
         elements = sum(map(math.prod, plan.shapes))
-        most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
-        self._most = max(FEWEST_ROWS, most)
+        fitting = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
+        self._most = max(FEWEST_ROWS, fitting if most is None else min(fitting, most))
         self.stride = every or 1
         self._before: tuple[int, list[Array]] | None = None
         self._program: Program | None = None

@@ -30,7 +30,9 @@ MOST_LABELS = 40
 WIDEST_VALUE = "-0.00000"
 WIDEST_RANGE = "-0.0000 to -0.0000"
 WIDEST_GRADIENT = "-0.0000"
-WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
+WIDEST_PRODUCT = "-0.000 · (-0.000) = -0.000"
+WIDEST_PART = "-0.000000"
+"""What labels say: three digits, with the zeros before them. A longer product says only what it comes to."""
 
 
 def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth: int | None = None) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
 
 def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:
     """Put in place of each number the widest one that is likely, so that boxes fit all steps."""
-    widest = {"product": WIDEST_PRODUCT, "contribution": WIDEST_GRADIENT, "none": ""}[labels]
+    widest = {"product": WIDEST_PRODUCT, "contribution": WIDEST_PART, "none": ""}[labels]
     moved = (Shape.PARAMETER, Shape.NODE, Shape.GROUP) if has_gradients else ()
     boxes = tuple(
         replace(

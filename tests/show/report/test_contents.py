@@ -186,3 +186,43 @@ def test_a_failed_run_ends_with_1_and_a_page(tmp_path: Path, capsys: pytest.Capt
     assert run_command(["report", str(file), "-o", str(target)]) == 1
     assert "the value of node 'f' (type log) is -inf" in capsys.readouterr().err
     assert target.stat().st_size > 50_000
+
+
+@pytest.mark.parametrize("made", [7, 333, 1500])
+def test_rows_are_thinned_by_the_steps_made(made: int) -> None:
+    """A run that ends long before its million steps has as many rows as one of so many, its last among them."""
+    text = "parameters: {a: 1}\nnodes: {f: a * 1}\nminimize: f\nupdate: {type: sgd, step_size: 1}\n"
+    html, result = run_text(f"{text}steps: 1000000\nstop: {{value: {1.5 - made}}}\n")
+    assert result.steps == made
+    data = read(html)
+    steps = column(data, data["rows"]["step"], data["rows"]["count"])
+    stride = data["run"]["every"]
+    assert stride == (1 if made < 1001 else 2)
+    assert steps == [*range(0, made, stride), made]
+    assert column(data, data["history"]["step"], data["history"]["count"]) == steps
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam"])
+def test_a_rule_with_memory_tells_it(rule: str) -> None:
+    """The page has the rule's formulas, as an explanation has them, and what they come to: momentum's by hand."""
+    text = (
+        f"parameters: {{a: 1, b: 2}}\nnodes: {{f: a * a * b}}\nminimize: f\nupdate: {{type: {rule}, step_size: 0.1}}\n"
+    )
+    html, _ = run_text(f"{text}steps: 4\n")
+    data = read(html)
+    rows, update = data["rows"], data["run"]["update"]
+    states = [[column(data, c[0], rows["count"]) for c in state[:2]] for state in rows["states"]]
+    gradients = [column(data, c[0], rows["count"]) for c in rows["gradients"][:2]]
+    if rule == "momentum":
+        assert update["states"] == ["velocity"]
+        assert update["formulas"] == ["velocity = 0.9 * velocity + df/dx", "new x = x - step_size * velocity"]
+        for velocity, gradient in zip(states[0], gradients, strict=True):
+            expected, now = [], 0.0
+            for slope in gradient[:4]:
+                now = 0.9 * now + slope
+                expected.append(now)
+            assert velocity[:4] == pytest.approx(expected, rel=1e-6)
+    else:
+        assert len(update["formulas"]) == len(update["states"]) + 1
+        mean = [0.1 * gradients[0][0], 0.1 * gradients[1][0]]
+        assert [states[0][k][0] for k in (0, 1)] == pytest.approx(mean, rel=1e-6)

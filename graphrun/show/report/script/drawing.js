@@ -144,9 +144,10 @@ function edgeLabel(own, place, row) {
   const [edge] = passed;
   const [source, target] = edges[edge];
   const local = localAt(edge, row);
-  const result = brief(contributionAt(edge, row), shapeOf(source), 4);
+  const result = brief(contributionAt(edge, row), shapeOf(source), 3);
   if (!local || shapeOf(target).length || drawn.labels !== "product") return result;
-  return `${format(gradientAt(target, row)[0], 4)} · ${inParentheses(format(local[0], 4))} = ${result}`;
+  const product = `${format(gradientAt(target, row)[0], 3)} · ${inParentheses(format(local[0], 3))} = ${result}`;
+  return product.length <= LONGEST_LABEL ? product : result;
 }
 
 function spoken(box, face) {

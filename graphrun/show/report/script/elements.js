@@ -5,7 +5,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { values, edges, waves, rows, history, scene, run, objective } = data;
 const isTraining = objective !== null;
 const FORWARD = "forward", BACKWARD = "backward", UPDATE = "update";
-const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, SMALLEST = 0.85;
+const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, SMALLEST = 0.85, LONGEST_LABEL = 26;
 
 // Elements --------------------------------------------------------------------------------------------------------
 
