@@ -27,7 +27,6 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
-from graphrun.nodes.synonyms import SYNONYMS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES, Schedule
@@ -442,15 +441,10 @@ class _Builder:
             return
         at.add(path, f"{role} {name!r} is unknown", suggestion=partial(self._known_type, name, kind))
 
-    def _known_type(self, name: str, kind: type[Declaration]) -> str | None:
+    def _known_type(self, name: str, kind: type[Declaration]) -> str:
         """Suggest what was meant by an unknown type."""
         others = self.document.subgraphs if kind is NodeType else SOLVERS
-        suggestion = did_you_mean(name, [*self.registry.all(kind), *others])
-        synonym = SYNONYMS.get(name.lower())
-        if kind is NodeType and synonym:
-            suggestion = f"it is called {synonym!r} here"
-        failures = [plugin.failure for plugin in self.registry.failures]
-        return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
+        return self.registry.meant(name, [kind], others)
 
 
 def _literal(number: Any) -> float | str:
