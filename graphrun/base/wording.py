@@ -77,7 +77,7 @@ def all_nearest(word: str, candidates: Iterable[str]) -> list[str]:
 
 
 def _cost(left: str, right: str) -> int:
-    """Return the least cost of the slips that make one word the other: Damerau's distance (optimal string alignment)."""
+    """Return the least cost of slips that make one word the other: Damerau's distance (optimal string alignment)."""
     before: list[int] = []
     last = [SLIP * j for j in range(len(right) + 1)]
     for i, letter in enumerate(left):

@@ -616,5 +616,5 @@ def test_what_was_meant_by_an_unknown_type(write: Write) -> None:
     assert Registry().meant("sdg", [UpdateRule]) == "did you mean 'sgd'?"
     assert "--plugins DIR" in Registry().meant("twice", types)
     write(TWICE, folder="own")
-    assert Registry(["own"]).meant("thrice", types) == ""
+    assert Registry(["own"]).meant("gauss_bump", types) == ""
     assert Registry(["own"]).meant("twcie", types) == "did you mean 'twice'?"
