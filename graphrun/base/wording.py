@@ -28,6 +28,12 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names in quotes, without the end of many."""
+    more = len(names) - LONGEST_PATH
+    return ", ".join(map(quote, names[:LONGEST_PATH])) + (f" and {more:,} more" if more > 0 else "")
+
+
 def describe(value: Any) -> str:
     """Say what a value of the file is: "the text 'x'", "the number 5", "a list"."""
     if value is None:
@@ -69,7 +75,8 @@ def all_nearest(word: str, candidates: Iterable[str]) -> list[str]:
     least = SLIP * LONGEST_QUOTE
     for name in names:
         # At two slips in three letters it is another word: "huber" is not "where".
-        most = min(least, 1 + SLIP * max(len(name), len(key)) // 3)
+        longest = max(len(name), len(key))
+        most = min(least, 1 + SLIP * longest // 3) if longest > 2 else 0
         if SLIP * abs(len(name) - len(key)) <= most and (cost := _cost(name, key)) <= most:
             found = [*found, name] if cost == least else [name]
             least = cost
