@@ -5,11 +5,13 @@ Every one of them carries the exit status that the command line ends with (secti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphrun.base.wording import fitting, printable_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphrun.base.outcome import RunOutcome
 
 INTERRUPTED = 130
@@ -71,7 +73,17 @@ class PluginError(RunError):
 
 
 class NotFiniteError(RunError):
-    """A value or a derivative that is not finite; the text names where it arose and how it was reached."""
+    """A value or a derivative that is not finite; the text names where it arose and how it was reached.
+
+    Attributes:
+        step: the step that broke.
+        leaves: the values of the leaves there.
+        passes: both passes there as far as they came, a `graphrun.run.passes.Passes`, where they were asked for.
+    """
+
+    step: int | None = None
+    leaves: Sequence[Any] = ()
+    passes: Any = None
 
 
 class CheckpointError(RunError):

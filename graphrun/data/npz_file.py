@@ -29,6 +29,8 @@ MOST_PACKED = 1032
 class NpzTable(Table):
     """An archive of arrays, each read when it is first asked for; pickled objects are refused."""
 
+    part = "array"
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._arrays: dict[str, Array | None] = {}
@@ -68,17 +70,17 @@ class NpzTable(Table):
 
     def unfit(self, header: str, *, text: bool) -> str | None:
         """Say why an array cannot be used: it holds objects, it has no rows, its elements are of another kind."""
-        array = self._array(header)
+        array, named = self._array(header), f"the array {quote(header)}"
         if array is None:
-            return f"the array {quote(header)} holds Python objects"
+            return f"{named} holds Python objects"
         if array.ndim == 0:
-            return f"the array {quote(header)} is a single value: it has no rows"
+            return f"{named} is a single value: it has no rows"
         if text and array.dtype.kind not in "Uiu":
-            return f"the array {quote(header)} holds {array.dtype}, not texts"
+            return f"{named} holds {array.dtype}, not texts"
         if text and array.ndim != 1:
-            return f"the array {quote(header)} has {array.ndim} axes: texts are a vector"
+            return f"{named} has {array.ndim} axes: texts are a vector"
         if not text and array.dtype.kind not in "fiub":
-            return f"the array {quote(header)} holds {_kind(array)}, not numbers"
+            return f"{named} holds {_kind(array)}, not numbers"
         return None
 
     def item_shape(self, header: str) -> tuple[int, ...]:

@@ -39,6 +39,8 @@ TEXT_BYTES = 72
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
+NO_FILE = "the graph reads data, and no file is named", "write data: {file: ...}, or give --data FILE"
+
 
 class Limits(NamedTuple):
     """Sizes in bytes, which tests make small."""
@@ -161,10 +163,12 @@ def _open(
     problems: Problems | None,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
-        if problems is not None:
-            # A name that was refused is not there either.
-            problems.raise_if_any()
-        raise UsageError("the graph reads data, and no file is named\n  write data: {file: ...}, or give --data FILE")
+        if problems is None:
+            raise UsageError(f"{NO_FILE[0]}\n  {NO_FILE[1]}")
+        # What is wrong with the section itself is told first.
+        problems.raise_if_any()
+        problems.add(("data",), NO_FILE[0], suggestion=NO_FILE[1], key=True)
+        problems.fail()
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     mistakes = Mistakes(os.fspath(path), problems)
     place = FILE if file is None else None

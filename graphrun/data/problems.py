@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple, NoReturn
 
 from graphrun.base.errors import GraphrunError
-from graphrun.base.wording import printable
+from graphrun.base.wording import printable, quote
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 
@@ -90,6 +90,10 @@ class Mistakes:
             self._problems.add(path, message, suggestion=suggestion)
             return
         self._blocks.append(Place(printable(self.file)).tell(message, suggestion))
+
+    def add_of_file(self, path: Path, message: str, suggestion: str | None = None) -> None:
+        """Add a mistake that is the data file's, whose name is told also where the place is one of the graph file."""
+        self.add(path, message if self._problems is None else f"{quote(self.file)}: {message}", suggestion)
 
     def raise_if_any(self) -> None:
         """Raise a GraphFileError or a DataError with what was added, if anything was."""

@@ -28,7 +28,10 @@ class Table(ABC):
     Attributes:
         name: the file as messages name it.
         headers: the names of its columns, in the file's order.
+        part: what it calls one of them.
     """
+
+    part = "column"
 
     name: str
     headers: tuple[str, ...]

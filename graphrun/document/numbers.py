@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
 from graphrun.document.marks import Path
+from graphrun.document.slips import number_of
 
 # A number, or lists of equal lengths around numbers: JSON's way to write an array.
 Value: TypeAlias = int | float | list[Any]
@@ -99,6 +100,9 @@ def _as_number(value: Any) -> str | None:
     """Suggest the number that a text was meant to be."""
     if isinstance(value, bool):
         return f"write {int(value)}"
+    found = number_of(value) if isinstance(value, str) else None
+    if found:
+        return f"write {found}"
     if not isinstance(value, str) or not LOOKS_LIKE_NUMBER.fullmatch(value[:100]):
         return None
     text = value.strip()

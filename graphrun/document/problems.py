@@ -20,10 +20,11 @@ Suggestion: TypeAlias = str | Callable[[], str | None] | None
 
 
 class Expression(NamedTuple):
-    """The text of an expression, and where in it a node and each of its inputs stand."""
+    """The text of an expression, and where in it a node, each of its inputs, and its settings stand."""
 
     text: str
     offsets: tuple[int, ...]
+    places: dict[str, tuple[int, int]] = {}  # noqa: RUF012 (shared on purpose: nobody changes it)
 
 
 class Use(NamedTuple):
@@ -70,7 +71,8 @@ class Problems:
     def at(self, path: Path, *, source: Source | None = None, expression: Expression | None = None) -> Problems:
         """Return a view whose paths begin with this one, here or at the top of another file.
 
-        Within an expression, the path ("inputs", 1) stands for the second input, and any other for the node itself.
+        Within an expression, the path ("inputs", 1) stands for the second input, the name of a setting for that, and
+        any other for the node itself.
         """
         view = self._view()
         view._base = self._base + path if source is None else path
@@ -116,8 +118,10 @@ class Problems:
     def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> Problem:
         text, offset = "", None
         if self._expression is not None:
-            text, offsets = self._expression
+            text, offsets, places = self._expression
             offset = offsets[1 + path[1]] if path[:1] == ("inputs",) and len(path) == 2 else offsets[0]  # type: ignore[operator]
+            if path and path[0] in places:
+                offset = places[str(path[0])][0 if key else 1]
             path, key = (), False
         place = self._base + tuple(path)
         return Problem(self.source, place, key, offset, text, message, suggestion, self._use)

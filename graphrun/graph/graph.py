@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from graphrun.base.wording import arrows, counted
+from graphrun.base.wording import arrows, counted, listed, quote
 from graphrun.declare.declaration import Declaration, Settings
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
@@ -27,8 +27,9 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
+from graphrun.document.names import is_name
 from graphrun.document.numbers import LARGEST
-from graphrun.nodes.synonyms import SYNONYMS
+from graphrun.document.slips import OF_SEVERAL, known_number
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES, Schedule
@@ -314,10 +315,7 @@ class _Builder:
         least, most = node_type.arity
         count = len(entry.inputs)
         if count < least or (most is not None and count > most):
-            hint = None
-            beyond = entry.inputs[most:] if most is not None else ()
-            if node_type.keyword and beyond and not any(isinstance(x, str) for x in beyond):
-                hint = f"settings are given by name, as in {node_type.keyword[0].name}={beyond[0]}"
+            hint = None if most is None or count <= most else self._surplus(node_type, entry.inputs[most:])
             entry.problems(name, self.problems).add(
                 ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
             )
@@ -326,6 +324,12 @@ class _Builder:
         if node_type.takes_training:
             settings = (*settings, (node_type.takes_training, True))
         return Node(node_type, self._with_engine_inputs(name, node_type, inputs), settings)
+
+    def _surplus(self, node_type: NodeType, surplus: Sequence[str | int | float]) -> str | None:
+        """Suggest what was meant by inputs that are too many."""
+        if not any(isinstance(x, str) for x in surplus) and node_type.keyword and node_type.name not in ("max", "min"):
+            return f"settings are given by name, as in {node_type.keyword[0].name}={surplus[0]}"
+        return OF_SEVERAL.get(node_type.name)
 
     def _with_engine_inputs(self, name: str, node_type: NodeType, inputs: tuple[int, ...]) -> tuple[int, ...]:
         """Append the inputs that the engine gives; an optional one before them that is left out is not a number yet."""
@@ -348,7 +352,8 @@ class _Builder:
                 self.settings_seen[key] = declared.read_settings(raw)
             except ValidationError as error:
                 known = [parameter.name for parameter in declared.keyword]
-                settings_problems(at(), (), error, owner=declared.name, settings=known, other=other)
+                inputs = declared.inputs if isinstance(declared, NodeType) else ()
+                settings_problems(at(), (), error, owner=declared.name, settings=known, other=other, inputs=inputs)
                 return ()
         return self.settings_seen[key]
 
@@ -363,7 +368,11 @@ class _Builder:
         try:
             return topological_order(first, [node.inputs for node in nodes])
         except CycleError as error:
-            for cycle in error.cycles:
+            for found in error.cycles:
+                # A node that the file itself has is where a user looks, rather than the inside of a subgraph.
+                own = (k for k, number in enumerate(found) if self.document.nodes[names[number] or ""].use is None)
+                start = next(own, 0)
+                cycle = found[start:] + found[:start]
                 path = [names[number] or "" for number in cycle]
                 entry = self.document.nodes[path[0]]
                 position = entry.inputs.index(path[-1])
@@ -451,22 +460,31 @@ class _Builder:
         """Suggest what was meant by an unknown name."""
         if name in self.document.subgraphs or self.registry.node_type(name) is not None:
             return f"{name!r} is a node type: write {name}(...)"
-        return did_you_mean(name, [*self.numbers, *self.columns])
+        other = {self.document.minimize: "maximize", self.document.maximize: "minimize"}.get(name)
+        if other and name[:1] == "-" and name[1:].strip() in self.numbers:
+            return f"write {other}: {name[1:].strip()}"
+        if not is_name(name):
+            text = quote(name)[1:-1]
+            return f"an expression is a node: write total: {text} under 'nodes', and total here"
+        return known_number(name) or did_you_mean(name, [*self.numbers, *self.columns]) or self._columns()
+
+    def _columns(self) -> str | None:
+        """Say which columns a data file has that names none in the graph file."""
+        if self.document.data is None or self.document.data.columns is not None:
+            return None
+        if self.columns:
+            return f"the data has the columns {listed(self.columns)}"
+        return "no header of the data file can be a name: is its first row a header, with commas between the names?"
 
     def _unknown_type(self, at: Problems, path: Path, name: str, role: str, kind: type[Declaration]) -> None:
         if kind is NodeType and (name in self.document.broken or self.document.lacks_subgraphs):
             return
         at.add(path, f"{role} {name!r} is unknown", suggestion=partial(self._known_type, name, kind))
 
-    def _known_type(self, name: str, kind: type[Declaration]) -> str | None:
+    def _known_type(self, name: str, kind: type[Declaration]) -> str:
         """Suggest what was meant by an unknown type."""
         others = self.document.subgraphs if kind is NodeType else SOLVERS
-        suggestion = did_you_mean(name, [*self.registry.all(kind), *others])
-        synonym = SYNONYMS.get(name.lower())
-        if kind is NodeType and synonym:
-            suggestion = f"it is called {synonym!r} here"
-        failures = [plugin.failure for plugin in self.registry.failures]
-        return "\n  ".join([*filter(None, [suggestion]), *failures, *self.registry.notes]) or None
+        return self.registry.meant(name, [kind], others)
 
 
 def _literal(number: Any) -> float | str:

@@ -5,6 +5,7 @@ Running them also shows, before the first step, which declarations do not keep w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -253,6 +254,7 @@ class _Probe:
         """Make the error of inputs that do not fit."""
         name = self.graph.names[number]
         shown = ", ".join(f"{label} {shape}" for label, shape in zip(self.labels(node), given, strict=True))
+        reason = _by_names(reason, _input_names(node), self.labels(node))
         message = f"node {name!r} of type {node.type.name} cannot take the shapes {shown}: {reason}"
         entry = self.graph.document.nodes[str(name)]
         return ShapeError(entry.problems(str(name), self.graph.document.problems).describe((), message))
@@ -304,6 +306,17 @@ def as_index(value: Any) -> Any:
 def _input_names(node: Node) -> list[str]:
     names = list(node.type.inputs)
     return names[: len(node.inputs)] + [f"{names[-1]}[{k}]" for k in range(len(names), len(node.inputs))]
+
+
+def _by_names(reason: str, inputs: Sequence[str], labels: Sequence[str]) -> str:
+    """Return what a type says of its inputs, with the names that the graph file has for them."""
+    known = dict(zip(inputs, labels, strict=True))
+    if any("[" in name for name in inputs):
+        # A type of any number of inputs counts them from its only one.
+        first = inputs[0].partition("[")[0]
+        known = {f"{first}[{k}]": label for k, label in enumerate(labels)} | known
+    pattern = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
+    return re.sub(rf"(?<![\w'.\[])(?:{pattern})(?![\w'([])", lambda found: known[found[0]], reason) if known else reason
 
 
 def _disagreement(labels: Sequence[str], shapes: Sequence[Shape]) -> str:

@@ -7,7 +7,7 @@ plugin. The order never decides differently: a name that is taken stays with the
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from graphrun.declare import hookspecs
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.nodes.synonyms import FREQUENT, SYNONYMS
 from graphrun.plugins.trust import why_not
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
@@ -145,6 +146,21 @@ class Registry:
         plugin = Plugin(module.__name__, "folder")
         self._add(plugin, lambda: module)
         return plugin
+
+    def meant(self, name: str, kinds: Sequence[type[Declaration]], others: Iterable[str] = ()) -> str:
+        """Say what may have been meant by a name that none of these kinds has, nor the `others` beside them.
+
+        Every source is opened; those that failed are told, and where none brought a type, how to name one.
+        """
+        known = {name: None for kind in kinds for name in self.all(kind)}
+        synonym = SYNONYMS.get(name.lower()) if NodeType in kinds else None
+        frequent = [name for name in FREQUENT if name in known]
+        hint = f"it is called {synonym!r} here" if synonym else did_you_mean(name, [*frequent, *known, *others])
+        failures = [plugin.failure for plugin in self.failures]
+        where = None
+        if not hint and not failures and all(plugin.source != "folder" for plugin in self.plugins):
+            where = "if a plugin has it, name the plugin's folder: --plugins DIR"
+        return "\n  ".join(filter(None, [hint, where, *failures, *self.notes]))
 
     def _find(self, kind: type[Any], name: str) -> Any:
         return self._declared[kind, name][0] if self._is_found((kind, name), self._declared) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import UsageError
+from graphrun.base.errors import NotFiniteError, UsageError
 from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
-from graphrun.document import Document, load_document
+from graphrun.document import Document, Source, load_document
 from graphrun.engines import Program
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.plan.build import build_plan
@@ -22,15 +23,15 @@ from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
 from graphrun.run.passes import Passes
 from graphrun.run.preparation import run_graph
-from graphrun.run.request import RunRequest
+from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
 
 
 def load(
     path: str | Path,
     *,
-    overrides: Sequence[str] = (),
-    plugins: Sequence[str | Path] = (),
+    overrides: str | Sequence[str] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
     memory: int | str | None = None,
@@ -40,16 +41,22 @@ def load(
     Args:
         path: the YAML file.
         overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
-            and a YAML value.
-        plugins: folders of loose plugin files, as of ``--plugins``.
+            and a YAML value; one alone needs no list.
+        plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
         memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist, or an override makes no sense.
+        UsageError: a plugin folder does not exist, an override makes no sense, or `path` is no path.
     """
+    if not isinstance(path, str | os.PathLike | Source):
+        raise UsageError(f"load takes the path of a graph file, not a {type(path).__name__}")
+    if isinstance(path, str) and "\n" in path:
+        raise UsageError("load takes the path of a graph file, and this looks like its text: write it to a file")
+    overrides = [overrides] if isinstance(overrides, str) else overrides
+    plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
     allowed = allowed_memory() if memory is None else read_size(memory)
     with paused_collection(), limited(allowed):
         document = load_document(path, overrides)
@@ -126,7 +133,7 @@ class Graph(Displayed):
         name = self.document.dtype if dtype is None else dtype
         if name not in {"float64", "float32"}:
             raise UsageError(f"dtype {name!r} is none of float64, float32")
-        seed = (self.document.seed or 0) if seed is None else seed
+        seed = (self.document.seed or 0) if seed is None else whole("seed", seed, 0)
         key = np.dtype(name), seed
         if key not in self._plans:
             with paused_collection(), limited(self.memory):
@@ -152,7 +159,7 @@ class Graph(Displayed):
 
         Args:
             steps: how many updates to make, default the file's; 0 only evaluates.
-            engine: ``auto`` or ``numpy``.
+            engine: ``auto``, ``numpy``, ``numba`` or ``jax``; a solver has the ``numpy`` engine.
             dtype: ``float64`` or ``float32``, default the file's.
             seed: what every random draw derives from, default the file's, else 0.
             record: names to record, default the file's, else the objective and the scalar parameters.
@@ -214,8 +221,10 @@ class Graph(Displayed):
 
         Raises:
             UsageError: the run ends before that step; the text says why.
-            NotFiniteError: a recorded value was not finite at that step, or the run failed before it.
+            NotFiniteError: a recorded value was not finite at that step, or the run failed before it; of the step that
+                broke, its `passes` are as far as they came.
         """
+        step = whole("step", step, 0)
         if step and self.structure.objective is None:
             raise UsageError(f"there is no step {step}: without an objective nothing is updated")
         taken: list[Passes] = []
@@ -227,6 +236,8 @@ class Graph(Displayed):
         request = RunRequest(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
         result = self.answer(request)
         if result.error is not None:
+            if isinstance(result.error, NotFiniteError) and result.error.step == step and result.made_of:
+                result.error.passes = Passes.broken(result.made_of[1], result.error.leaves, step)
             raise result.error
         if taken:
             return taken[0]

@@ -77,15 +77,15 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
         program.evaluate()
         stopped = _loop(program, job, history)
     except NotFinite as not_finite:
-        error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.leaves)}")
+        error = _not_finite(history.step_after(program), not_finite.leaves, diagnose(plan, not_finite.leaves))
         stopped = f"not finite: {error}"
     except StepFailed as failed:
         cause = diagnose_failure(plan, failed.leaves, failed.error)
         error = PluginError(f"step {history.step_after(program)}: {cause}")
         stopped = f"failed: {error}"
     except _RecordedNotFiniteError as recorded:
-        where = diagnose(plan, program.values(range(len(plan.leaves))), recorded.slot)
-        error = NotFiniteError(f"step {program.step}: {where}")
+        leaves = program.values(range(len(plan.leaves)))
+        error = _not_finite(program.step, leaves, diagnose(plan, leaves, recorded.slot))
         stopped = f"not finite: {error}"
     except CheckpointError as failed_save:
         error = failed_save
@@ -101,6 +101,12 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
     except StepFailed as failed:
         # Gradients of nodes that depend on no parameter are computed for the result alone.
         raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
+
+
+def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteError:
+    error = NotFiniteError(f"step {step}: {where}")
+    error.step, error.leaves = step, leaves
+    return error
 
 
 def _loop(program: Program, job: Job, history: _History) -> str:

@@ -188,7 +188,10 @@ def test_an_alias_of_what_is_set_keeps_its_value() -> None:
         ("parameters..a=3", "the file has no 'parameters.'"),
         (".=3", "the file has no ''"),
         ("constants.c=3", "the file has no 'constants.c'; did you mean 'constants.k'?"),
-        ("nodes.x.type=add", "the file has no 'nodes.x'; did you mean 'nodes.g.type'?"),
+        (
+            "nodes.x.type=add",
+            "the file has no 'nodes.x'; did you mean 'nodes.d.type', 'nodes.e.type' or 'nodes.g.type'?",
+        ),
         ("stop.patince=3", "the file has no 'stop.patince'; did you mean 'stop.patience'?"),
         ("subgraphs.t.output=y", "the file has no 'subgraphs.t'; did you mean 'subgraphs.s.output'?"),
         ("subgraphs.s.outptu=y", "the file has no 'subgraphs.s.outptu'; did you mean 'subgraphs.s.output'?"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphrun.base.errors import GraphFileError
 from graphrun.document import Mark, Problems, Source, did_you_mean, load_document, nearest
@@ -92,7 +94,8 @@ def test_the_nearest_name(word: str, candidates: list[str], expected: str | None
         pytest.param("nodes:\n  p: concat(" + ",".join(f"x{i}" for i in range(8000)) + ")", id="in one expression"),
         pytest.param("nodes:\n" + "".join(f"  n{i}: tanh(q{i})\n" for i in range(8000)), id="in many"),
         pytest.param(
-            "parameters: {a: 1}\nsubgraphs:\n  s: {inputs: [x], output: y, settings: {k: null}, nodes: {y: 'elu(x, alpha=$k)'}}\n"
+            "parameters: {a: 1}\nsubgraphs:\n"
+            "  s: {inputs: [x], output: y, settings: {k: null}, nodes: {y: 'elu(x, alpha=$k)'}}\n"
             "nodes:\n" + "".join(f"  n{i}: s(a, k=w{i})\n" for i in range(8000)),
             id="in uses of a subgraph",
         ),
@@ -124,3 +127,29 @@ def test_a_message_is_no_longer_than_a_screen(name: str) -> None:
     message = str(caught.value)
     assert len(message) < 3000
     assert message.startswith("g.yaml:1:")
+
+
+@pytest.mark.parametrize(
+    ("word", "candidates", "expected"),
+    [
+        ("ad", ["pad", "add"], "did you mean 'pad' or 'add'?"),
+        ("tahn", ["tan", "tanh", "atan"], "did you mean 'tan' or 'tanh'?"),
+        ("sdg", ["sgd", "adam"], "did you mean 'sgd'?"),
+        ("heigth", ["weight", "height"], "did you mean 'height'?"),
+        ("step", ["stop", "steps"], "did you mean 'steps'?"),
+        ("hidden.x", [f"hidden.{x}" for x in "abcde"], "did you mean 'hidden.a', 'hidden.b' or 'hidden.c'?"),
+        ("huber", ["where"], None),
+        ("x" * 100, ["x" * 99, "y"], f"did you mean '{'x' * 59}…'?"),
+    ],
+)
+def test_all_names_that_are_equally_near(word: str, candidates: list[str], expected: str | None) -> None:
+    """Two letters that changed places are one slip; names that as many slips lead to are told together."""
+    assert did_you_mean(word, candidates) == expected
+
+
+@given(st.text("abcde", min_size=4, max_size=12), st.data())
+def test_a_word_is_found_again_after_two_letters_changed_places(word: str, data: st.DataObject) -> None:
+    """Whatever else is there: the word is among the names that are told, or a nearer one is."""
+    place = data.draw(st.integers(0, len(word) - 2))
+    slip = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    assert nearest(slip, ["zzzzzzzz", word]) == word

@@ -14,6 +14,8 @@ import pytest
 
 import graphrun
 from graphrun.cli.entry import run_command
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.plugins.registry import Plugin, Registry
 
 # A type that doubles its input; each test breaks one thing of it.
@@ -655,3 +657,16 @@ def test_plugins_lists_what_was_loaded(write: Write, capsys: pytest.CaptureFixtu
         ("plugins/twice.py", "folder", "twice"),
     ]
     assert all(float(row[3]) >= 0 for row in rows[1:])
+
+
+def test_what_was_meant_by_an_unknown_type(write: Write) -> None:
+    """Frequent names first; without a near one, how to name a folder of plugins, unless there is one."""
+    types = [NodeType]
+    assert Registry().meant("ad", types) == "did you mean 'add' or 'pad'?"
+    assert Registry().meant("tahn", types) == "did you mean 'tanh' or 'tan'?"
+    assert Registry().meant("mse", types) == "it is called 'mean_squared_error' here"
+    assert Registry().meant("sdg", [UpdateRule]) == "did you mean 'sgd'?"
+    assert "--plugins DIR" in Registry().meant("twice", types)
+    write(TWICE, folder="own")
+    assert Registry(["own"]).meant("gauss_bump", types) == ""
+    assert Registry(["own"]).meant("twcie", types) == "did you mean 'twice'?"

@@ -450,7 +450,7 @@ def test_ranking() -> None:
         (["--node", "z", "--sensitivity"], "--node and --sensitivity are two different pages"),
         (["--format", "pdf"], "'pdf' is not one of"),
         (["--set", "stop={value: 0.2}", "--step", "99"], "there is no step 99: the run ends after 1 (value)"),
-        (["--set", "parameters.b=1e308", "--set", "constants.target=-1e308"], "loss"),
+        (["--set", "parameters.b=1e308", "--set", "constants.target=-1e308", "--sensitivity"], "loss"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -460,6 +460,32 @@ def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixt
     assert status in {1, 2}
     assert message in captured.err
     assert captured.out == ""
+
+
+def test_a_step_that_broke_is_explained_as_far_as_it_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At step 0 and later ones; the culprit is told on the page and at the end, and the exit status is 1."""
+    graph = "parameters: {x: 0.3}\nnodes: {y: log(x), f: y * y}\nminimize: f\nupdate: {type: sgd, step_size: -0.1}\n"
+    file = write(tmp_path, graph)
+    culprit = "the value of node 'y' (type log) is nan"
+    # The gradient of (log x)² at 0.3 is 2 log(0.3) / 0.3: x becomes 0.3 - 0.1 * 8.03 < 0.
+    assert run_command(["explain", str(file), "--step", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert "Parameter: x = -0.502" in out
+    assert re.search(r"y = log\(x\) +=.*= NaN", out)
+    assert culprit in " ".join(out.split())
+    assert "raising x" not in out
+    assert culprit in err
+    for command in (["draw", str(file), "--step", "1"], ["show", str(file), "--step", "1"]):
+        assert run_command(command) == 1
+        out, err = capsys.readouterr()
+        assert "-0.502" in out
+        assert "NaN" in out
+        assert culprit in err
+    assert run_command(["explain", str(file), "--set", "parameters.x=0"]) == 1
+    assert "Parameter: x = 0" in capsys.readouterr().out
+    # A later step than the one that broke was never made.
+    assert run_command(["explain", str(file), "--step", "2"]) == 1
+    assert capsys.readouterr().out == ""
 
 
 HOSTILE = "<script>alert(1)</script> ]]> \"'` | $x$ \\\\input{x} & % # _a_ \u202e {y} <img src=x>"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 import graphrun
 from graphrun.base.numbertext import format_value
 from graphrun.cli.entry import run_command
-from graphrun.show.tables import align
+from graphrun.document.excerpt import cells
+from graphrun.show.tables import align, fitted
 
 NESTED = f"{lesson.NESTED}steps: 2\n"
 ARRAYS = """\
@@ -302,3 +304,81 @@ def test_values_are_shown_short(value: Any, text: str) -> None:
 def test_columns_are_aligned() -> None:
     """Cells are padded to the widest of their column, without blanks at the ends of lines."""
     assert list(align([["a", "b"], ["long", ""]], left=1)) == ["a     b", "long"]
+
+
+JAPANESE = """\
+parameters: {重み: 1.23456789e-12, バイアス: 3, theta_long_name_of_something: 1e-30, W: [0.123, 0.234, 1.2e-7]}
+nodes: {損失: (重み * 1e20 - バイアス) ** 2 + theta_long_name_of_something, g: sum(W), f: 損失 + g}
+minimize: f
+steps: 3
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize(
+    "command",
+    [["run", "wide.yaml"], ["show", "wide.yaml", "--format", "table"], ["nodes"], ["nodes", "conv2d"], ["plugins"]],
+    ids=" ".join,
+)
+def test_what_is_printed_fits_the_terminal(
+    columns: int, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line is wider than the terminal; wide characters take two columns."""
+    Path("wide.yaml").write_text(JAPANESE, encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = output(capsys, *command).splitlines()
+    assert max(map(cells, lines)) <= columns
+
+
+@pytest.mark.parametrize("columns", range(20, 60))
+def test_numbers_keep_their_exponents(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal is, each number has an exponent, and it is the right one."""
+    Path("one.yaml").write_text(
+        "parameters: {重み: 1.23456789e-12}\nnodes: {f: 重み * -1e200}\nminimize: f\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in (["run", "one.yaml", "--steps", "0"], ["show", "one.yaml", "--format", "table"]):
+        lines = output(capsys, *command).splitlines()
+        numbers = [float(word) for line in lines for word in line.split() if re.fullmatch(r"-?[\d.]+e[-+]?\d+", word)]
+        assert {round(math.log10(abs(number))) for number in numbers} <= {-12, 188, 200}
+        assert [number for number in numbers if number == pytest.approx(1.23456789e-12, rel=0.2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [
+        ("-1.2345678e-123", 9, "-1.2e-123"),
+        ("-1.2345678e-123", 7, "-1e-123"),
+        ("0.123456", 5, "0.123"),
+        ("784", 8, "784"),
+        ("[0.123456, -1.2345e-7, 3]", 20, "[0.123, -1.23e-7, 3]"),
+        ("[0.123456, -1.2345e-7, 3]", 19, "[0.123, -1.23e-7, …"),
+        ("[0.123456, -1.2345e-7, 3]", 12, "[0.123, …"),
+    ],
+)
+def test_a_number_loses_digits_first(text: str, most: int, shown: str) -> None:
+    """Then an array loses elements, and never a part of one."""
+    assert fitted(text, most) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lbfgs", ["a solver, built in", "update: {type: lbfgs}", "memory: int, 1 or more, default 10"]),
+        ("cosine", ["a schedule, built in", "start: float, required", "steps: int, 1 or more, required"]),
+        ("he_normal", ["an initializer, built in", "init: {type: he_normal}"]),
+        ("constant", ["a schedule, built in", "an initializer, built in"]),
+    ],
+)
+def test_solvers_schedules_and_initializers_are_told_of(
+    name: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As node types are, with how they are used; and misspelt ones are found."""
+    text = output(capsys, "nodes", name)
+    for word in words:
+        assert word in text
+    assert f"\n  {name}(" in output(capsys, "nodes")
+    assert run_command(["nodes", f"{name}x"]) == 2
+    assert f"did you mean {name!r}?" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from graphrun.cli.terminal import say, tell
 @click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
 @option("plugins")
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
-    """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
+    """List node types, update rules, solvers, schedules and initializers, or show one: settings, derivative, origin."""
     from graphrun.plugins.registry import Registry
     from graphrun.show.catalog import describe, listing
 

@@ -300,7 +300,7 @@ def sum_row(board: Board, slot: int) -> MathRow:
 def intuition(board: Board, slot: int) -> Prose:
     """Say what the sign of a parameter's derivative means."""
     gradient = board.passes.gradients[slot]
-    if slot >= board.plan.parameters or not is_number(gradient):
+    if slot >= board.plan.parameters or not is_number(gradient) or gradient != gradient:
         return ()
     name = Math(board.name(slot))
     if gradient == 0:
