@@ -51,5 +51,4 @@ def test_the_page_has_every_type() -> None:
     page = (Path(__file__).parents[2] / "docs" / "accuracy.md").read_text(encoding="utf-8")
     for name, node_type in TYPES.items():
         for engine in ENGINES if node_type.is_elementwise else TENSOR_ENGINES:
-            for dtype in ("float64", "float32"):
-                assert f"| {name} | {engine} | {dtype} |" in page
+            assert f"| {name} | {engine} |" in page
