@@ -433,16 +433,17 @@ def tensor_truth(name: str, which: int, pattern: str, dtype: str) -> TensorTruth
             of_input, scale = np.full(array.shape, mp.mpf(0), object), np.full(array.shape, mp.mpf(0), object)
             for place in np.ndindex(*array.shape):
                 sides = []
-                for h in (-step, step):
+                for h in (step, -step) if node_type.kinks else (step,):
                     moved = array.copy()
                     moved[place] += h
                     found = as_array(reference(*exact[:i], moved, *exact[i + 1 :]))
                     sides.append(np.ravel((found - value) / h))
-                smooth = all(abs(a - b) <= mp.mpf(10) ** -15 * max(abs(a), abs(b)) for a, b in zip(*sides, strict=True))
-                of_input[place] = sum(flat * sides[1], mp.mpf(0)) if smooth else None
-                scale[place] = sum(abs(flat * sides[1]), mp.mpf(0))
+                right = sides[0]
+                smooth = all(abs(a - b) <= mp.mpf(10) ** -15 * abs(a) for a, b in zip(right, sides[-1], strict=True))
+                of_input[place] = sum(flat * right, mp.mpf(0)) if smooth else None
+                scale[place] = sum(abs(flat * right), mp.mpf(0))
                 around = abs(array[place]) if name in SUMS else distance(name, settings, array, place) if i == 0 else 0
-                size = size + abs(sides[1]) * around
+                size = size + abs(right) * around
             gradients.append(of_input)
             scales.append(scale)
         size = np.reshape(size, value.shape) if name in SUMS | EXPONENTIALS else np.zeros(value.shape, object)
