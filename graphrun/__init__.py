@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DeclarationError,
         GraphFileError,
         GraphrunError,
+        MemoryLimitError,
         NotFiniteError,
         PluginError,
         RunError,
@@ -46,6 +47,7 @@ __all__ = [
     "GraphrunError",
     "Index",
     "Kink",
+    "MemoryLimitError",
     "NodeType",
     "Noise",
     "NotFiniteError",
@@ -65,8 +67,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "base.errors": "CheckpointError DeclarationError GraphFileError GraphrunError NotFiniteError PluginError RunError "
-    "ShapeError UsageError",
+    "base.errors": "CheckpointError DeclarationError GraphFileError GraphrunError MemoryLimitError NotFiniteError "
+    "PluginError RunError ShapeError UsageError",
     "declare.declaration": "Index Noise State Training",
     "declare.hookspecs": "hookimpl",
     "declare.nodetype": "Example Kink NodeType elementwise tensor",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphrun.base.wording import printable_lines
+from graphrun.base.wording import fitting, printable_lines
 
 if TYPE_CHECKING:
     from graphrun.base.outcome import RunOutcome
@@ -24,8 +24,8 @@ class GraphrunError(Exception):
     """Whether the text begins with file, line and column."""
 
     def __str__(self) -> str:
-        """Return the text as a terminal may show it: names in it may come from a file, or from another library."""
-        return printable_lines(super().__str__())
+        """Return the text as a terminal may show it: names in it may be very long, or come from a file or a library."""
+        return printable_lines(fitting(super().__str__()))
 
 
 class GraphFileError(GraphrunError):
@@ -46,6 +46,10 @@ class ShapeError(GraphrunError):
 
 class DeclarationError(GraphrunError, TypeError):
     """A node type or an update rule that is declared wrongly (also a TypeError, for it is a mistake in Python code)."""
+
+
+class MemoryLimitError(ShapeError):
+    """A graph, or one of its values, that needs more memory or time than there may be; also where there is no more."""
 
 
 class RunError(GraphrunError):

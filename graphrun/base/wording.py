@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LONGEST_QUOTE = 60
+LONGEST_LINE = 600
+MOST_LINES = 150
 LONGEST_PATH = 12
 
 # How alike a name must be to be suggested, of 1: at difflib's own 0.6, "huber" would give "where".
@@ -50,6 +52,21 @@ def counted(number: int, one: str, many: str = "") -> str:
 def quote(text: str) -> str:
     """Return a text in single quotes, cut when it is long, with nothing in it that could steer a terminal."""
     return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
+
+
+def fitting(text: str) -> str:
+    """Return a message that a screen or two hold: names in it may be as long as a file, and lines as many."""
+    lines = text.split("\n")
+    if len(lines) > MOST_LINES:
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"… ({len(lines) - 2 * half:,} more lines)", *lines[-half:]]
+    return "\n".join(line if len(line) <= LONGEST_LINE else _cut(line) for line in lines)
+
+
+def _cut(line: str) -> str:
+    """Return a line without its middle: it begins with the place, and ends with what is wrong."""
+    half = LONGEST_LINE // 2
+    return f"{line[:half]}… ({len(line) - 2 * half:,} more characters) …{line[-half:]}"
 
 
 def describe(value: Any) -> str:

@@ -75,8 +75,19 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
     if not columns:
         mistakes.fail(FILE, "the file has no column that can be a value", "name some in 'columns'")
     fitting = [_fitted(column, table, mistakes) for column in columns]
+    _check_uses(fitting, mistakes)
     mistakes.raise_if_any()
     return fitting
+
+
+def _check_uses(columns: Sequence[Column], mistakes: Mistakes) -> None:
+    """Add a mistake where a column of the file is read as texts for one value and as numbers for another."""
+    texts = {header: column.name for column in columns if column.categories is not None for header in column.headers}
+    for column in columns:
+        both = [header for header in column.headers if header in texts] if column.categories is None else []
+        if both:
+            message = f"the column {quote(both[0])} is read as texts for {quote(texts[both[0]])}, not as numbers"
+            mistakes.add(column.path, message, "name the other columns one by one" if column.matrix else None)
 
 
 def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tuple[str, ...], bool]:

@@ -4,11 +4,13 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import repeat
 
 import numpy as np
 from numpy.lib import format as npy
 
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted
@@ -30,6 +32,7 @@ class NpzTable(Table):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._arrays: dict[str, Array | None] = {}
+        self._held = 0
         try:
             with zipfile.ZipFile(self.name) as archive:
                 self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -42,6 +45,7 @@ class NpzTable(Table):
     def _array(self, header: str) -> Array | None:
         """Return an array; None when it holds objects."""
         if header not in self._arrays:
+            self._check_size(header)
             try:
                 with zipfile.ZipFile(self.name) as archive:
                     self._arrays[header] = _read(archive, self._members[header])
@@ -50,6 +54,17 @@ class NpzTable(Table):
                 message = f"the array {quote(header)} cannot be read: {printable(reason)}"
                 raise DataError(f"{printable(self.name)}: {message}") from None
         return self._arrays[header]
+
+    def _check_size(self, header: str) -> None:
+        """Refuse an array that would not fit into memory, by the size that the archive gives."""
+        damaged = (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, ValueError)
+        with suppress(*damaged), zipfile.ZipFile(self.name) as archive:
+            names = archive.namelist()
+            self._held += archive.getinfo(header if header in names else f"{header}.npy").file_size
+        if self._held * COPIES > memory_limit():
+            sizes = f"{size_text(self._held * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+            message = f"with the array {quote(header)} the file takes {sizes}\n  {MORE_MEMORY}"
+            raise DataError(f"{printable(self.name)}: {message}")
 
     def unfit(self, header: str, *, text: bool) -> str | None:
         """Say why an array cannot be used: it holds objects, it has no rows, its elements are of another kind."""

@@ -5,11 +5,12 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
@@ -34,6 +35,9 @@ LARGE_CSV = 4 * 2**20
 
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+# A text of a column is an object of Python's, and its place in the array.
+TEXT_BYTES = 72
 
 
 class Limits(NamedTuple):
@@ -117,8 +121,11 @@ def open_data(
         if isinstance(table, CsvTable) and duck.available():
             return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
+    _check_memory(table, wanted, reading)
     encoder = Encoder(columns, table, statistics)
     raw = _read(table, wanted, limits)
+    rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
+    notes = (*notes, *_notes_on(rounded, table))
     table.close()
     split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
@@ -203,6 +210,17 @@ def _bytes(table: Table, wanted: Wanted) -> int:
     return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
 
 
+def _check_memory(table: Table, wanted: Wanted, reading: Reading) -> None:
+    """Refuse a file whose columns would not fit into memory; an archive looks itself."""
+    texts = sum(wanted.values())
+    numbers = _bytes(table, wanted)
+    size = numbers + numbers // max(len(wanted), 1) // 8 * texts * TEXT_BYTES
+    if size * COPIES > memory_limit():
+        sizes = f"{size_text(size * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+        hint = MORE_MEMORY if reading.entry.batch_size else f"'batch_size' reads it in parts; {MORE_MEMORY}"
+        reading.mistakes.fail(FILE, f"the columns of the file take {sizes}", hint)
+
+
 def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:
     if isinstance(table, CsvTable) and FilePath(table.name).stat().st_size >= limits.csv and duck.available():
         columns = duck.read_csv(table, wanted)
@@ -219,9 +237,19 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
     encoder = Encoder(reading.columns, table, reading.statistics)
     rows = Rows(table, encoder, reading.split(table.rows), limits.range)
     held = scan(rows, find_whole=table is not origin) if reading.training else None
-    return StreamedDataSet(
+    data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
     )
+    data.notes = tuple(_notes_on(rows.rounded, origin))
+    return data
+
+
+def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
+    """Yield what is to be said of columns with whole numbers that are rounded, of each one of them."""
+    for header, number in rounded.items():
+        if number is not None:
+            becomes = f"{number} becomes {int(float(number))}"
+            yield f"{printable(table.name)}: whole numbers beyond 2**53 are rounded in {quote(header)}: {becomes}"
 
 
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
@@ -244,7 +272,7 @@ def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
         raise
     size = FilePath(path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
-    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB",)
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
     data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
 

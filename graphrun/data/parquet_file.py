@@ -14,7 +14,7 @@ import numpy as np
 from graphrun.base.wording import printable, quote
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.duck import connect, identifier, interruptible, path_literal
-from graphrun.data.problems import DataError, Findings, Place
+from graphrun.data.problems import FILL, DataError, Findings, Place
 from graphrun.data.table import Array, Table, Wanted, row_bytes
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class ParquetTable(Table):
             cell = f"the cell in the column {quote(header)}"
             if empty.any():
                 rows = span.start + np.flatnonzero(empty)
-                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", None)))
+                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", FILL)))
             elif plain.dtype.kind == "f" and not np.isfinite(plain).all():
                 bad = np.flatnonzero(~np.isfinite(plain))
                 told = ((f"{cell} is not finite: {value}", None) for value in plain[bad])
@@ -193,6 +193,12 @@ class ParquetTable(Table):
     def places(self, header: str, rows: Iterable[int]) -> list[Place]:
         """Return where the cells of a column stand, in the file that was converted if one was."""
         return super().places(header, rows) if self._origin is None else self._origin.places(header, rows)
+
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column that no float64 is, as the file that was converted has it if one was."""
+        if self._origin is not None:
+            return self._origin.rounded(header, values, start)
+        return super().rounded(header, values, start)
 
     def close(self) -> None:
         """Close the connection."""

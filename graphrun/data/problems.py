@@ -13,6 +13,10 @@ MOST_SHOWN = 20
 MOST_OF_A_KIND = 3
 
 
+# What helps where there is no number, or no text.
+FILL = "fill the cell in, or leave such rows out"
+
+
 class DataError(GraphrunError):
     """A data file that cannot be used; the text names file, row and column of every mistake."""
 

@@ -54,6 +54,7 @@ class Rows:
         after = [*before[1:], split.training_rows]
         self.training = [b - a for a, b in zip(before, after, strict=True)]
         self.whole: set[str] = set()
+        self.rounded: dict[str, str] = {}
 
     def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
         """Return the rows of a range: those held back, the others, or all for None."""
@@ -92,6 +93,10 @@ def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
     for span in rows.ranges:
         raw = rows.table.fetch(rows.wanted, span)
         whole = {header for header in whole if is_whole(raw[header])}
+        for header, text in rows.wanted.items():
+            number = None if text or header in rows.rounded else rows.table.rounded(header, raw[header], span.start)
+            if number is not None:
+                rows.rounded[header] = number
         values = encoder.assemble(raw, span.start)
         held = rows.split.held(*span)
         for column, value in zip(encoder.columns, values, strict=True):

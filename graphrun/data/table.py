@@ -55,6 +55,21 @@ class Table(ABC):
         del header
         return [Place(f"{printable(self.name)}: row {row + 1}") for row in rows]
 
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column, as the file has it, that no float64 is; None where there is none.
+
+        Args:
+            header: the column.
+            values: some of its rows, as they were read.
+            start: the first of these rows, counted from 0 below the header.
+        """
+        del header, start
+        if values.dtype.kind not in "iu" or not is_large(values):
+            return None
+        with np.errstate(invalid="ignore"):
+            bad = values[values.astype(np.float64).astype(values.dtype) != values]
+        return str(bad.flat[0]) if bad.size else None
+
     def report(self, findings: Findings, header: str, kind: str, rows: Array, told: Iterator[Told]) -> None:
         """Add mistakes of one kind in rows of a column: the first ones with their places, the others by their number.
 
@@ -82,6 +97,11 @@ def whole_as_integers(values: Array) -> Array:
     if values.dtype.kind != "f" or not is_whole(values):
         return values
     return values.astype(np.int64)
+
+
+def is_large(values: Array) -> bool:
+    """Say whether there is a number of 2**53 or more, to which the next whole number is rounded."""
+    return bool(values.size and (values.max() >= 2**53 or values.min() <= -(2**53)))
 
 
 def is_whole(values: Array) -> bool:

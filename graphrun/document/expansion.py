@@ -18,7 +18,7 @@ from graphrun.document.numbers import NotANumberError, Value, check_number
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
-from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
+from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, check_extent, most_nodes
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
 
 
@@ -70,7 +70,7 @@ class Expansion:
             except TooLargeError as error:
                 at.add((), str(error), suggestion=error.suggestion, key=True)
                 instance = None
-                if sizes.nodes > MOST_NODES:
+                if sizes.nodes > most_nodes():
                     self.broken.update(nodes)
                     break
             if instance is None:

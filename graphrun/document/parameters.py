@@ -116,9 +116,11 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
     if len(sizes) > MOST_AXES:
         problems.add((*path, "shape"), f"an array has at most {MOST_AXES} axes, and these are {len(sizes):,}")
         return None
+    if isinstance(init, str):
+        return tuple(sizes), InitEntry(init, {})
     if not isinstance(init, dict) or not isinstance(init.get("type"), str):
-        hint = f"write {{type: {init}}}" if isinstance(init, str) else "write init: {type: normal}"
-        problems.add((*path, "init"), "'init' is a mapping with the 'type' of an initializer", suggestion=hint)
+        message = "'init' is a mapping with the 'type' of an initializer, or its name"
+        problems.add((*path, "init"), message, suggestion="write init: {type: normal}")
         return None
     return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from graphrun.base.types import AboveZero, Finite
 from graphrun.declare.nodetype import Example, Kink, elementwise
 from graphrun.nodes.digits import (
     VERY_FAR,
     carefully,
     exp_of_square,
+    is_array,
     is_exact,
     is_far,
     rounded_off_product,
     times_exp,
 )
 from graphrun.nodes.special import twice_normal
+
+if TYPE_CHECKING:
+    from graphrun.base.types import AboveZero, Finite
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017, to the digits of PyTorch's constants.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -34,7 +37,12 @@ def sigmoid(xp, x):
 
 @sigmoid.local_derivatives
 def _(xp, y, x):
-    return (carefully(xp, y * (1 - y), y > 0.875, lambda x, y: y / (1 + xp.exp(x)), x, y),)
+    def in_a_tail(x, y):
+        return y / (1 + xp.exp(x))
+
+    if is_array(xp, x):
+        return (in_a_tail(x, y),)
+    return (carefully(xp, y * (1 - y), y > 0.875, in_a_tail, x, y),)
 
 
 @elementwise
@@ -144,15 +152,12 @@ def gated(xp, x, exponent):
 def through_gate(xp, y, x, exponent, slope):
     """Derivative of y = x / (1 + e^-exponent), where slope is that of the exponent."""
     gate = 1 / (1 + xp.exp(-exponent))
+    rest = 1 - gate if is_exact(xp) else 1 / (1 + xp.exp(exponent))
 
     def in_a_tail(x, exponent, slope):
-        half = xp.exp(-xp.abs(exponent) / 2)
-        large = 1 / (1 + half * half)
-        below = large * (1 + x * slope * large) * half * half
-        return xp.where(exponent < 0, below, large * (1 + x * slope * half * half * large))
+        return times_exp(xp, 1 + x * slope, exponent)
 
-    plain = gate + y * (1 - gate) * slope
-    return carefully(xp, plain, xp.abs(exponent) > 4, in_a_tail, x, exponent, slope)
+    return carefully(xp, gate + y * rest * slope, exponent < VERY_FAR, in_a_tail, x, exponent, slope)
 
 
 @elementwise(examples=[Example(settings={"beta": 2.5})])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from graphrun.base.types import Finite
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 from graphrun.nodes.normalization import shares, through_shares
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def attention_weights(xp, query, key, mask, *, causal, scale):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from graphrun.base.types import Finite
+from typing import TYPE_CHECKING
+
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
 from graphrun.nodes.placing import pad_with
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def check_arrays(arrays, but=None):

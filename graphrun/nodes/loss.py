@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from graphrun.base.types import AboveZero
 from graphrun.declare.declaration import Index
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_same_axes, check_same_size, count, from_front, undo_broadcast
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.normalization import log_shares, shares
+
+if TYPE_CHECKING:
+    from graphrun.base.types import AboveZero
 
 Reduction = Literal["mean", "sum", "none"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from graphrun.base.types import NotNegative, Share
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
 from graphrun.nodes.reduction import deviations, exponentials, root_mean_square
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotNegative, Share
 
 ALONG_AN_AXIS = (
     Example(shapes=[(3, 4)]),

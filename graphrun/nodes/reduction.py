@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from graphrun.base.types import NotNegative, Number
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import Axes, all_from_front, check_not_empty, count, from_front, kept_shape, size_along, spread
 from graphrun.nodes.placing import is_numpy
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotNegative, Number
 
 SHAPED = (
     Example(shapes=[(3, 4)]),

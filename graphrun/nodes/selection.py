@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from graphrun.base.types import NotBelow, Number
 from graphrun.declare.nodetype import Example, Kink, elementwise
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotBelow, Number
 
 
 @elementwise(kinks=[Kink({"x": "y"}, (0.5, 0.5))])

@@ -29,6 +29,9 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.plugins.trust import why_not
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
+PLUGIN_MODULE = "graphrun_plugin_"
+"""How the modules of loose files are called, before the file's own name."""
+
 OBSERVERS, BUILT_IN_OBSERVERS = "graphrun_observers", "graphrun.observers"
 
 Declared = TypeVar("Declared", bound=Declaration)
@@ -136,6 +139,12 @@ class Registry:
     def failures(self) -> list[Plugin]:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
+
+    def add_module(self, module: ModuleType) -> Plugin:
+        """Take what a module declares beside what was opened so far; return the plugin, with the error if it failed."""
+        plugin = Plugin(module.__name__, "folder")
+        self._add(plugin, lambda: module)
+        return plugin
 
     def _find(self, kind: type[Any], name: str) -> Any:
         return self._declared[kind, name][0] if self._is_found((kind, name), self._declared) else None
@@ -320,7 +329,7 @@ def _relative_to(working_folder: Path, folder: Path) -> Path:
 def import_file(file: Path) -> ModuleType:
     """Import a loose file as a module of its own name, leaving no compiled file beside it."""
     stem = "".join(c if c.isalnum() else "_" for c in file.stem)
-    name = f"graphrun_plugin_{stem}"
+    name = f"{PLUGIN_MODULE}{stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):
         name += "_"
     specification = importlib.util.spec_from_file_location(name, file.absolute())

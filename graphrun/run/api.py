@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
-from graphrun.base.memory import paused_collection
+from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
 from graphrun.document import Document, load_document
@@ -33,6 +33,7 @@ def load(
     plugins: Sequence[str | Path] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
+    memory: int | str | None = None,
 ) -> Graph:
     """Load a graph file.
 
@@ -43,17 +44,19 @@ def load(
         plugins: folders of loose plugin files, as of ``--plugins``.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
+        memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
         UsageError: a plugin folder does not exist, or an override makes no sense.
     """
-    with paused_collection():
+    allowed = allowed_memory() if memory is None else read_size(memory)
+    with paused_collection(), limited(allowed):
         document = load_document(path, overrides)
         source = DataSource(document, data)
         registry = registry or Registry(plugins)
         structure = build_graph(document, registry, source.names)
-        return Graph(structure, source, registry)
+        return Graph(structure, source, registry, allowed)
 
 
 class Graph(Displayed):
@@ -63,14 +66,20 @@ class Graph(Displayed):
         structure: names, nodes and their order.
         source: the data set that feeds it.
         registry: where its node types were found.
+        memory: how many bytes it may take; None for half of the memory.
     """
 
     def __init__(
-        self, structure: ComputationalGraph, source: DataSource | None = None, registry: Registry | None = None
+        self,
+        structure: ComputationalGraph,
+        source: DataSource | None = None,
+        registry: Registry | None = None,
+        memory: int | None = None,
     ) -> None:
         self.structure = structure
         self.source = source or DataSource(structure.document)
         self.registry = registry or Registry()
+        self.memory = memory
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
 
     def __repr__(self) -> str:
@@ -97,7 +106,8 @@ class Graph(Displayed):
 
     def notes(self, seed: int | None = None) -> Sequence[str]:
         """Return what a user should know about how the data set is read."""
-        data = self.source.open((self.document.seed or 0) if seed is None else seed)
+        with limited(self.memory):
+            data = self.source.open((self.document.seed or 0) if seed is None else seed)
         return () if data is None else data.notes
 
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
@@ -108,6 +118,7 @@ class Graph(Displayed):
             seed: what every random draw derives from, default the file's, else 0.
 
         Raises:
+            MemoryLimitError: it would take more memory than there may be.
             ShapeError: shapes do not fit.
             PluginError: a node type breaks its declaration.
             UsageError: the dtype is none of float64 and float32.
@@ -118,7 +129,7 @@ class Graph(Displayed):
         seed = (self.document.seed or 0) if seed is None else seed
         key = np.dtype(name), seed
         if key not in self._plans:
-            with paused_collection():
+            with paused_collection(), limited(self.memory):
                 self._plans[key] = build_plan(self.structure, *key, feed=self.source.open(seed))
         return self._plans[key]
 
@@ -189,7 +200,8 @@ class Graph(Displayed):
 
     def answer(self, request: RunRequest) -> Result:
         """Run the graph as it is asked for, and return what there is of a failed run too, with its `error`."""
-        return run_graph(self.structure, self.source, self.plan, request)
+        with limited(self.memory):
+            return run_graph(self.structure, self.source, self.plan, request)
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def _loop(program: Program, job: Job, history: _History) -> str:
         history.take_if_due(program)
         if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
             job.save(program)
-        job.request.on_progress(program.step)
+        job.request.on_progress(program.step, partial(objective_of, program))
         if reason:
             return reason
         if not job.smallest(not job.request.interrupted()):
@@ -144,7 +145,8 @@ class _History:
 
     def __init__(self, plan: Plan, job: Job) -> None:
         self._job = job
-        self._every = job.request.every or smallest_stride(job.steps)
+        self._most = None if job.request.every else job.request.most_rows
+        self._every = 1 if self._most else job.request.every or smallest_stride(job.steps)
         self._names = [plan.names[slot] or "" for slot in job.record]
         self._held_back = held_back(plan, job)
         self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
@@ -169,6 +171,10 @@ class _History:
             row += self._on_held_back(program)
         self.steps.append(program.step)
         self._rows.append(row)
+        if self._most and len(self.steps) > self._most:
+            self._every *= 2
+            kept = [k for k, step in enumerate(self.steps) if step % self._every == 0]
+            self.steps, self._rows = [self.steps[k] for k in kept], [self._rows[k] for k in kept]
         if self._job.request.on_row is not None:
             self._job.request.on_row(program.step, dict(zip(self._names, map(plain, row), strict=True)))
         if self._job.request.inspect is not None:
@@ -191,6 +197,7 @@ class _History:
 
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""
+        self._most = None
         if not self.steps or self.steps[-1] != program.step:
             with suppress(_RecordedNotFiniteError, StepFailed):
                 self.take(program)
@@ -227,6 +234,15 @@ def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
     return max(1, -(-steps // (rows - 1)))
 
 
+def objective_of(program: Program) -> Objective | None:
+    """Return what is minimized or maximized, as the program has it now."""
+    plan = program.plan
+    if plan.objective is None:
+        return None
+    direction = "maximize" if plan.maximize else "minimize"
+    return Objective(plan.names[plan.objective] or "", direction, float(program.values([plan.objective])[0]))
+
+
 def _result(
     plan: Plan,
     program: Program,
@@ -237,12 +253,9 @@ def _result(
     error: RunError | None,
 ) -> Result:
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
-    objective = None
+    objective = objective_of(program)
     gradients: dict[str, Any] = {}
     if plan.objective is not None:
-        direction = "maximize" if plan.maximize else "minimize"
-        value = float(program.values([plan.objective])[0])
-        objective = Objective(plan.names[plan.objective] or "", direction, value)
         gradients = _by_name(plan, program.gradients, [*parameters, *job.nodes])
     return Result(
         graph=job.name,

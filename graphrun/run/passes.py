@@ -116,6 +116,28 @@ class Passes:
         """Return the edges that lead away from a value: one for each use by a node, in the order of the nodes."""
         return tuple(self.edges_into(node)[position] for node, position in self.plan.uses.get(slot, ()))
 
+    def culprits(self) -> Sequence[int]:
+        """Return the slots where what is not finite arose; mostly none.
+
+        Those are values whose inputs are all finite; where every value is, nodes that make of a gradient that is finite
+        one that is not.
+        """
+        plan = self.plan
+
+        def not_finite(arrays: Sequence[Array]) -> set[int]:
+            return {slot for slot, one in enumerate(arrays) if one is not None and not np.isfinite(one).all()}
+
+        bad = not_finite(self.values)
+        if bad:
+            return [slot for slot in sorted(bad) if slot < len(plan.leaves) or bad.isdisjoint(plan.inputs_of(slot))]
+        bad = {
+            k for k, gradient in enumerate(self.gradients) if gradient is not None and not np.isfinite(gradient).all()
+        }
+        nodes = {node for slot in bad for node, _ in plan.uses.get(slot, ()) if node not in bad}
+        known = [node for node in sorted(nodes) if all(self.values[slot] is not None for slot in plan.inputs_of(node))]
+        parts = {node: [edge.contribution for edge in self.edges_into(node)] for node in known}
+        return [node for node in known if not all(p is None or np.isfinite(p).all() for p in parts[node])]
+
     @cached_property
     def _other_leaves(self) -> dict[int, Kind]:
         plan = self.plan

@@ -13,6 +13,7 @@ from graphrun.base.types import MOST
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphrun.base.outcome import Objective
     from graphrun.document import Document
     from graphrun.engines import Program
     from graphrun.engines.auto import Choice
@@ -30,8 +31,10 @@ class RunRequest:
         steps, engine, dtype, seed, record, every, save, save_every, resume, device, observers: as of `Graph.run`.
         cluster: the processes that share out the rows of each step among themselves.
         on_row: called with each recorded row: the step, and the values by name.
+        most_rows: with no `every`, each step is a recorded row; where there are more than so many, every other one is
+            dropped. So a run that ends early has as many rows as one that was to be as short.
         inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
-        on_progress: called now and then with the number of steps made.
+        on_progress: called now and then with the number of steps made, and what gives the objective now.
         on_choice: called with what ``auto`` chose, and why.
         interrupted: asked now and then whether to end.
     """
@@ -49,8 +52,9 @@ class RunRequest:
     cluster: Cluster | None = None
     observers: Sequence[object] = ()
     on_row: Row | None = None
+    most_rows: int | None = None
     inspect: Callable[[Program], None] | None = None
-    on_progress: Callable[[int], None] = lambda _step: None
+    on_progress: Callable[[int, Callable[[], Objective | None]], None] = lambda _step, _objective: None
     on_choice: Callable[[Choice], None] = lambda _choice: None
     interrupted: Callable[[], bool] = lambda: False
 

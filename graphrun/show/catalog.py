@@ -119,7 +119,7 @@ def _settings(declared: Declaration) -> Iterator[str]:
     yield ""
     yield "  settings:"
     for parameter in declared.keyword:
-        kind = _type_name(declared.annotations.get(parameter.name, Any))
+        kind = " | ".join(map(_type_name, declared.kinds(parameter.name)))
         default = "required" if parameter.default is parameter.empty else f"default {parameter.default!r}"
         yield f"    {parameter.name}: {kind}, {default}"
 
@@ -127,6 +127,8 @@ def _settings(declared: Declaration) -> Iterator[str]:
 def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
+    if annotation is type(None):
+        return "None"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 

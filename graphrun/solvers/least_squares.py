@@ -58,7 +58,7 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
     found = solve(
         lambda point: problem.residuals(point * unit) / size,
         begin / unit,
-        jac=lambda point: problem.jacobian(point * unit) * (unit / size),
+        jac=lambda point: _noticed(problem.jacobian(point * unit) * (unit / size), is_noticed),
         bounds=(problem.lower / unit, problem.upper / unit),
         method="trf",
         x_scale="jac" if x_scale == "jac" else 1 / unit,
@@ -69,3 +69,12 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
         callback=iteration,
     )
     return found.x * unit, found.status
+
+
+def _noticed(jacobian: Vector, is_sized: Vector) -> Vector:
+    """Return a Jacobian, with 0 for an element whose own size does less than the rounding of what others do.
+
+    SciPy measures each element by its column, and would take one that hardly matters as far as it takes to matter.
+    """
+    sizes = np.linalg.norm(jacobian, axis=0)
+    return np.where(is_sized & (sizes < EPSILON * sizes.max(initial=0.0)), 0.0, jacobian)

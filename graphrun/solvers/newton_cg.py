@@ -123,10 +123,12 @@ def _to_boundary(step: Vector, direction: Vector, radius: float) -> tuple[float,
     """Return how far to go along a direction, backwards and forwards, to a length of the whole step of the radius."""
     size = norm(direction)
     unit = direction / size
+    # In units of the radius, whose square may be too large for a number.
+    step = step / radius
     along = float(step @ unit)
-    root = math.sqrt(max(along * along + radius**2 - float(step @ step), 0.0))
+    root = math.sqrt(max(along * along + 1.0 - float(step @ step), 0.0))
     # Of the two roots the larger one first, and the other from their product: nothing is lost by a difference.
     far = -(along + math.copysign(root, along))
-    near = (float(step @ step) - radius**2) / far if far else 0.0
+    near = (float(step @ step) - 1.0) / far if far else 0.0
     low, high = sorted((far, near))
-    return low / size, high / size
+    return low * radius / size, high * radius / size

@@ -8,7 +8,10 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from graphrun.base.outcome import Objective
 from graphrun.cli import terminal
 from graphrun.cli.terminal import Interruption, progress
 
@@ -76,3 +79,54 @@ def test_only_long_work_shows_progress(seconds: float, is_shown: bool, monkeypat
         update(5)
         update(10)
     assert ("10/10" in screen.getvalue()) == is_shown
+
+
+ESCAPE = "\x1b"
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, width: int, updates: list[tuple[float, int]], total: int) -> list[str]:
+    """Return what each update at a time writes on a terminal of some width, without what wipes out the line before."""
+    screen, now = Screen(), [0.0]
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(terminal, "time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    with progress(total, quiet=False) as update:
+        for when, step in updates:
+            now[0] = when
+            update(step, lambda: Objective("f", "minimize", 0.25))
+    return screen.getvalue().split("\r")[1:]
+
+
+def test_what_remains_is_told_by_the_steps_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that compiles for 40 seconds and then makes 1,000 steps a second needs a second for 1,000 more."""
+    first, second, last, *_ = shown(monkeypatch, 80, [(40.0, 1), (41.0, 1001), (42.0, 2001)], 2001)
+    assert "eta" not in first
+    assert "1,001/2,001" in second
+    assert "eta 00:00:01" in second
+    assert "f = 0.25" in second
+    assert "eta" not in last
+    assert "2,001/2,001" in last
+
+
+@given(
+    width=st.integers(1, 200),
+    total=st.integers(1, 10**15),
+    name=st.text(min_size=1, max_size=60),
+    value=st.floats(),
+    seconds=st.floats(1.1, 1e9),
+)
+def test_the_bar_fits_every_terminal(width: int, total: int, name: str, value: float, seconds: float) -> None:
+    """One line of at most the terminal's width, without codes that a dumb terminal shows as letters."""
+    with pytest.MonkeyPatch.context() as patch:
+        screen, now = Screen(), [0.0]
+        patch.setattr("sys.stderr", screen)
+        patch.setenv("COLUMNS", str(width))
+        patch.setattr(terminal, "time", type("Clock", (), {"monotonic": lambda: now[0]}))
+        with progress(total, quiet=False) as update:
+            for when, step in ((seconds, 1), (2 * seconds, total // 2), (3 * seconds, total)):
+                now[0] = when
+                update(step, lambda: Objective(name, "minimize", value))
+        lines = screen.getvalue().removesuffix("\n").split("\r")
+        assert all(terminal.cells(line) < max(width, 2) for line in lines)
+        assert ESCAPE not in screen.getvalue()
+        assert "\n" not in "".join(lines)

@@ -274,3 +274,27 @@ def test_nothing_of_this_is_imported_without_data() -> None:
         "import graphrun.data.opening\nassert 'duckdb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+BEYOND = [2**53, 2**53 + 1, -(2**60) - 1, 2**60]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", ["d.csv", "d.parquet", "d.npz"])
+def test_a_whole_number_that_no_float_is_is_told(name: str, streamed: bool, opened: Opened, folder: Path) -> None:
+    """One of each column; those that are floats all the same, and numbers with a fraction, are not."""
+    duckdb = pytest.importorskip("duckdb")
+    rows = ", ".join(f"({i}, {n}, {2**58 + 64 * i}, {2.0**60 / 3:.3f}::DOUBLE)" for i, n in enumerate([*BEYOND, 5]))
+    duckdb.execute(f"CREATE OR REPLACE TABLE t AS SELECT * FROM (VALUES {rows}) v(i, id, even, x)")  # noqa: S608
+    if name == "d.npz":
+        arrays = duckdb.execute("SELECT * FROM t").fetchnumpy()
+        np.savez(folder / name, **{key: np.ma.getdata(array) for key, array in arrays.items()})
+    else:
+        options = "HEADER" if name == "d.csv" else "FORMAT parquet"
+        duckdb.execute(f"COPY t TO '{name}' ({options})")
+    limits = Limits(budget=0 if streamed else 2**30)
+    with opened(f"{{file: {name}, batch_size: 2}}", limits=limits) as data:
+        told = [note for note in data.notes if "temporary file" not in note]
+    assert told == [
+        f"{name}: whole numbers beyond 2**53 are rounded in 'id': 9007199254740993 becomes 9007199254740992"
+    ]

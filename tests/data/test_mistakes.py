@@ -17,6 +17,7 @@ from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import graphrun
 from graphrun.base.errors import GraphFileError, GraphrunError, UsageError
 from graphrun.data.dataset import DataSet
 from graphrun.data.opening import column_names, open_data
@@ -309,3 +310,15 @@ def test_whole_numbers_beyond_64_bits_with_a_sign(folder: Path, opened: Callable
     x, y = opened("{file: d.npz}").batch(0)
     assert x.tolist() == [float(2**64 - 1), 1.0]
     assert y.tolist() == [2**63 - 1, 1]
+
+
+def test_a_column_is_read_as_texts_or_as_numbers(tmp_path: Path) -> None:
+    """Not as both: the numbers would be looked up among the categories."""
+    (tmp_path / "rows.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(
+        "data: {file: rows.csv, columns: {a: {column: x, categories: ['1', '3']}, b: {columns: '*'}}}\n"
+        "nodes: {f: sum(b) + sum(a)}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(GraphrunError, match=r"g.yaml:1:87: the column 'x' is read as texts for 'a', not as numbers"):
+        graphrun.load(tmp_path / "g.yaml").plan()

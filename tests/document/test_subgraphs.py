@@ -467,13 +467,13 @@ HOSTILE = {
     "ten levels of a thousand copies": (LAUGH.replace("TIMES", "1000"), "the graph would have 1,000,000,000 nodes"),
     "numbers of copies of 900 digits": (
         LAUGH.replace("TIMES", "1" + "0" * 900),
-        "the graph would have more than 10,000,000 nodes",
+        "the graph would have more than 1,000,000 nodes",
     ),
     "one copy too many": (
         START
         + "subgraphs: {s: {inputs: [x], nodes: {y: x + 1}, output: y}}\n"
-        + "nodes: {f: {type: s, inputs: [a], repeat: 1e7}, g: a + 1}\n",
-        "the graph would have 10,000,001 nodes: at most 10,000,000 are possible",
+        + "nodes: {f: {type: s, inputs: [a], repeat: 1e6}, g: a + 1}\n",
+        "the graph would have 1,000,001 nodes: at most 1,000,000 are possible",
     ),
     "leaves": (
         START

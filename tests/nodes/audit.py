@@ -98,6 +98,7 @@ def numbers(dtype: np.dtype[Any], random: np.random.Generator, count: int) -> An
     return np.concatenate([sizes * signs, special, np.negative(special)]).astype(dtype)
 
 
+@np.errstate(all="ignore")
 def elementwise_inputs(node_type: NodeType, dtype: np.dtype[Any], count: int) -> list[Any]:
     """Return an array for each input: numbers of its domain; of two inputs equal, near, and unlike ones too."""
     random = np.random.default_rng(len(node_type.name))
@@ -345,6 +346,7 @@ MATRICES = {"det", "inv", "solve", "cholesky"}
 PATTERNS = ("plain", "sure", "equal", "large", "tiny", "mixed", "offset", "huge", "wide")
 
 
+@np.errstate(all="ignore")
 def tensor_inputs(
     node_type: NodeType, example: Example, settings: Mapping[str, Any], pattern: str, dtype: str
 ) -> list[Any]:

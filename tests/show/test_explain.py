@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from html.parser import HTMLParser
@@ -283,7 +284,7 @@ def test_broadcasting(tmp_path: Path) -> None:
         ("{type: sgd, step_size: 0.1, clip_norm: 9}", "so it does not act here."),
         ("{type: sgd, step_size: 0.1, clip_value: 2}", "clip_value 2 cuts 1 of the derivatives."),
         ("{type: sgd, step_size: {type: linear, start: 0.5, steps: 9}}", "step_size 0.5 (of the schedule linear)"),
-        ("{type: adam, step_size: 0.1}", "square = 0.999 * square + 0.001 * (df/dx) ** 2"),
+        ("{type: adam, step_size: 0.1}", "root = hypot(0.9995 * root, 0.0316228 * df/dx)"),
         ("{type: momentum, momentum: 0.5}", "velocity = 0.5 * velocity + df/dx"),
         ("{type: sgd, step_size: 1.5}", "After the update: f rose by 27, though it is to be minimized"),
         ("{type: lbfgs}", "A solver chooses each step itself"),
@@ -487,3 +488,45 @@ def test_names_in_latex(tmp_path: Path) -> None:
     page = write(tmp_path, yaml.safe_dump(data | {"minimize": "f"}, allow_unicode=True, sort_keys=False))
     page = run(page, "--format", "latex")
     assert r"\lambda = 1$, $\Omega_{2} = 2$, $w_{1} = 3$, $\text{ж} = 4$, $\text{rate\_x} = 5$" in page
+
+
+LONG = """
+parameters: {the_first_weight_of_the_hidden_layer: 0.5, the_second_weight_of_the_hidden_layer_which_is_long: 2}
+constants: {observed_input_value_from_the_experiment: 1.5}
+nodes:
+  product_of_first_weight_and_observed_input:
+    the_first_weight_of_the_hidden_layer * observed_input_value_from_the_experiment
+  prediction: tanh(product_of_first_weight_and_observed_input * the_second_weight_of_the_hidden_layer_which_is_long)
+  squared_error_of_the_prediction: (prediction - 1) ** 2
+minimize: squared_error_of_the_prediction
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+@pytest.mark.parametrize("options", [(), ("--node", "prediction"), ("--sensitivity",)], ids=["all", "node", "leaves"])
+def test_long_names_at_any_width(
+    options: tuple[str, ...], columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line is wider than the terminal, none has a scrap of a word, and what is told is the same at every width."""
+    file = tmp_path / "long.yaml"
+    file.write_text(LONG)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = run(str(file), *options)
+    assert max(map(len, text.splitlines())) <= columns
+    assert not [line for line in text.splitlines() if re.fullmatch(r"\s*[a-z_]{1,3}\s*", line)]
+    monkeypatch.setenv("COLUMNS", "10000")
+    if "--sensitivity" not in options:
+        assert "".join(text.split()) == "".join(run(str(file), *options).split())
+
+
+def test_generations_are_compared_with_the_one_above_in_the_table(tmp_path: Path) -> None:
+    """Of fifty generations sixteen are shown: each is so many times the one that stands above it."""
+    file = tmp_path / "chain.yaml"
+    nodes = "".join(f"  t{k}: {{type: multiply, inputs: [t{k - 1}, 1.{k}]}}\n" for k in range(2, 51))
+    file.write_text(f"parameters: {{a: 0.5}}\nnodes:\n  t1: a * 1.1\n{nodes}minimize: t50\n")
+    lines = run(str(file), "--sensitivity").splitlines()
+    start = next(k for k, line in enumerate(lines) if "times the one above" in line)
+    rows = [line.split() for line in lines[start + 1 : start + 17]]
+    assert "16 of 50 generations are shown." in "".join(lines[start + 17])
+    for above, row in itertools.pairwise(rows):
+        assert float(row[3]) == pytest.approx(float(row[2]) / float(above[2]), rel=1e-4)

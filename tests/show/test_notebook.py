@@ -18,7 +18,7 @@ from lesson import GRAPHS
 import graphrun
 from graphrun.base.numbertext import number
 from graphrun.show.draw.contents import TIMES
-from graphrun.show.notebook import chart, history_charts
+from graphrun.show.notebook import bundle, chart, history_charts
 
 FILES = sorted(GRAPHS.glob("*.yaml"))
 
@@ -146,3 +146,9 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, method: str, library
     with pytest.raises(graphrun.UsageError, match=r"pip install 'graphrun\[notebook\]'"):
         getattr(result, method)()
     assert "-3.8808" in shown(result)["text/html"]
+
+
+def test_a_drawing_is_no_wider_than_the_notebook(load) -> None:
+    """A drawing that is wider than its place is shown smaller, in proportion."""
+    pictured = bundle(load("parameters: {a: 1}\nnodes: {f: a * a}\nminimize: f\n"))
+    assert all("max-width:100%;height:auto" in pictured[kind] for kind in ("text/html", "image/svg+xml"))

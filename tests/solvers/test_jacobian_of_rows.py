@@ -116,6 +116,17 @@ def test_the_jacobian_is_the_slopes(
     assert (len(passes) == 1) == (residual in FEW_PASSES)
 
 
+@pytest.mark.parametrize("held", [0, 100_000])
+def test_columns_are_made_in_blocks(
+    held: int, jacobian: Callable[[str], Jacobian], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all of them at once would not fit into memory."""
+    asked = jacobian("softmax(layer(X)) @ T + b")
+    expected = asked()
+    monkeypatch.setattr(module, "HELD_BYTES", held)
+    np.testing.assert_allclose(asked(), expected, rtol=1e-14)
+
+
 def test_a_type_that_only_seems_affine_is_found_out(
     jacobian: Callable[[str], Jacobian], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +136,27 @@ def test_a_type_that_only_seems_affine_is_found_out(
     monkeypatch.setattr(asked, "_is_affine", lambda *_: True)
     assert asked.goes_forwards
     np.testing.assert_allclose(asked(), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_sums_that_cancel_are_affine_all_the_same(load: Callable[..., graphrun.api.Graph]) -> None:
+    """As a few do among millions of rows; here those on the very vectors that a product is tried with."""
+    drawn = np.random.default_rng(0)
+    tried = np.stack([drawn.normal(size=4) for _ in range(3)])
+    x = np.random.default_rng(1).normal(size=(60, 4))
+    x[10:] -= x[10:] @ np.linalg.pinv(tried) @ tried
+    plan = load(
+        {
+            "constants": {"X": x.tolist()},
+            "parameters": {"w": [0, 0, 0, 0]},
+            "nodes": {"r": "X @ w", "f": "sum(r ** 2)"},
+            "minimize": "f",
+        }
+    ).plan()
+    program = node_program(plan)
+    program.evaluate()
+    asked = Jacobian(program, plan.slots["r"])
+    assert asked.goes_forwards
+    np.testing.assert_array_equal(asked(), x)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import limited, read_size
 from graphrun.base.wording import quote
 from graphrun.cli.terminal import say
 
@@ -169,6 +170,9 @@ class GraphCommand(click.Command):
     def __init__(self, *arguments: Any, **told: Any) -> None:
         super().__init__(*arguments, **told)
         self.params.insert(0, click.Argument(["path"], metavar="FILE", shell_complete=offering("files")))
+        self.params.append(
+            click.Option(["--memory"], metavar="SIZE", help="What the graph may take, as 8GiB. [default: half of it]")
+        )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options."""
@@ -181,4 +185,6 @@ class GraphCommand(click.Command):
         ctx.params["file"] = gathered(GraphFile)
         if any(field.name in ctx.params for field in fields(RunRequest)):
             ctx.params["request"] = gathered(RunRequest)
-        return super().invoke(ctx)
+        memory = ctx.params.pop("memory")
+        with limited(None if memory is None else read_size(memory)):
+            return super().invoke(ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -154,14 +155,18 @@ def explain(
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
     from graphrun.show.explain import explain as explain_step
     from graphrun.show.explain.step import take_step
+    from graphrun.show.tables import WIDTH
 
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
+    # A file, or a program that reads on, has no columns of its own.
+    is_terminal = sys.stdout.isatty()
     begin_collection()
     with stdout_to_stderr():
         on_choice = partial(report_choice, quiet=False, verbose=False)
         taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
-        text = explain_step(taken, output_format, node=node, ranked=sensitivity)
+        columns = shutil.get_terminal_size().columns if is_terminal or "COLUMNS" in os.environ else WIDTH
+        text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=columns)
     click.echo(text, nl=False)
 
 

@@ -97,6 +97,7 @@ def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
         or x.__class__ is not ndarray
         or x.dtype.kind != "f"
         or not x.size
+        or not x.ndim
     ):
         return np.mean(x, axis, *more, **named)
     total = add_up(x, axis, **named)

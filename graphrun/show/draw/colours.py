@@ -6,7 +6,7 @@ Text is in darker shades of them, with a contrast to its background of at least 
 from __future__ import annotations
 
 from graphrun.show.draw.drawing import Box, Shape
-from graphrun.show.draw.rows import RowKind
+from graphrun.show.draw.rows import BoxRow, RowKind
 
 STROKES = {
     Shape.PARAMETER: "#e69f00",
@@ -36,7 +36,8 @@ TEXT = "#1a1a1a"
 FAINT = "#595959"
 VALUE = "#005a8c"
 GRADIENT = "#a84300"
-ROWS = {RowKind.VALUE: VALUE, RowKind.GRADIENT: GRADIENT}
+ERROR, ERROR_FILL = "#a3161b", "#fdeaea"
+ROWS = {RowKind.VALUE: VALUE, RowKind.GRADIENT: GRADIENT, RowKind.CULPRIT: ERROR}
 LINE = "#6e6e6e"
 FRAME = "#a6a6a6"
 FRAME_FILL = "#fafafa"
@@ -44,4 +45,11 @@ FRAME_FILL = "#fafafa"
 
 def fill_and_stroke(box: Box) -> tuple[str, str]:
     """Return the colours of a box."""
+    if box.is_culprit:
+        return ERROR_FILL, ERROR
     return (OBJECTIVE_FILL, OBJECTIVE) if box.is_objective else (FILLS[box.shape], STROKES[box.shape])
+
+
+def of_row(row: BoxRow) -> str:
+    """Return the colour of a row of a box: that of its kind, or of an error where it has what is not finite."""
+    return ERROR if row.is_bad else ROWS.get(row.kind, TEXT)

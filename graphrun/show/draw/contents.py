@@ -72,6 +72,7 @@ class _Contents:
         self.first = len(graph.leaves)
         self.data = set(graph.data)
         self.outer = {frame.name: frame.outer for frame in folding.frames}
+        self.culprits = set() if passes is None else {passes.plan.names[slot] for slot in passes.culprits()}
 
     def drawing(self) -> Drawing:
         graph, folding = self.graph, self.folding
@@ -165,6 +166,7 @@ class _Contents:
             detail="\n".join(visible(line) for line in told if line),
             frame=self.folding.frame_of[box.name],
             is_objective=objective in box.names,
+            is_culprit=not self.culprits.isdisjoint(box.names),
         )
 
     def _group(self, name: str, title: str, values: Sequence[int]) -> Box:
@@ -177,7 +179,7 @@ class _Contents:
         # The last of several copies has the name of all of them.
         outer = name.rpartition(".")[0]
         own = next((values[names.index(known)] for known in (name, outer) if known in names), None)
-        now, gradient = (None, None) if own is None else self._now(own)
+        now, gradient = self._together(values) if own is None else self._now(own)
         subgraph, expression = self._origin(name)
         types = ", ".join(f"{many} {kind}" for kind, many in kinds.most_common())
         formula = f"= {expression}" if expression else content
@@ -218,6 +220,13 @@ class _Contents:
         leaf = self.first > value >= len(self.graph.parameters)
         gradient = None if leaf or plan.objective is None else self.passes.gradients[slot]
         return self.passes.values[slot], gradient
+
+    def _together(self, values: Sequence[int]) -> tuple[Any, Any]:
+        """Return all elements of several values, and of their gradients, each as one vector."""
+        found = [self._now(value) for value in values]
+        known = [np.ravel(now) for now, _ in found if now is not None]
+        gradients = [np.ravel(gradient) for _, gradient in found if gradient is not None]
+        return np.concatenate(known) if known else None, np.concatenate(gradients) if gradients else None
 
     def _lines(self) -> Iterator[Line]:
         graph, folding, box_of = self.graph, self.folding, self.folding.box_of

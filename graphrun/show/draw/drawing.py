@@ -35,6 +35,7 @@ class Box:
         detail: all of it at length, for who points at the box.
         frame: the name of the innermost frame around it, or None.
         is_objective: whether it is the value that is maximized or minimized.
+        is_culprit: whether what is not finite arose here: its inputs are finite, or what comes in on the way back.
         names: the names of the values that it stands for: its own, or those of a folded group.
     """
 
@@ -47,6 +48,7 @@ class Box:
     detail: str = ""
     frame: str | None = None
     is_objective: bool = False
+    is_culprit: bool = False
     names: tuple[str, ...] = ()
 
 

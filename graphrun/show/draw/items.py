@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 import networkx as nx
 
-ASIDE = 0.02
+ASIDE = 0.001
 """How much a leaf that is used once weighs: it stands aside, so that the way of the values is straight."""
 
 SPREAD = 26.0
@@ -38,21 +39,33 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link between two items; an offset says where it has to meet the item, from the middle; None: anywhere."""
+    """A link between two items; an offset says where it has to meet the item, from the middle; None: anywhere.
+
+    `room` is how far across its end at the target reaches, with the label there; `is_labelled` whether there is one.
+    """
 
     source: int
     target: int
     source_offset: float | None = None
     target_offset: float | None = None
+    room: float = 0.0
+    is_labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Distances: between layers, between items of a layer, and of links that pass between them."""
+    """Distances: between layers, between items of a layer, of links that pass between them, and for labels.
+
+    `label` is what a label at the end of a link takes along it; a layer is at most `widest` across, unless one item is
+    wider, and an arrangement about `longest` along before it is folded into several columns.
+    """
 
     along: float
     across: float
     passing: float = 12.0
+    label: float = 0.0
+    widest: float = inf
+    longest: float = inf
 
 
 class End(NamedTuple):
@@ -84,7 +97,7 @@ class Layers:
     below: list[list[End]] = field(default_factory=list)
 
 
-def layers_of(items: Sequence[Item], links: Sequence[Link]) -> tuple[Layers, list[list[int]], list[bool]]:
+def layers_of(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> tuple[Layers, list[list[int]], list[bool]]:
     """Put items into layers.
 
     Returns:
@@ -93,7 +106,12 @@ def layers_of(items: Sequence[Item], links: Sequence[Link]) -> tuple[Layers, lis
     """
     turned = _turned(len(items), links)
     ends = [(k.target, k.source) if turn else (k.source, k.target) for k, turn in zip(links, turned, strict=True)]
-    layers = Layers(list(items), _ranks(items, ends))
+    rank = _ranks(items, ends)
+    if _size(items, rank, gaps)[0] > gaps.widest:
+        # Narrower layers are more of them, which can come out longer than the others are wide.
+        both = rank, _narrow_ranks(items, ends, gaps)
+        rank = min(both, key=lambda rank: max(_size(items, rank, gaps)))
+    layers = Layers(list(items), rank)
     return layers, _chain(layers, links, ends, turned), turned
 
 
@@ -130,6 +148,54 @@ def _ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]]) -> list[int]:
             elif not items[item].pin and graph.out_degree(item) > graph.in_degree(item):
                 rank[item] = max(rank[item], min(rank[target] for target in graph.successors(item)) - 1)
     return rank
+
+
+def _size(items: Sequence[Item], rank: Sequence[int], gaps: Gaps) -> tuple[float, float]:
+    """Return about how wide and how long layers are, without the links that pass them."""
+    widths, lengths = [gaps.across] * (max(rank) + 1), [0.0] * (max(rank) + 1)
+    for item, place in zip(items, rank, strict=True):
+        widths[place] += item.across + gaps.across if item.across else 0.0
+        lengths[place] = max(lengths[place], item.along + gaps.along + gaps.label)
+    return max(widths), sum(lengths)
+
+
+def _narrow_ranks(items: Sequence[Item], ends: Sequence[tuple[int, int]], gaps: Gaps) -> list[int]:
+    """Return layers that are not too wide: filled from the last one up, as Coffman and Graham (1972) do.
+
+    What was made possible last comes first, so that inputs stand near their use; of those what has the longest way
+    before it. Links that pass a layer take room in it.
+    """
+    above: list[list[int]] = [[] for _ in items]
+    for source, target in ends:
+        above[target].append(source)
+    uses = Counter(source for source, _ in ends)
+    left, height = dict(uses), _ranks(items, ends)
+    layer = [0] * len(items)
+    row = [item for item, known in enumerate(items) if known.pin > 0]
+    ready = {item: 0 for item, known in enumerate(items) if not known.pin and not uses[item]}
+    pending = sum(not known.pin for known in items)
+    current = passing = 0
+    while pending or row:
+        # However many links pass, some boxes stand between them.
+        room = max(gaps.widest - passing * gaps.passing, gaps.widest / 2)
+        for item in sorted(ready, key=lambda item: (-ready[item], -height[item], item)) if not row else ():
+            need = items[item].across + gaps.across - uses[item] * gaps.passing
+            if not row or need <= room:
+                row.append(item)
+                room -= need
+        current += 1
+        for item in row:
+            ready.pop(item, None)
+            layer[item] = current
+            pending -= not items[item].pin
+            passing += len(above[item]) - uses[item]
+            for source in above[item]:
+                left[source] -= 1
+                if not left[source] and not items[source].pin:
+                    ready[source] = current
+        row = []
+    first = int(any(known.pin < 0 for known in items))
+    return [0 if known.pin < 0 else current - place + first for known, place in zip(items, layer, strict=True)]
 
 
 def _chain(

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from graphrun.show.draw.columns import Columns
+from graphrun.show.draw.curves import Point, bend, straight
 from graphrun.show.draw.items import ASIDE, SPREAD, Gaps, Item, Layers, Link, layers_of
-
-Point = tuple[float, float]
 
 PORT_GAP = 14.0
 """The distance of a border from what is next to it."""
@@ -41,21 +41,26 @@ def arrange(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> Arrange
     """Place items and links."""
     if not items:
         return Arrangement(0.0, 0.0, [], [])
-    layers, chains, turned = layers_of(items, links)
+    layers, chains, turned = layers_of(items, links, gaps)
     order_rows(layers)
+    rooms = _label_rooms(layers, chains, links, turned, gaps)
+    columns = Columns(layers, _stack(layers, gaps, rooms), gaps)
+    columns.separate()
     places = place_across(layers, gaps)
-    starts, stops = _stack(layers, gaps)
+    columns.stand_side_by_side(places, chains)
+    starts, stops = _stack(layers, gaps, rooms, columns)
+    lowest = max(stop + columns.lane(rank) for rank, stop in enumerate(stops))
     leaves = [not above for above in layers.above]
     roots = [not below for below in layers.below]
 
     def along(item: int) -> float:
         """An item without inputs is as near as can be to what uses it, one that nobody uses to what it uses."""
         rank, half = layers.rank[item], layers.items[item].along / 2
-        if layers.items[item].pin < 0 or (roots[item] and not leaves[item] and not layers.items[item].pin):
+        if layers.items[item].pin > 0:
+            return lowest
+        if layers.items[item].pin < 0 or (roots[item] and not leaves[item]):
             return starts[rank] + half
-        if layers.items[item].pin > 0 or (leaves[item] and not roots[item]):
-            return stops[rank] - half
-        return (starts[rank] + stops[rank]) / 2
+        return stops[rank] - half if leaves[item] and not roots[item] else (starts[rank] + stops[rank]) / 2
 
     centers = [(along(k), places[k]) for k in range(len(items))]
     spread = _spread(layers, places, links, chains, turned)
@@ -63,30 +68,45 @@ def arrange(items: Sequence[Item], links: Sequence[Link], gaps: Gaps) -> Arrange
     for number, chain in enumerate(chains):
         first, last = chain[0], chain[-1]
         leave, reach = spread[number]
-        path = [(centers[first][0] + layers.items[first].along / 2, centers[first][1] + leave)]
-        curve = path + straight(path[-1], (stops[layers.rank[first]], path[-1][1]))
-        for item in chain[1:-1]:
-            rank = layers.rank[item]
-            curve += _bend(curve[-1], (starts[rank], places[item]))
-            curve += straight(curve[-1], (stops[rank], places[item]))
-        end = centers[last][1] + reach
-        curve += _bend(curve[-1], (starts[layers.rank[last]], end))
-        curve += straight(curve[-1], (centers[last][0] - layers.items[last].along / 2, end))
+        curve = [(centers[first][0] + layers.items[first].along / 2, centers[first][1] + leave)]
+        end = (centers[last][0] - layers.items[last].along / 2, centers[last][1] + reach)
+        for upper, lower in pairwise(chain):
+            rank = layers.rank[upper]
+            curve += straight(curve[-1], (stops[rank] + rooms[rank][1], curve[-1][1]))
+            below = (starts[rank + 1] - rooms[rank + 1][0], end[1] if lower == last else places[lower])
+            curve += columns.around(rank, number, curve[-1], below) or bend(curve[-1], below)
+        curve += straight(curve[-1], end)
         curves.append(curve[::-1] if turned[number] else curve)
     width = max(places[k] + layers.items[k].across / 2 for k in range(len(places)))
-    return Arrangement(stops[-1], width, centers, curves)
+    return Arrangement(lowest, width, centers, curves)
 
 
-def _stack(layers: Layers, gaps: Gaps) -> tuple[list[float], list[float]]:
+def _label_rooms(
+    layers: Layers, chains: Sequence[Sequence[int]], links: Sequence[Link], turned: Sequence[bool], gaps: Gaps
+) -> list[tuple[float, float]]:
+    """Return the room that the labels at the ends of links take before and after each layer."""
+    rooms = [[0.0, 0.0] for _ in layers.rows]
+    for chain, link, turn in zip(chains, links, turned, strict=True):
+        if link.is_labelled:
+            rooms[layers.rank[chain[0 if turn else -1]]][int(turn)] = gaps.label
+    return [(before, after) for before, after in rooms]
+
+
+def _stack(
+    layers: Layers, gaps: Gaps, rooms: Sequence[tuple[float, float]], columns: Columns | None = None
+) -> tuple[list[float], list[float]]:
     """Return where each layer starts and stops; layers of nothing but ends of links at a border take no room."""
     starts: list[float] = []
     stops: list[float] = []
     at = 0.0
     previous_is_border = True
-    for row in layers.rows:
+    for rank, row in enumerate(layers.rows):
         is_border = not any(layers.items[item].across for item in row)
-        if starts:
+        if columns is not None and rank and columns.lane(rank - 1):
+            at = columns.lane(rank - 1) + rooms[rank][0]
+        elif starts:
             at += PORT_GAP if is_border or previous_is_border else gaps.along
+            at += rooms[rank - 1][1] + rooms[rank][0]
         starts.append(at)
         at += max(layers.items[item].along for item in row)
         stops.append(at)
@@ -103,7 +123,7 @@ def _spread(
 ) -> list[tuple[float, float]]:
     """Return where each link leaves the upper item and meets the lower one, from the middle.
 
-    Links leave an item in one place, for they carry one value, and arrive next to each other.
+    Links leave an item in one place, for they carry one value, and arrive next to each other, their labels too.
     """
     result = [[0.0, 0.0] for _ in chains]
     arriving: dict[tuple[int, int], list[tuple[float, int]]] = {}
@@ -116,23 +136,14 @@ def _spread(
             arriving.setdefault((ends[-1], lower), []).append((places[ends[-2]], number))
     for (item, side), found in arriving.items():
         found.sort()
-        step = min(SPREAD, max(layers.items[item].across - 24.0, 0.0) / max(len(found) - 1, 1))
-        for k, (_, number) in enumerate(found):
-            result[number][side] = (k - (len(found) - 1) / 2) * step
+        rooms = [links[number].room for _, number in found]
+        spare = (layers.items[item].across - 24.0 - sum(rooms)) / max(len(found) - 1, 1)
+        gap = max(min(SPREAD - max(rooms), spare), 0.0)
+        at = -(sum(rooms) + gap * (len(found) - 1)) / 2
+        for room, (_, number) in zip(rooms, found, strict=True):
+            result[number][side] = at + room / 2
+            at += room + gap
     return [(leave, reach) for leave, reach in result]
-
-
-def straight(start: Point, end: Point) -> list[Point]:
-    """Return the points that follow the start of a straight line, written as a curve; none where it has no length."""
-    if start == end:
-        return []
-    third = (end[0] - start[0]) / 3, (end[1] - start[1]) / 3
-    return [(start[0] + third[0], start[1] + third[1]), (end[0] - third[0], end[1] - third[1]), end]
-
-
-def _bend(start: Point, end: Point) -> list[Point]:
-    middle = (start[0] + end[0]) / 2
-    return [(middle, start[1]), (middle, end[1]), end]
 
 
 # --- the order within layers ------------------------------------------------------------------------------------------
@@ -166,7 +177,7 @@ def _keep_outside(items: Sequence[Item], row: Sequence[int], mean: dict[int, flo
     """Give the ends of lines at a border each other's places, so that they are in the order of the outside."""
     ports = [item for item in row if items[item].pin == pin]
     means = sorted(mean[item] for item in ports)
-    mean.update(zip(sorted(ports, key=lambda item: items[item].outside), means, strict=True))
+    mean.update(zip(sorted(ports, key=lambda item: (items[item].outside, mean[item])), means, strict=True))
 
 
 def _crossings(layers: Layers) -> int:
@@ -227,8 +238,7 @@ def _distances(layers: Layers, row: Sequence[int], gaps: Gaps) -> list[float]:
     result = [0.0]
     for left, right in pairwise(row):
         a, b = layers.items[left].across, layers.items[right].across
-        is_border = layers.items[left].pin and layers.items[right].pin
-        gap = gaps.across if a and b else SPREAD if is_border else gaps.passing
+        gap = gaps.across if a and b else gaps.passing
         result.append(result[-1] + a / 2 + gap + b / 2)
     return result
 

@@ -6,13 +6,16 @@ frame around it; a line that crosses a border has an end there on either side.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
+from graphrun.show.draw.curves import Point, straight
 from graphrun.show.draw.drawing import Drawing, Line
 from graphrun.show.draw.items import Gaps, Item, Link
-from graphrun.show.draw.layers import PORT_GAP, Arrangement, Point, arrange, straight
+from graphrun.show.draw.layers import Arrangement, arrange
 from graphrun.show.draw.rows import SMALL, frame_title, label_width, measure, width
 
 MARGIN = 12.0
@@ -24,10 +27,19 @@ WIDEST_TO_THE_RIGHT = 1000.0
 MOST_TO_THE_RIGHT = 40
 """A graph of more boxes is too wide for any screen when it is drawn from left to right."""
 
-LABEL_HEIGHT = 15.0
-LABEL_GAP = 8.0
-LABEL_PLACES = (0.5, 0.74, 0.4, 0.32)
-"""Where on its line a label goes whose own place is taken."""
+LABEL_HEIGHT = 16.0
+LABEL_GAP = 6.0
+ARROW = 8.0
+
+WIDEST_LAYER = 900.0
+"""Boxes in a row that would be wider stand in several rows."""
+
+LONGEST_COLUMN = 1400.0
+"""A drawing that would be longer stands in several columns, where that makes it less slender."""
+
+PORT_MARGIN = 14.0
+NARROWEST_PORT, WIDEST_PORTS = 9.0, 480.0
+"""Arrowheads side by side are so far apart, as long as all of them take no more than that."""
 
 
 class Place(NamedTuple):
@@ -73,7 +85,8 @@ def direction_of(drawing: Drawing) -> str:
     """Return ``right`` for a drawing that is not too wide when it is read from left to right, else ``down``."""
     if len(drawing.boxes) > MOST_TO_THE_RIGHT:
         return "down"
-    return "right" if _Placing(drawing, {}, to_the_right=True).layout().width <= WIDEST_TO_THE_RIGHT else "down"
+    unfolded = _Placing(drawing, {}, to_the_right=True, folds=False).layout()
+    return "right" if unfolded.width <= WIDEST_TO_THE_RIGHT else "down"
 
 
 @dataclass
@@ -83,19 +96,23 @@ class _Inside:
     members: dict[str, int] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    lines: list[list[int]] = field(default_factory=list)
     arrangement: Arrangement = Arrangement(0.0, 0.0, [], [])  # noqa: RUF009 (nobody adds to it)
     ports: dict[int, int] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=dict)
 
 
 class _Placing:
-    def __init__(self, drawing: Drawing, before: Mapping[str, Place], *, to_the_right: bool) -> None:
+    def __init__(
+        self, drawing: Drawing, before: Mapping[str, Place], *, to_the_right: bool, folds: bool = True
+    ) -> None:
         self.drawing = drawing
         self.before = before
         self.to_the_right = to_the_right
-        label = max(map(label_width, drawing.lines), default=0.0)
-        along = max(46.0, label + 40) if to_the_right else (54.0 if label else 36.0)
-        self.gaps = Gaps(along, 16.0 if to_the_right else 22.0)
+        longest = max(map(label_width, drawing.lines), default=0.0) + LABEL_GAP
+        label = ARROW + LABEL_GAP + (longest if to_the_right else LABEL_HEIGHT)
+        across = 16.0 if to_the_right else 22.0
+        self.gaps = Gaps(38.0, across, label=label, widest=WIDEST_LAYER, longest=LONGEST_COLUMN if folds else inf)
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
         self.insides = {name: _Inside() for name in (None, *self.outer)}
         self.titles = {frame.name: frame_title(frame) for frame in drawing.frames}
@@ -103,15 +120,29 @@ class _Placing:
         self.frames: dict[str, Place] = {}
         frame_of = {box.name: box.frame for box in drawing.boxes}
         self.ways = [(self._way(line.source, frame_of), self._way(line.target, frame_of)) for line in drawing.lines]
-        self.parallel: dict[tuple[str, str], list[int]] = {}
-        for number, line in enumerate(drawing.lines):
-            self.parallel.setdefault((line.source, line.target), []).append(number)
+        self.rooms = self._rooms()
         self.pieces: list[dict[str | None, list[Point]]] = [{} for _ in drawing.lines]
+
+    def _rooms(self) -> list[float]:
+        """Return how far across the end of each line reaches, with its label."""
+        uses = Counter(line.target for line in self.drawing.lines)
+        port = [min(NARROWEST_PORT, WIDEST_PORTS / uses[line.target]) for line in self.drawing.lines]
+        labels = [LABEL_HEIGHT if self.to_the_right else label_width(line) + LABEL_GAP for line in self.drawing.lines]
+        return [
+            max(least, label + LABEL_GAP) if line.label else least
+            for line, least, label in zip(self.drawing.lines, port, labels, strict=True)
+        ]
 
     def layout(self) -> Layout:
         """Place everything."""
+        ports = dict.fromkeys((box.name for box in self.drawing.boxes), 0.0)
+        for line, room in zip(self.drawing.lines, self.rooms, strict=True):
+            ports[line.target] += room
         for box in self.drawing.boxes:
-            self._add(box.frame, f"box {box.name}", measure(box))
+            wide, high = measure(box)
+            need = ports[box.name] + PORT_MARGIN
+            size = (wide, max(high, need)) if self.to_the_right else (max(wide, need), high)
+            self._add(box.frame, f"box {box.name}", size)
         for frame in reversed(self.drawing.frames):
             self._arrange(frame.name)
             self._add(frame.outer, f"frame {frame.name}", self._size(frame.name))
@@ -141,7 +172,7 @@ class _Placing:
 
     def _arrange(self, name: str | None) -> None:
         inside = self.insides[name]
-        crossing: dict[tuple[str, int], int] = {}
+        leaving: dict[str, int] = {}
         for number, (line, (sources, targets)) in enumerate(zip(self.drawing.lines, self.ways, strict=True)):
             source, target = dict(sources).get(name), dict(targets).get(name)
             if source and target:
@@ -149,12 +180,17 @@ class _Placing:
                 if source != target:
                     self._link(inside, number, source, target)
             elif source or target:
-                # A value crosses a border once, however many uses it has on the other side.
+                # A value leaves a frame once, and has an entry of its own for each use in one: those have labels.
                 pin = 1 if source else -1
-                if (line.source, pin) not in crossing:
-                    crossing[line.source, pin] = len(inside.items)
-                    inside.items.append(Item(0.0, 0.0, pin, self._outside(line, pin)))
-                port = inside.ports[number] = crossing[line.source, pin]
+                if pin > 0 and line.source in leaving:
+                    inside.ports[number] = leaving[line.source]
+                    inside.lines[inside.exits[line.source]].append(number)
+                    continue
+                port = inside.ports[number] = len(inside.items)
+                inside.items.append(Item(0.0, 0.0, pin, self._outside(line, pin)))
+                if pin > 0:
+                    leaving[line.source] = port
+                    inside.exits[line.source] = len(inside.lines)
                 self._link(inside, number, source or port, target or port)
         inside.arrangement = arrange(inside.items, inside.links, self.gaps)
 
@@ -170,8 +206,10 @@ class _Placing:
         for end in (source, target):
             ends.append(end if isinstance(end, int) else inside.members[end])
             offsets.append(0.0 if isinstance(end, int) else self._offset(end, number))
-        inside.links.append(Link(*ends, *offsets))
-        inside.lines.append(number)
+        is_last = not isinstance(target, int) and target.startswith("box ")
+        is_labelled = is_last and bool(self.drawing.lines[number].label)
+        inside.links.append(Link(*ends, *offsets, self.rooms[number], is_labelled))
+        inside.lines.append([number])
 
     def _offset(self, member: str, number: int) -> float | None:
         """Return where a line crosses the border of a frame, from its middle; None for a box."""
@@ -205,8 +243,9 @@ class _Placing:
             x, y = self._turned(*point)
             return left + x, top + y
 
-        for number, curve in zip(inside.lines, inside.arrangement.curves, strict=True):
-            self.pieces[number][name] = [at(point) for point in curve]
+        for numbers, curve in zip(inside.lines, inside.arrangement.curves, strict=True):
+            for number in numbers:
+                self.pieces[number][name] = [at(point) for point in curve]
         for member, item in inside.members.items():
             kind, _, inner = member.partition(" ")
             x, y = at(inside.arrangement.centers[item])
@@ -220,64 +259,22 @@ class _Placing:
                 self._put(inner, place.x + indent, place.y + FRAME_TITLE + FRAME_PADDING / 2)
 
     def _routes(self) -> Iterator[Route]:
-        """Yield the way of each line; labels move along their lines until none lies on another."""
-        taken: list[tuple[Point, float]] = []
-        for number, line in enumerate(self.drawing.lines):
-            points, bend = self._joined(number)
-            wide = label_width(line)
-            first = self._label_place(number)
-            places = [_at(bend, t) for t in ((first, *LABEL_PLACES) if wide else (first,))]
-            # Lines into a frame may run on each other, and their labels stand one above the other.
-            places += [(places[0][0], places[0][1] + shift) for shift in (-LABEL_HEIGHT, LABEL_HEIGHT)]
-            label = next(
-                (place for place in places if not any(_overlap(place, wide, *one) for one in taken)), places[0]
-            )
-            if wide:
-                taken.append((label, wide))
-            yield Route(points, label)
-
-    def _joined(self, number: int) -> tuple[tuple[Point, ...], list[Point]]:
-        """Join the pieces of a line: out of the frames around its source, then into those around its target.
-
-        Also return the piece that has room for its label.
-        """
-        sources, targets = self.ways[number]
-        pieces = self.pieces[number]
-        points: list[Point] = []
-        bends: list[list[Point]] = []
-        for frame in dict.fromkeys([name for name, _ in sources] + [name for name, _ in reversed(targets)]):
-            piece = pieces.get(frame)
-            if piece is None:
-                continue
-            points = points + straight(points[-1], piece[0]) + piece[1:] if points else piece[:]
-            bends += [piece[k : k + 4] for k in range(0, len(piece) - 1, 3) if self._is_bend(piece[k : k + 4])]
-        return tuple(points), bends[-1] if bends else points[:4]
-
-    def _label_place(self, number: int) -> float:
-        """Return how far along its last bend a line has its label: beyond the middle, where lines are further apart.
-
-        Two lines between the same boxes that run downwards are next to each other, so their labels are one below the
-        other.
-        """
-        line = self.drawing.lines[number]
-        same = self.parallel[line.source, line.target]
-        if self.to_the_right or len(same) == 1:
-            return 0.62
-        return 0.35 + 0.45 * same.index(number) / (len(same) - 1)
-
-    def _is_bend(self, curve: list[Point]) -> bool:
-        """Whether a piece of a line goes from one layer to the next one, where there is room for a label."""
+        """Yield the way of each line; its label is where its arrow's head begins."""
         axis = 0 if self.to_the_right else 1
-        return curve[1][axis] == curve[2][axis] and abs(curve[3][axis] - curve[0][axis]) > PORT_GAP
+        for number, line in enumerate(self.drawing.lines):
+            points = self._joined(number)
+            tip = points[-1]
+            before = next((point for point in reversed(points[:-1]) if point[axis] != tip[axis]), tip)
+            half = (label_width(line) + LABEL_GAP if self.to_the_right else LABEL_HEIGHT) / 2
+            back = (ARROW + LABEL_GAP / 2 + half) * (1 if before[axis] > tip[axis] else -1)
+            yield Route(points, (tip[0] + back, tip[1]) if self.to_the_right else (tip[0], tip[1] + back))
 
-
-def _overlap(label: Point, wide: float, other: Point, other_wide: float) -> bool:
-    """Whether two labels lie on each other, by their middles and widths."""
-    return abs(label[0] - other[0]) < (wide + other_wide) / 2 + LABEL_GAP and abs(label[1] - other[1]) < LABEL_HEIGHT
-
-
-def _at(curve: list[Point], t: float) -> Point:
-    """Return the point of a cubic curve at a parameter between 0 and 1."""
-    weights = (1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3
-    x, y = (sum(w * point[axis] for w, point in zip(weights, curve, strict=True)) for axis in (0, 1))
-    return x, y
+    def _joined(self, number: int) -> tuple[Point, ...]:
+        """Join the pieces of a line: out of the frames around its source, then into those around its target."""
+        sources, targets = self.ways[number]
+        points: list[Point] = []
+        for frame in dict.fromkeys([name for name, _ in sources] + [name for name, _ in reversed(targets)]):
+            piece = self.pieces[number].get(frame)
+            if piece is not None:
+                points = points + straight(points[-1], piece[0]) + piece[1:] if points else piece[:]
+        return tuple(points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ NARROW = frozenset("ijlI|!.,:;'`[]()ftr -")
 BROAD = frozenset("mwMW@%")
 
 
+CULPRIT = "first not finite here"
+
+NOT_FINITE = re.compile(r"\b(NaN|inf)\b")
+
+
 class RowKind(StrEnum):
     """What a row tells."""
 
@@ -31,6 +37,7 @@ class RowKind(StrEnum):
     FORMULA = "formula"
     VALUE = "value"
     GRADIENT = "gradient"
+    CULPRIT = "culprit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,11 @@ class BoxRow:
     kind: RowKind
     strong: str
     plain: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it is a number that is not finite, or an array that has one."""
+        return self.kind in {RowKind.VALUE, RowKind.GRADIENT} and NOT_FINITE.search(self.strong) is not None
 
     def written(self, escape: Callable[[str], str], bold: str, small: str = "{}") -> str:
         """Return the row as text with markup; of a gradient the word is small and comes first."""
@@ -61,6 +73,8 @@ def rows(box: Box) -> list[BoxRow]:
         result.append(BoxRow(RowKind.VALUE, shorten(visible(box.value), LONGEST_ROW)))
     if box.gradient:
         result.append(BoxRow(RowKind.GRADIENT, shorten(visible(box.gradient), LONGEST_ROW), "gradient"))
+    if box.is_culprit:
+        result.append(BoxRow(RowKind.CULPRIT, "", CULPRIT))
     return result
 
 

@@ -12,19 +12,19 @@ from math import hypot
 from xml.sax.saxutils import quoteattr
 
 from graphrun.show.draw import colours
+from graphrun.show.draw.curves import Point
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.layers import Point
-from graphrun.show.draw.layout import Layout, Place, Route
-from graphrun.show.draw.rows import FONT, ROW, SMALL, frame_title, label_width, rows, visible, width
+from graphrun.show.draw.layout import ARROW, Layout, Place, Route
+from graphrun.show.draw.rows import FONT, NOT_FINITE, ROW, SMALL, frame_title, label_width, rows, visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
-ARROW = 8.0
 
 
 def to_svg(drawing: Drawing, layout: Layout) -> str:
     """Write a drawing as SVG, ready to stand in a page or in a file."""
     wide, high = _number(layout.width), _number(layout.height)
-    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
+    # In a page that is narrower, a notebook's too, the whole of it is smaller.
+    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" style="max-width:100%;height:auto"'
     font = f'font-family={quoteattr(FAMILY)} font-size="{_number(FONT)}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="graphrun" {size} role="img" {font}>',
@@ -109,18 +109,18 @@ def _label(line: Line, at: Point) -> str:
     return (
         f"{_group_of(line, 'label')}{back}"
         f'<text x="{_number(at[0])}" y="{_number(at[1] + 4)}" text-anchor="middle" font-size="{_number(SMALL)}" '
-        f'fill="{colours.GRADIENT}">{escape(line.label)}</text></g>'
+        f'fill="{colours.ERROR if NOT_FINITE.search(line.label) else colours.GRADIENT}">{escape(line.label)}</text></g>'
     )
 
 
 def _box(box: Box, place: Place) -> str:
     fill, stroke = colours.fill_and_stroke(box)
-    kind = f"box {box.shape}" + (" objective" if box.is_objective else "")
+    kind = f"box {box.shape}" + (" objective" if box.is_objective else "") + (" culprit" if box.is_culprit else "")
     title = f"<title>{escape(box.detail)}</title>" if box.detail else ""
-    outline = "".join(_outline(box, place))
+    outline, thick = "".join(_outline(box, place)), 3 if box.is_culprit else 1.6
     return (
         f'<g class="{kind}" data-name="{escape(box.name)}">{title}'
-        f'<g class="outline" fill="{fill}" stroke="{stroke}" stroke-width="1.6">{outline}</g>'
+        f'<g class="outline" fill="{fill}" stroke="{stroke}" stroke-width="{thick}">{outline}</g>'
         f"{''.join(_texts(box, place))}</g>"
     )
 
@@ -134,7 +134,7 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
     for k, row in enumerate(found):
         yield (
             f'<text class="{row.kind}" x="{middle}" y="{_number(top + ROW * k + 13)}" text-anchor="middle" '
-            f'fill="{colours.ROWS.get(row.kind, colours.TEXT)}">{row.written(escape, bold, small)}</text>'
+            f'fill="{colours.of_row(row)}">{row.written(escape, bold, small)}</text>'
         )
 
 

@@ -98,6 +98,7 @@ def _dot_frame(frame: Frame) -> Iterator[str]:
 def _dot_box(box: Box) -> Iterator[str]:
     fill, stroke = colours.fill_and_stroke(box)
     extra = " peripheries=2" if box.is_objective else ""
+    extra += " penwidth=3" if box.is_culprit else ""
     extra += ' style="rounded,filled"' if box.shape is Shape.PARAMETER else ""
     label = "<br/>".join(map(_dot_row, rows(box)))
     yield (
@@ -108,7 +109,8 @@ def _dot_box(box: Box) -> Iterator[str]:
 
 def _dot_row(row: BoxRow) -> str:
     text = row.written(escape, "<b>{}</b>", f'<font point-size="{SMALL:g}">{{}}</font>')
-    return f'<font color="{colours.ROWS[row.kind]}">{text}</font>' if row.kind in colours.ROWS else text
+    colour = colours.of_row(row)
+    return text if colour == colours.TEXT else f'<font color="{colour}">{text}</font>'
 
 
 def _dot_line(line: Line) -> str:
@@ -128,7 +130,8 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
         left, right = MERMAID_BRACKETS[box.shape]
         label = "<br/>".join(row.written(entities, "<b>{}</b>") for row in rows(box))
         yield f"%% {known[box.name]} is {entities(box.name)}"
-        yield f'{known[box.name]}{left}"{label}"{right}:::{"objective" if box.is_objective else box.shape}'
+        look = "culprit" if box.is_culprit else "objective" if box.is_objective else box.shape
+        yield f'{known[box.name]}{left}"{label}"{right}:::{look}'
 
     def framed(frame: Frame) -> Iterator[str]:
         yield f'subgraph s{numbers[frame.name]}["{entities(frame_title(frame))}"]'
@@ -148,6 +151,9 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
     ]
     objective = f"fill:{colours.OBJECTIVE_FILL},stroke:{colours.OBJECTIVE},stroke-width:4px,color:{colours.TEXT}"
     lines.append(f"  classDef objective {objective}")
+    if any(box.is_culprit for box in drawing.boxes):
+        look = f"fill:{colours.ERROR_FILL},stroke:{colours.ERROR},stroke-width:4px,color:{colours.TEXT}"
+        lines.append(f"  classDef culprit {look}")
     return "\n".join(lines) + "\n"
 
 

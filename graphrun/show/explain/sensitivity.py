@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -102,17 +103,19 @@ def _flow(board: Board) -> Iterator[Block]:
     generations = sorted(by_generation, reverse=True)
     norms = [_norm_of(board, by_generation[generation]) for generation in generations]
     leaves = _leaves_by_generation(board, depth)
-    places = {round(k) for k in np.linspace(0, len(generations) - 1, min(len(generations), MOST_GENERATIONS))}
+    count = min(len(generations), MOST_GENERATIONS)
+    places = list(dict.fromkeys(round(k) for k in np.linspace(0, len(generations) - 1, count)))
+    # Each is compared with the one that is shown above it, which may be several generations away.
     rows = [
         [
-            f"{generation:,}",
-            f"{len(by_generation[generation]):,}",
+            f"{generations[place]:,}",
+            f"{len(by_generation[generations[place]]):,}",
             number(norms[place]),
-            number(norms[place] / norms[place - 1]) if place and norms[place - 1] else "",
-            number(_norm_of(board, leaves[generation])) if generation in leaves else "",
+            number(norms[place] / norms[above]) if above is not None and norms[above] else "",
+            number(_norm_of(board, leaves[generations[place]])) if generations[place] in leaves else "",
         ]
-        for place, generation in enumerate(generations)
-        if place in places
+        for above, place in pairwise([None, *places])
+        if place is not None
     ]
     yield CellTable(["generation", "nodes", "norm of gradient", "times the one above", "of parameters used"], rows)
     if len(places) < len(generations):

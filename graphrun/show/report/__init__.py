@@ -14,7 +14,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
-from graphrun.run.loop import smallest_stride
 from graphrun.run.result import Result
 from graphrun.show.report.contents import contents
 from graphrun.show.report.recording import Recording
@@ -27,7 +26,7 @@ MOST_VALUES = 20_000
 """Nobody reads a page of more values, and no browser shows it in a moment."""
 
 MOST_ROWS = 1001
-"""All steps of a run of 1,000, and the row before them."""
+"""All steps of a run of 1,000, and the row before them; a longer one has more than half as many."""
 
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
@@ -57,9 +56,8 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
     steps = 0 if plan.objective is None else request.steps_of(graph.document)
-    stride = request.every or smallest_stride(steps, MOST_ROWS)
-    recording = Recording(plan, stride, steps // stride + 1)
-    result = graph.answer(replace(request, steps=steps, every=stride, inspect=recording.take))
+    recording = Recording(plan, request.every)
+    result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
     recording.finish()
     return RunReport(page(contents(graph, result, recording, depth)), result)
 

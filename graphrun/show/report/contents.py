@@ -10,12 +10,16 @@ from typing import Any
 from graphrun.base.numbertext import number
 from graphrun.base.wording import printable
 from graphrun.declare.formula import formulas_of, own_settings
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import Document, Path
 from graphrun.document.loader import locate
 from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
 from graphrun.run.passes import Kind, Passes
 from graphrun.run.result import Result
+from graphrun.show.explain.board import BOARD_TEXT, Board
+from graphrun.show.explain.step import Step
+from graphrun.show.explain.update import UpdateStep
 from graphrun.show.report.recording import Columns, Parts, Recording, count_parts, parts, shortened
 from graphrun.show.report.scene import scene
 
@@ -57,7 +61,7 @@ def _run(graph: Graph, result: Result, recording: Recording) -> Data:
         "error": None if result.error is None else printable(str(result.error)),
         "engine": result.engine,
         "dtype": recording.plan.dtype.name,
-        "update": None if recording.plan.objective is None else _update(recording.plan),
+        "update": None if recording.plan.objective is None else _update(graph, recording.plan),
         "every": recording.stride,
         "overrides": [
             f"{printable('.'.join(map(str, path)))} = {printable(source.text)}"
@@ -66,7 +70,7 @@ def _run(graph: Graph, result: Result, recording: Recording) -> Data:
     }
 
 
-def _update(plan: Plan) -> Data:
+def _update(graph: Graph, plan: Plan) -> Data:
     update = plan.update
     own = own_settings(update.rule, update.settings)
     settings = {name: value for name, value in update.settings if name == "step_size" or name in own}
@@ -83,7 +87,22 @@ def _update(plan: Plan) -> Data:
         "settings": [f"{name} {_text(value)}" for name, value in settings.items()],
         "step_size": size,
         "sign": 1 if plan.maximize else -1,
+        **_memory(graph, plan),
     }
+
+
+def _memory(graph: Graph, plan: Plan) -> Data:
+    """Return what a rule remembers, and its formulas, as `explain` has them: of each state, and of the new value."""
+    rule = plan.update.rule
+    if not isinstance(rule, UpdateRule) or not rule.state:
+        return {}
+    step = Step(graph, Passes(plan, 0, (), ()), None, "", {})
+    found = UpdateStep(Board(step, BOARD_TEXT)).formulas
+    if found is None:
+        return {"states": list(rule.state), "formulas": []}
+    states, value = found
+    formulas = [f"{name} = {text}" for name, text in zip(rule.state, states, strict=True) if name != text]
+    return {"states": list(rule.state), "formulas": [*formulas, f"new x = {value}"]}
 
 
 def _text(value: Any) -> str:
@@ -104,6 +123,8 @@ def _values(graph: Graph, plan: Plan, passes: Passes) -> list[Data]:
             entry["shape"] = list(plan.shapes[slot])
         if kind is Kind.NODE:
             entry |= _node(plan, passes, slot)
+        elif kind is Kind.PARAMETER and (bounds := plan.bounds[slot]) is not None:
+            entry["bounds"] = [] if plan.shapes[slot] else [shortened(float(bound)) for bound in bounds]
         result.append(entry)
     return result
 
@@ -191,6 +212,10 @@ def _rows(recording: Recording, columns: Columns) -> Data:
         if any(taken):
             result["next"] = columns.add([-1 if move is None else move.step for move in taken])
             result["moves"] = _table(columns, [nothing if move is None else move.changes for move in taken])
+            count = max(len(move.states) for move in taken if move is not None)
+            result["states"] = [
+                _table(columns, [nothing if move is None else move.states[k] for move in taken]) for k in range(count)
+            ]
     return result
 
 

@@ -19,6 +19,7 @@ from graphrun.base.norms import norm
 from graphrun.base.numbertext import SHOWN_ELEMENTS
 from graphrun.base.types import Array
 from graphrun.declare.formula import formulas_of
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import Program
 from graphrun.plan.plan import Batch, Plan
 from graphrun.run.passes import Edge, Passes
@@ -120,10 +121,14 @@ class RecordedRow(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What one update, or several between two recorded rows, added to each parameter; `step` is the one after it."""
+    """What one update, or several between two recorded rows, added to each parameter; `step` is the one after it.
+
+    `states` has what the rule remembers of each parameter after it, state by state.
+    """
 
     step: int
     changes: list[Parts]
+    states: list[list[Parts]]
 
 
 class Recording:
@@ -135,16 +140,16 @@ class Recording:
         rows, moves: the rows so far, and the update that followed each, by its step.
     """
 
-    def __init__(self, plan: Plan, every: int, count: int) -> None:
-        """Begin; the run records `count` rows, one in `every` steps."""
+    def __init__(self, plan: Plan, every: int | None) -> None:
+        """Begin; the run records one row in `every` steps, or each step where that is not given."""
         self.plan = plan
         self.rows: list[RecordedRow] = []
         self.moves: dict[int, Move] = {}
         self.edges = [EdgeUse(source, target, k) for _, target, given in plan.nodes() for k, source in enumerate(given)]
         elements = sum(map(math.prod, plan.shapes))
         most = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
-        most = max(FEWEST_ROWS, most)
-        self.stride = every * max(1, -(-count // most))
+        self._most = max(FEWEST_ROWS, most)
+        self.stride = every or 1
         self._before: tuple[int, list[Array]] | None = None
         self._program: Program | None = None
 
@@ -153,7 +158,13 @@ class Recording:
         self._program = program
         self._take_move(program)
         if program.step % self.stride == 0:
-            self._take_row(program)
+            # Of a long run every other row is dropped again and again: it is not known before where it ends.
+            if len(self.rows) >= self._most:
+                self.stride *= 2
+                self.rows = [row for row in self.rows if row.step % self.stride == 0]
+                self.moves = {step: move for step, move in self.moves.items() if step % self.stride == 0}
+            if program.step % self.stride == 0:
+                self._take_row(program)
 
     def finish(self) -> None:
         """Take the last row of the run, be it due or not."""
@@ -170,8 +181,16 @@ class Recording:
             after = program.values(range(self.plan.parameters))
             with np.errstate(all="ignore"):
                 changes = [parts(np.subtract(new, old)) for new, old in zip(after, before, strict=True)]
-            self.moves[step] = Move(program.step, changes)
+            self.moves[step] = Move(program.step, changes, self._states(program))
             self._before = None
+
+    def _states(self, program: Program) -> list[list[Parts]]:
+        """Return what a rule with memory remembers, state by state."""
+        rule = self.plan.update.rule
+        if not isinstance(rule, UpdateRule) or not rule.state:
+            return []
+        memory, names = program.snapshot(), self.plan.names[: self.plan.parameters]
+        return [[parts(memory[f"rule/{state}/{name}"]) for name in names] for state in rule.state]
 
     def _take_row(self, program: Program) -> None:
         passes = Passes.of(program)

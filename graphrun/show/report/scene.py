@@ -28,6 +28,7 @@ MOST_LABELS = 40
 """In a drawing of more lines than this, only those say it that the passes are at."""
 
 WIDEST_VALUE = "-0.00000"
+WIDEST_RANGE = "-0.0000 to -0.0000"
 WIDEST_GRADIENT = "-0.0000"
 WIDEST_PRODUCT = "-0.00 · (-0.00) = -0.00"
 
@@ -83,7 +84,11 @@ def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool
     widest = {"product": WIDEST_PRODUCT, "contribution": WIDEST_GRADIENT, "none": ""}[labels]
     moved = (Shape.PARAMETER, Shape.NODE, Shape.GROUP) if has_gradients else ()
     boxes = tuple(
-        replace(box, value=WIDEST_VALUE, gradient=WIDEST_GRADIENT if box.shape in moved else "")
+        replace(
+            box,
+            value=WIDEST_RANGE if len(box.names) > 1 else WIDEST_VALUE,
+            gradient=WIDEST_GRADIENT if box.shape in moved else "",
+        )
         for box in drawing.boxes
     )
     return replace(drawing, boxes=boxes, lines=tuple(replace(line, label=widest) for line in drawing.lines))

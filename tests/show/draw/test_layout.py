@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import graphrun
 from graphrun.show.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
+from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.rows import label_width
 
 CLOSE = 0.01
@@ -102,12 +104,15 @@ def test_examples(example, direction: str) -> None:
 
 
 def test_the_lesson_reads_from_left_to_right(example) -> None:
-    """Inputs stand before what uses them: every line goes on in one direction, for no example has a cycle."""
+    """Inputs stand before what uses them: every line goes on in one direction, for no example has a cycle.
+
+    What is too long for one row goes on in the next one below, as text does.
+    """
     drawing = draw_graph(graphrun.load(example).structure)
     layout = lay_out(drawing, "right")
     for line in drawing.lines:
         source, target = layout.boxes[line.source], layout.boxes[line.target]
-        assert source.x + source.width < target.x
+        assert source.x + source.width < target.x or source.y + source.height < target.y
 
 
 @pytest.mark.parametrize("direction", ["right", "down"])
@@ -137,6 +142,103 @@ def test_two_uses_are_two_lines() -> None:
     layout = lay_out(Drawing("", "", boxes, (Line("a", "f", 0), Line("a", "f", 1)), ()))
     first, second = (route.points[-1] for route in layout.routes)
     assert first != second
+
+
+def label_places(drawing: Drawing, layout: Layout) -> dict[int, Place]:
+    """Return where each label is, by the number of its line."""
+    return {
+        k: Place(route.label[0] - label_width(line) / 2, route.label[1] - 7, label_width(line), 14)
+        for k, (line, route) in enumerate(zip(drawing.lines, layout.routes, strict=True))
+        if line.label
+    }
+
+
+def assert_labels_can_be_read(drawing: Drawing, layout: Layout) -> None:
+    """Assert that no label lies over a box or another label, and that each is at the head of its own arrow."""
+    labels = label_places(drawing, layout)
+    for number, label in labels.items():
+        assert not any(overlap(label, box) for box in layout.boxes.values())
+        middle = layout.routes[number].label
+        far = {k: math.dist(middle, route.points[-1]) for k, route in enumerate(layout.routes)}
+        assert far[number] == min(far.values())
+        assert far[number] < label.width / 2 + 20
+    assert not any(overlap(a, b) for a, b in itertools.combinations(labels.values(), 2))
+
+
+def assert_one_port_a_use(drawing: Drawing, layout: Layout) -> None:
+    """Assert that each line has an end of its own, and an entry of its own into each frame."""
+    ends = [route.points[-1] for route in layout.routes]
+    assert all(math.dist(a, b) > 2 for a, b in itertools.combinations(ends, 2))
+    for place in layout.frames.values():
+        entries = [
+            point
+            for route in layout.routes
+            for before, point in itertools.pairwise(route.points[::3])
+            if on_border(place, point) and not holds(place, Place(*before, 0, 0))
+        ]
+        assert all(math.dist(a, b) > 2 for a, b in itertools.combinations(entries, 2))
+
+
+@settings(deadline=None, max_examples=examples(200))
+@given(drawing=drawings(), direction=st.sampled_from(["right", "down"]))
+def test_labels_of_random_drawings(drawing: Drawing, direction: str) -> None:
+    """Whatever there is to place, cycles included."""
+    layout = lay_out(drawing, direction)
+    assert_labels_can_be_read(drawing, layout)
+    assert_one_port_a_use(drawing, layout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["right", "down"])
+def test_labels_of_examples(example, direction: str) -> None:
+    """With the local derivatives of the first step: no two of them stand on one trunk."""
+    graph = graphrun.load(example)
+    drawing = draw_graph(graph.structure, graph.passes())
+    layout = lay_out(drawing, direction)
+    assert_labels_can_be_read(drawing, layout)
+    assert_one_port_a_use(drawing, layout)
+
+
+def test_a_wide_graph_stands_in_several_rows() -> None:
+    """Thirty products of two leaves each, which are summed: no wider than a screen, each leaf just above its use."""
+    boxes, lines = [], []
+    for k in range(30):
+        boxes += [Box(f"w{k}", f"w{k}", Shape.PARAMETER, value="0.123456"), Box(f"x{k}", f"x{k}", Shape.CONSTANT)]
+        boxes += [Box(f"p{k}", f"p{k}", Shape.NODE, f"w{k} * x{k}")]
+        lines += [Line(f"w{k}", f"p{k}", 0), Line(f"x{k}", f"p{k}", 1), Line(f"p{k}", "f", k)]
+    drawing = Drawing("", "", (*boxes, Box("f", "f", Shape.NODE)), tuple(lines), ())
+    layout = lay_out(drawing)
+    assert layout.width < 1600
+    assert layout.height < 2000
+    assert_in_order(drawing, layout)
+    for k in range(30):
+        for leaf in (f"w{k}", f"x{k}"):
+            above = layout.boxes[f"p{k}"].y - layout.boxes[leaf].y
+            assert 0 < above < 260
+
+
+@pytest.mark.parametrize("count", [20, 60, 200])
+@pytest.mark.parametrize("direction", ["auto", "right", "down"])
+def test_a_chain_is_no_ribbon(count: int, direction: str) -> None:
+    """A chain goes on in the next column, or row, rather than be fifty times as long as it is wide."""
+    boxes = tuple(Box(f"t{k}", f"t{k}", Shape.NODE, f"tanh(t{k - 1})", "0.123456", "0.123456") for k in range(count))
+    lines = tuple(Line(f"t{k - 1}", f"t{k}", 0, f"{TIMES} 0.5") for k in range(1, count))
+    drawing = Drawing("", "", boxes, lines, ())
+    layout = lay_out(drawing, direction)
+    assert 1 / 3 < layout.width / layout.height < 3
+    assert_in_order(drawing, layout)
+    assert_labels_can_be_read(drawing, layout)
+
+
+def test_a_chain_with_a_leaf_at_each_link_is_no_staircase() -> None:
+    """The nodes of the chain stand below each other, though each has a leaf beside it."""
+    boxes, lines = [Box("s0", "s0", Shape.PARAMETER)], []
+    for k in range(1, 10):
+        boxes += [Box(f"w{k}", f"w{k}", Shape.PARAMETER), Box(f"s{k}", f"s{k}", Shape.NODE)]
+        lines += [Line(f"s{k - 1}", f"s{k}", 0), Line(f"w{k}", f"s{k}", 1)]
+    layout = lay_out(Drawing("", "", tuple(boxes), tuple(lines), ()), "down")
+    middles = [layout.boxes[f"s{k}"].x + layout.boxes[f"s{k}"].width / 2 for k in range(1, 10)]
+    assert max(middles) - min(middles) < 20
 
 
 def test_labels_lie_beside_each_other(tmp_path: Path) -> None:

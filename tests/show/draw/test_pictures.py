@@ -170,8 +170,8 @@ def test_a_font_of_the_system(no_fonts: Path) -> None:
 
 def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """What would be more than programs can open is drawn smaller, whole, and in proportion."""
-    boxes = tuple(Box(f"n{k}", f"n{k}", Shape.NODE) for k in range(40))
-    lines = tuple(Line(f"n{k}", f"n{k + 1}", 0) for k in range(39))
+    boxes = tuple(Box(f"n{k}", f"n{k}", Shape.NODE) for k in range(300))
+    lines = tuple(Line(f"n{k}", f"n{k + 1}", 0) for k in range(299))
     drawing = Drawing("", "", boxes, lines, ())
     layout = lay_out(drawing, "down")
     monkeypatch.setattr("graphrun.show.draw.formats.LONGEST_SIDE", 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,11 +18,13 @@ from random_graphs import graphs
 
 import graphrun
 from graphrun.base.numbertext import number
+from graphrun.engines import NotFinite
+from graphrun.engines.numpy import node_program
 from graphrun.run.passes import Passes
 from graphrun.show.draw import Drawing, Shape, colours, draw_graph, lay_out, to_svg
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.formats import write
-from graphrun.show.draw.rows import shorten, visible, width
+from graphrun.show.draw.rows import CULPRIT, rows, shorten, visible, width
 from graphrun.show.draw.texts import to_dot, to_mermaid
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -224,3 +227,26 @@ def test_texts_are_shown_as_they_are() -> None:
     assert shorten("abcdefghij", 10) == "abcdefghij"
     assert shorten("abcdefghijk", 10) == "abcdef…ijk"
     assert width("重", 10) > width("a", 10) > width("i", 10) > width("\u0301", 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "culprit"),
+    [("p: log(a)\n  q: p * b\n  f: q + 1", "p"), ("p: a - a\n  q: sqrt(p)\n  f: q + b", "q")],
+    ids=["the value", "the derivative"],
+)
+def test_what_is_not_finite_is_red_and_where_it_arose_is_marked(nodes: str, culprit: str, load) -> None:
+    """NaN and infinities have the colour of errors, and the one box where they began says so, in every format."""
+    graph = load(f"parameters: {{a: -1, b: 2}}\nnodes:\n  {nodes}\nminimize: f\n")
+    plan = graph.plan()
+    program = node_program(plan)
+    with suppress(NotFinite):
+        program.evaluate()
+    drawing = draw_graph(graph.structure, Passes.of(program))
+    assert [box.name for box in drawing.boxes if box.is_culprit] == [culprit]
+    bad = [row for box in drawing.boxes for row in rows(box) if row.is_bad]
+    assert bad
+    svg = to_svg(drawing, lay_out(drawing))
+    assert svg.count(colours.ERROR) >= len(bad) + 2
+    for text in (svg, to_dot(drawing), to_mermaid(drawing)):
+        assert text.count(CULPRIT) == 1
+        assert colours.ERROR in text

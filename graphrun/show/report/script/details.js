@@ -56,7 +56,10 @@ function showDetails() {
 function membersList(box) {
   const list = box.values.slice(0, 60).flatMap((value, k) => (k ? [", ", valueButton(value)] : [valueButton(value)]));
   if (box.values.length > 60) list.push(`, and ${box.values.length - 60} more`);
-  return scrolled(make("p", {}, ...list));
+  const { row } = state, known = box.values.filter((value) => isComputed(value)), derived = box.values.filter((value) => isDerived(value));
+  const told = known.length ? [`values: ${rangeOf(known.map((value) => valueAt(value, row)), known.map(shapeOf))}`] : [];
+  if (derived.length) told.push(`norm of the gradient: ${format(normOf(derived.map((value) => gradientAt(value, row)), derived.map(shapeOf)), 4)}`);
+  return scrolled(make("div", {}, ...told.map((text) => make("p", {}, text)), make("p", {}, ...list)));
 }
 
 const notYet = () => make("span", { class: "faint" }, "not reached yet");

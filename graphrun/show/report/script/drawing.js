@@ -4,9 +4,22 @@ let drawn = null;
 const boxOf = new Map();
 scene.boxes.forEach((box, k) => box.values.forEach((value) => boxOf.set(value, k)));
 
-// A folded group shows its own value, the one that leaves it; a box of neighbours has none.
+// A folded group shows its own value, the one that leaves it; a box of neighbours the range and the norm of all.
 const faceOf = (box) => (box.group ? box.face ?? box.values[0] : box.values[0]);
 const hasFace = (box) => !box.group || box.face !== undefined;
+const isAllOf = (box, is) => (hasFace(box) ? is(faceOf(box)) : box.values.every((value) => is(value)));
+
+function valueIn(box, row) {
+  if (hasFace(box)) return brief(valueAt(faceOf(box), row), shapeOf(faceOf(box)));
+  return rangeOf(box.values.map((value) => valueAt(value, row)), box.values.map(shapeOf));
+}
+
+function gradientIn(box, row) {
+  const own = (hasFace(box) ? [faceOf(box)] : box.values).filter((value) => hasGradient(value) && (isNode(value) || isParameter(value)));
+  if (!own.length) return "";
+  if (hasFace(box)) return `grad ${brief(gradientAt(own[0], row), shapeOf(own[0]))}`;
+  return `grad ‖${format(normOf(own.map((value) => gradientAt(value, row)), own.map(shapeOf)), 4)}‖`;
+}
 
 function buildDrawing() {
   const host = byId("drawing");
@@ -17,10 +30,8 @@ function buildDrawing() {
   const [width, height] = plan.size;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "The graph; up and down move from value to value" });
   plan.frames.forEach(([x, y, w, h]) => svg.append(draw("g", { class: "frame" }, draw("rect", { x, y, width: w, height: h, rx: 8 }))));
-  const labels = apart(plan.routes.map((route) => route.label), plan.labels === "product" ? 100 : 54);
   const lines = scene.lines.map((line, k) => {
-    const { points } = plan.routes[k];
-    const label = labels[k];
+    const { points, label } = plan.routes[k];
     const text = draw("text", { x: label[0], y: label[1] });
     const paper = draw("rect", { y: label[1] - 9, height: 18, rx: 4, width: 0 });
     const group = draw("g", { class: "line" }, draw("path", { d: pathOf(points) }), draw("path", { class: "head", d: headOf(points) }));
@@ -35,24 +46,6 @@ function buildDrawing() {
   host.replaceChildren(svg);
   drawn = { name, svg, lines, boxes, width, height, labels: plan.labels };
   fit();
-}
-
-// Of two labels that would lie on each other one moves up and one down; more of them move on down.
-function apart(labels, width) {
-  if (labels.length > 100) return labels;
-  const placed = [];
-  for (const [x, y] of labels) {
-    const isNear = ([otherX, otherY]) => Math.abs(otherX - x) < width && Math.abs(otherY - here[1]) < 17;
-    const here = [x, y];
-    const first = placed.find(isNear);
-    if (first && !placed.some((other) => other !== first && isNear(other))) {
-      first[1] -= 8.5;
-      here[1] = first[1] + 17;
-    }
-    while (placed.some(isNear)) here[1] += 3;
-    placed.push(here);
-  }
-  return placed;
 }
 
 function buildBox(box, index, [x, y, w, h]) {
@@ -105,10 +98,10 @@ function showDrawing() {
   const phase = moment.phase === UPDATE ? FORWARD : moment.phase;
   const near = shown(), isFew = drawn.boxes.length <= 100;
   for (const { group, box, face, value, gradient } of drawn.boxes) {
-    const computed = isComputed(face), derived = isDerived(face);
+    const computed = isAllOf(box, isComputed), derived = isAllOf(box, (v) => !hasGradient(v) || isDerived(v));
     const isActive = box.values.some((v) => active.has(v));
     const isReached = box.values.some((v) => completed.has(v));
-    put(value, computed && hasFace(box) ? brief(valueAt(face, row), shapeOf(face)) : "");
+    put(value, computed ? valueIn(box, row) : "");
     if (updates && isParameter(face) && hasFace(box)) {
       const after = valueAfter(face, row);
       const move = moveAt(face, row);
@@ -116,8 +109,9 @@ function showDrawing() {
       gradient.setAttribute("class", "value-text");
     } else {
       gradient.setAttribute("class", "gradient-text");
-      put(gradient, derived && hasFace(box) && (isNode(face) || isParameter(face)) ? `grad ${brief(gradientAt(face, row), shapeOf(face))}` : "");
+      put(gradient, derived ? gradientIn(box, row) : "");
     }
+    for (const text of [value, gradient]) text.classList.toggle("bad", /NaN|∞/.test(lastTexts.get(text) ?? ""));
     group.classList.toggle("waiting", !computed);
     group.classList.toggle("forward", isActive && phase === FORWARD);
     group.classList.toggle("backward", (isActive || isReached) && phase === BACKWARD);
@@ -157,7 +151,7 @@ function edgeLabel(own, place, row) {
 
 function spoken(box, face) {
   const parts = [box.name, box.group ? `${box.values.length} values` : values[face].type ?? values[face].kind];
-  if (!hasFace(box)) return parts.join(", ");
+  if (!hasFace(box)) return [...parts, isAllOf(box, isComputed) ? valueIn(box, state.row) : ""].filter(Boolean).join(", ");
   if (isComputed(face)) parts.push(`value ${describe(valueAt(face, state.row), shapeOf(face))}`);
   if (isDerived(face)) parts.push(`gradient ${describe(gradientAt(face, state.row), shapeOf(face))}`);
   return parts.join(", ");
@@ -168,7 +162,7 @@ function fit(isWhole = false) {
   const host = byId("drawing");
   const inWidth = (host.clientWidth - 2) / drawn.width;
   const whole = Math.min(inWidth, (Math.min(window.innerHeight * 0.62, 640) - 4) / drawn.height);
-  zoomTo(Math.min(1.25, isWhole || whole > 0.75 ? whole : Math.max(0.62, Math.min(inWidth, 0.95))));
+  zoomTo(Math.min(1.25, isWhole || whole > 0.75 ? whole : Math.max(SMALLEST, Math.min(inWidth, 0.95))));
   state.fitted = !isWhole;
 }
 

@@ -5,7 +5,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { values, edges, waves, rows, history, scene, run, objective } = data;
 const isTraining = objective !== null;
 const FORWARD = "forward", BACKWARD = "backward", UPDATE = "update";
-const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, SMALLEST = 0.7;
+const SHOWN_LINES = 4, SHOWN_ROWS = 400, SHOWN_CHARTS = 13, SMALLEST = 0.85;
 
 // Elements --------------------------------------------------------------------------------------------------------
 
@@ -95,6 +95,16 @@ function brief(numbers, shape = [], digits = 5) {
   const norm = isSmall(shape) ? Math.hypot(...numbers) : numbers[2];
   return `‖${format(norm, 4)}‖`;
 }
+
+// What several values come to: the smallest and the largest element, and the norm of all.
+function rangeOf(given, shapes) {
+  const ends = given.flatMap((numbers, k) => (isSmall(shapes[k]) ? numbers : numbers.slice(0, 2)));
+  if (!ends.length) return "";
+  const [least, most] = [ends.reduce((a, b) => Math.min(a, b)), ends.reduce((a, b) => Math.max(a, b))].map((x) => format(x, 4));
+  return least === most ? `all ${least}` : `${least} to ${most}`;
+}
+
+const normOf = (given, shapes) => Math.hypot(...given.map((numbers, k) => (isSmall(shapes[k]) ? Math.hypot(...numbers) : numbers[2])));
 
 const inParentheses = (text) => (/^[−-]/.test(text) ? `(${text})` : text);
 

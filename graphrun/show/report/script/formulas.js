@@ -107,25 +107,37 @@ function sumLine(value, row) {
   return math(line, asGradient(told(gradientAt(value, row), shapeOf(value))));
 }
 
+// At a bound the rule's own result is cut off there, which is a part of the equation.
 function updateLine(parameter, row) {
-  const { step_size: size, sign } = run.update;
-  const shape = shapeOf(parameter);
-  const before = valueAt(parameter, row), move = moveAt(parameter, row), after = valueAfter(parameter, row);
-  const line = [isolated(nameOf(parameter)), " ← "];
-  const isOne = nextStep(row) === stepAt(row) + 1;
+  const { step_size: size, sign, states } = run.update;
+  const shape = shapeOf(parameter), { bounds } = values[parameter];
+  const before = valueAt(parameter, row), move = moveAt(parameter, row);
+  const isOne = nextStep(row) === stepAt(row) + 1, isScalar = shape.length === 0;
+  const after = valueAfter(parameter, row) ?? (isScalar ? [before[0] + move[0]] : null);
+  const name = isolated(nameOf(parameter));
+  const line = [];
+  if (states && isOne) {
+    line.push(name.cloneNode(true), ": ");
+    states.forEach((state, k) => line.push(`${state} `, asGradient(told(numbersIn(rows.states[k][parameter], row), shape)), "; "));
+  }
+  line.push(name, " ← ");
   const operator = sign > 0 ? " + " : " − ";
+  const side = isScalar && bounds ? (after[0] === bounds[1] ? "upper" : after[0] === bounds[0] ? "lower" : "") : "";
   if (size !== null && isOne) {
-    line.push(isolated(nameOf(parameter)), operator, format(size), " · ", derivative(objective.value, parameter));
-    if (shape.length === 0) {
-      const gradient = inParentheses(format(gradientAt(parameter, row)[0]));
-      line.push(" = ", format(before[0]), operator, format(size), " · ", gradient);
-    }
+    const gradient = isScalar ? gradientAt(parameter, row)[0] : 0;
+    const free = before[0] + sign * size * gradient;
+    const isCut = side === "upper" ? free > bounds[1] : side === "lower" && free < bounds[0];
+    const cut = (...parts) => (isCut ? [side === "upper" ? "minimum(" : "maximum(", ...parts, `, ${format(after[0])})`] : parts);
+    line.push(...cut(name.cloneNode(true), operator, format(size), " · ", derivative(objective.value, parameter)));
+    if (isScalar) line.push(" = ", ...cut(format(before[0]), operator, format(size), " · ", inParentheses(format(gradient))));
   } else {
-    line.push(isolated(nameOf(parameter)), " + Δ");
-    if (shape.length === 0) line.push(" = ", format(before[0]), " + ", inParentheses(format(move[0])));
+    line.push(name.cloneNode(true), " + Δ");
+    if (isScalar) line.push(" = ", format(before[0]), " + ", inParentheses(format(move[0])));
     else line.push(", Δ = ", told(move, shape));
   }
-  if (after) line.push(shape.length === 0 ? " = " : ["; ", isolated(nameOf(parameter)), " = "], asValue(told(after, shape)));
+  if (after) line.push(isScalar ? " = " : ["; ", name.cloneNode(true), " = "], asValue(told(after, shape)));
+  if (side) line.push(`, held at its ${side} bound`);
+  else if (bounds && !isScalar) line.push(", within its bounds");
   return math(line);
 }
 
@@ -159,7 +171,8 @@ function story(place, row) {
     return { title: "Here the run ends", lines: [math(row + 1 < rows.count ? "the next row is not recorded" : `after ${run.steps} steps: ${run.stopped}`)] };
   }
   const top = objective.value;
-  const lines = values.flatMap((_, value) => (isParameter(value) ? [updateLine(value, row)] : []));
+  const rule = run.update.formulas?.length ? [math(run.update.formulas.map(typeset).join("; "))] : [];
+  const lines = rule.concat(values.flatMap((_, value) => (isParameter(value) ? [updateLine(value, row)] : [])));
   const title = [`Update ${nextStep(row) === stepAt(row) + 1 ? "" : `to step ${nextStep(row)} `}by ${run.update.rule}`];
   const after = valueAfter(top, row);
   if (after) {
