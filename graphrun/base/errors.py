@@ -26,11 +26,8 @@ class GraphrunError(Exception):
     """Whether the text begins with file, line and column."""
 
     def __str__(self) -> str:
-        """Return the text as a terminal may show it, cut where what it names is very long.
-
-        Names in it may come from a file, or from another library.
-        """
-        return fitting(printable_lines(super().__str__()))
+        """Return the text as a terminal may show it: names in it may be very long, or come from a file or a library."""
+        return printable_lines(fitting(super().__str__()))
 
 
 class GraphFileError(GraphrunError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from graphrun.base.numbertext import number
-from graphrun.base.wording import printable, printable_lines
+from graphrun.base.wording import fitting, printable, printable_lines
 from graphrun.document.excerpt import cells
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def say(message: object) -> None:
     Where nobody reads it any more, that is no reason to end a run.
     """
     try:
-        click.echo(printable_lines(str(message)), err=True)
+        click.echo(printable_lines(fitting(str(message))), err=True)
     except OSError:
         discard(sys.stderr)
 
