@@ -66,7 +66,7 @@ OPTIONS = {
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
-        help="Change a value of the file, as in --set update.step_size=0.1; may be given again.",
+        help="Change a value of the file, as in --set update.step_size=0.1, or take ~PATH away; may be given again.",
     ),
     "engine": told(
         "--engine",
