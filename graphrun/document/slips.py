@@ -1,6 +1,7 @@
 """Slips of the first hours, mostly what other programs and languages write, and the advice that each gets."""
 
 import math
+import operator
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -79,27 +80,28 @@ _SUM = re.compile(rf"\s*({_NUMBER}|\w+)\s*(?:(\*\*|\^|[-+*/])\s*({_NUMBER}|\w+))
 _GLUED = re.compile(r"(?<!\S)([^\W\d]\w*):(?=[^\s:/])")
 _ASSIGNED = re.compile(r"(?<!\S)([^\W\d]\w*)\s*:?=(?!=)\s*")
 
+_OPERATIONS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
+    "^": operator.pow,
+}
+
 
 def number_of(text: str) -> str | None:
     """Return the number that a text of one operation stands for, as 1/3, 2*pi, 10^-3, 5%; None for any other."""
     found = _SUM.fullmatch(text[:100])
     if found is None or len(text) > 100:
         return None
-    left, operator, right, percent = found.groups()
-    if (not operator and not percent and left.lower() not in NUMBERS) or (percent and operator):
+    left, sign, right, percent = found.groups()
+    if (not sign and not percent and left.lower() not in NUMBERS) or (percent and sign):
         return None
     try:
         x = NUMBERS[left.lower()] if left.lower() in NUMBERS else float(left)
         y = 1.0 if not right else NUMBERS[right.lower()] if right.lower() in NUMBERS else float(right)
-        value = {
-            "+": lambda: x + y,
-            "-": lambda: x - y,
-            "*": lambda: x * y,
-            "/": lambda: x / y,
-            "**": lambda: x**y,
-            "^": lambda: x**y,
-            "%": lambda: x / 100,
-        }.get(percent or operator, lambda: x)()
+        value: Any = x / 100 if percent else _OPERATIONS[sign](x, y) if sign else x
     except (ValueError, ArithmeticError):
         return None
     if isinstance(value, complex) or not math.isfinite(value):
