@@ -15,25 +15,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from graphrun.base.errors import (
-    CheckpointError,
-    DeclarationError,
-    GraphFileError,
-    GraphrunError,
-    NotFiniteError,
-    PluginError,
-    RunError,
-    ShapeError,
-    UsageError,
-)
 from graphrun.base.version import __version__ as __version__
-from graphrun.declare.declaration import Index, Noise, State, Training
-from graphrun.declare.hookspecs import hookimpl
-from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
-from graphrun.declare.updaterule import UpdateRule, update_rule
 from graphrun.run.display import Displayed
 
 if TYPE_CHECKING:
+    from graphrun.base.errors import (
+        CheckpointError,
+        DeclarationError,
+        GraphFileError,
+        GraphrunError,
+        MemoryLimitError,
+        NotFiniteError,
+        PluginError,
+        RunError,
+        ShapeError,
+        UsageError,
+    )
+    from graphrun.declare.declaration import Index, Noise, State, Training
+    from graphrun.declare.hookspecs import hookimpl
+    from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
+    from graphrun.declare.updaterule import UpdateRule, update_rule
     from graphrun.run.api import Graph, load
     from graphrun.run.result import Result
 
@@ -46,6 +47,7 @@ __all__ = [
     "GraphrunError",
     "Index",
     "Kink",
+    "MemoryLimitError",
     "NodeType",
     "Noise",
     "NotFiniteError",
@@ -64,16 +66,33 @@ __all__ = [
     "update_rule",
 ]
 
-_LATER = {"Graph": "graphrun.run.api", "load": "graphrun.run.api", "Result": "graphrun.run.result"}
+_MODULES = {
+    "base.errors": "CheckpointError DeclarationError GraphFileError GraphrunError MemoryLimitError NotFiniteError "
+    "PluginError RunError ShapeError UsageError",
+    "declare.declaration": "Index Noise State Training",
+    "declare.hookspecs": "hookimpl",
+    "declare.nodetype": "Example Kink NodeType elementwise tensor",
+    "declare.updaterule": "UpdateRule update_rule",
+    "run.api": "Graph load",
+    "run.result": "Result",
+}
+_LATER = {name: f"graphrun.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what runs graphs only when it is asked for: a plugin that declares types has no use for it."""
+    """Import what is asked for only then: a plugin that declares types has no use for what runs graphs.
+
+    And the command line is imported through this module: Ctrl-C in what comes before it ends in a traceback.
+    """
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    return globals().setdefault(name, getattr(import_module(_LATER[name]), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def _display(item: Graph | Result) -> Mapping[str, str]:

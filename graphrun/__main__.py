@@ -1,5 +1,5 @@
 """``python -m graphrun`` is the command line."""
 
-from graphrun.cli.entry import main
+from graphrun.cli import main
 
 main()

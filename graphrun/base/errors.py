@@ -5,10 +5,17 @@ Every one of them carries the exit status that the command line ends with (secti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from graphrun.base.wording import fitting, printable_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphrun.base.outcome import RunOutcome
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 class GraphrunError(Exception):
@@ -17,6 +24,13 @@ class GraphrunError(Exception):
     exit_status = 2
     located = False
     """Whether the text begins with file, line and column."""
+
+    def __str__(self) -> str:
+        """Return the text as a terminal may show it, cut where what it names is very long.
+
+        Names in it may come from a file, or from another library.
+        """
+        return fitting(printable_lines(super().__str__()))
 
 
 class GraphFileError(GraphrunError):
@@ -39,6 +53,10 @@ class DeclarationError(GraphrunError, TypeError):
     """A node type or an update rule that is declared wrongly (also a TypeError, for it is a mistake in Python code)."""
 
 
+class MemoryLimitError(ShapeError):
+    """A graph, or one of its values, that needs more memory or time than there may be; also where there is no more."""
+
+
 class RunError(GraphrunError):
     """A run or a check that failed after it began.
 
@@ -55,7 +73,17 @@ class PluginError(RunError):
 
 
 class NotFiniteError(RunError):
-    """A value or a derivative that is not finite; the text names where it arose and how it was reached."""
+    """A value or a derivative that is not finite; the text names where it arose and how it was reached.
+
+    Attributes:
+        step: the step that broke.
+        leaves: the values of the leaves there.
+        passes: both passes there as far as they came, a `graphrun.run.passes.Passes`, where they were asked for.
+    """
+
+    step: int | None = None
+    leaves: Sequence[Any] = ()
+    passes: Any = None
 
 
 class CheckpointError(RunError):

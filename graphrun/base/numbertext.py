@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ SHOWN_ELEMENTS = 4
 """Arrays of more elements are summarized."""
 
 
+_WITH_POINT = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[-+]?\d+)?(?![\w.])")
+
 ARRAY_DIGITS = 4
 """How many digits the range and the norm of an array are shown with."""
 
@@ -28,6 +31,11 @@ def number(value: Any, digits: int = 6) -> str:
         return "NaN" if math.isnan(x) else "inf" if x > 0 else "-inf"
     mantissa, _, exponent = f"{x or 0.0:.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def shortened(text: str, digits: int) -> str:
+    """Show every number of a text that has a point with fewer digits; exponents and whole numbers stay as they are."""
+    return _WITH_POINT.sub(lambda found: number(found[0], digits), text)
 
 
 def describe(value: Any) -> str:

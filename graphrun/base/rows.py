@@ -35,10 +35,12 @@ def encoded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_json(data: Mapping[str, Any], file: TextIO) -> None:
-    """Write plain data as one line of JSON."""
+    """Write plain data as one line of JSON; what could steer a terminal stands as JSON's escapes."""
     unicode = (file.encoding or "utf").lower().startswith("utf")
-    json.dump(data, file, ensure_ascii=not unicode, allow_nan=False)
-    file.write("\n")
+    text = json.dumps(data, ensure_ascii=not unicode, allow_nan=False)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    file.write(f"{text}\n")
 
 
 def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:

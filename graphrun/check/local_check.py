@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphrun.base.norms import norm
 from graphrun.check.finite_differences import Slopes, differentiate
 from graphrun.declare.declaration import Noise, State
 
@@ -349,7 +350,7 @@ def compare_arrays(subject: Subject, inputs: Inputs, tolerance: float) -> dict[s
             slopes, along, size = _slope_along(subject, inputs, i, pattern, gradient)
             terms = product * along
             expected = np.sum(terms)
-            verdict = _Verdict.of(expected, slopes, np.maximum(size, np.linalg.norm(terms)), tolerance)
+            verdict = _Verdict.of(expected, slopes, np.maximum(size, norm(terms)), tolerance)
             compared += int(verdict.compared)
             skipped += int(~verdict.compared)
             if verdict.wrong:

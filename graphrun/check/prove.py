@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import textwrap
 import threading
 import time
@@ -21,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from graphrun.base.errors import RunError
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import counted
 from graphrun.declare.nodetype import NodeType
 from graphrun.plugins.registry import Registry, error_text
@@ -257,7 +257,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 def _work(connection: Connection, folders: Sequence[str]) -> None:
     """Prove what is asked for, in a process of its own."""
-    with _ctrl_c_ignored(), contextlib.redirect_stdout(sys.stderr):
+    with _ctrl_c_ignored(), stdout_to_stderr():
         registry = Registry(folders)
         from graphrun.check.symbolic import proof  # noqa: F401 (before the first time limit begins)
 

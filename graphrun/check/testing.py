@@ -18,6 +18,7 @@ from graphrun.check.local_check import (
     interval_numbers,
     shape_text,
 )
+from graphrun.check.plugin_check import hook_failures, numpy_failures, other_settings, undeclared_kinks
 from graphrun.declare.declaration import Noise, State
 from graphrun.plugins.registry import import_file
 
@@ -60,11 +61,12 @@ class CheckError(AssertionError):
 def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
     """Check everything about a node type that can be checked without a graph.
 
-    Its declaration; the shape, type and arity of what its functions return; that they change nothing and repeat
-    themselves; single numbers, broadcasting and float32; every partial derivative against finite differences, with the
-    default settings and with those of its examples, in a step and in an evaluation; and the derivatives that it
-    promises at its kinks. Noise is drawn, states are those after a step; an example whose `values` are None in some
-    places has those inputs drawn by its `shapes`.
+    Its declaration, and whether its plugin would be loaded; the shape, type and arity of what its functions return;
+    that they change nothing and repeat themselves; single numbers, broadcasting and float32; every partial derivative
+    against finite differences, with the default settings, with those of its examples and with others, in a step and in
+    an evaluation; the derivatives that it promises at its kinks, and that there are no others. Noise is
+    drawn, states are those after a step; an example whose `values` are None in some places has those inputs drawn by
+    its `shapes`.
 
     Args:
         node_type: the type, as the decorators return it.
@@ -75,17 +77,45 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
     """
     try:
         node_type.check_declaration()
+        failures = list(hook_failures(node_type))
         trials = list(_trials(node_type))
     except DeclarationError as error:
         raise CheckError(node_type.name, [str(error)]) from error
     except BrokenTypeError as problem:
         raise CheckError(node_type.name, problem.texts) from problem
     check = _check_elementwise if node_type.is_elementwise else _check_tensor
-    failures: list[str] = []
     for subject, example in trials:
         failures += check(subject, example, np.random.default_rng(seed))
+    if not failures:
+        failures += _failures_elsewhere(node_type, trials, np.random.default_rng(seed))
     if failures:
         raise CheckError(node_type.name, list(dict.fromkeys(failures)))
+
+
+def _failures_elsewhere(
+    node_type: NodeType, trials: Sequence[tuple[Subject, Example | None]], random: np.random.Generator
+) -> Iterator[str]:
+    """Where settings are others than those that were tried, and where the derivative jumps."""
+    example = trials[0][1]
+    shapes = [(POINTS,)] * _count(node_type, example) if node_type.is_elementwise else _shapes_of(node_type, example)
+    values = example.values if example and not node_type.is_elementwise else ()
+    if node_type.is_elementwise:
+        for subject, _ in trials:
+            inputs = _draw(subject, shapes, random, WIDE)
+            yield from numpy_failures(subject, len(inputs))
+            if node_type.derivative is not None:
+                yield from undeclared_kinks(subject, inputs)
+    for settings in other_settings(node_type):
+        subject = Subject(node_type, settings)
+        try:
+            inputs = _draw(subject, shapes, random, MODERATE, values)
+            subject.forward(inputs)
+        except BrokenTypeError:
+            continue  # these settings do not fit the shapes
+        try:
+            yield from _slope_failures(subject, inputs)
+        except BrokenTypeError as problem:
+            yield from problem.texts
 
 
 def slope_failures(node_type: NodeType, *, seed: int = 0) -> list[str]:
@@ -342,6 +372,10 @@ def _float32_failures(subject: Subject, inputs: Inputs) -> Iterator[str]:
     indices = subject.type.index_inputs
     singles = [array if i in indices else array.astype(np.float32) for i, array in enumerate(inputs)]
     output, output_32 = subject.forward(inputs), subject.forward(singles)
+    for made, given in ((output, "float64"), (output_32, "float32")):
+        if made.dtype.kind == "f" and made.dtype != given:
+            yield f"{subject.text}: of {given} numbers the forward function makes {made.dtype}: it casts them"
+            return
     results = [("the forward function", output, output_32)]
     if subject.type.derivative is not None:
         gradient = _gradient(subject, output_32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from graphrun.base.errors import GraphrunError, UsageError
+from graphrun.base.errors import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 GRAPH_FILES = ("*.yaml", "*.yml")
@@ -38,16 +38,10 @@ def words_of_metavar(context: click.Context, parameter: click.Parameter, incompl
 
 
 def node_types(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
-    """Offer the node types and update rules, those of the plugins that were named before included."""
-    from graphrun.declare.nodetype import NodeType
-    from graphrun.declare.updaterule import UpdateRule
+    """Offer the node types and update rules that are built in: completing a word opens no plugin."""
     from graphrun.plugins.registry import Registry
 
-    try:
-        registry = Registry(context.params.get("folders") or ())
-        declared = [entry for kind in (NodeType, UpdateRule) for entry, _ in registry.all(kind).values()]
-    except GraphrunError:
-        return []
+    declared = [entry for plugin in Registry().plugins for entry in plugin.declarations]
     return _beginning_with(incomplete, ((entry.name, entry.summary) for entry in declared))
 
 

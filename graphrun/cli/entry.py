@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 from click_default_group import DefaultGroup
 
-from graphrun.base.errors import GraphrunError
+from graphrun.base.errors import INTERRUPTED, GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
+from graphrun.base.wording import nearest
 from graphrun.cli.commands import catalog, check, run, show
+from graphrun.cli.terminal import CtrlC, discard, say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -34,33 +36,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; every mistake of a user ends as a message on stderr."""
+    with CtrlC() as ctrl_c:
+        try:
+            status = _status(arguments)
+        except Exception:
+            if not ctrl_c.pressed:
+                raise
+            return INTERRUPTED
+    return INTERRUPTED if ctrl_c.pressed else status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "stdout is closed")
         status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
         return 2
     except GraphrunError as error:
-        click.echo(f"{error}" if error.located else f"graphrun: {error}", err=True)
+        say(f"{error}" if error.located else f"graphrun: {error}")
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
-        return run.INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        discard_output()
+        discard(sys.stdout)
         return 0
     except OSError as error:
-        click.echo(f"graphrun: the output cannot be written: {error}", err=True)
-        discard_output()
+        say(f"graphrun: the output cannot be written: {error}")
+        discard(sys.stdout)
         return 1
     return status if isinstance(status, int) else 0
-
-
-def discard_output() -> None:
-    """Let what is still to be written go nowhere, so that the end of the process does not fail on it once more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Commands(DefaultGroup):
@@ -70,12 +79,24 @@ class Commands(DefaultGroup):
         """Take a word that is neither a command nor a file, but almost a command, for a misspelt one."""
         word = args[0]
         # Unlike Path.exists, os.path.exists takes a name that is too long, or in a closed folder, for no file.
-        is_new = word not in self.commands and "." not in word and not os.path.exists(word)  # noqa: PTH110
+        is_new = word not in self.commands and word[:1] != "-" and "." not in word and not os.path.exists(word)  # noqa: PTH110
         if is_new and not ctx.resilient_parsing:
-            near = get_close_matches(word, self.commands, n=1)
+            near = nearest(word, self.commands)
             if near:
-                ctx.fail(f"{word!r} is no file and no command; did you mean the command {near[0]!r}?")
+                ctx.fail(f"{word!r} is no file and no command; did you mean the command {near!r}?")
+        if word not in self.commands and not ctx.resilient_parsing:
+            self.refuse_late_command(ctx, args)
         return super().resolve_command(ctx, args)
+
+    def refuse_late_command(self, ctx: click.Context, args: list[str]) -> None:
+        """Say that a command stands first, where one stands after options or a file."""
+        options = (option for option in self.commands["run"].params if isinstance(option, click.Option))
+        with_values = {name for option in options if not option.is_flag for name in option.opts}
+        for position in range(1, len(args)):
+            name = args[position]
+            if name in self.commands and args[position - 1] not in with_values:
+                others = shlex.join([*args[:position], *args[position + 1 :]])
+                ctx.fail(f"the command {name!r} stands first: graphrun {name} {others}")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete commands, and what `run` takes, which needs no name."""
@@ -92,7 +113,7 @@ class Commands(DefaultGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            discard_output()
+            discard(sys.stdout)
             return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from graphrun.base.errors import RunError
-from graphrun.base.files import write_atomically
+from graphrun.base.files import write_output
 from graphrun.document.source import BYTE_ORDER_MARKS, Source
 
 SCHEMA_FILE = ".graphrun-schema.json"
@@ -32,7 +32,9 @@ def connect(files: Iterable[str], schema: str) -> Iterator[str]:
         GraphFileError: a file cannot be read; nothing is written then.
         RunError: a file cannot be written.
     """
-    paths = [Path(Source.read(file).name).resolve() for file in files]
+    given = [Path(Source.read(file).name) for file in files]
+    # A link stays one: it may lead to a file that is another's.
+    paths = [path.parent.resolve() / path.name for path in given]
     written: set[Path] = set()
     for path in paths:
         target = schema_of(path)
@@ -76,12 +78,12 @@ def _write(path: Path, data: bytes) -> str:
     """Write a file as a whole or not at all, unless it is so already; return a line that says which."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     try:
-        if path.exists():
+        if path.is_file():
             if path.read_bytes() == data:
                 return f"unchanged {shown}"
             # A rename asks for the folder's permission alone, and a file may be protected by its own.
             path.open("ab").close()
-        write_atomically(path, data)
     except OSError as error:
         raise RunError(f"{shown} cannot be written: {error.strerror or error}") from None
+    write_output(path, data)
     return f"wrote {shown}"

@@ -202,8 +202,8 @@ def parameter() -> Schema:
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
             "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
-            "init": by_type("The initializer.", list(INITIALIZERS.values()))
-            | _told("How the value is drawn: an initializer and its settings."),
+            "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
+            | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
         },
         ["number", "array", "object"],
     ) | {

@@ -10,6 +10,7 @@ from graphrun.data.table import Table, Wanted
 from graphrun.document.data_section import Categories, ColumnEntry, DataEntry
 from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize
+from graphrun.document.numbers import LOOKS_LIKE_NUMBER
 
 FILE: Path = ("data", "file")
 
@@ -35,14 +36,14 @@ class Column(NamedTuple):
 def own_names(headers: Sequence[str], only: Collection[str] | None = None) -> dict[str, str]:
     """Return the headers that can be names of values, under these names.
 
-    A header with a blank or another character that no name has is left out, and so are two that are one name in
-    Unicode's normal form; `columns` can give them names.
+    A header with a blank or another character that no name has is left out, and so are two different ones that are one
+    name in Unicode's normal form; `columns` can give them names.
     """
     names: dict[str, str] = {}
     twice = set()
     for header in headers:
         name = normalize(header)
-        if name in names:
+        if names.get(name, header) != header:
             twice.add(name)
         elif name.isidentifier() and is_name(name):
             names[name] = header
@@ -59,7 +60,7 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
         names = own_names(table.headers, entry.only)
         for name in needed or ():
             if name not in names:
-                mistakes.add(FILE, f"{_file_has(table)} no column {quote(name)}", _near(name, table))
+                mistakes.add(FILE, f"{_file_has_no(table)} {quote(name)}", _near(name, table))
         columns = [Column(n, (h,)) for n, h in names.items() if n in (names if needed is None else needed)]
     else:
         columns = []
@@ -69,14 +70,25 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
                 matrix = column.matrix or matched
                 columns.append(Column(name, headers, (), matrix, column.categories, column.standardize, column.path))
     mistakes.raise_if_any()
-    if needed is None and entry.columns is None:
+    if needed is None and entry.columns is None and entry.only is None:
         # Each column for itself: those that hold no numbers are only missed when something needs them.
         columns = [c for c in columns if table.unfit(c.headers[0], text=False) is None]
     if not columns:
         mistakes.fail(FILE, "the file has no column that can be a value", "name some in 'columns'")
     fitting = [_fitted(column, table, mistakes) for column in columns]
+    _check_uses(fitting, mistakes)
     mistakes.raise_if_any()
     return fitting
+
+
+def _check_uses(columns: Sequence[Column], mistakes: Mistakes) -> None:
+    """Add a mistake where a column of the file is read as texts for one value and as numbers for another."""
+    texts = {header: column.name for column in columns if column.categories is not None for header in column.headers}
+    for column in columns:
+        both = [header for header in column.headers if header in texts] if column.categories is None else []
+        if both:
+            message = f"the column {quote(both[0])} is read as texts for {quote(texts[both[0]])}, not as numbers"
+            mistakes.add(column.path, message, "name the other columns one by one" if column.matrix else None)
 
 
 def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tuple[str, ...], bool]:
@@ -88,13 +100,13 @@ def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tup
         if text in table.headers:
             new: Sequence[str] = [text]
         elif column.exact or not any(character in text for character in "*?["):
-            mistakes.add(path, f"{_file_has(table)} no column {quote(text)}", _near(text, table))
+            mistakes.add(path, f"{_file_has_no(table)} {quote(text)}", _near(text, table))
             continue
         else:
             patterns = True
             new = [header for header in table.headers if fnmatchcase(header, text)]
             if not new:
-                mistakes.add(path, f"no column of {quote(table.name)} matches {quote(text)}", _listed(table))
+                mistakes.add(path, f"no {table.part} of {quote(table.name)} matches {quote(text)}", _listed(table))
         if len(new) == 1 and new[0] in found and not patterns:
             mistakes.add(path, f"the column {quote(text)} stands twice in the list")
         # What a pattern matches beside a column that is named already is not taken again.
@@ -109,7 +121,7 @@ def _fitted(column: Column, table: Table, mistakes: Mistakes) -> Column:
         if reason is not None:
             text = table.unfit(header, text=True) is None and column.categories is None and not column.matrix
             hint = f"write {{column: {header}, categories: auto}}" if text else None
-            mistakes.add(column.path, reason, hint)
+            mistakes.add_of_file(column.path, reason, hint)
             return column
     shape = table.item_shape(column.headers[0])
     if not column.matrix:
@@ -118,7 +130,7 @@ def _fitted(column: Column, table: Table, mistakes: Mistakes) -> Column:
         if table.item_shape(header):
             axes = len(table.item_shape(header)) + 1
             hint = "name it without a list" if len(column.headers) == 1 else "only vectors make a matrix"
-            mistakes.add(column.path, f"the array {quote(header)} has {axes} axes", hint)
+            mistakes.add_of_file(column.path, f"the array {quote(header)} has {axes} axes", hint)
             return column
     return column._replace(shape=(len(column.headers),))
 
@@ -132,8 +144,8 @@ def wanted_of(columns: Sequence[Column]) -> Wanted:
     return wanted
 
 
-def _file_has(table: Table) -> str:
-    return f"{quote(table.name)} has"
+def _file_has_no(table: Table) -> str:
+    return f"{quote(table.name)} has no {table.part}"
 
 
 def _near(text: str, table: Table) -> str | None:
@@ -141,10 +153,13 @@ def _near(text: str, table: Table) -> str | None:
     separator = next((word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in alone), None)
     if separator is not None:
         return f"its header is one cell, for {separator} separate no cells: {quote(alone)}"
+    if table.headers and all(LOOKS_LIKE_NUMBER.fullmatch(header[:100]) for header in table.headers):
+        names = ",".join(f"x{number}" for number in range(1, min(len(table.headers), 4) + 1))
+        return f"its first row holds numbers, and names are needed there: put a row before it, as in {names}"
     return did_you_mean(text, table.headers) or _listed(table)
 
 
 def _listed(table: Table) -> str:
     shown = ", ".join(quote(header) for header in table.headers[:8])
     more = len(table.headers) - 8
-    return f"its columns are {shown}" + (f" and {more:,} more" if more > 0 else "")
+    return f"its {table.part}s are {shown}" + (f" and {more:,} more" if more > 0 else "")

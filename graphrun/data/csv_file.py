@@ -13,10 +13,10 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from graphrun.base.wording import quote
-from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Table, Wanted, whole_as_integers
-from graphrun.document.excerpt import excerpt, printable
+from graphrun.base.wording import printable, quote
+from graphrun.data.problems import FILL, DataError, Findings, Place
+from graphrun.data.table import Array, Table, Wanted, is_large, whole_as_integers
+from graphrun.document.excerpt import excerpt
 from graphrun.document.marks import Mark
 
 # Cells that are read at once: as Python texts they take some 60 bytes each.
@@ -24,6 +24,9 @@ CELLS = 500_000
 
 # A file with this many mistakes is no data file: the rest of it is not looked at.
 STOP_AT = 1000
+
+# So many numbers of a column are looked at once more, whether they were rounded.
+LOOKED_AT = 100
 
 # What is written where there is no number.
 MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", ".")
@@ -55,16 +58,20 @@ class CsvTable(Table):
             raise DataError(f"{printable(self.name)}: the file is empty: its first line names the columns")
         # Blanks stand around cells in many files, as in "x, y".
         self.headers = tuple(cell.strip() for cell in header.cells)
-        twice = [name for name, count in Counter(self.headers).items() if count > 1 and name]
-        findings = Findings()
-        for name in twice:
-            if findings.wants("twice", name):
+        self._header = header
+
+    def check(self, wanted: Wanted) -> None:
+        """Refuse columns that stand twice in the header."""
+        findings, counts = Findings(), Counter(self.headers)
+        for name in wanted:
+            if counts[name] > 1 and findings.wants("twice", name):
                 index = len(self.headers) - 1 - self.headers[::-1].index(name)
-                findings.add(self._place(header, index), f"the column {quote(name)} stands twice in the header")
+                findings.add(self._place(self._header, index), f"the column {quote(name)} stands twice in the header")
         findings.raise_if_any()
 
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns; numbers are integers where all of them are whole."""
+        self.check_bytes()
         try:
             parts = list(self._chunks(wanted))
         except (UncleanError, csv.Error):
@@ -95,6 +102,7 @@ class CsvTable(Table):
 
     def diagnose(self, wanted: Wanted) -> None:
         """Read row by row and raise a DataError that tells what is wrong, if anything is."""
+        self.check_bytes()
         findings, rows = Findings(), self.records()
         width = len(next(rows).cells)
         positions = {self.headers.index(header): header for header in wanted}
@@ -114,12 +122,39 @@ class CsvTable(Table):
                 findings.fail(complete=False)
         findings.raise_if_any()
 
+    def check_bytes(self) -> None:
+        """Refuse a NUL: a text has none, and readers take one differently."""
+        start, line = 0, 1
+        with Path(self.name).open("rb") as file:
+            while part := file.read(2**20):
+                at = part.find(b"\0")
+                if at >= 0:
+                    line += part.count(b"\n", 0, at)
+                    message = f"byte {start + at} is NUL, which no text has\n  save the file as UTF-8 text"
+                    raise DataError(f"{printable(self.name)}:{line}: {message}")
+                start += len(part)
+                line += part.count(b"\n")
+
     def places(self, header: str, rows: Iterable[int]) -> list[Place]:
         """Return where cells stand: file, line and column, and the line itself."""
-        wanted, index = set(rows), self.headers.index(header)
+        wanted, index = list(rows), self.headers.index(header)
+        found = self._at(wanted)
+        return [self._place(found[row], index) for row in wanted]
+
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column that no float64 is; the first of the large ones are looked at."""
+        if not is_large(values):
+            return None
+        large = np.flatnonzero(np.abs(values) >= 2**53)[:LOOKED_AT]
+        index = self.headers.index(header)
+        cells = (record.cells[index].strip() for record in self._at((start + large).tolist()).values())
+        return next((c for c in cells if re.fullmatch(r"[+-]?[0-9]+", c) and int(c) != int(float(c))), None)
+
+    def _at(self, rows: Iterable[int]) -> dict[int, Record]:
+        """Return some rows, counted from 0 below the header."""
+        wanted = set(rows)
         records = itertools.islice(self.records(), 1, max(wanted, default=-1) + 2)
-        found = {row: record for row, record in enumerate(records) if row in wanted}
-        return [self._place(found[row], index) for row in rows]
+        return {row: record for row, record in enumerate(records) if row in wanted}
 
     def records(self) -> Iterator[Record]:
         """Yield the header and the rows with their lines; raise DataError where they cannot be told apart."""
@@ -208,6 +243,8 @@ def _mistake(cell: str, *, text: bool) -> tuple[str, str] | None:
 def _way_out(cell: str, header: str) -> str | None:
     """Suggest what to write for a cell, or how to use texts."""
     stripped = cell.strip()
+    if not stripped:
+        return FILL
     # A comma before three digits may stand between thousands.
     plain = stripped.replace("_", "")
     if not re.fullmatch(r".*,\d{3}", stripped):
@@ -215,7 +252,7 @@ def _way_out(cell: str, header: str) -> str | None:
     if _mistake(plain, text=False) is None:
         return f"write {plain}" if plain != stripped else None
     if stripped.casefold() in MISSING:
-        return "fill the cell in, or leave such rows out"
+        return FILL
     if cell.strip()[:1].isalpha() and _mistake(cell, text=False) == ("is no number", f": {quote(cell)}"):
         return f"texts become indices by {{column: {header}, categories: auto}}"
     return None

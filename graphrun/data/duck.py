@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.wording import printable
 from graphrun.data.csv_file import CsvTable
-from graphrun.data.table import Array, Wanted, whole_as_integers
+from graphrun.data.table import Array, Wanted, row_bytes, whole_as_integers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# What DuckDB may hold at once, and the number of bytes of a row group that it writes.
+# What DuckDB may hold at once, in so many threads of which each holds some of it; how much of a CSV file each reads at
+# once (by default 32 MB, two of which are more than half of it); and the number of bytes of a row group that it writes.
 MEMORY = "256MB"
+THREADS = 4
+READ_BYTES = 4 * 2**20
 ROW_GROUP_BYTES = 8 * 2**20
 FEWEST_ROWS = 2048
 
@@ -25,31 +33,57 @@ SETTINGS = {
     "temp_directory": "",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
     # Keeps what was read of a file in memory; and reads whole row groups where some pages are wanted, which takes
     # four times as long for a range of rows of a file that pyarrow wrote.
     "enable_external_file_cache": "false",
+    "parquet_metadata_cache": "true",
     "disable_parquet_prefetching": "true",
 }
 
 
-def connect(purpose: str, memory: str | None = MEMORY) -> DuckDBPyConnection:
+def connect(purpose: str, *paths: str, memory: str | None = MEMORY) -> DuckDBPyConnection:
     """Return a connection to a database in memory; raise UsageError when DuckDB, needed for a purpose, is missing.
 
-    `memory` is what DuckDB may hold at once, None for its own default.
+    Nothing but the `paths` is read or written. `memory` is what DuckDB may hold at once, None for its own default.
     """
     try:
         import duckdb
     except ImportError:
         raise UsageError(f"{purpose} needs DuckDB\n  pip install 'graphrun[data]'") from None
     connection = duckdb.connect()
-    for name, value in SETTINGS.items() | ({"memory_limit": memory} if memory else {}).items():
+    limits = {"memory_limit": memory, "threads": str(min(THREADS, os.cpu_count() or 1))} if memory else {}
+    for name, value in (SETTINGS | limits).items():
         connection.execute(f"SET {name} = '{value}'")
+    allowed = ", ".join(form(absolute(path)) for path in paths for form in (literal, path_literal))
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
     return connection
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the error that DuckDB makes of Ctrl-C in a query back into what it was."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def literal(text: str) -> str:
     """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def absolute(path: str) -> str:
+    """Return a path as DuckDB reads it as nothing else: other names may be addresses, as ``file:`` and ``~/`` are."""
+    return str(Path(path).resolve())
 
 
 def identifier(text: str) -> str:
@@ -59,19 +93,22 @@ def identifier(text: str) -> str:
 
 def path_literal(path: str) -> str:
     """Return a path as SQL writes it, with nothing in it that DuckDB takes for a pattern of several files."""
-    return literal(re.sub(r"[*?[]", r"[\g<0>]", path))
+    return literal(re.sub(r"[*?[]", r"[\g<0>]", absolute(path)))
 
 
 def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
     """Return whole columns of a CSV file, or None where anything is not plain, so that a closer reader decides."""
     import duckdb
 
-    if not _is_plain(table, wanted):
+    separators = _separators(table, wanted)
+    if separators is None:
         return None
     try:
-        with connect("a large CSV file", None) as connection:
+        with interruptible(), connect("a large CSV file", table.name, memory=None) as connection:
             arrays = connection.execute(f"SELECT {_select(table, wanted)} FROM {_source(table)}").fetchnumpy()
     except duckdb.Error:
+        return None
+    if separators != _expected(table, len(next(iter(arrays.values())))):
         return None
     result = {}
     for (header, text), values in zip(wanted.items(), arrays.values(), strict=True):
@@ -87,18 +124,26 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
     """Write the wanted columns of a CSV file to a Parquet file with small row groups; False where it is not plain."""
     import duckdb
 
-    if not _is_plain(table, wanted):
+    separators = _separators(table, wanted)
+    if separators is None:
         return False
-    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // (8 * len(wanted)))
-    options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy"
-    try:
-        with connect("a large CSV file") as connection:
-            connection.execute(
-                f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(target)} ({options})"
-            )
-    except duckdb.Error:
-        return False
-    return True
+    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // row_bytes(wanted))
+    options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy, USE_TMP_FILE false"
+    # Long texts may need more than is enough for all others: then as much as there is.
+    for memory in (MEMORY, None):
+        try:
+            with interruptible(), connect("a large CSV file", table.name, target, memory=memory) as connection:
+                written = connection.execute(
+                    f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
+                    f"({options})"
+                ).fetchone()
+        except duckdb.OutOfMemoryException as error:
+            reason = str(error).splitlines()[0]
+        except duckdb.Error:
+            return False
+        else:
+            return written is not None and separators == _expected(table, written[0])
+    raise UsageError(f"{printable(table.name)}: there is not enough memory to convert this file: {printable(reason)}")
 
 
 def _source(table: CsvTable) -> str:
@@ -106,7 +151,8 @@ def _source(table: CsvTable) -> str:
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(table.headers)))
     return (
         f"read_csv({path_literal(table.name)}, auto_detect = false, header = true, strict_mode = true, "
-        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}})"
+        f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', buffer_size = {READ_BYTES}, "
+        f"columns = {{{columns}}})"
     )
 
 
@@ -118,12 +164,22 @@ def _select(table: CsvTable, wanted: Wanted) -> str:
     return ", ".join(parts)
 
 
-def _is_plain(table: CsvTable, wanted: Wanted) -> bool:
-    """Say whether a file has nothing in it that DuckDB and Python's reader take differently.
+def _expected(table: CsvTable, rows: int) -> int:
+    """Return how many delimiters there are between the cells of so many rows.
 
-    That is a carriage return without a line feed, and an underscore in a number, as in 1_000.
+    DuckDB passes over an empty cell too many at the end of a row, and over no cell too few.
     """
-    underscore, last = False, b""
+    return rows * (len(table.headers) - 1)
+
+
+def _separators(table: CsvTable, wanted: Wanted) -> int | None:
+    """Return how many delimiters stand between the cells of the rows.
+
+    None where a file has something in it that DuckDB and Python's reader take differently: a carriage return without a
+    line feed, a NUL, what is not valid in UTF-8, and an underscore in a number, as in 1_000.
+    """
+    underscore, last, quotes, count = False, b"", 0, 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with Path(table.name).open("rb") as file:
         file.readline()
         while part := file.read(2**20):
@@ -132,9 +188,22 @@ def _is_plain(table: CsvTable, wanted: Wanted) -> bool:
             last = b"\r" if part.endswith(b"\r") else b""
             text = text[: len(text) - len(last)]
             if text.count(b"\r") != text.count(b"\r\n") or b"\0" in text:
-                return False
+                return None
             underscore = underscore or b"_" in text
-    return not last and not (underscore and _has_underscore(table, wanted))
+            try:
+                if decoder.getstate()[0] or not part.isascii():
+                    decoder.decode(part)
+            except UnicodeDecodeError:
+                return None
+            if quotes % 2 or b'"' in text:
+                pieces = text.split(b'"')
+                text = b"".join(pieces[quotes % 2 :: 2])
+                quotes += len(pieces) - 1
+            # bytes.count takes ten times as long for what is frequent.
+            count += int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(table.delimiter)))
+    if last or decoder.getstate()[0] or (underscore and _has_underscore(table, wanted)):
+        return None
+    return count
 
 
 def _has_underscore(table: CsvTable, wanted: Wanted) -> bool:
@@ -145,7 +214,7 @@ def _has_underscore(table: CsvTable, wanted: Wanted) -> bool:
     if not numbers:
         return False
     try:
-        with connect("a large CSV file") as connection:
+        with interruptible(), connect("a large CSV file", table.name) as connection:
             row = connection.execute(f"SELECT {', '.join(numbers)} FROM {_source(table)}").fetchone()
     except duckdb.Error:
         return True

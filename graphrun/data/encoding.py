@@ -1,17 +1,17 @@
 """What makes numbers of the columns of a file: stacking, categories, standardizing; and the statistics it needs."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table
-from graphrun.document.excerpt import printable
 
 Statistics = Mapping[str, Array]
 
@@ -100,7 +100,10 @@ class Encoder:
             name = column.name
             if column.categories is not None:
                 kept = statistics.get(f"{name}.categories")
-                texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
+                try:
+                    texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
+                except (TypeError, ValueError, RecursionError):
+                    kept, texts = None, ()
                 if kept is None or texts != self.categories.get(name, texts):
                     raise UsageError(f"the checkpoint does not fit: the categories of {quote(name)} are not the same")
                 self.categories[name] = texts
@@ -176,6 +179,8 @@ def batch_form(values: Array) -> Array:
 
 def _by_value(text: str) -> tuple[bool, float, str]:
     try:
-        return False, float(text), text
+        value = float(text)
     except ValueError:
         return True, 0.0, text
+    # NaN has no place in an order.
+    return (True, 0.0, text) if math.isnan(value) else (False, value, text)

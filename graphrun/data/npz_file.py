@@ -1,60 +1,86 @@
 """NumPy's .npz archives: named arrays whose first axis is the rows."""
 
+import math
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import repeat
-from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
-from graphrun.base.wording import quote
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
+from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted
-from graphrun.document.excerpt import printable
+from graphrun.document.numbers import MOST_AXES
+
+MAGIC = npy.MAGIC_PREFIX
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+ENCRYPTED = 0x1
+"""The bit of a member's flags that says so."""
+
+MOST_PACKED = 1032
+"""RFC 1951: a pair of length and distance takes two bits at the least and stands for 258 bytes at the most."""
 
 
 class NpzTable(Table):
     """An archive of arrays, each read when it is first asked for; pickled objects are refused."""
 
+    part = "array"
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._arrays: dict[str, Array | None] = {}
+        self._held = 0
         try:
-            with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                self.headers = tuple(archive.files)
-        except (zipfile.BadZipFile, ValueError, OSError, EOFError, TypeError):  # TypeError: a lone array, .npy
-            self.headers = ()
+            with zipfile.ZipFile(self.name) as archive:
+                self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        except Exception:  # of a file that is none, zipfile raises nearly anything
+            self._members = {}
+        self.headers = tuple(self._members)
         if not self.headers:
             raise DataError(f"{printable(self.name)}: this is no .npz archive of arrays\n  numpy.savez writes one")
 
     def _array(self, header: str) -> Array | None:
         """Return an array; None when it holds objects."""
         if header not in self._arrays:
+            self._check_size(header)
             try:
-                with Path(self.name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                    self._arrays[header] = archive[header]
-            except ValueError:
-                self._arrays[header] = None
-            except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
-                message = f"the array {quote(header)} cannot be read: {error}"
+                with zipfile.ZipFile(self.name) as archive:
+                    self._arrays[header] = _read(archive, self._members[header])
+            except Exception as error:  # zipfile, zlib and NumPy raise nearly anything where data is damaged
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                message = f"the array {quote(header)} cannot be read: {printable(reason)}"
                 raise DataError(f"{printable(self.name)}: {message}") from None
         return self._arrays[header]
 
+    def _check_size(self, header: str) -> None:
+        """Refuse an array that would not fit into memory, by the size that the archive gives."""
+        damaged = (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, ValueError)
+        with suppress(*damaged), zipfile.ZipFile(self.name) as archive:
+            names = archive.namelist()
+            self._held += archive.getinfo(header if header in names else f"{header}.npy").file_size
+        if self._held * COPIES > memory_limit():
+            sizes = f"{size_text(self._held * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+            message = f"with the array {quote(header)} the file takes {sizes}\n  {MORE_MEMORY}"
+            raise DataError(f"{printable(self.name)}: {message}")
+
     def unfit(self, header: str, *, text: bool) -> str | None:
         """Say why an array cannot be used: it holds objects, it has no rows, its elements are of another kind."""
-        array = self._array(header)
+        array, named = self._array(header), f"the array {quote(header)}"
         if array is None:
-            return f"the array {quote(header)} holds Python objects"
+            return f"{named} holds Python objects"
         if array.ndim == 0:
-            return f"the array {quote(header)} is a single value: it has no rows"
+            return f"{named} is a single value: it has no rows"
         if text and array.dtype.kind not in "Uiu":
-            return f"the array {quote(header)} holds {array.dtype}, not texts"
+            return f"{named} holds {array.dtype}, not texts"
         if text and array.ndim != 1:
-            return f"the array {quote(header)} has {array.ndim} axes: texts are a vector"
+            return f"{named} has {array.ndim} axes: texts are a vector"
         if not text and array.dtype.kind not in "fiub":
-            return f"the array {quote(header)} holds {_kind(array)}, not numbers"
+            return f"{named} holds {_kind(array)}, not numbers"
         return None
 
     def item_shape(self, header: str) -> tuple[int, ...]:
@@ -84,6 +110,36 @@ class NpzTable(Table):
                 self.report(findings, header, "is not finite", indices[:, 0], _not_finite(header, array, indices))
         findings.raise_if_any()
         return columns
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array | None:
+    """Return the array of a member; None when it holds objects, which only pickle could read."""
+    if member.flag_bits & ENCRYPTED:
+        raise ValueError("it is encrypted")
+    with archive.open(member) as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it is no array of NumPy's")
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"no array of numbers is of the version {version[0]}.{version[1]} of the format")
+        shape, _, dtype = HEADERS[version](file)
+    if dtype.hasobject:
+        return None
+    # A claim is not believed: what is there is what may be allocated, by the most that deflate packs into a byte.
+    most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_PACKED}.get(member.compress_type)
+    there = member.file_size if most is None else min(member.file_size, most * member.compress_size)
+    claimed = math.prod(shape) * max(dtype.itemsize, 1)
+    if min(shape, default=0) < 0 or claimed > there:
+        raise ValueError(f"its header claims the shape {list(shape)} of {dtype}, and there are {there:,} bytes")
+    if len(shape) > MOST_AXES:
+        raise ValueError(f"it has {len(shape)} axes, of at most {MOST_AXES}")
+    with archive.open(member) as file:
+        array = npy.read_array(file, allow_pickle=False)
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        # As of a Parquet file: the graph's integers have 64 bits with a sign.
+        return np.asarray(array, np.float64)
+    return np.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _not_finite(header: str, array: Array, indices: Array) -> Iterator[Told]:

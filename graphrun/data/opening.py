@@ -1,14 +1,17 @@
 """From a `data` section to a data set: which file, which reader, in memory or not."""
 
 import os
+import re
+import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import counted, nearest
+from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
+from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
 from graphrun.data.csv_file import CsvTable
@@ -20,9 +23,8 @@ from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split
 from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
-from graphrun.data.table import Array, Table, Wanted
+from graphrun.data.table import Array, Table, Wanted, row_bytes
 from graphrun.document.data_section import SUFFIXES, DataEntry
-from graphrun.document.excerpt import printable
 from graphrun.document.problems import Problems
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.
@@ -30,6 +32,14 @@ BUDGET = 512 * 2**20
 
 # DuckDB reads CSV three to ten times as fast as Python, and takes 0.2 s to load.
 LARGE_CSV = 4 * 2**20
+
+
+# A text of a column is an object of Python's, and its place in the array.
+TEXT_BYTES = 72
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+NO_FILE = "the graph reads data, and no file is named", "write data: {file: ...}, or give --data FILE"
 
 
 class Limits(NamedTuple):
@@ -100,10 +110,11 @@ def open_data(
     limits = limits or Limits()
     table, mistakes = _open(entry, base_folder, file, problems)
     columns = resolve(entry, table, needed, mistakes)
+    wanted = wanted_of(columns)
+    table.check(wanted)
     if not training:
         entry = entry._replace(holdout=0.0, batch_size=None)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
-    wanted = wanted_of(columns)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
@@ -112,8 +123,11 @@ def open_data(
         if isinstance(table, CsvTable) and duck.available():
             return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
+    _check_memory(table, wanted, reading)
     encoder = Encoder(columns, table, statistics)
     raw = _read(table, wanted, limits)
+    rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
+    notes = (*notes, *_notes_on(rounded, table))
     table.close()
     split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
@@ -149,12 +163,20 @@ def _open(
     problems: Problems | None,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
-        raise UsageError("the graph reads data, and no file is named\n  write data: {file: ...}, or give --data FILE")
+        if problems is None:
+            raise UsageError(f"{NO_FILE[0]}\n  {NO_FILE[1]}")
+        # What is wrong with the section itself is told first.
+        problems.raise_if_any()
+        problems.add(("data",), NO_FILE[0], suggestion=NO_FILE[1], key=True)
+        problems.fail()
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     mistakes = Mistakes(os.fspath(path), problems)
     place = FILE if file is None else None
     if not path.is_file():
         mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
+    given = os.fspath(file) if file is not None else str(entry.file)
+    if ADDRESS.match(given):
+        mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
@@ -183,13 +205,24 @@ def _why_missing(path: FilePath, *, named: bool) -> tuple[str, str | None]:
 def _bytes(table: Table, wanted: Wanted) -> int:
     """Return how many bytes the numbers of a file take, roughly for a CSV file."""
     if isinstance(table, ParquetTable):
-        return 8 * table.rows * len(wanted)
+        return table.rows * row_bytes(wanted)
     if not isinstance(table, CsvTable):
         return 0
     size = FilePath(table.name).stat().st_size
     with FilePath(table.name).open("rb") as file:
         beginning = file.read(2**20)
-    return 8 * len(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+    return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+
+
+def _check_memory(table: Table, wanted: Wanted, reading: Reading) -> None:
+    """Refuse a file whose columns would not fit into memory; an archive looks itself."""
+    texts = sum(wanted.values())
+    numbers = _bytes(table, wanted)
+    size = numbers + numbers // max(len(wanted), 1) // 8 * texts * TEXT_BYTES
+    if size * COPIES > memory_limit():
+        sizes = f"{size_text(size * COPIES)} of memory; the limit is {size_text(memory_limit())}"
+        hint = MORE_MEMORY if reading.entry.batch_size else f"'batch_size' reads it in parts; {MORE_MEMORY}"
+        reading.mistakes.fail(FILE, f"the columns of the file take {sizes}", hint)
 
 
 def _read(table: Table, wanted: Wanted, limits: Limits) -> dict[str, Array]:
@@ -208,17 +241,27 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
     encoder = Encoder(reading.columns, table, reading.statistics)
     rows = Rows(table, encoder, reading.split(table.rows), limits.range)
     held = scan(rows, find_whole=table is not origin) if reading.training else None
-    return StreamedDataSet(
+    data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
     )
+    data.notes = tuple(_notes_on(rows.rounded, origin))
+    return data
+
+
+def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
+    """Yield what is to be said of columns with whole numbers that are rounded, of each one of them."""
+    for header, number in rounded.items():
+        if number is not None:
+            becomes = f"{number} becomes {int(float(number))}"
+            yield f"{printable(table.name)}: whole numbers beyond 2**53 are rounded in {quote(header)}: {becomes}"
 
 
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
     """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
-    folder = tempfile.TemporaryDirectory(prefix="graphrun-data-")
+    folder = tempfile.mkdtemp(prefix="graphrun-data-")
     wanted = wanted_of(reading.columns)
     try:
-        path = os.path.join(folder.name, "data.parquet")  # noqa: PTH118 (both are texts)
+        path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
         if not duck.convert_csv(table, wanted, path):
             table.diagnose(wanted)
             raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
@@ -229,10 +272,16 @@ def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
             table.diagnose(wanted)
             raise
     except BaseException:
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     size = FilePath(path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
-    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB",)
-    data.cleanup = weakref.finalize(data, folder.cleanup)
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
+    data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a temporary folder, unless this is the child of a fork: the parent still reads it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,24 +1,46 @@
 """Parquet files through DuckDB, read by ranges of rows so that a large one never has to be in memory."""
 
+from __future__ import annotations
+
+import ctypes
 import itertools
 import os
+import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphrun.base.wording import quote
+from graphrun.base.wording import printable, quote
 from graphrun.data.csv_file import CsvTable
-from graphrun.data.duck import connect, identifier, path_literal
-from graphrun.data.problems import DataError, Findings, Place
-from graphrun.data.table import Array, Table, Wanted
-from graphrun.document.excerpt import printable
+from graphrun.data.duck import connect, identifier, interruptible, path_literal
+from graphrun.data.problems import FILL, DataError, Findings, Place
+from graphrun.data.table import Array, Table, Wanted, row_bytes
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 # A range of rows that is read at once holds about this many bytes.
 RANGE_BYTES = 24 * 2**20
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "BOOLEAN")
 FLOATS = ("DOUBLE", "HUGEINT", "UHUGEINT", "UBIGINT")
+
+_OPEN: weakref.WeakSet[ParquetTable] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Leave all connections to the parent, as the child of a fork: DuckDB's threads, which closing waits for, are its.
+
+    They are never to be closed here, not even at the very end: so each is counted once more.
+    """
+    for table in _OPEN:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(table.connection))
+        table.connection = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class Range(NamedTuple):
@@ -40,25 +62,35 @@ class ParquetTable(Table):
         self.path = os.fspath(path)
         self.name = self.path if origin is None else origin.name
         self._origin = origin
-        self._connection = connect(f"reading {printable(self.name)}")
+        self.connection: DuckDBPyConnection | None = None
+        cursor = self._cursor()
+        _OPEN.add(self)
         import duckdb
 
-        self._source = f"read_parquet({path_literal(self.path)}, file_row_number = true)"
+        self._source = f"read_parquet({path_literal(self.path)}, hive_partitioning = false, file_row_number = true)"
         try:
-            self._connection.execute("SET parquet_metadata_cache = true")
-            described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
-            groups = self._connection.execute(
+            described = cursor.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
+            groups = cursor.execute(
                 "SELECT row_group_id, any_value(row_group_num_rows) "
                 f"FROM parquet_metadata({path_literal(self.path)}) GROUP BY 1 ORDER BY 1"
             ).fetchall()
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
+            if "file_row_number" in reason:
+                reason = "DuckDB numbers the rows by a column file_row_number, and the file has one; rename it"
+                raise DataError(f"{printable(self.name)}: {reason}") from None
             raise DataError(f"{printable(self.name)}: this is no Parquet file that DuckDB can read: {reason}") from None
         self._types = {str(row[0]): str(row[1]) for row in described if row[0] != "file_row_number"}
         self.headers = tuple(self._types)
         self.groups = [int(rows) for _, rows in groups]
         self.rows = sum(self.groups)
         self._width: int | None = None
+
+    def _cursor(self) -> DuckDBPyConnection:
+        """Return a cursor of the connection, which the child of a fork makes anew."""
+        if self.connection is None:
+            self.connection = connect(f"reading {printable(self.name)}", self.path)
+        return self.connection.cursor()
 
     def unfit(self, header: str, *, text: bool) -> str | None:
         """Say why a column cannot be read as numbers."""
@@ -97,7 +129,7 @@ class ParquetTable(Table):
         if not self.rows:
             raise DataError(f"{printable(self.name)}: the file has no rows")
         columns = {header: np.empty(self.rows, self.dtype(header, text=text)) for header, text in wanted.items()}
-        for span in self.ranges(8 * len(wanted)):
+        for span in self.ranges(row_bytes(wanted)):
             for header, values in self.fetch(wanted, span).items():
                 columns[header][span.start : span.stop] = values
         return columns
@@ -117,7 +149,7 @@ class ParquetTable(Table):
             cell = f"the cell in the column {quote(header)}"
             if empty.any():
                 rows = span.start + np.flatnonzero(empty)
-                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", None)))
+                self.report(findings, header, "is empty", rows, itertools.repeat((f"{cell} is empty", FILL)))
             elif plain.dtype.kind == "f" and not np.isfinite(plain).all():
                 bad = np.flatnonzero(~np.isfinite(plain))
                 told = ((f"{cell} is not finite: {value}", None) for value in plain[bad])
@@ -143,7 +175,7 @@ class ParquetTable(Table):
             )
             where = f"file_row_number >= {span.start} AND file_row_number < {span.stop}"
             try:
-                with self._connection.cursor() as cursor:
+                with interruptible(), self._cursor() as cursor:
                     arrays = cursor.execute(f"SELECT {select} FROM {self._source} WHERE {where}").fetchnumpy()
             except duckdb.OutOfMemoryException:
                 if width == 1:
@@ -162,6 +194,13 @@ class ParquetTable(Table):
         """Return where the cells of a column stand, in the file that was converted if one was."""
         return super().places(header, rows) if self._origin is None else self._origin.places(header, rows)
 
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column that no float64 is, as the file that was converted has it if one was."""
+        if self._origin is not None:
+            return self._origin.rounded(header, values, start)
+        return super().rounded(header, values, start)
+
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        if self.connection is not None:
+            self.connection.close()

@@ -4,13 +4,17 @@ from collections import Counter
 from typing import NamedTuple, NoReturn
 
 from graphrun.base.errors import GraphrunError
-from graphrun.document.excerpt import printable
+from graphrun.base.wording import printable, quote
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 
 # The first of each kind are shown: a column of texts has a mistake in every row.
 MOST_SHOWN = 20
 MOST_OF_A_KIND = 3
+
+
+# What helps where there is no number, or no text.
+FILL = "fill the cell in, or leave such rows out"
 
 
 class DataError(GraphrunError):
@@ -86,6 +90,10 @@ class Mistakes:
             self._problems.add(path, message, suggestion=suggestion)
             return
         self._blocks.append(Place(printable(self.file)).tell(message, suggestion))
+
+    def add_of_file(self, path: Path, message: str, suggestion: str | None = None) -> None:
+        """Add a mistake that is the data file's, whose name is told also where the place is one of the graph file."""
+        self.add(path, message if self._problems is None else f"{quote(self.file)}: {message}", suggestion)
 
     def raise_if_any(self) -> None:
         """Raise a GraphFileError or a DataError with what was added, if anything was."""

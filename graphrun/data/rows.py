@@ -48,17 +48,24 @@ class DataSource:
     def open(self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None) -> DataSet | None:
         """Return the data set; what is drawn (order, held-back rows) derives from the seed.
 
-        The `statistics` that a checkpoint kept of the training part take the place of this file's.
+        Columns that the graph does not read are not read from the file; where it reads none, there is no data set. The
+        `statistics` that a checkpoint kept of the training part take the place of this file's.
         """
         entry = self._document.data
         if entry is None:
             return None
         if not statistics and seed in self._opened:
             return self._opened[seed]
-        from graphrun.data.opening import open_data
+        from graphrun.data.opening import column_names, open_data
 
+        read = self._document.names_read().intersection(self.names)
+        if not read:
+            # Of a file that nothing is read of, it is told all the same that it is missing.
+            unnamed = entry._replace(columns=None)
+            column_names(unnamed, self._folder, file=self.file, problems=self._document.problems)
+            return None
         data = open_data(
-            entry,
+            entry.part(read),
             self._folder,
             seed,
             statistics=statistics or None,

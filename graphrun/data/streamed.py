@@ -7,6 +7,7 @@ a few ranges in random parts of the file, not from all of it, and every row stan
 depend on the seed, the epoch and the window's number alone.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
 from graphrun.data.parquet_file import ParquetTable, Range
 from graphrun.data.split import Split, pieces
-from graphrun.data.table import Array, is_whole
+from graphrun.data.table import Array, is_whole, row_bytes
 from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
@@ -47,12 +48,13 @@ class Rows:
         self.encoder = encoder
         self.split = split
         self.wanted = wanted_of(encoder.columns)
-        self.row_bytes = 8 * len(self.wanted)
+        self.row_bytes = row_bytes(self.wanted)
         self.ranges = table.ranges(self.row_bytes, range_bytes)
         before = [split.training_before(span.start) for span in self.ranges]
         after = [*before[1:], split.training_rows]
         self.training = [b - a for a, b in zip(before, after, strict=True)]
         self.whole: set[str] = set()
+        self.rounded: dict[str, str] = {}
 
     def load(self, span: Range, *, held: bool | None = None) -> list[Array]:
         """Return the rows of a range: those held back, the others, or all for None."""
@@ -91,6 +93,10 @@ def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
     for span in rows.ranges:
         raw = rows.table.fetch(rows.wanted, span)
         whole = {header for header in whole if is_whole(raw[header])}
+        for header, text in rows.wanted.items():
+            number = None if text or header in rows.rounded else rows.table.rounded(header, raw[header], span.start)
+            if number is not None:
+                rows.rounded[header] = number
         values = encoder.assemble(raw, span.start)
         held = rows.split.held(*span)
         for column, value in zip(encoder.columns, values, strict=True):
@@ -142,9 +148,14 @@ class StreamedDataSet(DataSet):
         self._shuffle = shuffle
         self._window_rows = max(1, window_bytes // max(rows.row_bytes, 1)) if shuffle else 1
         self._windows = lru_cache(maxsize=2)(self._divide)
+        self._begin()
+        self._last: tuple[int, list[Array]] | None = None
+
+    def _begin(self) -> None:
+        """Begin with no window read; the child of a fork begins anew, for the thread stays with the parent."""
+        self._process = os.getpid()
         self._reader = ThreadPoolExecutor(1, "graphrun-data")
         self._loading: dict[tuple[int, int], Future[list[Array]]] = {}
-        self._last: tuple[int, list[Array]] | None = None
 
     def _divide(self, epoch: int) -> list[Window]:
         """Return the windows of an epoch, in its order."""
@@ -185,6 +196,8 @@ class StreamedDataSet(DataSet):
 
     def _window(self, window: Window) -> list[Array]:
         """Return the rows of a window, and have the next one read meanwhile."""
+        if self._process != os.getpid():
+            self._begin()
         windows = self._windows(window.epoch)
         if window.number + 1 < len(windows):
             following = windows[window.number + 1]

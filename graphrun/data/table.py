@@ -7,13 +7,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.wording import printable
 from graphrun.data.problems import MOST_OF_A_KIND, Findings, Place
-from graphrun.document.excerpt import printable
 
 Array: TypeAlias = NDArray[Any]
 
 # The headers that are wanted, and of each whether its cells are texts.
 Wanted: TypeAlias = Mapping[str, bool]
+
+# A text in memory: Python's object of a short one, and its place in an array.
+TEXT_BYTES = 64
 
 # A mistake in words, and a suggestion.
 Told: TypeAlias = tuple[str, str | None]
@@ -25,7 +28,10 @@ class Table(ABC):
     Attributes:
         name: the file as messages name it.
         headers: the names of its columns, in the file's order.
+        part: what it calls one of them.
     """
+
+    part = "column"
 
     name: str
     headers: tuple[str, ...]
@@ -40,6 +46,9 @@ class Table(ABC):
         del header
         return ()
 
+    def check(self, wanted: Wanted) -> None:  # noqa: B027 (most files cannot hold a name twice)
+        """Refuse columns of which the file has several by that name; raise a DataError with their places."""
+
     @abstractmethod
     def read(self, wanted: Wanted) -> dict[str, Array]:
         """Return whole columns: numbers as integers or floats, texts as objects; raise DataError for a bad cell."""
@@ -48,6 +57,21 @@ class Table(ABC):
         """Return where the cells of a column stand, by their rows, counted from 0 below the header."""
         del header
         return [Place(f"{printable(self.name)}: row {row + 1}") for row in rows]
+
+    def rounded(self, header: str, values: Array, start: int = 0) -> str | None:
+        """Return a whole number of a column, as the file has it, that no float64 is; None where there is none.
+
+        Args:
+            header: the column.
+            values: some of its rows, as they were read.
+            start: the first of these rows, counted from 0 below the header.
+        """
+        del header, start
+        if values.dtype.kind not in "iu" or not is_large(values):
+            return None
+        with np.errstate(invalid="ignore"):
+            bad = values[values.astype(np.float64).astype(values.dtype) != values]
+        return str(bad.flat[0]) if bad.size else None
 
     def report(self, findings: Findings, header: str, kind: str, rows: Array, told: Iterator[Told]) -> None:
         """Add mistakes of one kind in rows of a column: the first ones with their places, the others by their number.
@@ -66,11 +90,21 @@ class Table(ABC):
         """Let go of the file."""
 
 
+def row_bytes(wanted: Wanted) -> int:
+    """Return how many bytes a row of some columns takes in memory, where texts are short."""
+    return sum(TEXT_BYTES if text else 8 for text in wanted.values())
+
+
 def whole_as_integers(values: Array) -> Array:
     """Return floats that are all whole as integers, where none is too large to be exact."""
     if values.dtype.kind != "f" or not is_whole(values):
         return values
     return values.astype(np.int64)
+
+
+def is_large(values: Array) -> bool:
+    """Say whether there is a number of 2**53 or more, to which the next whole number is rounded."""
+    return bool(values.size and (values.max() >= 2**53 or values.min() <= -(2**53)))
 
 
 def is_whole(values: Array) -> bool:

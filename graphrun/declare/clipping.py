@@ -30,11 +30,14 @@ def clip(
 
     A largest value or a limit of the norm that is None is none. `norm` is the norm of some arrays, `numbers` the array
     namespace of what it gives, and `cast` makes a number one of the graph's dtype.
+
+    They are multiplied twice by the root of the factor, which may itself be too small for the dtype, or for XLA, which
+    takes subnormal numbers for 0, where the product of it and a gradient is a number like any other.
     """
     clipped = list(gradients)
     if value is not None:
         clipped = [within(xp, gradient, cast(value)) for gradient in clipped]
     if limit is not None:
-        number = cast(factor(numbers, norm(*clipped), limit))
-        clipped = [gradient * number for gradient in clipped]
+        root = cast(numbers.sqrt(factor(numbers, norm(*clipped), limit)))
+        clipped = [gradient * root * root for gradient in clipped]
     return clipped

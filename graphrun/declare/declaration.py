@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -53,6 +54,9 @@ class Declaration:
         name: the function's name; a trailing underscore, there to spare a builtin or a keyword, is dropped.
         function: the declared function itself.
     """
+
+    keys: tuple[str, ...] = ("type",)
+    """What a graph file's mapping has beside the settings, so that none can be called this."""
 
     first_parameter = "the array namespace, `xp`"
 
@@ -120,10 +124,18 @@ class Declaration:
     @cached_property
     def annotations(self) -> dict[str, Any]:
         """The evaluated annotations of all parameters."""
+        # They are known without an import, for which `--help` would wait for NumPy and pydantic.
+        from graphrun.base import types as types_of_settings
+
+        known = {**vars(types_of_settings), **self.function.__globals__}
         try:
-            return typing.get_type_hints(self.function, include_extras=True)
+            return typing.get_type_hints(self.function, known, include_extras=True)
         except Exception as error:
             raise DeclarationError(f"{self.name}: an annotation cannot be evaluated: {error}") from error
+
+    def kinds(self, setting: str) -> tuple[Any, ...]:
+        """Return the types that a setting takes, without the ranges that their annotations give."""
+        return _members(self.annotations.get(setting, Any))
 
     @cached_property
     def settings_model(self) -> type[BaseModel]:
@@ -179,7 +191,21 @@ class Declaration:
         """
         if not self.name.isidentifier():
             raise DeclarationError(f"{self.name!r} is no name for a type: names are identifiers")
+        for parameter in self.keyword:
+            if parameter.name in self.keys:
+                raise DeclarationError(
+                    f"{self.name}: a setting cannot be called {parameter.name!r}, which is a key of graph files"
+                )
         _ = self.settings_model, self.default_settings
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _members(parts[0])
+    if origin in (types.UnionType, typing.Union):
+        return tuple(member for part in parts for member in _members(part))
+    return (annotation,)
 
 
 def freeze(value: Any) -> Any:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -101,8 +101,7 @@ def type_formulas(declared: NodeType, output: str) -> Formulas | None:
 
 def open_settings(declared: NodeType) -> set[str]:
     """Return the settings that `type_formulas` leaves open."""
-    kinds = {parameter.name: declared.annotations.get(parameter.name) for parameter in declared.keyword}
-    return {name for name, kind in kinds.items() if float in (kind, *get_args(kind))}
+    return {parameter.name for parameter in declared.keyword if float in declared.kinds(parameter.name)}
 
 
 def _key(setting: Open) -> str:
@@ -129,7 +128,7 @@ def traced(declared: NodeType, settings: Settings, literals: tuple[float | None,
     nothing = Traced(None, (None,) * len(literals))
     if not declared.is_elementwise:
         return nothing
-    recorder = Recorder(np.dtype(np.float64))
+    recorder = Recorder(np.dtype(np.float64), is_exact=True)
     given_settings = {k: recorder.input(_key(value)) if isinstance(value, Open) else value for k, value in settings}
     try:
         symbols = recorder.inputs([None] * len(literals))

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrun.base.types import Finite, NotBelow
 from graphrun.declare.declaration import Declaration
 
 Shape = tuple[int, ...]
+
+
+ROOT_2 = math.sqrt(2)
 
 
 class Initializer(Declaration):
@@ -36,13 +40,13 @@ def ones(_random: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 @Initializer
-def constant(_random: np.random.Generator, shape: Shape, *, value: float) -> NDArray[Any]:
+def constant(_random: np.random.Generator, shape: Shape, *, value: Finite) -> NDArray[Any]:
     """One number everywhere."""
     return np.full(shape, float(value))
 
 
 @Initializer
-def identity(_random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> NDArray[Any]:
+def identity(_random: np.random.Generator, shape: Shape, *, gain: Finite = 1.0) -> NDArray[Any]:
     """The identity matrix times a gain; a matrix that is not square has ones on its main diagonal."""
     if len(shape) != 2:
         raise ValueError(f"an identity is a matrix, and the shape {list(shape)} is not")
@@ -50,7 +54,9 @@ def identity(_random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -
 
 
 @Initializer
-def uniform(random: np.random.Generator, shape: Shape, *, low: float = -1.0, high: float = 1.0) -> NDArray[Any]:
+def uniform(
+    random: np.random.Generator, shape: Shape, *, low: Finite = -1.0, high: Annotated[Finite, NotBelow("low")] = 1.0
+) -> NDArray[Any]:
     """Uniform in [low, high)."""
     if not low <= high:
         raise ValueError(f"low {low} is above high {high}")
@@ -58,13 +64,15 @@ def uniform(random: np.random.Generator, shape: Shape, *, low: float = -1.0, hig
 
 
 @Initializer
-def normal(random: np.random.Generator, shape: Shape, *, mean: float = 0.0, std: float = 1.0) -> NDArray[Any]:
+def normal(random: np.random.Generator, shape: Shape, *, mean: Finite = 0.0, std: Finite = 1.0) -> NDArray[Any]:
     """Normal, of a mean and a standard deviation."""
     return mean + _deviation(std) * random.standard_normal(shape)
 
 
 @Initializer
-def truncated_normal(random: np.random.Generator, shape: Shape, *, mean: float = 0.0, std: float = 1.0) -> NDArray[Any]:
+def truncated_normal(
+    random: np.random.Generator, shape: Shape, *, mean: Finite = 0.0, std: Finite = 1.0
+) -> NDArray[Any]:
     """Normal, drawn again where it is more than two standard deviations from the mean."""
     drawn = np.asarray(random.standard_normal(shape))
     while (outside := np.abs(drawn) > 2).any():
@@ -73,7 +81,7 @@ def truncated_normal(random: np.random.Generator, shape: Shape, *, mean: float =
 
 
 @Initializer
-def glorot_uniform(random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> NDArray[Any]:
+def glorot_uniform(random: np.random.Generator, shape: Shape, *, gain: Finite = 1.0) -> NDArray[Any]:
     """Uniform within gain (6 / (fan_in + fan_out))^(1/2) of 0 (Glorot and Bengio, 2010)."""
     fan_in, fan_out = fans(shape)
     bound = gain * math.sqrt(6 / max(fan_in + fan_out, 1))
@@ -81,27 +89,27 @@ def glorot_uniform(random: np.random.Generator, shape: Shape, *, gain: float = 1
 
 
 @Initializer
-def glorot_normal(random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> NDArray[Any]:
+def glorot_normal(random: np.random.Generator, shape: Shape, *, gain: Finite = 1.0) -> NDArray[Any]:
     """Normal of the standard deviation gain (2 / (fan_in + fan_out))^(1/2) (Glorot and Bengio, 2010)."""
     fan_in, fan_out = fans(shape)
     return gain * math.sqrt(2 / max(fan_in + fan_out, 1)) * random.standard_normal(shape)
 
 
 @Initializer
-def he_uniform(random: np.random.Generator, shape: Shape, *, gain: float = math.sqrt(2)) -> NDArray[Any]:
+def he_uniform(random: np.random.Generator, shape: Shape, *, gain: Finite = ROOT_2) -> NDArray[Any]:
     """Uniform within gain (3 / fan_in)^(1/2) of 0 (He et al., 2015); the gain of relu is 2^(1/2)."""
     bound = gain * math.sqrt(3 / max(fans(shape)[0], 1))
     return random.uniform(-bound, bound, shape)
 
 
 @Initializer
-def he_normal(random: np.random.Generator, shape: Shape, *, gain: float = math.sqrt(2)) -> NDArray[Any]:
+def he_normal(random: np.random.Generator, shape: Shape, *, gain: Finite = ROOT_2) -> NDArray[Any]:
     """Normal of the standard deviation gain / fan_in^(1/2) (He et al., 2015); the gain of relu is 2^(1/2)."""
     return gain / math.sqrt(max(fans(shape)[0], 1)) * random.standard_normal(shape)
 
 
 @Initializer
-def orthogonal(random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> NDArray[Any]:
+def orthogonal(random: np.random.Generator, shape: Shape, *, gain: Finite = 1.0) -> NDArray[Any]:
     """A matrix with orthonormal rows or columns, times a gain (Saxe et al., 2014); further axes count as columns."""
     if len(shape) < 2:
         raise ValueError(f"an orthogonal matrix has two axes or more, and the shape {list(shape)} has {len(shape)}")

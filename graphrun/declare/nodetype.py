@@ -69,6 +69,7 @@ class NodeType(Declaration):
         examples: what the checker tries the type with.
     """
 
+    keys: tuple[str, ...] = ("type", "inputs", "repeat", "share")
     is_elementwise: bool
     derivative_decorator: str
 
@@ -93,6 +94,11 @@ class NodeType(Declaration):
     def domain(self) -> dict[str, Domain]:
         """The domain of each input that does not take every real number."""
         return {name: Domain.parse(text) for name, text in self._domain.items()}
+
+    @cached_property
+    def is_built_in(self) -> bool:
+        """Whether it is one of graphrun's own, whose functions are known to be pure."""
+        return self.function.__module__.startswith("graphrun.")
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

@@ -31,14 +31,21 @@ class Problem(Protocol):
     """The bounds of each element, infinite where there are none."""
 
     scale: Vector
-    """The size of each element: the root mean square of its parameter at the start, or 1 where that is 0.
+    """The size of each element at the start, as `scale_at` has it."""
 
-    It is rounded to a power of two, by which numbers are multiplied without an error.
-    """
+    epsilon: float
+    """The relative rounding of the graph's numbers."""
 
     @property
     def has_bounds(self) -> bool:
         """Whether any element has a bound."""
+
+    def scale_at(self, point: Vector) -> Vector:
+        """Return the size of each element at a point: the root mean square of its parameter, or 1 where that is 0.
+
+        Where the objective does not notice a move by that, it is the way to an objective of 0 along the slope. It is
+        rounded to a power of two, by which numbers are multiplied without an error.
+        """
 
     def objective(self, point: Vector) -> tuple[float, Vector]:
         """Return the objective and its gradient."""

@@ -111,8 +111,9 @@ class Recorder:
     others = "compiled code of numbers has not"
     """What is to be said of a function of `xp` that is no operation."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
+    def __init__(self, dtype: np.dtype[Any], *, is_exact: bool = False) -> None:
         self.dtype = dtype
+        self.is_exact = is_exact
         self._made: dict[Any, Expression] = {}
 
     def input(self, name: str, kind: str = FLOAT) -> Expression:
@@ -255,13 +256,20 @@ COMPOSED: dict[str, Callable[..., Expression]] = {
 
 
 class Namespace:
-    """The array namespace `xp` that records: the elementwise functions of the array API on expressions."""
+    """The array namespace `xp` that records: the elementwise functions of the array API on expressions.
 
+    Attributes:
+        is_exact: the expressions are formulas for readers and for algebra, where nothing is rounded: what a function
+            does only to keep digits is left out.
+    """
+
+    __name__ = "graphrun.declare.trace"
     pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
     float32, float64, finfo = np.float32, np.float64, np.finfo
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.is_exact = recorder.is_exact
 
     def __getattr__(self, name: str) -> Any:
         if name in COMPOSED:

@@ -19,6 +19,8 @@ class UpdateRule(Declaration):
     the tuple of the new value and every state in order.
     """
 
+    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value")
+
     @cached_property
     def takes_step(self) -> bool:
         """Whether the function has a parameter ``step``."""

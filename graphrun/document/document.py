@@ -37,7 +37,8 @@ class Document:
 
     `problems` holds what is wrong so far; the graph stage adds what it finds and raises all of it together.
     `broken` names what was declared with a mistake, so that it is not reported again as unknown; with
-    `lacks_subgraphs`, a file that is included could not be read, and it may have any subgraph.
+    `lacks_subgraphs`, a file that is included could not be read, and it may have any subgraph. `instances` are the
+    entries of `nodes` that stood for subgraphs and were expanded.
     """
 
     source: Source
@@ -61,6 +62,7 @@ class Document:
     subgraphs: dict[str, Subgraph] = field(default_factory=dict)
     lacks_subgraphs: bool = False
     leaf_origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
+    instances: dict[str, NodeEntry] = field(default_factory=dict)
     expects_list: bool = False
 
     def leaf_problems(self, section: str, name: str) -> Problems:
@@ -69,6 +71,16 @@ class Document:
             return self.problems.at((section, name))
         definition, own, use = self.leaf_origins[name]
         return definition.at((section, own)).used(use)
+
+    def names_read(self) -> set[str]:
+        """Return the names of values that something reads: columns of data that are none of them need not be there."""
+        read = {source for entry in self.nodes.values() for source in entry.inputs if isinstance(source, str)}
+        looked_at = {*(self.record or ()), self.minimize, self.maximize}
+        for entry in self.expect:
+            looked_at.update(entry.values, entry.gradients)
+        # What is looked at is the node of that name where there is one, not the column.
+        read.update(name for name in looked_at if name and name not in self.nodes)
+        return read
 
     def expect_path(self, position: int) -> Path:
         """Return the path of an expectation, which may stand alone or in a list."""
@@ -112,8 +124,10 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
     constants = read_constants(sections["constants"], problems, broken)
     nodes = read_nodes(sections["nodes"], problems, broken)
     expansion = Expansion(subgraphs, problems, parameters, constants, broken)
+    instances: dict[str, NodeEntry] = {}
     if subgraphs:
         expansion.expand(nodes)
+        instances = {name: entry for name, entry in nodes.items() if entry.type in subgraphs}
         nodes = expansion.nodes
     return Document(
         source=source,
@@ -127,6 +141,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
         subgraphs=subgraphs,
         lacks_subgraphs=lacks_subgraphs,
         leaf_origins=expansion.origins,
+        instances=instances,
         expects_list=isinstance(data.get("expect"), list),
         **dict(header),
     )

@@ -48,7 +48,11 @@ def dump_document(document: Document) -> str:
 
 
 def _dump(data: dict[str, Any]) -> str:
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)) if data else ""
+    text = str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)) if data else ""
+    if text.isascii():
+        return text
+    # PyYAML leaves bidirectional controls as they are; `_represent_text` sees to it that they stand in double quotes.
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
 
 # What YAML 1.1 and 1.2 both read as a text, unless it is a word of theirs.

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
+from graphrun.base.wording import printable
 from graphrun.document.marks import Mark
 
 # A terminal's usual 80 columns less the indentation of the excerpt, and how much of them may lie before the caret.
@@ -22,7 +23,7 @@ def excerpt(lines: Sequence[str], mark: Mark) -> list[str]:
     if end - start > WIDEST and column - start > BEFORE_CARET:
         start = column - BEFORE_CARET
     end = min(end, max(start + WIDEST, column + 1))
-    before, rest = "".join(map(_shown, line[start:column])), "".join(map(_shown, line[column:end]))
+    before, rest = printable(line[start:column]), printable(line[column:end])
     left = "…" if start and line[:start].strip() else ""
     right = "…" if line[end:].strip() else ""
     return [f"{left}{before}{rest.rstrip()}{right}", " " * cells(left + before) + "^"]
@@ -38,20 +39,6 @@ def describe_problem(
     if suggestion:
         shown.append(f"  {suggestion}")
     return "\n".join(shown)
-
-
-def printable(text: str) -> str:
-    """Return a text with nothing in it that could steer a terminal: control and bidirectional characters escaped."""
-    return "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    if character == "\t":
-        return " "
-    # "Cf" holds the bidirectional controls, "Cs" halves of characters that cannot be written at all.
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return character.encode("unicode_escape").decode("ascii")
-    return character
 
 
 def cells(text: str) -> int:

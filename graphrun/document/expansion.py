@@ -18,7 +18,7 @@ from graphrun.document.numbers import NotANumberError, Value, check_number
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
-from graphrun.document.sizes import DEEPEST_NESTING, MOST_NODES, Sizes, TooLargeError, check_extent
+from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, check_extent, most_nodes
 from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
 
 
@@ -70,14 +70,13 @@ class Expansion:
             except TooLargeError as error:
                 at.add((), str(error), suggestion=error.suggestion, key=True)
                 instance = None
-                if sizes.nodes > MOST_NODES:
+                if sizes.nodes > most_nodes():
                     self.broken.update(nodes)
                     break
             if instance is None:
                 self.broken.add(name)
             else:
                 self._expand_instance(Names(name, name), name, entry, instance, list(entry.inputs), None)
-        self._check_inputs(nodes)
 
     def _check_recursion(self) -> None:
         """Drop subgraphs that use themselves, over others or directly, and say over which; and those too deep."""
@@ -110,24 +109,6 @@ class Expansion:
         for name in names:
             del self.subgraphs[name]
         self.broken.update(names)
-
-    def _check_inputs(self, nodes: dict[str, NodeEntry]) -> None:
-        """Report unknown inputs of instances where they are used, for what reads them stands inside the definition."""
-        for name, entry in nodes.items():
-            if entry.type not in self.subgraphs:
-                continue
-            for position, source in enumerate(entry.inputs):
-                if not isinstance(source, str) or self._has(source):
-                    continue
-                hint = partial(did_you_mean, source, [*self.parameters, *self.constants, *self.nodes])
-                at = entry.problems(name, self.problems)
-                at.add(("inputs", position), f"input {source!r} is unknown", suggestion=hint)
-                self.broken.add(source)
-
-    def _has(self, name: str) -> bool:
-        """Say whether there is a value of that name, or there would be one if its declaration had no problem."""
-        known = name in self.nodes or name in self.parameters or name in self.constants
-        return known or name in self.broken or name.partition(".")[0] in self.broken
 
     def _instance(self, entry: NodeEntry, at: Problems) -> Instance | None:
         """Check the use of a subgraph: its inputs, its settings, `repeat` and `share`."""

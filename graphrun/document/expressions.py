@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.document.names import normalize
 from graphrun.document.references import Reference
+from graphrun.document.slips import number_of
 
 MOST_CHARACTERS = 100_000
 MOST_LEVELS = 200
@@ -129,12 +130,14 @@ class MadeNode(NamedTuple):
         inputs: names, numbers, references, and made nodes as ``(number,)``, counted from 0.
         settings: settings by name.
         offsets: where the node, and each of its inputs, stands in the expression, in characters.
+        places: where the name and the value of each setting stand.
     """
 
     type: str
     inputs: tuple[Any, ...]
     settings: dict[str, Any]
     offsets: tuple[int, ...]
+    places: dict[str, tuple[int, int]] = {}  # noqa: RUF012 (shared on purpose: nobody changes it)
 
 
 def parse_expression(text: str) -> list[MadeNode]:
@@ -288,6 +291,7 @@ class _Parser:
             inputs.append(self.value(argument, level + 1))
             offsets.append(self.offset(argument))
         settings: dict[str, Any] = {}
+        places: dict[str, tuple[int, int]] = {}
         for keyword in node.keywords:
             if keyword.arg is None:
                 raise ExpressionError("settings are written one by one", self.offset(keyword.value))
@@ -296,10 +300,20 @@ class _Parser:
                 raise ExpressionError(f"the setting {quote(key)} stands twice", self.offset(keyword))
             if key in ("type", "inputs"):
                 raise ExpressionError(f"{key!r} is no setting", self.offset(keyword), "inputs stand before settings")
-            settings[key] = self.literal(keyword.value, level + 1)
+            places[key] = self.offset(keyword), self.offset(keyword.value)
+            try:
+                settings[key] = self.literal(keyword.value, level + 1)
+            except ExpressionError as error:
+                written = _written(self.text[self.offset(keyword.value) : self.offset(keyword.value, end=True)])
+                number = number_of(written)
+                call = f"{_written(node.func.id)}({quote(written)[1:-1]})"
+                advice = [error.suggestion, f"write {number}" if number else f"an input has no name: {call}"]
+                # Where there is an input already, a text without quotes is the likelier slip.
+                error.suggestion = "; ".join(filter(None, advice if inputs else reversed(advice)))
+                raise
         is_reference = node.func.id.startswith(DOLLAR_LETTER)
         name = normalize(node.func.id[1:] if is_reference else _written(node.func.id))
-        return self.make(Reference(name) if is_reference else name, tuple(inputs), settings, tuple(offsets))
+        return self.make(Reference(name) if is_reference else name, tuple(inputs), settings, tuple(offsets), places)
 
     def no_type(self, node: ast.expr) -> ExpressionError:
         """Make the error of a call of something else than a name."""
@@ -364,7 +378,7 @@ class _Parser:
             if node.id.lower() in WORDS:
                 return WORDS[node.id.lower()]
             near = did_you_mean(node.id, ["true", "false", "null"])
-            hint = f"a text needs quotes: '{_written(node.id)}'; what is computed is an input, not a setting"
+            hint = f"a text needs quotes: '{_written(node.id)}'"
             message = f"a setting is a literal, not the name {quote(node.id)}"
             raise ExpressionError(message, self.offset(node), near or hint)
         raise ExpressionError("a setting is a number, a text, a list, true, false or null", self.offset(node))
@@ -391,14 +405,19 @@ class _Parser:
         return ExpressionError(f"{what} is not part of expressions", offset, suggestion)
 
     def make(
-        self, kind: str, inputs: tuple[Any, ...], settings: dict[str, Any], offsets: tuple[int, ...]
+        self,
+        kind: str,
+        inputs: tuple[Any, ...],
+        settings: dict[str, Any],
+        offsets: tuple[int, ...],
+        places: dict[str, tuple[int, int]] | None = None,
     ) -> tuple[int]:
         """Add a node, or find the one that is equal."""
         # By their texts, for 0.0 and -0.0 are equal and not the same; a name and a made node have a type of their own.
         key = kind, tuple((type(part), repr(part)) for part in inputs), repr(settings)
         if key not in self.known:
             self.known[key] = (len(self.made),)
-            self.made.append(MadeNode(kind, inputs, settings, offsets))
+            self.made.append(MadeNode(kind, inputs, settings, offsets, places or {}))
         return self.known[key]
 
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from graphrun.base.types import MOST
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.models import ExpectEntry, Header, StopEntry
 from graphrun.document.parameters import check_value
 from graphrun.document.problems import Problems
+from graphrun.document.slips import SECTIONS as SECTIONS_ELSEWHERE
+from graphrun.document.slips import number_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -54,7 +57,8 @@ def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None
     if details["type"] == "extra_forbidden":
         known = [*MODELS[names[:-1]].model_fields, *(OTHER_KEYS if len(names) == 1 else ())]
         # Not computed here: only 20 problems are shown, and there may be as many as keys.
-        suggestion = partial(did_you_mean, names[-1], known)
+        advice = SECTIONS_ELSEWHERE.get(names[-1].lower()) if len(names) == 1 else None
+        suggestion = advice or partial(did_you_mean, names[-1], known)
         problems.add(path, f"unknown key {quote(names[-1])}", suggestion=suggestion, key=True)
         return
     field = MODELS[names[:-1]].model_fields[names[-1]] if names[:-1] in MODELS else None
@@ -89,11 +93,14 @@ def _way_out(name: str, value: Any, expected: str) -> str | None:
         return did_you_mean(value, ("float64", "float32")) or "write float64 or float32"
     if name == "record" and isinstance(value, str):
         return f"write a list: [{', '.join(value.replace(',', ' ').split())}]" if len(value) < 60 else "write a list"
+    if isinstance(value, int) and value > MOST:
+        return f"the largest is {MOST:,}"
     if isinstance(value, str) and "number" in expected:
         try:
             float(value)
         except ValueError:
-            return None
+            found = number_of(value)
+            return f"write {found}" if found and (found.isdigit() or "whole" not in expected) else None
         return f"write {value.strip()} without quotes" if len(value) < 60 else None
     if expected in ("a name", "the name of a node or a parameter") and isinstance(value, list) and len(value) == 1:
         return f"write {value[0]}" if isinstance(value[0], str) and len(value[0]) < 60 else None

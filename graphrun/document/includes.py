@@ -6,9 +6,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import describe, quote
+from graphrun.base.wording import describe, printable, quote
 from graphrun.document import loader
-from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from graphrun.base.types import Natural, whole
+from graphrun.base.types import MOST, Natural, NotNegative, Seed, whole
 from graphrun.document.names import normalize
 
 
@@ -26,7 +26,6 @@ def _names_once(names: list[str]) -> tuple[str, ...]:
 
 Given = BeforeValidator(_not_null)
 Name = Annotated[str, Field(min_length=1), AfterValidator(normalize)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -42,7 +41,7 @@ class StopEntry(Section):
     change: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
     value: Annotated[float | None, Given] = Field(None, description="a finite number", allow_inf_nan=False)
     patience: Annotated[int | None, Given, BeforeValidator(whole)] = Field(
-        None, description="a whole number, 1 or more", ge=1
+        None, description="a whole number, 1 or more", ge=1, le=MOST
     )
 
 
@@ -68,7 +67,7 @@ class Header(Section):
     steps: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     stop: StopEntry | None = Field(None, description="a mapping")
     record: Annotated[list[Name], AfterValidator(_names_once)] | None = Field(None, description="a list of names")
-    seed: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
+    seed: Annotated[Seed | None, Given] = Field(None, description="a whole number, 0 or more")
     dtype: Literal["float64", "float32"] = Field("float64", description="float64 or float32")
     expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list), AfterValidator(tuple)] = Field(
         [],

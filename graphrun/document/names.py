@@ -8,6 +8,7 @@ from typing import Any
 
 from graphrun.base.wording import describe, quote
 from graphrun.document.problems import Problems
+from graphrun.document.slips import no_mapping, no_name
 
 # Expressions read these as literals, in Python's spelling and in YAML's.
 LITERALS = ("true", "false", "null", "none")
@@ -50,9 +51,9 @@ def why_no_name(name: str) -> tuple[str, str | None]:
     message = f"{quote(name)} cannot be a name: letters, digits and '_' are allowed, and no digit comes first"
     if not name.strip():
         return "an empty text cannot be a name", None
-    key, colon, value = name.partition(":")
-    if colon and is_name(key):
-        return message, f"a ':' needs a space after it: {quote(f'{key}: {value}')[1:-1]}"
+    advice = no_name(name)
+    if advice:
+        return message, advice
     if "(" in name or ")" in name:
         return message, COMMAS
     similar = re.sub(r"\W+", "_", name).strip("_")
@@ -68,14 +69,16 @@ def under_names(section: str, raw: Any, problems: Problems, broken: set[str], *,
     result: dict[str, Any] = {}
     if not isinstance(raw, dict):
         if raw is not None:
-            problems.add((section,), f"{section!r} is a mapping of names, not {describe(raw)}")
+            advice, names = no_mapping(section, raw)
+            broken.update(map(normalize, names))
+            problems.add((section,), f"{section!r} is a mapping of names, not {describe(raw)}", suggestion=advice)
         return result
     for key, value in raw.items():
         name = key if key.isascii() else normalize(key)
         if not is_name(name) or not (dotted or name.isidentifier()):
             message, suggestion = why_no_name(name)
             problems.add((section, key), message, suggestion=suggestion, key=True)
-            broken.add(name)
+            broken.update([name, *map(normalize, no_mapping(section, name)[1])])
         elif name in result:
             message = f"the name {quote(name)} stands twice: Unicode's normal form NFKC makes two keys one name"
             problems.add((section, key), message, key=True)

@@ -3,6 +3,7 @@
 Written by hand: a graph file may have a million nodes, for which pydantic takes 4 to 9 microseconds each.
 """
 
+import re
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote
@@ -12,6 +13,7 @@ from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
 from graphrun.document.problems import Expression, Problems, Use
 from graphrun.document.references import Reference, references
+from graphrun.document.slips import expression_in_mapping
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {
@@ -110,11 +112,11 @@ def _read_expression(
     for own, node in zip(names, made, strict=True):
         if not in_subgraph:
             before = len(problems)
-            _refuse_references(node, text, problems.at(path, expression=Expression(text, node.offsets)))
+            _refuse_references(node, text, problems.at(path, expression=Expression(text, node.offsets, node.places)))
             if len(problems) > before:
                 return {}
         inputs = tuple(names[source[0]] if isinstance(source, tuple) else source for source in node.inputs)
-        origin = problems.at(path, expression=Expression(text, node.offsets))
+        origin = problems.at(path, expression=Expression(text, node.offsets, node.places))
         entries[own] = NodeEntry(node.type, inputs, node.settings or None, origin)
     return entries
 
@@ -127,8 +129,8 @@ def _refuse_references(node: MadeNode, text: str, at: Problems) -> None:
     for position, source in enumerate(node.inputs):
         if isinstance(source, Reference):
             at.add(("inputs", position), f"'${source}' is unknown", suggestion=hint)
-    for name, _ in references((node.type, node.settings)):
-        at.add((), f"'${name}' is unknown", suggestion=hint)
+    for name, path in references((node.type, node.settings)):
+        at.add(path[1:], f"'${name}' is unknown", suggestion=hint)
 
 
 def _read_node(name: str, node: Any, problems: Problems) -> NodeEntry | None:
@@ -143,6 +145,11 @@ def _read_node(name: str, node: Any, problems: Problems) -> NodeEntry | None:
         problems.add(path, "a node is needed here, not a key without a value", suggestion=f"write {text} without {{ }}")
         return None
     before = len(problems)
+    advice = expression_in_mapping(path[-1], node)
+    if advice:
+        key = "type" if "type" in node else next(iter(node))
+        problems.add((*path, key), "a node type is a name, and this is an expression", suggestion=advice)
+        return None
     missing = [key for key in KEYS if key not in node]
     for key in missing:
         _add_missing(path, key, node, problems)
@@ -181,7 +188,8 @@ _EXAMPLES = {"type": "write {type: add, inputs: [a, b]}", "inputs": "write input
 def _read_inputs(path: Path, inputs: Any, problems: Problems) -> tuple[str | int | float, ...]:
     """Return the inputs with normalized names; report those that are neither names nor finite numbers."""
     if not isinstance(inputs, list):
-        suggestion = f"write [{inputs}]" if isinstance(inputs, str | int | float) and len(str(inputs)) < 40 else None
+        text = ", ".join(re.findall(r"[^\s,]+", inputs)) if isinstance(inputs, str) else inputs
+        suggestion = f"write [{text}]" if isinstance(inputs, str | int | float) and len(str(inputs)) < 40 else None
         problems.add(path, f"'inputs' is a list, not {describe(inputs)}", suggestion=suggestion or "write [a, b]")
         return ()
     result: list[str | int | float] = []

@@ -8,10 +8,14 @@ from typing import Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
 from graphrun.document.marks import Path
+from graphrun.document.slips import number_of
 
 # A number, or lists of equal lengths around numbers: JSON's way to write an array.
 Value: TypeAlias = int | float | list[Any]
 Shape: TypeAlias = tuple[int, ...]
+
+MOST_AXES = 32
+"""NumPy broadcasts so many."""
 
 LARGEST = sys.float_info.max
 LOOKS_LIKE_NUMBER = re.compile(r"\s*[-+]?[0-9.][0-9_.,\s]*([eE][-+]?[0-9]+)?\s*")
@@ -50,6 +54,8 @@ def shape_of(value: Any, *, infinite: bool = False, what: str = "a number or a n
         if shapes[index] != shapes[0]:
             here, first = (_shape_in_words(shape) for shape in (shapes[index], shapes[0]))
             raise NotANumberError((index,), f"this list has {here}, the first one beside it has {first}")
+    if len(shapes[0]) >= MOST_AXES:
+        raise NotANumberError((), f"an array has at most {MOST_AXES} axes, and these lists are nested deeper")
     return (len(value), *shapes[0])
 
 
@@ -94,6 +100,9 @@ def _as_number(value: Any) -> str | None:
     """Suggest the number that a text was meant to be."""
     if isinstance(value, bool):
         return f"write {int(value)}"
+    found = number_of(value) if isinstance(value, str) else None
+    if found:
+        return f"write {found}"
     if not isinstance(value, str) or not LOOKS_LIKE_NUMBER.fullmatch(value[:100]):
         return None
     text = value.strip()

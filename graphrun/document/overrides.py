@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from graphrun.base.errors import UsageError
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.document import data_section, loader, subgraphs
-from graphrun.document.excerpt import printable
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry
@@ -29,7 +28,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], source: Sour
     """Change the data of a file in place.
 
     An override is a text ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value; the source is told
-    where the new values stand. A parameter that is set to a number or a list keeps its bounds.
+    where the new values stand. A parameter that is set to a number or a list keeps its bounds. ``~PATH`` takes a key
+    away.
 
     Raises:
         UsageError: a text is no such pair, or the format has no such path.
@@ -38,6 +38,9 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], source: Sour
         name, equals, value = text.partition("=")
         name = name.strip()
         shown = f"--set {printable(text if len(text) < 100 else text[:99] + '…')}"
+        if name.startswith("~") and not equals:
+            _Setting(data, shown).remove(name[1:].split("."))
+            continue
         if not equals or not name:
             raise UsageError(f"{shown}: write PATH=VALUE, as in --set update.step_size=0.1")
         loaded, errors = loader.load(value) if value.strip() else (None, [])
@@ -58,14 +61,7 @@ class _Setting:
 
     def set(self, parts: list[str], value: Any) -> Path:
         """Set the value at a path; return the path as the file's positions know it."""
-        at: Any = self.data
-        while True:
-            key, rest = self.key(at, parts)
-            self.path.append(key)
-            if not rest:
-                break
-            at = self.enter(at, key, rest)
-            parts = rest
+        at, key, _ = self.follow(parts)
         if len(self.path) == 1 and OPPOSITE.get(str(key)) in self.data:
             # The two stand for one choice: setting one takes the place of the other.
             del self.data[OPPOSITE[str(key)]]
@@ -75,6 +71,25 @@ class _Setting:
             self.path.append(key)
         at[key] = value
         return tuple(normalize(part) if isinstance(part, str) else part for part in self.path)
+
+    def remove(self, parts: list[str]) -> None:
+        """Take the key at a path away."""
+        at, key, last = self.follow(parts)
+        if isinstance(at, dict) and key not in at:
+            del self.path[-1]
+            raise UsageError(f"{self.shown}: {self.unknown(last, at, ())}")
+        del at[key]
+
+    def follow(self, parts: list[str]) -> tuple[Any, Any, list[str]]:
+        """Return what holds the last key of a path, that key, and the parts of the path that are its name."""
+        at: Any = self.data
+        while True:
+            key, rest = self.key(at, parts)
+            self.path.append(key)
+            if not rest:
+                return at, key, parts
+            at = self.enter(at, key, rest)
+            parts = rest
 
     def key(self, at: Any, parts: list[str]) -> tuple[str | int, list[str]]:
         """Return the next key, and what is left of the path: a name with dots takes several parts of it."""
@@ -104,6 +119,8 @@ class _Setting:
             inner = {"value": inner}
         elif inner is None and len(self.path) == 1:
             inner = {}
+        elif self.path[-1] == "init" and isinstance(inner, str):
+            inner = {"type": inner}
         # A copy, for aliases and merges let one object stand in several places.
         at[key] = copy.copy(inner)
         return at[key]

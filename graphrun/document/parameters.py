@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from graphrun.document.marks import Path
-from graphrun.document.numbers import NotANumberError, Shape, Value, shape_of
+from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, Value, shape_of
 from graphrun.document.problems import Problems
 
 KEYS = ("value", "lower", "upper", "shape", "init")
@@ -113,9 +113,14 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
         hint = f"write [{shape}]" if isinstance(shape, int) else "write shape: [3, 4]"
         problems.add((*path, "shape"), "'shape' is a list of whole numbers, 0 or more", suggestion=hint)
         return None
+    if len(sizes) > MOST_AXES:
+        problems.add((*path, "shape"), f"an array has at most {MOST_AXES} axes, and these are {len(sizes):,}")
+        return None
+    if isinstance(init, str):
+        return tuple(sizes), InitEntry(init, {})
     if not isinstance(init, dict) or not isinstance(init.get("type"), str):
-        hint = f"write {{type: {init}}}" if isinstance(init, str) else "write init: {type: normal}"
-        problems.add((*path, "init"), "'init' is a mapping with the 'type' of an initializer", suggestion=hint)
+        message = "'init' is a mapping with the 'type' of an initializer, or its name"
+        problems.add((*path, "init"), message, suggestion="write init: {type: normal}")
         return None
     return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
 

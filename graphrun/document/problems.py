@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import did_you_mean, quote
+from graphrun.base.wording import did_you_mean, fitting, quote
 from graphrun.document.excerpt import describe_problem
-from graphrun.document.marks import Mark, Path
+from graphrun.document.marks import Mark, Path, mark_within
 from graphrun.document.source import Source
 
 MOST_SHOWN = 20
+MOST_USES = 6
 
 # A function is called only for a problem that is shown: finding a near name takes longer than finding the mistake.
 Suggestion: TypeAlias = str | Callable[[], str | None] | None
 
 
 class Expression(NamedTuple):
-    """The text of an expression, and where in it a node and each of its inputs stand."""
+    """The text of an expression, and where in it a node, each of its inputs, and its settings stand."""
 
     text: str
     offsets: tuple[int, ...]
+    places: dict[str, tuple[int, int]] = {}  # noqa: RUF012 (shared on purpose: nobody changes it)
 
 
 class Use(NamedTuple):
@@ -69,7 +71,8 @@ class Problems:
     def at(self, path: Path, *, source: Source | None = None, expression: Expression | None = None) -> Problems:
         """Return a view whose paths begin with this one, here or at the top of another file.
 
-        Within an expression, the path ("inputs", 1) stands for the second input, and any other for the node itself.
+        Within an expression, the path ("inputs", 1) stands for the second input, the name of a setting for that, and
+        any other for the node itself.
         """
         view = self._view()
         view._base = self._base + path if source is None else path
@@ -115,8 +118,10 @@ class Problems:
     def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> Problem:
         text, offset = "", None
         if self._expression is not None:
-            text, offsets = self._expression
+            text, offsets, places = self._expression
             offset = offsets[1 + path[1]] if path[:1] == ("inputs",) and len(path) == 2 else offsets[0]  # type: ignore[operator]
+            if path and path[0] in places:
+                offset = places[str(path[0])][0 if key else 1]
             path, key = (), False
         place = self._base + tuple(path)
         return Problem(self.source, place, key, offset, text, message, suggestion, self._use)
@@ -142,20 +147,22 @@ class Problems:
 
     def __str__(self) -> str:
         problems = self._problems.values()
-        sources = list(dict.fromkeys(problem.source for problem in problems))
-        for source in sources:
-            source.locate(p.place for p in problems if p.source is source and not isinstance(p.place, Mark))
-        # The same problem of one definition, found in many uses of it, is told once.
-        found: dict[tuple[int, Mark, str], tuple[Source, Problem]] = {}
+        _locate((problem.source, problem.place) for problem in problems)
+        sources = {source: number for number, source in enumerate(dict.fromkeys(p.source for p in problems))}
+        # The same problem of one definition, found in many uses of it, is told once. Where in an expression a problem
+        # stands is found for those that are shown: the text is followed up to there, which for all would be quadratic.
+        found: dict[tuple[int, Mark, int, str], Problem] = {}
         for problem in problems:
-            source, mark = _located(problem)
-            found.setdefault((sources.index(problem.source), mark, problem.message), (source, problem))
-        ordered = sorted(found, key=lambda place: place[:2])
-        blocks = [_block(found[key][0], key[1], found[key][1]) for key in ordered[:MOST_SHOWN]]
+            offset = -1 if problem.offset is None else problem.offset
+            key = sources[problem.source], _beginning(problem)[1], offset, problem.message
+            found.setdefault(key, problem)
+        ordered = sorted(found, key=lambda place: place[:3])
+        _locate((use.node.source, use.node._base) for key in ordered[:MOST_SHOWN] for use in _uses(found[key]))
+        blocks = [_block(*_located(found[key]), found[key]) for key in ordered[:MOST_SHOWN]]
         left = len(ordered) - len(blocks)
         if left:
             blocks.append(f"and {left:,} more problem{'s' if left > 1 else ''}")
-        return "\n".join(blocks)
+        return fitting("\n".join(blocks))
 
     def raise_if_any(self) -> None:
         """Raise a GraphFileError with the text of all problems, if there are any."""
@@ -167,21 +174,47 @@ class Problems:
         raise GraphFileError(str(self))
 
 
-def _located(problem: Problem) -> tuple[Source, Mark]:
-    """Return the text in which a problem stands, which may be that of an override, and the place in it."""
+def _locate(places: Iterable[tuple[Source, Path | Mark]]) -> None:
+    """Find all these places with one reading of each text, so that each of them is known when it is asked for."""
+    paths: dict[Source, list[Path]] = {}
+    for source, place in places:
+        if not isinstance(place, Mark):
+            behind, path = source.behind(place)
+            paths.setdefault(behind, []).append(path)
+    for source, wanted in paths.items():
+        source.locate(wanted)
+
+
+def _uses(problem: Problem) -> Iterator[Use]:
+    """Yield the uses of subgraphs in which a problem stands, the innermost first."""
+    use = problem.use
+    while use is not None:
+        yield use
+        use = use.outer
+
+
+def _beginning(problem: Problem) -> tuple[Source, Mark]:
+    """Return the text in which a problem stands, which may be that of an override, and where its value begins there."""
     if isinstance(problem.place, Mark):
         return problem.source, problem.place
     source, path = problem.source.behind(problem.place)
-    if problem.offset is not None:
-        return source, source.mark_within(path, problem.text, problem.offset)
-    return source, source.mark(path, key=problem.key)
+    return source, source.mark(path, key=problem.key and problem.offset is None)
+
+
+def _located(problem: Problem) -> tuple[Source, Mark]:
+    """Return the text in which a problem stands, and the place in it."""
+    source, mark = _beginning(problem)
+    if problem.offset is None:
+        return source, mark
+    return source, mark_within(source.text, source.lines, mark, problem.text, problem.offset)
 
 
 def _block(source: Source, mark: Mark, problem: Problem) -> str:
     suggestion = problem.suggestion() if callable(problem.suggestion) else problem.suggestion
     lines = [describe_problem(source.name, source.lines, mark, problem.message, suggestion, located=source.is_file)]
-    use = problem.use
-    while use is not None:
-        lines.append(f"  in the subgraph {use.subgraph!r}, used at {use.node.where()}")
-        use = use.outer
+    uses = list(_uses(problem))
+    shown = uses if len(uses) <= MOST_USES else [*uses[: MOST_USES - 1], uses[-1]]
+    lines += [f"  in the subgraph {quote(use.subgraph)}, used at {use.node.where()}" for use in shown]
+    if len(uses) > len(shown):
+        lines.insert(-1, f"  in {len(uses) - len(shown):,} more subgraphs")
     return "\n".join(lines)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
-from graphrun.document.problems import Problems
+from graphrun.document.problems import Problems, Suggestion
+from graphrun.document.slips import number_of
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -29,6 +30,8 @@ EXPECTED = {
     "literal_error": "{expected}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of {ge} or more",
+    "not_a_number": "a number",
+    "not_below": "a number not below {other!r}, {least}",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of {le} or less",
     "too_short": "at least {min_length} elements",
@@ -52,7 +55,14 @@ SYNONYMS = {
 
 
 def settings_problems(
-    problems: Problems, path: Path, error: ValidationError, *, owner: str, settings: Sequence[str], other: Sequence[str]
+    problems: Problems,
+    path: Path,
+    error: ValidationError,
+    *,
+    owner: str,
+    settings: Sequence[str],
+    other: Sequence[str],
+    inputs: Sequence[str] = (),
 ) -> None:
     """Add what pydantic found wrong with the settings in the mapping at `path`, that of a node or an update rule.
 
@@ -67,7 +77,9 @@ def settings_problems(
             problems.add(path, f"{owner} needs the setting {key!r}", key=True)
         elif kind == "extra_forbidden":
             message = f"{owner} has no setting {quote(key)}"
-            suggestion = partial(_near_setting, key, settings, other)
+            suggestion: Suggestion = partial(_near_setting, key, settings, other)
+            if key in inputs:
+                suggestion = f"{key!r} is an input: it is written without its name, {owner}({found[0]['input']!s:.20})"
             problems.add((*path, key), message, suggestion=suggestion, key=True)
         else:
             # A union gives one error for each of its members: those about an element know best what was meant, and
@@ -78,6 +90,9 @@ def settings_problems(
             expected = " or ".join(dict.fromkeys(map(_expected, deepest)))
             literal = deepest[-1]["type"] == "literal_error" and isinstance(value, str)
             near = did_you_mean(value, _literals(deepest[-1])) if literal else None
+            number = number_of(value) if "number" in expected and isinstance(value, str) else None
+            if number and (number.isdigit() or "whole" not in expected):
+                near = f"write {number}"
             message = f"{key!r} of {owner} takes {expected}, not {describe(value)}"
             problems.add((*path, key, *index), message, suggestion=near)
 

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from graphrun.base.memory import MORE_MEMORY, allowed_memory
 from graphrun.document.anchors import DEEPEST, MOST_VALUES, Anchors
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
 from graphrun.document.subgraphs import Instance, Subgraph
 
-MOST_NODES = 10_000_000
+MOST_NODES = 1_000_000
+"""What 2 GiB hold, of nodes that each wait for the one before, with the program of NumPy's engine."""
+
+BYTES_A_NODE = 2200
 
 # The count itself is kept short: so deep may subgraphs stand in each other, and so many different uses may there be.
 DEEPEST_NESTING = 64
@@ -149,11 +153,19 @@ def _structure(value: Any) -> Any:
     return None
 
 
+def most_nodes() -> int:
+    """Return how many nodes there may be: more where the user allows more memory."""
+    return max(MOST_NODES, min((allowed_memory() or 0) // BYTES_A_NODE, 10 * MOST_NODES))
+
+
 def _check(nodes: int, leaves: int) -> None:
     for count, what in ((nodes, "nodes"), (leaves, "parameters and constants")):
-        if count > MOST_NODES:
-            shown = f"{count:,}" if count < 10**18 else f"more than {MOST_NODES:,}"
-            raise TooLargeError(f"the graph would have {shown} {what}: at most {MOST_NODES:,} are possible")
+        if count > MOST_NODES and count > most_nodes():
+            shown = f"{count:,}" if count < 10**18 else f"more than {most_nodes():,}"
+            raise TooLargeError(
+                f"the graph would have {shown} {what}: at most {most_nodes():,} are possible",
+                MORE_MEMORY,
+            )
 
 
 def _too_deep(chain: tuple[str, ...]) -> TooLargeError:

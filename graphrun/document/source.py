@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path as FilePath
 
 from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import nearest
-from graphrun.document.excerpt import printable
+from graphrun.base.wording import nearest, printable
 from graphrun.document.loader import Positions, locate
-from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at, mark_within
+from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at
 
 # UTF-32's marks come first: the little-endian one begins with UTF-16's.
 BYTE_ORDER_MARKS = (
@@ -76,10 +75,6 @@ class Source:
         paths = list(paths)
         self.locate(paths)
         return [self._mark(path, key=key) for path in paths]
-
-    def mark_within(self, path: Path, value: str, offset: int) -> Mark:
-        """Return where one character of the text at a path stands: of the value `value`, the one at `offset`."""
-        return mark_within(self.text, self.lines, self.mark(path), value, offset)
 
     def override(self, path: Path, name: str, text: str) -> None:
         """Let the value at a path stand in another text, that of ``--set``."""

@@ -11,6 +11,7 @@ import yaml
 
 from graphrun.base.wording import quote
 from graphrun.document.marks import LINE_BREAK, GraphSyntaxError, Mark, mark_at
+from graphrun.document.slips import assignment
 
 NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A limit of the parser's own, in whatever context it is met.
@@ -35,7 +36,7 @@ class _Explanation:
     def __init__(self, error: yaml.MarkedYAMLError, text: str) -> None:
         problem: Any = error.problem_mark
         begin: Any = error.context_mark or problem
-        lines = LINE_BREAK.split(text)
+        self.lines = lines = LINE_BREAK.split(text)
         self.words = f"{error.context or ''}: {error.problem or ''}"
         self.here = Mark(problem.line + 1, problem.column + 1)
         if problem.index >= len(text.rstrip()):
@@ -77,11 +78,29 @@ class _Explanation:
         if key_starts_line and glued is not None:
             mark = Mark(self.here.line - 1, glued.start(1) + 1)
             return GraphSyntaxError(mark, "a space is missing after this ':'")
+        assigned = assignment(self.above)
+        if key_starts_line and assigned is not None:
+            mark = Mark(self.here.line - 1, assigned[0] + 1)
+            return GraphSyntaxError(mark, "a name is followed by ':', not by '='", assigned[1])
         if key_starts_line:
             message = "a key cannot stand here: the line above holds a value already, or is a key that lacks its ':'"
             return GraphSyntaxError(self.here, message, "indent the keys of one mapping alike, and end each with ':'")
         message = "a second ':' in one line: a text that contains ': ' needs quotes, an inner mapping needs braces"
         return GraphSyntaxError(self.here, message, "write {key: value}, or put the text in quotes")
+
+    def missing_colon(self) -> GraphSyntaxError:
+        line = self.lines[self.begin.line - 1]
+        assigned = assignment(line)
+        if assigned is not None:
+            mark = Mark(self.begin.line, assigned[0] + 1)
+            return GraphSyntaxError(mark, "a name is followed by ':', not by '='", assigned[1])
+        glued = MISSING_SPACE.match(line)
+        if glued is not None:
+            return GraphSyntaxError(Mark(self.begin.line, glued.start(1) + 1), "a space is missing after this ':'")
+        message = "this line is no key with its value: a key ends with ':'"
+        return GraphSyntaxError(
+            self.begin, message, "write name: value, or indent it if it goes on with the line above"
+        )
 
     def glued_colon(self) -> GraphSyntaxError:
         return GraphSyntaxError(self.here, "a space is missing after this ':'")
@@ -159,6 +178,7 @@ class _Explanation:
 EXPLANATIONS = {
     "cannot start any token": _Explanation.bad_start,
     "mapping values are not allowed": _Explanation.misplaced_colon,
+    "could not find expected ':'": _Explanation.missing_colon,
     "unexpected ':'": _Explanation.glued_colon,
     "sequence entries are not allowed": _Explanation.inline_item,
     "scanning a quoted scalar: found unexpected": _Explanation.unclosed_quote,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from graphrun.base.errors import RunError
 from graphrun.base.types import Array
@@ -129,6 +129,13 @@ class Program(Protocol):
 
     def cost(self) -> dict[str, float]:
         """Return what a compiler says of a step, by what it counts; nothing where none counts."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A program whose steps may take any time: it asks within them whether to end, and gives ``interrupted`` then."""
+
+    interrupted: Callable[[], bool]
 
 
 class Engine(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from graphrun.base.wording import arrows, counted
+from graphrun.base.wording import arrows, counted, listed, quote
 from graphrun.declare.declaration import Declaration, Settings
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
@@ -27,7 +27,9 @@ from graphrun.document import (
     did_you_mean,
     settings_problems,
 )
-from graphrun.nodes.synonyms import SYNONYMS
+from graphrun.document.names import is_name
+from graphrun.document.numbers import LARGEST
+from graphrun.document.slips import OF_SEVERAL, known_number
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES, Schedule
@@ -88,7 +90,8 @@ class ComputationalGraph:
             that is drawn, for a column of the data set, and for what the engine gives.
         initializers: how the parameters that are drawn are, by their numbers.
         nodes: the nodes in the order of the file; node k is value ``len(leaves) + k``.
-        data: the numbers of the columns of the data set.
+        data: the numbers of the columns of the data set that something reads.
+        unread: the names of its other columns.
         engine_leaves: the inputs of nodes that the engine gives, by their numbers.
         order: the numbers of the nodes' values in topological order, file order among those that are ready.
         objective: the number of the value to optimize, or None; `maximize` says which way.
@@ -108,6 +111,7 @@ class ComputationalGraph:
     record: tuple[int, ...] | None
     expect: tuple[ExpectEntry, ...]
     document: Document
+    unread: Sequence[str] = ()
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -166,6 +170,7 @@ class _Builder:
     def __init__(self, document: Document, registry: Registry, columns: Sequence[str]) -> None:
         self.document = document
         self.columns = columns
+        self.read: tuple[str, ...] = ()
         self.engine_leaves: dict[int, EngineLeaf] = {}
         self.engine_inputs: dict[str, tuple[int, ...]] = {}
         self.problems = document.problems
@@ -179,6 +184,8 @@ class _Builder:
     def build(self) -> ComputationalGraph:
         document = self.document
         self._check_subgraphs()
+        read = document.names_read() if self.columns else set()
+        self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
         nodes = self._resolve_nodes()
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
@@ -191,7 +198,7 @@ class _Builder:
             leaves=self.leaves,
             initializers=self.initializers,
             nodes=nodes,
-            data=tuple(self.numbers[name] for name in self.columns if name in self.numbers),
+            data=tuple(self.numbers[name] for name in self.read),
             engine_leaves=self.engine_leaves,
             order=self._sort(nodes, names),
             update=self._resolve_update(),
@@ -200,6 +207,7 @@ class _Builder:
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
+            unread=[name for name in self.columns if name not in self.read],
         )
         self._check_expect()
         self.problems.raise_if_any()
@@ -216,17 +224,19 @@ class _Builder:
         sections: dict[str, Iterable[str]] = {
             "parameters": document.parameters,
             "constants": document.constants,
-            "data": self.columns,
+            # Columns that the file names are declared by it; others are only there if something reads them.
+            "data": (document.data and document.data.columns) or self.read,
             "nodes": document.nodes,
         }
         owners: dict[str, str] = {}
         for section, names in sections.items():
             for name in names:
-                if name == "step":
+                path = ("data", "columns", name) if section == "data" else (section, name)
+                if name == "step" and (section != "data" or name in self.read):
                     message = "'step' cannot be a name: it is the history's own column"
-                    self.problems.add((section, name), message, key=True)
+                    hint = "give the column another name: columns: {t: step}" if section == "data" else None
+                    self.problems.add(path, message, key=True, suggestion=hint)
                 if owners.setdefault(name, section) != section:
-                    path = ("data", "columns", name) if section == "data" else (section, name)
                     self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
         for name, parameter in document.parameters.items():
             self.numbers[name] = len(self.leaves)
@@ -257,7 +267,7 @@ class _Builder:
                 if type(source) is not str and _literal(source) not in self.literals:
                     self.literals[_literal(source)] = len(self.leaves)
                     self.leaves.append(float(source))
-        for name in self.columns:
+        for name in self.read:
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)
                 self.leaves.append(None)
@@ -271,6 +281,12 @@ class _Builder:
                 self.engine_inputs[name] = (*self.engine_inputs.get(name, ()), number)
         for position, name in enumerate(entries):
             self.numbers.setdefault(name, first + position)
+        for name, entry in self.document.instances.items():
+            # Told where they are used, for what reads them stands inside the definition.
+            for position, source in enumerate(entry.inputs):
+                if type(source) is str and source not in self.numbers and source not in self.columns:
+                    self._check_name(source, ("inputs", position), "input", at=entry.problems(name, self.problems))
+                    self.document.broken.add(source)
         return [self._resolve_node(name, entry) for name, entry in entries.items()]
 
     def _given_by_the_engine(self, entries: dict[str, NodeEntry]) -> dict[str, tuple[tuple[str, type], ...]]:
@@ -299,9 +315,7 @@ class _Builder:
         least, most = node_type.arity
         count = len(entry.inputs)
         if count < least or (most is not None and count > most):
-            hint = None
-            if node_type.keyword and most is not None and not any(isinstance(x, str) for x in entry.inputs[most:]):
-                hint = f"settings are given by name, as in {node_type.keyword[0].name}={entry.inputs[most]}"
+            hint = None if most is None or count <= most else self._surplus(node_type, entry.inputs[most:])
             entry.problems(name, self.problems).add(
                 ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
             )
@@ -310,6 +324,12 @@ class _Builder:
         if node_type.takes_training:
             settings = (*settings, (node_type.takes_training, True))
         return Node(node_type, self._with_engine_inputs(name, node_type, inputs), settings)
+
+    def _surplus(self, node_type: NodeType, surplus: Sequence[str | int | float]) -> str | None:
+        """Suggest what was meant by inputs that are too many."""
+        if not any(isinstance(x, str) for x in surplus) and node_type.keyword and node_type.name not in ("max", "min"):
+            return f"settings are given by name, as in {node_type.keyword[0].name}={surplus[0]}"
+        return OF_SEVERAL.get(node_type.name)
 
     def _with_engine_inputs(self, name: str, node_type: NodeType, inputs: tuple[int, ...]) -> tuple[int, ...]:
         """Append the inputs that the engine gives; an optional one before them that is left out is not a number yet."""
@@ -332,7 +352,8 @@ class _Builder:
                 self.settings_seen[key] = declared.read_settings(raw)
             except ValidationError as error:
                 known = [parameter.name for parameter in declared.keyword]
-                settings_problems(at(), (), error, owner=declared.name, settings=known, other=other)
+                inputs = declared.inputs if isinstance(declared, NodeType) else ()
+                settings_problems(at(), (), error, owner=declared.name, settings=known, other=other, inputs=inputs)
                 return ()
         return self.settings_seen[key]
 
@@ -347,7 +368,11 @@ class _Builder:
         try:
             return topological_order(first, [node.inputs for node in nodes])
         except CycleError as error:
-            for cycle in error.cycles:
+            for found in error.cycles:
+                # A node that the file itself has is where a user looks, rather than the inside of a subgraph.
+                own = (k for k, number in enumerate(found) if self.document.nodes[names[number] or ""].use is None)
+                start = next(own, 0)
+                cycle = found[start:] + found[:start]
                 path = [names[number] or "" for number in cycle]
                 entry = self.document.nodes[path[0]]
                 position = entry.inputs.index(path[-1])
@@ -386,7 +411,7 @@ class _Builder:
         value = raw.pop(key, None)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
             self.problems.add(("update", key), f"{key!r} takes a number above 0")
             return None
         return float(value)
@@ -435,22 +460,31 @@ class _Builder:
         """Suggest what was meant by an unknown name."""
         if name in self.document.subgraphs or self.registry.node_type(name) is not None:
             return f"{name!r} is a node type: write {name}(...)"
-        return did_you_mean(name, self.numbers)
+        other = {self.document.minimize: "maximize", self.document.maximize: "minimize"}.get(name)
+        if other and name[:1] == "-" and name[1:].strip() in self.numbers:
+            return f"write {other}: {name[1:].strip()}"
+        if not is_name(name):
+            text = quote(name)[1:-1]
+            return f"an expression is a node: write total: {text} under 'nodes', and total here"
+        return known_number(name) or did_you_mean(name, [*self.numbers, *self.columns]) or self._columns()
+
+    def _columns(self) -> str | None:
+        """Say which columns a data file has that names none in the graph file."""
+        if self.document.data is None or self.document.data.columns is not None:
+            return None
+        if self.columns:
+            return f"the data has the columns {listed(self.columns)}"
+        return "no header of the data file can be a name: is its first row a header, with commas between the names?"
 
     def _unknown_type(self, at: Problems, path: Path, name: str, role: str, kind: type[Declaration]) -> None:
         if kind is NodeType and (name in self.document.broken or self.document.lacks_subgraphs):
             return
         at.add(path, f"{role} {name!r} is unknown", suggestion=partial(self._known_type, name, kind))
 
-    def _known_type(self, name: str, kind: type[Declaration]) -> str | None:
+    def _known_type(self, name: str, kind: type[Declaration]) -> str:
         """Suggest what was meant by an unknown type."""
         others = self.document.subgraphs if kind is NodeType else SOLVERS
-        suggestion = did_you_mean(name, [*self.registry.all(kind), *others])
-        synonym = SYNONYMS.get(name.lower())
-        if kind is NodeType and synonym:
-            suggestion = f"it is called {synonym!r} here"
-        failures = [plugin.failure for plugin in self.registry.failures]
-        return "\n  ".join([*filter(None, [suggestion]), *failures]) or None
+        return self.registry.meant(name, [kind], others)
 
 
 def _literal(number: Any) -> float | str:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graphrun.declare.nodetype import Example, Kink, elementwise
-from graphrun.nodes.special import complementary_error_function
+from graphrun.nodes.digits import (
+    VERY_FAR,
+    carefully,
+    exp_of_square,
+    is_array,
+    is_exact,
+    is_far,
+    rounded_off_product,
+    times_exp,
+)
+from graphrun.nodes.special import twice_normal
+
+if TYPE_CHECKING:
+    from graphrun.base.types import AboveZero, Finite
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017, to the digits of PyTorch's constants.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -24,7 +37,12 @@ def sigmoid(xp, x):
 
 @sigmoid.local_derivatives
 def _(xp, y, x):
-    return (y * (1 - y),)
+    def in_a_tail(x, y):
+        return y / (1 + xp.exp(x))
+
+    if is_array(xp, x):
+        return (in_a_tail(x, y),)
+    return (carefully(xp, y * (1 - y), y > 0.875, in_a_tail, x, y),)
 
 
 @elementwise
@@ -50,7 +68,7 @@ def _(xp, y, x):
 
 
 @elementwise(kinks=[Kink({"x": 0}, ("slope",))], examples=[Example(settings={"slope": 0.3})])
-def leaky_relu(xp, x, *, slope: float = 0.01):
+def leaky_relu(xp, x, *, slope: Finite = 0.01):
     """Rectified linear unit that leaks: x where x > 0, else slope x."""
     return xp.where(x > 0, x, slope * x)
 
@@ -61,7 +79,7 @@ def _(xp, y, x, *, slope):
 
 
 @elementwise(kinks=[Kink({"x": 0}, ("alpha",))], examples=[Example(settings={"alpha": 0.5})])
-def elu(xp, x, *, alpha: float = 1.0):
+def elu(xp, x, *, alpha: Finite = 1.0):
     """Exponential linear unit: x where x > 0, else alpha (e^x - 1)."""
     return xp.where(x > 0, x, alpha * xp.expm1(x))
 
@@ -83,14 +101,20 @@ def _(xp, y, x):
 
 
 @elementwise(kinks=[Kink({"x": 0}, (1,))], examples=[Example(settings={"alpha": 0.5})])
-def celu(xp, x, *, alpha: float = 1.0):
+def celu(xp, x, *, alpha: AboveZero = 1.0):
     """Exponential linear unit of slope 1 at 0 for every alpha: x where x > 0, else alpha (e^(x / alpha) - 1)."""
     return xp.where(x > 0, x, alpha * xp.expm1(x / alpha))
 
 
 @celu.local_derivatives
 def _(xp, y, x, *, alpha):
-    return (xp.where(x > 0, 1.0, xp.exp(x / alpha)),)
+    exponent = x / alpha
+
+    def far(x, exponent):
+        rest = rounded_off_product(xp, alpha, exponent, x) / -alpha
+        return xp.exp(exponent) * (1 + rest)
+
+    return (xp.where(x > 0, 1.0, carefully(xp, xp.exp(exponent), is_far(xp, exponent), far, x, exponent)),)
 
 
 @elementwise(examples=[Example(settings={"approximate": "tanh"})])
@@ -98,28 +122,68 @@ def gelu(xp, x, *, approximate: Literal["none", "tanh"] = "none"):
     """Gaussian error linear unit: x P(Z <= x), Z standard normal; tanh: x / (1 + e^(-1.5958 (x + 0.044715 x^3)))."""
     if approximate == "tanh":
         # (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), which keeps its digits where tanh(u) is near -1.
-        return x / (1 + xp.exp(-2 * GELU_SLOPE * (x + GELU_CUBIC * x * x * x)))
-    return 0.5 * x * complementary_error_function(xp, -math.sqrt(0.5) * x)
+        return gated(xp, x, 2 * GELU_SLOPE * (x + GELU_CUBIC * x * x * x))
+    return 0.5 * x * twice_normal(xp, x)
 
 
 @gelu.local_derivatives
 def _(xp, y, x, *, approximate):
     if approximate == "tanh":
-        gate = 1 / (1 + xp.exp(-2 * GELU_SLOPE * (x + GELU_CUBIC * x * x * x)))
-        return (gate + x * gate * (1 - gate) * 2 * GELU_SLOPE * (1 + 3 * GELU_CUBIC * x * x),)
-    density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return (0.5 * complementary_error_function(xp, -math.sqrt(0.5) * x) + x * density,)
+        # Beyond 1e4 the gate is 0 or 1 in every dtype, and a power might overflow.
+        near = x if is_exact(xp) else xp.minimum(xp.maximum(x, -1e4), 1e4)
+        exponent = 2 * GELU_SLOPE * (near + GELU_CUBIC * near * near * near)
+        return (through_gate(xp, y, near, exponent, 2 * GELU_SLOPE * (1 + 3 * GELU_CUBIC * near * near)),)
+    density = exp_of_square(xp, x, 0.5) / math.sqrt(2 * math.pi)
+    return (0.5 * twice_normal(xp, x) + x * density,)
+
+
+def gated(xp, x, exponent):
+    """Product of x and the logistic function of an exponent: x / (1 + e^-exponent)."""
+    return carefully(
+        xp,
+        x / (1 + xp.exp(-exponent)),
+        exponent < VERY_FAR,
+        lambda x, exponent: times_exp(xp, x, exponent),
+        x,
+        exponent,
+    )
+
+
+def through_gate(xp, y, x, exponent, slope):
+    """Derivative of y = x / (1 + e^-exponent), where slope is that of the exponent."""
+    gate = 1 / (1 + xp.exp(-exponent))
+    rest = 1 - gate if is_exact(xp) else 1 / (1 + xp.exp(exponent))
+
+    def in_a_tail(x, exponent, slope):
+        return times_exp(xp, 1 + x * slope, exponent)
+
+    return carefully(xp, gate + y * rest * slope, exponent < VERY_FAR, in_a_tail, x, exponent, slope)
 
 
 @elementwise(examples=[Example(settings={"beta": 2.5})])
-def softplus(xp, x, *, beta: float = 1.0):
+def softplus(xp, x, *, beta: AboveZero = 1.0):
     """Smooth maximum of x and 0: log(1 + e^(beta x)) / beta."""
-    return xp.logaddexp(beta * x, 0.0) / beta
+    exponent = beta * x
+
+    def far(x, exponent):
+        rest = 1 + rounded_off_product(xp, beta, x, exponent)
+        return xp.where(
+            exponent < -40.0, times_exp(xp, rest / beta, exponent), xp.log1p(xp.exp(exponent) * rest) / beta
+        )
+
+    is_small = is_far(xp, exponent) & (exponent < 0)
+    return carefully(xp, xp.logaddexp(exponent, 0.0) / beta, is_small, far, x, exponent)
 
 
 @softplus.local_derivatives
 def _(xp, y, x, *, beta):
-    return (1 / (1 + xp.exp(-beta * x)),)
+    exponent = -beta * x
+
+    def far(x, exponent):
+        return 1 / (1 + xp.exp(exponent) * (1 + rounded_off_product(xp, -beta, x, exponent)))
+
+    is_small = is_far(xp, exponent) & (exponent > 0)
+    return (carefully(xp, 1 / (1 + xp.exp(exponent)), is_small, far, x, exponent),)
 
 
 @elementwise
@@ -136,31 +200,45 @@ def _(xp, y, x):
 @elementwise
 def silu(xp, x):
     """Sigmoid linear unit, also called swish: x / (1 + e^-x)."""
-    return x / (1 + xp.exp(-x))
+    return gated(xp, x, x)
 
 
 @silu.local_derivatives
 def _(xp, y, x):
-    gate = 1 / (1 + xp.exp(-x))
-    return (gate + y * (1 - gate),)
+    return (through_gate(xp, y, x, x, 1.0),)
 
 
 @elementwise
 def mish(xp, x):
     """Self-regularized activation: x tanh(log(1 + e^x))."""
-    return x * xp.tanh(xp.logaddexp(x, 0.0))
+    plain = x * xp.tanh(xp.logaddexp(x, 0.0))
+    return carefully(xp, plain, x < VERY_FAR, lambda x: times_exp(xp, x, x), x)
 
 
 @mish.local_derivatives
 def _(xp, y, x):
     gate = xp.tanh(xp.logaddexp(x, 0.0))
-    return (gate + x * (1 - gate * gate) / (1 + xp.exp(-x)),)
+
+    def in_a_tail(x):
+        # With e = e^x the gate is e (e + 2) / (e^2 + 2e + 2), and its derivative 4e (e + 1) / (e^2 + 2e + 2)^2.
+        half = xp.exp(-xp.abs(x) / 2)
+        e = half * half
+        below, above = e * e + 2 * e + 2, 1 + 2 * e + 2 * e * e
+        return xp.where(
+            x < 0,
+            ((e + 2) * half + 4 * (x * half) * (e + 1) / below) / below * half,
+            (1 + 2 * e + 4 * (x * e) * e * (e + 1) / above) / above,
+        )
+
+    plain = gate + x * (1 - gate * gate) / (1 + xp.exp(-x))
+    return (carefully(xp, plain, xp.abs(x) > 2, in_a_tail, x),)
 
 
 @elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (0,))])
 def hard_sigmoid(xp, x):
     """Sigmoid of straight lines: x / 6 + 1/2, kept between 0 and 1."""
-    return xp.minimum(xp.maximum(x / 6 + 0.5, 0.0), 1.0)
+    # Near -3 the sum would be rounded.
+    return xp.minimum(xp.maximum(x / 6 + 0.5 if is_exact(xp) else (x + 3) / 6, 0.0), 1.0)
 
 
 @hard_sigmoid.local_derivatives

@@ -99,7 +99,10 @@ def _(xp, y, x):
 
 @elementwise
 def stop_gradient(xp, x):
-    """Identity through which no gradient flows back: x."""
+    """Identity through which no gradient flows back: x.
+
+    It does not freeze a parameter that an update rule moves by itself, as weight decay does.
+    """
     return x
 
 

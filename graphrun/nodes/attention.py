@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
-from graphrun.nodes.normalization import shares
+from graphrun.nodes.normalization import shares, through_shares
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def attention_weights(xp, query, key, mask, *, causal, scale):
@@ -60,7 +64,9 @@ def check_attention(query, key, value, mask):
     ],
     cost=lambda z, query, key, value, mask=None, **_: 2 * (query.size + z.size) * key.shape[-2],
 )
-def scaled_dot_product_attention(xp, query, key, value, mask=None, *, causal: bool = False, scale: float | None = None):
+def scaled_dot_product_attention(
+    xp, query, key, value, mask=None, *, causal: bool = False, scale: Finite | None = None
+):
     """Attention: softmax(scale query key^T) value; a mask is 0 where a query may not look, causal hides later keys."""
     check_attention(query, key, value, mask)
     weights = attention_weights(xp, query, key, mask, causal=causal, scale=default_scale(query, scale))
@@ -72,7 +78,7 @@ def _(xp, gradient, y, query, key, value, mask=None, *, causal, scale):
     scale = default_scale(query, scale)
     weights = attention_weights(xp, query, key, mask, causal=causal, scale=scale)
     match = xp.matmul(gradient, xp.matrix_transpose(value))
-    slopes = scale * weights * (match - xp.sum(gradient * y, axis=-1, keepdims=True))
+    slopes = scale * through_shares(xp, match, weights, weights.ndim - 1)
     gradients = (
         lambda: undo_broadcast(xp, xp.matmul(slopes, key), query.shape),
         lambda: undo_broadcast(xp, xp.matmul(xp.matrix_transpose(slopes), query), key.shape),

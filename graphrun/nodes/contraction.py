@@ -16,6 +16,7 @@ from graphrun.nodes.axes import (
     from_front,
     undo_broadcast,
 )
+from graphrun.nodes.placing import is_numpy
 
 
 @tensor(
@@ -222,10 +223,16 @@ def read_subscripts(subscripts, arrays):
     return letters, output, sizes
 
 
+# By itself NumPy makes nothing on the way that is larger than the largest of arrays and result, and rather multiplies
+# many arrays at once: minutes in place of milliseconds for matrices of 60 x 60.
+INTERMEDIATE = 2**24
+
+
 def contract(xp, terms, arrays, output, sizes):
     """Einsum of arrays whose letters are given; letters that only the output has are axes to be repeated along."""
     known = "".join(letter for letter in output if any(letter in term for term in terms))
-    result = xp.einsum(f"{','.join(terms)}->{known}", *arrays, optimize=len(arrays) > 1)
+    optimize = ("greedy", INTERMEDIATE) if is_numpy(xp) else True
+    result = xp.einsum(f"{','.join(terms)}->{known}", *arrays, optimize=len(arrays) > 1 and optimize)
     shape = tuple(sizes[letter] if letter in known else 1 for letter in output)
     return xp.broadcast_to(xp.reshape(result, shape), tuple(sizes[letter] for letter in output))
 

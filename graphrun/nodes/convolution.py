@@ -13,6 +13,8 @@ from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_same_size, count
 from graphrun.nodes.placing import add_windows, is_numpy, pad_with, window_slices
 
+MOST_PLACES = 100_000
+
 
 def for_each(setting, number):
     """A setting for each of so many axes: given one by one, or once for all."""
@@ -48,6 +50,9 @@ class Windows:
         self.out = tuple(
             (size - window) // step + 1 for size, window, step in zip(self.padded, reach, strides, strict=True)
         )
+        if math.prod(kernel) > MOST_PLACES:
+            places = f"{list(kernel)} has {math.prod(kernel):,} places"
+            raise ValueError(f"a window of {places}, each taken by itself: at most {MOST_PLACES:,} are possible")
         self.slices = window_slices(kernel, strides, dilations, self.out)
 
     def pad(self, xp, x, value=0.0):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
 from graphrun.nodes.placing import pad_with
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def check_arrays(arrays, but=None):
@@ -99,7 +104,7 @@ def _(xp, gradient, y, x, *, repetitions):
         Example(shapes=[(2, 3)], settings={"widths": [[1, 1], [0, 0]], "value": -1.5}),
     ],
 )
-def pad(xp, x, *, widths: tuple[tuple[int, int], ...], value: float = 0.0):
+def pad(xp, x, *, widths: tuple[tuple[int, int], ...], value: Finite = 0.0):
     """Input with a margin of one value: for each axis, how wide before and behind."""
     if len(widths) != x.ndim:
         raise ValueError(f"widths has {count(len(widths), 'pair')}, but x has {count(x.ndim, 'axis')}")

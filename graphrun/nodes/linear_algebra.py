@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
 
@@ -59,18 +61,25 @@ def _(xp, gradient, y, x, *, offset):
 def det(xp, x):
     """Determinant of a matrix, or of each in a stack."""
     check_square(x)
-    return xp.linalg.det(x)
+    if x.size == 0:
+        return xp.linalg.det(x)
+    # In units of a power of 2, for NumPy's is the exponential of a sum of logarithms, which rounding is magnified in.
+    largest = xp.max(xp.abs(x), axis=(-2, -1), keepdims=True)
+    unit = 2.0 ** xp.floor(xp.log2(xp.where((largest > 0) & (largest < math.inf), largest, 1.0)))
+    y, unit, size = xp.linalg.det(x / unit), unit[..., 0, 0], x.shape[-1]
+    return y * unit ** (size // 2) * unit ** (size - size // 2)
 
 
 @det.vjp
 def _(xp, gradient, y, x):
     # The cofactors by singular values, u s v: unlike det(x) inv(x), they are right where x is singular.
-    u, s, v = xp.linalg.svd(x)
+    finite = xp.all(xp.isfinite(x), axis=(-2, -1), keepdims=True)
+    u, s, v = xp.linalg.svd(xp.where(finite, x, 0.0))
     before = xp.cumulative_prod(s, axis=-1, include_initial=True)[..., :-1]
     behind = xp.flip(xp.cumulative_prod(xp.flip(s, axis=-1), axis=-1, include_initial=True), axis=-1)[..., 1:]
     sign = xp.linalg.det(u) * xp.linalg.det(v)
     others = xp.expand_dims(xp.expand_dims(gradient * sign, axis=-1) * before * behind, axis=-2)
-    return (xp.matmul(u * others, v),)
+    return (xp.where(finite, xp.matmul(u * others, v), math.nan),)
 
 
 @tensor(

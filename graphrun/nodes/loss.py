@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graphrun.declare.declaration import Index
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import check_same_axes, check_same_size, count, from_front, undo_broadcast
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.normalization import log_shares, shares
+
+if TYPE_CHECKING:
+    from graphrun.base.types import AboveZero
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -92,7 +95,7 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     ],
     examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})],
 )
-def huber_loss(xp, prediction, target, *, delta: float = 1.0, reduction: Reduction = "mean"):
+def huber_loss(xp, prediction, target, *, delta: AboveZero = 1.0, reduction: Reduction = "mean"):
     """Half the squared difference d up to |d| = delta, beyond it a straight line: delta (|d| - delta / 2)."""
     size = xp.abs(difference(prediction, target))
     return reduced(xp, xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction)
@@ -228,8 +231,10 @@ def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
     gradient = each_line(xp, gradient, logits, number, reduction)
     probabilities = shares(xp, logits, number)
     if has_labels(logits, labels, "logits"):
-        ones = xp.astype(at_class(xp, probabilities, labels, number), probabilities.dtype)
-        return gradient * (probabilities - ones), None
+        # Of the labels' class, the probability less 1 is the sum of the others with its sign changed.
+        named = at_class(xp, probabilities, labels, number)
+        others = xp.where(named, 0.0, probabilities)
+        return gradient * xp.where(named, -xp.sum(others, axis=number, keepdims=True), others), None
     expected = probabilities * xp.sum(labels, axis=number, keepdims=True)
     return gradient * (expected - labels), lambda: -gradient * log_shares(xp, logits, number)
 

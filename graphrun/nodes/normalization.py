@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
-from graphrun.nodes.reduction import exponent_shift
+from graphrun.nodes.reduction import deviations, exponentials, root_mean_square
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotNegative, Share
 
 ALONG_AN_AXIS = (
     Example(shapes=[(3, 4)]),
@@ -19,19 +25,29 @@ def shares(xp, x, axis):
     """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
     if x.shape[axis] == 0:
         return x
-    exponentials = xp.exp(x - exponent_shift(xp, x, axis))
-    total = xp.sum(exponentials, axis=axis, keepdims=True)
+    _, _, powers, rest = exponentials(xp, x, axis)
     # The largest exponential is 1, or all are 0.
-    return exponentials / xp.maximum(total, 1.0)
+    return powers / xp.maximum(1 + rest, 1.0)
 
 
 def log_shares(xp, x, axis):
     """Logarithm of the softmax along an axis; of nothing but -inf it is -inf."""
     if x.shape[axis] == 0:
         return x
-    shifted = x - exponent_shift(xp, x, axis)
-    total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
-    return shifted - xp.log(xp.maximum(total, 1.0))
+    _, shifted, _, rest = exponentials(xp, x, axis)
+    return shifted - xp.log1p(xp.maximum(rest, 0.0))
+
+
+def through_shares(xp, gradient, y, axis):
+    """The vector-Jacobian product of shares: y (gradient - sum(gradient y)), also where one share is nearly 1.
+
+    All gradients are taken relative to that of the largest share, which changes nothing but what is rounded.
+    """
+    if y.shape[axis] == 0:
+        return gradient
+    largest = xp.equal(y, xp.max(y, axis=axis, keepdims=True))
+    relative = gradient - xp.max(xp.where(largest, gradient, -math.inf), axis=axis, keepdims=True)
+    return y * (relative - xp.sum(relative * y, axis=axis, keepdims=True))
 
 
 @tensor(formula="exp(x) / sum(exp(x))", gradients=["y * (gradient - sum(gradient * y))"], examples=ALONG_AN_AXIS)
@@ -42,7 +58,7 @@ def softmax(xp, x, *, axis: int = -1):
 
 @softmax.vjp
 def _(xp, gradient, y, x, *, axis):
-    return (y * (gradient - xp.sum(gradient * y, axis=axis, keepdims=True)),)
+    return (through_shares(xp, gradient, y, from_front(axis, y)),)
 
 
 @tensor(formula="x - log(sum(exp(x)))", gradients=["gradient - exp(y) * sum(gradient)"], examples=ALONG_AN_AXIS)
@@ -67,8 +83,8 @@ def along(xp, scale, x, axes, name):
 
 def standardize(xp, x, axes, epsilon):
     """Deviations from the mean in standard deviations, and 1 over the standard deviation."""
-    deviation = x - xp.mean(x, axis=axes, keepdims=True)
-    inverse = 1 / xp.sqrt(xp.mean(deviation * deviation, axis=axes, keepdims=True) + epsilon)
+    deviation = deviations(xp, x, axes)
+    inverse = 1 / root_mean_square(xp, deviation, axes, epsilon)
     return deviation * inverse, inverse
 
 
@@ -95,7 +111,7 @@ LAYER_EXAMPLES = (
     gradients=STANDARDIZED,
     examples=LAYER_EXAMPLES,
 )
-def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input with mean 0 and variance 1 along an axis or several, then scaled and shifted."""
     axes = all_from_front(axis, x)
     scale, shift = along(xp, scale, x, axes, "scale"), along(xp, shift, x, axes, "shift")
@@ -123,10 +139,10 @@ def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
     ],
     examples=[Example(shapes=example.shapes[:2], settings=example.settings) for example in LAYER_EXAMPLES],
 )
-def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5):
+def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input divided by its root mean square along an axis or several, then scaled."""
     axes = all_from_front(axis, x)
-    inverse = 1 / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
+    inverse = 1 / root_mean_square(xp, x, axes, epsilon)
     return x * inverse * along(xp, scale, x, axes, "scale")
 
 
@@ -134,7 +150,7 @@ def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: float =
 def _(xp, gradient, y, x, scale, *, axis, epsilon):
     axes = all_from_front(axis, x)
     others = tuple(i for i in range(x.ndim) if i not in axes)
-    inverse = 1 / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
+    inverse = 1 / root_mean_square(xp, x, axes, epsilon)
     normalized = x * inverse
 
     def of_x():
@@ -172,8 +188,8 @@ def batch_norm(
     running_variance: State,
     *,
     axis: int = 1,
-    momentum: float = 0.1,
-    epsilon: float = 1e-5,
+    momentum: Share = 0.1,
+    epsilon: NotNegative = 1e-5,
     training: Training,
 ):
     """Input with mean 0 and variance 1 in each channel, of the batch or (evaluated) running, scaled and shifted."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from graphrun.declare.nodetype import Example, Kink, tensor
 from graphrun.nodes.axes import Axes, all_from_front, check_not_empty, count, from_front, kept_shape, size_along, spread
+from graphrun.nodes.placing import is_numpy
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotNegative, Number
 
 SHAPED = (
     Example(shapes=[(3, 4)]),
@@ -143,8 +148,22 @@ def degrees_of_freedom(x, axes, correction):
 
 def deviations(xp, x, axes):
     """Differences from the mean; those of equal numbers are exactly 0, for the mean alone may round."""
-    shifted = x - xp.min(x, axis=axes, keepdims=True)
+    first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(x.ndim))
+    shifted = x - x[first]
     return shifted - xp.mean(shifted, axis=axes, keepdims=True)
+
+
+def root_mean_square(xp, x, axes, epsilon=0.0):
+    """(mean(x^2) + epsilon)^(1/2), those axes kept; in units of the largest where squares overflow or vanish."""
+    plain = xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
+    lost = ~((plain > 1e-15) & (plain < 1e15))
+    if is_numpy(xp) and not lost.any():
+        return plain
+    root = math.sqrt(epsilon)
+    largest = xp.maximum(xp.max(xp.abs(x), axis=axes, keepdims=True), root)
+    unit = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
+    ratio, rest = x / unit, root / unit
+    return xp.where(lost, unit * xp.sqrt(xp.mean(ratio * ratio, axis=axes, keepdims=True) + rest * rest), plain)
 
 
 @tensor(
@@ -152,7 +171,7 @@ def deviations(xp, x, axes):
     gradients=["gradient * 2 * (x - mean(x)) / (n - correction)"],
     examples=SPREAD_EXAMPLES,
 )
-def var(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
+def var(xp, x, *, axis: Axes = None, correction: NotNegative = 0.0, keepdims: bool = False):
     """Variance along an axis, several axes or all: sum of squared deviations / (n - correction)."""
     axes = all_from_front(axis, x)
     degrees = degrees_of_freedom(x, axes, correction)
@@ -171,9 +190,12 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
     gradients=["gradient * (x - mean(x)) / ((n - correction) * y)"],
     examples=SPREAD_EXAMPLES,
 )
-def std(xp, x, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False):
+def std(xp, x, *, axis: Axes = None, correction: NotNegative = 0.0, keepdims: bool = False):
     """Standard deviation along an axis, several axes or all: the root of var; the derivative is 0 where it is 0."""
-    return xp.sqrt(var(xp, x, axis=axis, correction=correction, keepdims=keepdims))
+    axes = all_from_front(axis, x)
+    factor = math.sqrt(size_along(x, axes) / degrees_of_freedom(x, axes, correction))
+    y = factor * root_mean_square(xp, deviations(xp, x, axes), axes)
+    return y if keepdims else dropped(xp, y, x, axes)
 
 
 @std.vjp
@@ -183,30 +205,48 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
     return (spread(xp, slope, x, axes) * deviations(xp, x, axes),)
 
 
-def exponent_shift(xp, x, axes):
-    """The largest element along some axes, to be subtracted before exponentials; 0 where it is infinite."""
+def exponentials(xp, x, axes):
+    """Numbers as multiples of the largest e^x along some axes: what is subtracted, differences, exponentials, rest.
+
+    The rest is the sum of the exponentials less 1, that of the largest itself, with all its digits; -1 where every x is
+    -inf. Where the largest is infinite, 0 is subtracted.
+    """
     largest = xp.max(x, axis=axes, keepdims=True)
-    return xp.where(xp.isfinite(largest), largest, 0.0)
+    largest = xp.where(xp.isfinite(largest), largest, 0.0)
+    shifted = x - largest
+    powers = xp.exp(shifted)
+    ones = xp.equal(shifted, 0)
+    # The number of ones less 1 is 0 but for ties.
+    rest = xp.sum(xp.where(ones, 0.0, powers), axis=axes, keepdims=True)
+    return largest, shifted, powers, rest + (xp.count_nonzero(ones, axis=axes, keepdims=True) - 1.0)
 
 
-@tensor(formula="log(sum(exp(x)))", gradients=["gradient * exp(x - y)"], examples=EXAMPLES)
+def dropped(xp, y, x, axes):
+    """Drop the axes of size 1 that a reduction of x along some axes has kept."""
+    return xp.reshape(y, tuple(size for i, size in enumerate(x.shape) if i not in axes))
+
+
+@tensor(formula="log(sum(exp(x)))", gradients=["gradient * exp(x) / sum(exp(x))"], examples=EXAMPLES)
 def logsumexp(xp, x, *, axis: Axes = None, keepdims: bool = False):
     """Logarithm of a sum of exponentials along an axis, several axes or all: log(sum(e^x))."""
     axes = all_from_front(axis, x)
     if size_along(x, axes) == 0:
         return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
-    largest = exponent_shift(xp, x, axes)
-    total = xp.sum(xp.exp(x - largest), axis=axes, keepdims=True)
-    y = xp.log(total) + largest
-    return y if keepdims else xp.reshape(y, tuple(size for i, size in enumerate(x.shape) if i not in axes))
+    largest, _, _, rest = exponentials(xp, x, axes)
+    y = xp.log1p(rest) + largest
+    return y if keepdims else dropped(xp, y, x, axes)
 
 
 @logsumexp.vjp
 def _(xp, gradient, y, x, *, axis, keepdims):
     axes = all_from_front(axis, x)
+    if x.size == 0:
+        return (x,)
     # Infinities have no difference; equal ones share alike, as in logaddexp.
     infinite = spread(xp, xp.isinf(y), x, axes)
-    weight = xp.exp(xp.where(infinite, 0.0, x - spread(xp, y, x, axes)))
+    # Not e^(x - y): y is rounded, and of large numbers by more than 1.
+    _, _, powers, rest = exponentials(xp, xp.where(infinite, 0.0, x), axes)
+    weight = powers / (1 + rest)
     return (xp.where(infinite, share(xp, gradient, y, x, axes), spread(xp, gradient, x, axes) * weight),)
 
 
@@ -220,7 +260,7 @@ def _(xp, gradient, y, x, *, axis, keepdims):
         Example(values=[[[2.0, 1.0, -3.0]]], settings={"axis": -1, "ord": math.inf}),
     ],
 )
-def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: float = 2.0):  # noqa: A002 (the array API's)
+def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: Number = 2.0):  # noqa: A002 (the array API's)
     """Length of the vectors along an axis, several axes or all: sum(|x|^ord)^(1/ord); the derivative is 0 at 0."""
     if not ord >= 1:
         raise ValueError(f"ord is {ord:g}, but a norm has at least 1")
@@ -237,7 +277,7 @@ def vector_norm(xp, x, *, axis: Axes = None, keepdims: bool = False, ord: float 
     unit = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
     total = xp.sum((size / unit) ** ord, axis=axes, keepdims=True)
     y = unit * (xp.sqrt(total) if ord == 2 else total ** (1 / ord))
-    return y if keepdims else xp.reshape(y, tuple(size for i, size in enumerate(x.shape) if i not in axes))
+    return y if keepdims else dropped(xp, y, x, axes)
 
 
 @vector_norm.vjp

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graphrun.declare.declaration import Noise, Training
 from graphrun.declare.nodetype import Example, tensor
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Finite
 
 
 def kept_scale(rate):
@@ -23,7 +28,7 @@ def kept_scale(rate):
         Example(shapes=[()], settings={"rate": 0.25}),
     ],
 )
-def dropout(xp, x, noise: Noise, *, rate: float = 0.5, training: Training):
+def dropout(xp, x, noise: Noise, *, rate: Finite = 0.5, training: Training):
     """Input with a random share of its elements set to 0 and the others scaled up; evaluated, the input itself."""
     scale = kept_scale(rate)
     return xp.where(xp.greater_equal(noise, rate), scale * x, 0.0) if training else x

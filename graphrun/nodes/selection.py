@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Annotated
 
 from graphrun.declare.nodetype import Example, Kink, elementwise
+
+if TYPE_CHECKING:
+    from graphrun.base.types import NotBelow, Number
 
 
 @elementwise(kinks=[Kink({"x": "y"}, (0.5, 0.5))])
@@ -39,7 +43,13 @@ def _(xp, z, x, y):
         Example(settings={"max": -0.25}),
     ],
 )
-def clip(xp, x, *, min: float | None = None, max: float | None = None):  # noqa: A002 (the array API's names)
+def clip(
+    xp,
+    x,
+    *,
+    min: Number | None = None,  # noqa: A002 (the array API's names)
+    max: Annotated[Number | None, NotBelow("min")] = None,  # noqa: A002
+):
     """Input kept between two bounds, either of which may be absent: x, but at least min and at most max."""
     bounded = x if min is None else xp.maximum(x, min)
     return bounded if max is None else xp.minimum(bounded, max)

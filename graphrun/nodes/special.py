@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import elementwise
+from graphrun.nodes.digits import carefully, exp_of_square, rounded_off_product
+
+ROOT_OF_HALF, REST_OF_ROOT = math.sqrt(0.5), -4.833646656726457e-17
+"""The root of 1/2 as float64 has it, and what is missing."""
 
 # Numerator and denominator of each region, from the highest power down.
 NEAR = 0.46875
@@ -81,25 +85,33 @@ def error_function_near_zero(x):
     return x * ratio(NEAR_ZERO, x * x)
 
 
-def scaled_tail(xp, size):
-    """Erfc of size above 0.46875."""
+def tail(xp, size, exponential):
+    """Erfc of size above 0.46875, given e^(-size^2), for the rounding of the square would be magnified."""
     # Above 28 it is 0 in double precision, and its square would overflow; what is smaller is not used.
     size = xp.minimum(xp.maximum(size, NEAR), 28.0)
-    # exp(-size^2) in two factors, as the rounding of the square would be magnified; the first square is exact.
-    coarse = xp.floor(size * 16) / 16
-    exponential = xp.exp(-coarse * coarse) * xp.exp(-(size - coarse) * (size + coarse))
     inverse_square = 1 / (size * size)
     beyond_four = (1 / math.sqrt(math.pi) - inverse_square * ratio(BEYOND_FOUR, inverse_square)) / size
     return exponential * xp.where(size <= 4, ratio(TO_FOUR, size), beyond_four)
 
 
-def complementary_error_function(xp, x):
-    """Erfc, for use in other types: 1 - erf(x) with all its digits; the namespace's own where it has one."""
-    if hasattr(xp, "erfc"):
-        return xp.erfc(x)
+def complement(xp, x, exponential):
+    """Erfc, given e^(-x^2)."""
     size = xp.abs(x)
-    tail = scaled_tail(xp, size)
-    return xp.where(size <= NEAR, 1 - error_function_near_zero(x), xp.where(x > 0, tail, 2 - tail))
+    beyond = tail(xp, size, exponential)
+    return xp.where(size <= NEAR, 1 - error_function_near_zero(x), xp.where(x > 0, beyond, 2 - beyond))
+
+
+def twice_normal(xp, x):
+    """2 P(Z <= x) = erfc(-x / 2^(1/2)), Z standard normal, for use in other types; by the namespace's erfc if any."""
+    scaled = -ROOT_OF_HALF * x
+    if not hasattr(xp, "erfc"):
+        return complement(xp, scaled, exp_of_square(xp, x, 0.5))
+
+    def far(x, scaled):
+        rest = rounded_off_product(xp, -ROOT_OF_HALF, x, scaled) - REST_OF_ROOT * x
+        return xp.erfc(scaled) - 2 / math.sqrt(math.pi) * rest * xp.exp(-scaled * scaled)
+
+    return carefully(xp, xp.erfc(scaled), (x < -2) & (x > -60), far, x, scaled)
 
 
 @elementwise
@@ -108,20 +120,22 @@ def erf(xp, x):
     if hasattr(xp, "erf"):
         return xp.erf(x)
     size = xp.abs(x)
-    return xp.where(size <= NEAR, error_function_near_zero(x), xp.sign(x) * (1 - scaled_tail(xp, size)))
+    return xp.where(
+        size <= NEAR, error_function_near_zero(x), xp.sign(x) * (1 - tail(xp, size, exp_of_square(xp, x, 1.0)))
+    )
 
 
 @erf.local_derivatives
 def _(xp, y, x):
-    return (2 / math.sqrt(math.pi) * xp.exp(-x * x),)
+    return (2 / math.sqrt(math.pi) * exp_of_square(xp, x, 1.0),)
 
 
 @elementwise
 def erfc(xp, x):
     """Complement of the error function, with all its digits: 1 - erf(x)."""
-    return complementary_error_function(xp, x)
+    return xp.erfc(x) if hasattr(xp, "erfc") else complement(xp, x, exp_of_square(xp, x, 1.0))
 
 
 @erfc.local_derivatives
 def _(xp, y, x):
-    return (-2 / math.sqrt(math.pi) * xp.exp(-x * x),)
+    return (-2 / math.sqrt(math.pi) * exp_of_square(xp, x, 1.0),)

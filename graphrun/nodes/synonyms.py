@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+FREQUENT = (
+    *("add", "subtract", "multiply", "divide", "pow", "exp", "log", "sqrt", "square", "sin", "cos", "tanh", "sigmoid"),
+    *("relu", "softmax", "matmul", "sum", "mean", "max", "min", "where", "sgd", "adam"),
+)
+"""Of names that are equally near to a misspelt one, the first to be suggested."""
+
 SYNONYMS: dict[str, str] = {
     other: name
     for name, others in {

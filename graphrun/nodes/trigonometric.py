@@ -83,7 +83,7 @@ def atan2(xp, y, x):
 
 @atan2.local_derivatives
 def _(xp, angle, y, x):
-    # By the distance twice, for its square overflows and underflows.
+    # By the distance twice, for its square overflows and underflows; XLA would divide by it after two divisions.
     distance = xp.hypot(x, y)
     distance = xp.where(xp.equal(distance, 0), 1.0, distance)
-    return x / distance / distance, -y / distance / distance
+    return (x / distance) * (1 / distance), (-y / distance) * (1 / distance)

@@ -13,13 +13,17 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Noise, State
 from graphrun.declare.initializers import draw
 from graphrun.graph.graph import ComputationalGraph
+from graphrun.plan.budget import Budget
 from graphrun.plan.checks import check_derivatives, check_rule
 from graphrun.plan.plan import Batch, Feed, NoisePlan, Plan, StatePlan
 from graphrun.plan.shapes import Shapes, infer_shapes
 
 
 def build_plan(
-    graph: ComputationalGraph, dtype: np.dtype[Any] | None = None, seed: int = 0, feed: Feed | None = None
+    graph: ComputationalGraph,
+    dtype: np.dtype[Any] | None = None,
+    seed: int = 0,
+    feed: Feed | None = None,
 ) -> Plan:
     """Schedule a graph.
 
@@ -29,15 +33,19 @@ def build_plan(
         feed: the data set, which gives a step its rows.
 
     Raises:
+        MemoryLimitError: a parameter or a node would take more than is left.
         ShapeError: shapes do not fit, or the objective is no scalar.
         PluginError: a node type's function raises or breaks its declaration.
     """
     dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
+    budget = Budget(graph, dtype)
+    budget.check_parameters()
     values = _values(graph, seed)
     for number, column in zip(graph.data, feed.batch(0) if feed else (), strict=True):
         values[number] = column
     leaves = _leaves(graph, values, dtype)
-    shapes = infer_shapes(graph, leaves, dtype, seed)
+    budget.held += sum(leaves[number].nbytes for number in graph.data)
+    shapes = infer_shapes(graph, leaves, dtype, seed, budget)
     needed = _needed(graph)
     parameters = set(range(len(graph.parameters)))
     feeds = feed is not None and feed.feeds
@@ -112,8 +120,10 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
         except ValueError as error:
             at = graph.document.leaf_problems("parameters", name)
             raise ShapeError(at.describe(("init",), str(error))) from None
-        lower = -np.inf if entry.lower is None else entry.lower
-        values[number] = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
+        if entry.lower is not None or entry.upper is not None:
+            lower = -np.inf if entry.lower is None else entry.lower
+            drawn = np.clip(drawn, lower, np.inf if entry.upper is None else entry.upper)
+        values[number] = drawn
     return values
 
 

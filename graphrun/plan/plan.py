@@ -20,6 +20,7 @@ from graphrun.declare.declaration import Settings
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
+from graphrun.plan.rows import Node, Rows, combination, rows_of_values
 from graphrun.plan.shapes import Shape
 
 
@@ -196,6 +197,19 @@ class Plan:
             for position, slot in enumerate(inputs):
                 uses.setdefault(slot, []).append((node, position))
         return uses
+
+    @cached_property
+    def rows(self) -> Mapping[int, Rows]:
+        """What each value that depends on the data has of its rows, by slot."""
+        nodes = (Node(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
+        like = {noise.slot: noise.like for noise in self.noise}
+        return rows_of_values(nodes, self.shapes, self.leaves, self.data, like)
+
+    def combination(self, node: int) -> str | None:
+        """Return how a node's values on parts of the rows make its value on all: see `plan.rows`."""
+        batch = self.batch_of(node)
+        asked = Node(batch.type, batch.settings, node, self.inputs_of(node))
+        return combination(asked, self.rows, self.shapes, self.leaves)
 
     @cached_property
     def once(self) -> tuple[Batch, ...]:

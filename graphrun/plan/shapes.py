@@ -5,16 +5,20 @@ Running them also shows, before the first step, which declarations do not keep w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import GraphrunError, PluginError, ShapeError
 from graphrun.base.random import key_of, uniform
-from graphrun.declare.declaration import Noise
+from graphrun.declare.declaration import Function, Noise
+from graphrun.document.numbers import MOST_AXES
 from graphrun.graph.graph import ComputationalGraph, Node
+from graphrun.plan.budget import Budget
 
 Shape = tuple[int, ...]
 
@@ -42,12 +46,16 @@ class Shapes:
         return (node.type, node.settings, self.is_scalar(node, number)) in self.cast
 
 
-def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0) -> Shapes:
+def infer_shapes(
+    graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[Any], seed: int = 0, budget: Budget | None = None
+) -> Shapes:
     """Find the shape of every value.
 
-    The leaves are of the graph's dtype; those of the engine are None, and are filled in.
+    The leaves are of the graph's dtype; those of the engine are None, and are filled in. `budget` is
+    what the graph may take, the leaves counted already; by default half of the memory.
 
     Raises:
+        MemoryLimitError: a node would take more than is left.
         ShapeError: the shapes of a node's inputs do not fit, or the objective is no scalar.
         PluginError: a function raises, or gives an output or derivatives that its declaration does not allow.
     """
@@ -55,7 +63,7 @@ def infer_shapes(graph: ComputationalGraph, leaves: list[Any], dtype: np.dtype[A
     plain = not graph.engine_leaves and not graph.data
     all_scalar = plain and not any(of) and all(node.type.is_elementwise for node in graph.nodes)
     shapes = Shapes(of + [()] * len(graph.nodes), all_scalar)
-    probe = _Probe(graph, shapes, leaves, dtype, seed)
+    probe = _Probe(graph, shapes, leaves, dtype, seed, budget or Budget(graph, dtype))
     with np.errstate(all="ignore"):
         # Of numbers every shape is known: one node of each type shows how its functions keep their declaration, unless
         # they raise where it is tried.
@@ -83,14 +91,22 @@ class _Probe:
     """Runs the functions of a graph's nodes once and checks what they give."""
 
     def __init__(
-        self, graph: ComputationalGraph, shapes: Shapes, leaves: Sequence[Any], dtype: np.dtype[Any], seed: int
+        self,
+        graph: ComputationalGraph,
+        shapes: Shapes,
+        leaves: Sequence[Any],
+        dtype: np.dtype[Any],
+        seed: int,
+        budget: Budget,
     ) -> None:
         self.graph = graph
         self.seed = seed
+        self.budget = budget
         self.shapes = shapes
         self.values: list[Any] = [*leaves, *[None] * len(graph.nodes)]
         self.dtype = dtype
         self.checked: set[Any] = set()
+        self.pure: set[Any] = set()
 
     def distinct_nodes(self) -> bool:
         """Run one node of each type and settings, on ones; return whether that went well."""
@@ -115,7 +131,9 @@ class _Probe:
             inputs = [self.values[source] for source in node.inputs]
             for position in node.type.index_inputs:
                 inputs[position] = self.index(number, node, position, inputs[position])
+            self.budget.check_node(number, node, inputs)
             self.values[number] = self.run(number, node, inputs)
+            self.budget.hold(self.values[number].size)
 
     def fill_engine_inputs(self, node: Node) -> None:
         """Draw the noise that a node is given, and set its first states."""
@@ -143,15 +161,16 @@ class _Probe:
 
     def run(self, number: int, node: Node, inputs: list[Any]) -> Any:
         """Run one node's functions, note its shape and return its value."""
-        settings = dict(node.settings)
         given = [np.shape(value) for value in inputs]
         if node.type.is_elementwise:
             try:
                 expected = np.broadcast_shapes(*given)
             except ValueError:
                 raise self.shape_error(number, node, given, _disagreement(self.labels(node), given)) from None
-        output = self.guard(number, node, given, lambda: node.type.function(np, *inputs, **settings))
+        output = self.call(number, node, "forward function", node.type.function, inputs)
         shape = np.shape(output)
+        if len(shape) > MOST_AXES:
+            raise self.shape_error(number, node, given, f"the result has {len(shape)} axes, of at most {MOST_AXES}")
         if node.type.is_elementwise and shape != expected:
             raise self.broken(number, node, given, f"its forward function gives the shape {shape}, not {expected}")
         array = np.asarray(output)
@@ -172,24 +191,52 @@ class _Probe:
     def check_derivatives(self, number: int, node: Node, inputs: list[Any], output: Any) -> None:
         """Run a node's second function and check the number and the shapes of what it gives."""
         given = [np.shape(value) for value in inputs]
-        derivative, settings = node.type.derivative, dict(node.settings)
-        assert derivative is not None  # noqa: S101 (for the type checker: the caller looked)
+        assert node.type.derivative is not None  # noqa: S101 (for the type checker: the caller looked)
         gradient = [] if node.type.is_elementwise else [np.ones_like(output)]
-        partials = self.guard(number, node, given, lambda: derivative(np, *gradient, output, *inputs, **settings))
         what = node.type.derivative_decorator
+        partials = self.call(number, node, what, node.type.derivative, inputs, [*gradient, output])
         if not isinstance(partials, tuple) or len(partials) != len(inputs):
             count = f"{len(partials)} entries" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
             hint = " (write `return (...,)`)" if len(inputs) == 1 else ""
             raise self.broken(number, node, given, f"its {what} gives {count}, not a tuple of {len(inputs)}{hint}")
-        for name, partial, shape in zip(_input_names(node), partials, given, strict=True):
-            if partial is None or callable(partial):
+        for name, own, shape in zip(_input_names(node), partials, given, strict=True):
+            if own is None or callable(own):
                 continue
             wanted = np.shape(output) if node.type.is_elementwise else shape
-            found = np.shape(partial)
+            found = np.shape(own)
             if found != wanted and not (node.type.is_elementwise and _broadcasts(found, wanted)):
                 raise self.broken(
                     number, node, given, f"its {what} gives the shape {found} for the input {name}, not {wanted}"
                 )
+
+    def call(
+        self, number: int, node: Node, what: str, function: Function, inputs: list[Any], leading: Sequence[Any] = ()
+    ) -> Any:
+        """Call one of a node type's functions; that of a plugin twice, for it must change nothing and repeat itself."""
+        settings, given = dict(node.settings), [np.shape(value) for value in inputs]
+        arguments = [*leading, *inputs]
+        key = node.type, node.settings, what, tuple(given)
+        if node.type.is_built_in or key in self.pure:
+            return self.guard(number, node, given, lambda: function(np, *arguments, **settings))
+        results = []
+        for _ in range(2):
+            copies = [np.array(value)[()] for value in arguments]
+            result = self.guard(number, node, given, partial(_all, function, copies, settings))
+            for position, (before, after) in enumerate(zip(arguments, copies, strict=True)):
+                if not _equal(before, after):
+                    names = [*("the gradient", "the output")[2 - len(leading) :], *_input_names(node)]
+                    raise self.broken(number, node, given, f"its {what} changes {names[position]} in place")
+            results.append(result)
+        if not _equal(*results):
+            raise self.broken(
+                number,
+                node,
+                given,
+                f"its {what} gives something else when it is called again: a node type draws no random numbers and "
+                "keeps nothing by itself; inputs annotated as graphrun.Noise and graphrun.State are for that",
+            )
+        self.pure.add(key)
+        return results[0]
 
     def guard(self, number: int, node: Node, given: list[Shape], call: Callable[[], Any]) -> Any:
         """Call a function of a node type, and turn what it raises into an error that names the node."""
@@ -207,6 +254,7 @@ class _Probe:
         """Make the error of inputs that do not fit."""
         name = self.graph.names[number]
         shown = ", ".join(f"{label} {shape}" for label, shape in zip(self.labels(node), given, strict=True))
+        reason = _by_names(reason, _input_names(node), self.labels(node))
         message = f"node {name!r} of type {node.type.name} cannot take the shapes {shown}: {reason}"
         entry = self.graph.document.nodes[str(name)]
         return ShapeError(entry.problems(str(name), self.graph.document.problems).describe((), message))
@@ -221,6 +269,22 @@ class _Probe:
     def labels(self, node: Node) -> list[str]:
         """Return the names of a node's inputs, as the file writes them."""
         return [self.graph.names[source] or str(self.graph.leaves[source]) for source in node.inputs]
+
+
+def _all(function: Function, arguments: Sequence[Any], settings: dict[str, Any]) -> Any:
+    """Return what a function gives, the entries that are to be called included."""
+    result = function(np, *arguments, **settings)
+    return tuple(entry() if callable(entry) else entry for entry in result) if isinstance(result, tuple) else result
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two results of a function are the same, to the last bit."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    first, second = np.asarray(one), np.asarray(other)
+    if first.dtype.kind not in "fbiu" or first.shape != second.shape:
+        return first.shape == second.shape
+    return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
 def as_index(value: Any) -> Any:
@@ -242,6 +306,17 @@ def as_index(value: Any) -> Any:
 def _input_names(node: Node) -> list[str]:
     names = list(node.type.inputs)
     return names[: len(node.inputs)] + [f"{names[-1]}[{k}]" for k in range(len(names), len(node.inputs))]
+
+
+def _by_names(reason: str, inputs: Sequence[str], labels: Sequence[str]) -> str:
+    """Return what a type says of its inputs, with the names that the graph file has for them."""
+    known = dict(zip(inputs, labels, strict=True))
+    if any("[" in name for name in inputs):
+        # A type of any number of inputs counts them from its only one.
+        first = inputs[0].partition("[")[0]
+        known = {f"{first}[{k}]": label for k, label in enumerate(labels)} | known
+    pattern = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
+    return re.sub(rf"(?<![\w'.\[])(?:{pattern})(?![\w'([])", lambda found: known[found[0]], reason) if known else reason
 
 
 def _disagreement(labels: Sequence[str], shapes: Sequence[Shape]) -> str:

@@ -4,11 +4,11 @@ A source is opened only when a name is asked for that no earlier source has, so 
 plugin. The order never decides differently: a name that is taken stays with the first.
 """
 
-import contextlib
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -20,13 +20,19 @@ import pluggy
 
 from graphrun import nodes, updates
 from graphrun.base.errors import UsageError
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import did_you_mean
 from graphrun.declare import hookspecs
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.nodes.synonyms import FREQUENT, SYNONYMS
+from graphrun.plugins.trust import why_not
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
+PLUGIN_MODULE = "graphrun_plugin_"
+"""How the modules of loose files are called, before the file's own name."""
+
 OBSERVERS, BUILT_IN_OBSERVERS = "graphrun_observers", "graphrun.observers"
 
 Declared = TypeVar("Declared", bound=Declaration)
@@ -84,6 +90,8 @@ class Registry:
         self._observers: dict[str, ObserverType] = {}
         self._pending = iter((self._load_distributions, self._load_folders))
         self.plugins: list[Plugin] = []
+        self.notes: list[str] = []
+        """Which folders were opened that the user has not named."""
         for module in (nodes, updates):
             self._load_built_in(module.__name__)
 
@@ -133,6 +141,27 @@ class Registry:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
 
+    def add_module(self, module: ModuleType) -> Plugin:
+        """Take what a module declares beside what was opened so far; return the plugin, with the error if it failed."""
+        plugin = Plugin(module.__name__, "folder")
+        self._add(plugin, lambda: module)
+        return plugin
+
+    def meant(self, name: str, kinds: Sequence[type[Declaration]], others: Iterable[str] = ()) -> str:
+        """Say what may have been meant by a name that none of these kinds has, nor the `others` beside them.
+
+        Every source is opened; those that failed are told, and where none brought a type, how to name one.
+        """
+        known = {name: None for kind in kinds for name in self.all(kind)}
+        synonym = SYNONYMS.get(name.lower()) if NodeType in kinds else None
+        frequent = [name for name in FREQUENT if name in known]
+        hint = f"it is called {synonym!r} here" if synonym else did_you_mean(name, [*frequent, *known, *others])
+        failures = [plugin.failure for plugin in self.failures]
+        where = None
+        if not hint and not failures and all(plugin.source != "folder" for plugin in self.plugins):
+            where = "if a plugin has it, name the plugin's folder: --plugins DIR"
+        return "\n  ".join(filter(None, [hint, where, *failures, *self.notes]))
+
     def _find(self, kind: type[Any], name: str) -> Any:
         return self._declared[kind, name][0] if self._is_found((kind, name), self._declared) else None
 
@@ -169,16 +198,30 @@ class Registry:
             self._add(Plugin(name, "distribution", location), load)
 
     def _load_folders(self) -> None:
-        folders: dict[Path, Path] = {}
-        for folder in [*self._folders, *project_folders()]:
-            folders.setdefault(folder.resolve(), folder)
-        for folder in folders.values():
-            if not folder.is_dir():
-                self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
+        named: dict[Path, Path] = {}
+        for folder in self._folders:
+            named.setdefault(folder.resolve(), folder)
+        for folder in named.values():
+            self._load_folder(folder)
+        project = project_file()
+        for folder in project_folders() if project is not None else ():
+            if folder.resolve() in named:
                 continue
-            for file in sorted(folder.glob("*.py")):
-                if not file.name.startswith(("_", "test_")):
-                    self._add(Plugin(str(file), "folder", str(folder)), partial(import_file, file))
+            named[folder.resolve()] = folder
+            reason = why_not([project, folder, *_plugin_files(folder)]) if project and folder.is_dir() else None
+            if reason is not None:
+                error = f"it is not opened, for {reason}; --plugins {folder} opens it all the same"
+                self.plugins.append(Plugin(str(folder), "folder", error=error))
+                continue
+            self._load_folder(folder)
+            if folder.is_dir():
+                self.notes.append(f"the plugins of {folder.resolve()} were opened, which {project} names")
+
+    def _load_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
+        for file in _plugin_files(folder):
+            self._add(Plugin(str(file), "folder", str(folder)), partial(import_file, file))
 
     def _add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         """Load one plugin and take what it declares: all of it or, where anything fails, nothing."""
@@ -187,7 +230,7 @@ class Registry:
         module: Any = None
         try:
             # What a plugin prints must not get between the lines of a result.
-            with contextlib.redirect_stdout(sys.stderr):
+            with nullcontext() if plugin.source == "built-in" else stdout_to_stderr():
                 module = load()
                 if self._manager.is_registered(module):
                     raise ValueError(f"another plugin is this module {module.__name__!r} already")
@@ -271,19 +314,28 @@ def project_folders(start: Path | None = None) -> list[Path]:
     import tomllib
 
     working_folder = start or Path.cwd()
-    for folder in (working_folder, *working_folder.parents):
-        file = folder / "pyproject.toml"
-        if not file.is_file():
-            continue
-        try:
-            settings = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("graphrun", {})
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{file}: {error}") from None
-        names = settings.get("plugins", []) if isinstance(settings, dict) else None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise UsageError(f"{file}: [tool.graphrun] plugins is a list of folders")
-        return [_relative_to(working_folder, folder / name) for name in names]
-    return []
+    file = project_file(working_folder)
+    if file is None:
+        return []
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("graphrun", {})
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: {error}") from None
+    names = settings.get("plugins", []) if isinstance(settings, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
+        raise UsageError(f"{file}: [tool.graphrun] plugins is a list of folders")
+    return [_relative_to(working_folder, file.parent / name) for name in names]
+
+
+def project_file(start: Path | None = None) -> Path | None:
+    """Return the nearest ``pyproject.toml`` at or above the working folder."""
+    working_folder = start or Path.cwd()
+    files = (folder / "pyproject.toml" for folder in (working_folder, *working_folder.parents))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _plugin_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
 
 
 def _relative_to(working_folder: Path, folder: Path) -> Path:
@@ -293,7 +345,7 @@ def _relative_to(working_folder: Path, folder: Path) -> Path:
 def import_file(file: Path) -> ModuleType:
     """Import a loose file as a module of its own name, leaving no compiled file beside it."""
     stem = "".join(c if c.isalnum() else "_" for c in file.stem)
-    name = f"graphrun_plugin_{stem}"
+    name = f"{PLUGIN_MODULE}{stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):
         name += "_"
     specification = importlib.util.spec_from_file_location(name, file.absolute())

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.base.files import write_output
 from graphrun.document.names import is_name, normalize
 from graphrun.plugins.registry import Registry, project_folders
 
@@ -95,7 +96,7 @@ def write_plugin(name: str, folder: str | None = None, *, tensor: bool = False) 
     try:
         target.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
-            file.write_text(text, encoding="utf-8")
+            write_output(file, text)
     except OSError as error:
         raise RunError(f"the plugin cannot be written: {error}") from None
     return list(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import UsageError
-from graphrun.base.memory import paused_collection
+from graphrun.base.errors import NotFiniteError, UsageError
+from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
-from graphrun.document import Document, load_document
+from graphrun.document import Document, Source, load_document
 from graphrun.engines import Program
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.plan.build import build_plan
@@ -22,38 +23,47 @@ from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
 from graphrun.run.passes import Passes
 from graphrun.run.preparation import run_graph
-from graphrun.run.request import RunRequest
+from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
 
 
 def load(
     path: str | Path,
     *,
-    overrides: Sequence[str] = (),
-    plugins: Sequence[str | Path] = (),
+    overrides: str | Sequence[str] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
+    memory: int | str | None = None,
 ) -> Graph:
     """Load a graph file.
 
     Args:
         path: the YAML file.
         overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
-            and a YAML value.
-        plugins: folders of loose plugin files, as of ``--plugins``.
+            and a YAML value; one alone needs no list.
+        plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
+        memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist, or an override makes no sense.
+        UsageError: a plugin folder does not exist, an override makes no sense, or `path` is no path.
     """
-    with paused_collection():
+    if not isinstance(path, str | os.PathLike | Source):
+        raise UsageError(f"load takes the path of a graph file, not a {type(path).__name__}")
+    if isinstance(path, str) and "\n" in path:
+        raise UsageError("load takes the path of a graph file, and this looks like its text: write it to a file")
+    overrides = [overrides] if isinstance(overrides, str) else overrides
+    plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
+    allowed = allowed_memory() if memory is None else read_size(memory)
+    with paused_collection(), limited(allowed):
         document = load_document(path, overrides)
         source = DataSource(document, data)
         registry = registry or Registry(plugins)
         structure = build_graph(document, registry, source.names)
-        return Graph(structure, source, registry)
+        return Graph(structure, source, registry, allowed)
 
 
 class Graph(Displayed):
@@ -63,14 +73,20 @@ class Graph(Displayed):
         structure: names, nodes and their order.
         source: the data set that feeds it.
         registry: where its node types were found.
+        memory: how many bytes it may take; None for half of the memory.
     """
 
     def __init__(
-        self, structure: ComputationalGraph, source: DataSource | None = None, registry: Registry | None = None
+        self,
+        structure: ComputationalGraph,
+        source: DataSource | None = None,
+        registry: Registry | None = None,
+        memory: int | None = None,
     ) -> None:
         self.structure = structure
         self.source = source or DataSource(structure.document)
         self.registry = registry or Registry()
+        self.memory = memory
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
 
     def __repr__(self) -> str:
@@ -97,7 +113,8 @@ class Graph(Displayed):
 
     def notes(self, seed: int | None = None) -> Sequence[str]:
         """Return what a user should know about how the data set is read."""
-        data = self.source.open((self.document.seed or 0) if seed is None else seed)
+        with limited(self.memory):
+            data = self.source.open((self.document.seed or 0) if seed is None else seed)
         return () if data is None else data.notes
 
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
@@ -108,6 +125,7 @@ class Graph(Displayed):
             seed: what every random draw derives from, default the file's, else 0.
 
         Raises:
+            MemoryLimitError: it would take more memory than there may be.
             ShapeError: shapes do not fit.
             PluginError: a node type breaks its declaration.
             UsageError: the dtype is none of float64 and float32.
@@ -115,10 +133,10 @@ class Graph(Displayed):
         name = self.document.dtype if dtype is None else dtype
         if name not in {"float64", "float32"}:
             raise UsageError(f"dtype {name!r} is none of float64, float32")
-        seed = (self.document.seed or 0) if seed is None else seed
+        seed = (self.document.seed or 0) if seed is None else whole("seed", seed, 0)
         key = np.dtype(name), seed
         if key not in self._plans:
-            with paused_collection():
+            with paused_collection(), limited(self.memory):
                 self._plans[key] = build_plan(self.structure, *key, feed=self.source.open(seed))
         return self._plans[key]
 
@@ -141,7 +159,7 @@ class Graph(Displayed):
 
         Args:
             steps: how many updates to make, default the file's; 0 only evaluates.
-            engine: ``auto`` or ``numpy``.
+            engine: ``auto``, ``numpy``, ``numba`` or ``jax``; a solver has the ``numpy`` engine.
             dtype: ``float64`` or ``float32``, default the file's.
             seed: what every random draw derives from, default the file's, else 0.
             record: names to record, default the file's, else the objective and the scalar parameters.
@@ -189,7 +207,8 @@ class Graph(Displayed):
 
     def answer(self, request: RunRequest) -> Result:
         """Run the graph as it is asked for, and return what there is of a failed run too, with its `error`."""
-        return run_graph(self.structure, self.source, self.plan, request)
+        with limited(self.memory):
+            return run_graph(self.structure, self.source, self.plan, request)
 
     def passes(
         self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
@@ -202,8 +221,10 @@ class Graph(Displayed):
 
         Raises:
             UsageError: the run ends before that step; the text says why.
-            NotFiniteError: a recorded value was not finite at that step, or the run failed before it.
+            NotFiniteError: a recorded value was not finite at that step, or the run failed before it; of the step that
+                broke, its `passes` are as far as they came.
         """
+        step = whole("step", step, 0)
         if step and self.structure.objective is None:
             raise UsageError(f"there is no step {step}: without an objective nothing is updated")
         taken: list[Passes] = []
@@ -215,6 +236,8 @@ class Graph(Displayed):
         request = RunRequest(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
         result = self.answer(request)
         if result.error is not None:
+            if isinstance(result.error, NotFiniteError) and result.error.step == step and result.made_of:
+                result.error.passes = Passes.broken(result.made_of[1], result.error.leaves, step)
             raise result.error
         if taken:
             return taken[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import CheckpointError, UsageError
-from graphrun.base.files import write_atomically
+from graphrun.base.files import check_target, write_atomically
+from graphrun.base.wording import quote
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
 
 KEY = "graphrun"
 FORMAT = 1
+BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
+"""What a record without a checksum has: any other key is a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "engine": checkpoint.engine,
         "watch": {name: value.hex() for name, value in checkpoint.watch.items()},
     }
+    record["checksum"] = checksum(record, checkpoint.arrays)
     # One entry: safetensors writes several in any order, and equal states should give equal files.
     metadata = {KEY: json.dumps(record)}
     data = save({name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}, metadata)
@@ -90,21 +96,26 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         raise CheckpointError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from None
 
 
+def checksum(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the digest of all that a checkpoint holds: a disk or a copy that changes a bit of it is noticed."""
+    digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name}\n{array.dtype.str}\n{array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
 def check_writable(target: Path) -> None:
     """Refuse a place where no checkpoint can be written, before a run rather than after it.
 
     Raises:
-        CheckpointError: there is no such folder, it is closed, or the target is a folder itself.
+        CheckpointError: there is no such folder, it is closed, or the target is no regular file.
     """
-    number = None
-    if target.is_dir():
-        number = errno.EISDIR
-    elif not target.parent.is_dir():
-        number = errno.ENOENT
-    elif not os.access(target.resolve().parent, os.W_OK | os.X_OK):
-        number = errno.EACCES
-    if number is not None:
-        raise CheckpointError(f"the checkpoint {target} cannot be written: {os.strerror(number)}")
+    try:
+        check_target(target)
+    except OSError as error:
+        raise CheckpointError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from None
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -113,12 +124,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         UsageError: there is no such file, or it is no checkpoint of graphrun's.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if Path(path).is_dir():
-        raise UsageError(f"the checkpoint {path} cannot be read: it is a folder")
     try:
-        with safe_open(str(path), framework="numpy") as file:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise UsageError(f"the checkpoint {path} cannot be read: it is {kind}")
+        with safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             if KEY not in metadata:
                 raise UsageError(f"{path} is no checkpoint of graphrun's: it is a safetensors file of another kind")
@@ -128,17 +141,34 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise UsageError(f"there is no checkpoint {path}") from None
     except OSError as error:
         raise UsageError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
+    except UsageError:
+        raise
+    except Exception as error:  # safetensors has an error of its own, and NumPy lacks some of its dtypes
         raise UsageError(f"{path} is no checkpoint, or is cut short: {error}") from None
     try:
-        record = json.loads(text)
-        if record["format"] != FORMAT:
-            raise UsageError(f"{path} is a checkpoint of another version of graphrun: format {record['format']}")
-        watch = {name: float.fromhex(number) for name, number in record["watch"].items()}
-        step, seed, engine = int(record["step"]), int(record["seed"]), str(record.get("engine", ""))
-        return Checkpoint(step, seed, record["fingerprint"], arrays, watch, engine)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _checkpoint(json.loads(text), arrays, path)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise UsageError(f"{path} is no checkpoint of graphrun's: its record is damaged") from None
+
+
+def _checkpoint(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: str | Path) -> Checkpoint:
+    """Return the checkpoint of a record; raise nearly anything where it is damaged."""
+    if record["format"] != FORMAT:
+        number = quote(str(record["format"]))[1:-1]
+        raise UsageError(f"{path} is a checkpoint of another version of graphrun: format {number}")
+    watch = {name: float.fromhex(number) for name, number in record["watch"].items()}
+    step, seed, engine, kept = record["step"], record["seed"], record.get("engine", ""), record["fingerprint"]
+    if not (type(step) is type(seed) is int and 0 <= step < 2**63 and type(engine) is type(kept) is str):
+        raise ValueError
+    if watch and watch.keys() != {"previous", "best", "since_best"}:
+        raise ValueError
+    # Checkpoints of graphrun 1.0 have none.
+    expected = record.pop("checksum", None)
+    if expected is None and record.keys() - BEFORE_CHECKSUMS:
+        raise ValueError
+    if expected is not None and expected != checksum(record, arrays):
+        raise UsageError(f"{path} is damaged: it is not what was written, as its checksum says")
+    return Checkpoint(step, seed, kept, arrays, watch, engine)
 
 
 def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: bool = True) -> None:
@@ -162,3 +192,16 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
             f"the checkpoint {path} is of another graph: the names and shapes of parameters agree, but node types, "
             "inputs, settings, the dtype, the objective or the update rule do not"
         )
+    rule = plan.update.rule
+    # The rest is the graph's, so that only damage can make it another.
+    kept = [
+        (slot, f"rule/{name}/{plan.names[slot]}")
+        for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
+        for slot in range(plan.parameters)
+    ]
+    for slot, name in parameters + states + kept:
+        found = checkpoint.arrays.get(name)
+        if found is None or found.shape != tuple(plan.shapes[slot]):
+            raise UsageError(f"the checkpoint {path} is damaged: {name!r} is not there or has another shape")
+        if found.dtype != plan.dtype if whole else found.dtype.kind != "f":
+            raise UsageError(f"the checkpoint {path} is damaged: {name!r} holds {found.dtype}, not {plan.dtype}")

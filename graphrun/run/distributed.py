@@ -10,14 +10,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from graphrun.base.errors import GraphrunError, RunError, UsageError
-from graphrun.run.rendezvous import meet
+from graphrun.base.wording import printable_lines
+from graphrun.run.rendezvous import Watch, meet
 
-HEARTBEAT_SECONDS = 20
-"""A process that was not heard of for so long is lost. Mostly the others notice at once, by a broken connection."""
+HEARTBEAT_SECONDS = 100
+"""A process that JAX has not heard of for so long is lost, and it aborts the others; `Watch` comes before."""
 
 PARTING_SECONDS = 60
 """So long the processes wait for each other at the end."""
@@ -28,7 +29,23 @@ JOINING_SECONDS = 120
 
 def say(line: str) -> None:
     """Say something on stderr."""
-    print(f"graphrun: {line}", file=sys.stderr, flush=True)  # noqa: T201 (a process may end right after it)
+    print(f"graphrun: {printable_lines(line)}", file=sys.stderr, flush=True)  # noqa: T201 (a process may end right after it)
+
+
+_watches: list[Watch] = []
+"""The one of this process, which meets others once."""
+
+
+def part() -> None:
+    """Tell the other processes that this one ends in order."""
+    while _watches:
+        _watches.pop().part()
+
+
+def end_without(number: int, reason: str) -> None:
+    """End this process, which may be waiting for another one in XLA for ever."""
+    say(f"another process of the run was lost: process {number}: {reason}")
+    os._exit(ProcessLostError.exit_status)
 
 
 class ProcessLostError(RunError):
@@ -43,11 +60,13 @@ class Cluster:
         coordinator: host and port of process 0.
         process_id: which one this is, from 0.
         process_count: how many there are.
+        token: what all of them know and nobody else; "" where whoever comes to the port may be one.
     """
 
     coordinator: str | None = None
     process_id: int | None = None
     process_count: int | None = None
+    token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Refuse half of a description."""
@@ -79,13 +98,20 @@ class Cluster:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         if self.coordinator is not None and self.process_id is not None and self.process_count is not None:
             host, _, port = self.coordinator.rpartition(":")
-            meet(host.strip("[]"), int(port), self.process_id, self.process_count, JOINING_SECONDS, note=say)
+            others = meet(
+                host.strip("[]"), int(port), self.process_id, self.process_count, JOINING_SECONDS, say, self.token
+            )
+            watch = Watch(others, end_without)
+            watch.start()
+            _watches.append(watch)
         try:
             jax.distributed.initialize(
                 self.coordinator,
                 self.process_count,
                 self.process_id,
                 initialization_timeout=JOINING_SECONDS,
+                # JAX's own default is every address of the machine.
+                coordinator_bind_address=self.coordinator,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=PARTING_SECONDS,
             )
@@ -141,10 +167,12 @@ class Cluster:
 
         if error is None:
             jax.distributed.shutdown()
+            part()
             return
         say(str(error) or type(error).__name__)
         if isinstance(error, GraphrunError) and not isinstance(error, ProcessLostError):
             # All processes come to the same mistake. JAX aborts those that are still on their way when one leaves.
             with suppress(Exception):
                 jax.distributed.shutdown()
+            part()
         os._exit(error.exit_status if isinstance(error, GraphrunError) else 1)

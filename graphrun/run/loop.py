@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +16,10 @@ import numpy as np
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
 from graphrun.base.outcome import Objective
 from graphrun.base.types import Array
-from graphrun.engines import Engine, NotFinite, Program, StepFailed, Stop
+from graphrun.engines import Engine, Interruptible, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose, diagnose_failure
+from graphrun.run.pieces import Piecewise
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result, plain
 
@@ -65,6 +67,8 @@ class Job:
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
     """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
     program = engine.compile(plan, job.feed)
+    if isinstance(program, Interruptible):
+        program.interrupted = job.request.interrupted
     if job.resume is not None:
         program.restore(job.resume.arrays, job.resume.step)
     history = _History(plan, job)
@@ -73,15 +77,15 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
         program.evaluate()
         stopped = _loop(program, job, history)
     except NotFinite as not_finite:
-        error = NotFiniteError(f"step {history.step_after(program)}: {diagnose(plan, not_finite.leaves)}")
+        error = _not_finite(history.step_after(program), not_finite.leaves, diagnose(plan, not_finite.leaves))
         stopped = f"not finite: {error}"
     except StepFailed as failed:
         cause = diagnose_failure(plan, failed.leaves, failed.error)
         error = PluginError(f"step {history.step_after(program)}: {cause}")
         stopped = f"failed: {error}"
     except _RecordedNotFiniteError as recorded:
-        where = diagnose(plan, program.values(range(len(plan.leaves))), recorded.slot)
-        error = NotFiniteError(f"step {program.step}: {where}")
+        leaves = program.values(range(len(plan.leaves)))
+        error = _not_finite(program.step, leaves, diagnose(plan, leaves, recorded.slot))
         stopped = f"not finite: {error}"
     except CheckpointError as failed_save:
         error = failed_save
@@ -97,6 +101,12 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
     except StepFailed as failed:
         # Gradients of nodes that depend on no parameter are computed for the result alone.
         raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
+
+
+def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteError:
+    error = NotFiniteError(f"step {step}: {where}")
+    error.step, error.leaves = step, leaves
+    return error
 
 
 def _loop(program: Program, job: Job, history: _History) -> str:
@@ -146,6 +156,7 @@ class _History:
         self._names = [plan.names[slot] or "" for slot in job.record]
         self._held_back = held_back(plan, job)
         self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
+        self._piecewise: Piecewise | None = None
         self._rows: list[list[Array]] = []
         self.steps: list[int] = []
 
@@ -180,15 +191,15 @@ class _History:
                 raise _RecordedNotFiniteError(slot)
 
     def _on_held_back(self, program: Program) -> list[Array]:
-        """Return recorded values on all held-back rows: of several pieces the mean, weighted by their rows."""
+        """Return recorded values on all held-back rows."""
         assert self._job.holdout is not None  # noqa: S101 (for the type checker: there are names to compute)
-        pieces, rows = [], []
-        for columns in self._job.holdout():
-            pieces.append(program.evaluate_rows(columns, self._held_back))
-            rows.append(len(columns[0]))
-        if len(pieces) == 1:
-            return pieces[0]
-        return [np.average(np.array(values), axis=0, weights=rows) for values in zip(*pieces, strict=True)]
+        if self._piecewise is None:
+            first, *others = itertools.islice(self._job.holdout(), 2)
+            if not others:
+                return program.evaluate_rows(first, self._held_back)
+            self._piecewise = Piecewise(program, self._held_back)
+        known = self._piecewise.values(program, self._job.holdout)
+        return [known[slot] for slot in self._held_back]
 
     def finish(self, program: Program) -> None:
         """Record the last row, be it due or not."""

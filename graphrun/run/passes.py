@@ -7,15 +7,16 @@ engine's values and gradients, by the node types' own functions, for the nodes t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
 from graphrun.base.types import Array
-from graphrun.engines import Program
-from graphrun.engines.numpy import bind
+from graphrun.engines import NotFinite, Program
+from graphrun.engines.numpy import bind, node_program
 from graphrun.plan.plan import Plan
 
 
@@ -74,6 +75,14 @@ class Passes:
         """Take the passes that a program of whatever engine ran last; it may go on afterwards."""
         slots = range(len(program.plan.names))
         return cls(program.plan, program.step, program.values(slots), program.gradients(slots))
+
+    @classmethod
+    def broken(cls, plan: Plan, leaves: Sequence[Array], step: int) -> Passes:
+        """Run the passes of a step in which something is not finite, as far as they come, with the NumPy engine."""
+        program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+        with suppress(NotFinite):
+            program.evaluate()
+        return replace(cls.of(program), plan=plan, step=step)
 
     @property
     def varying(self) -> str:

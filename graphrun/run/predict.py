@@ -12,17 +12,19 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import RunError, UsageError
-from graphrun.base.files import write_atomically
+from graphrun.base.errors import UsageError
+from graphrun.base.files import check_output, write_output
 from graphrun.base.rows import columns as columns_of
 from graphrun.data.rows import DataSource, Rows
 from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
-from graphrun.engines.numpy import NumpyProgram, node_program
+from graphrun.engines.numpy import node_program
 from graphrun.graph.graph import build_graph
 from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.checkpoint import check_fits, load_checkpoint
+from graphrun.run.pieces import Piecewise
 
 Piece = dict[str, NDArray[Any]]
 
@@ -43,20 +45,28 @@ def predict(
         raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
     data = source.open(saved.seed, saved.statistics)
     assert data is not None  # noqa: S101 (for the type checker: there is a section)
-    program: NumpyProgram | None = None
-    for columns in data.everything():
-        rows = len(columns[0])
-        if program is None:
-            structure = build_graph(part, registry, source.names).evaluation()
-            plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
-            check_fits(saved, plan, checkpoint, whole=False)
-            program = node_program(plan)
-            program.restore_values(saved.arrays)
-        values = program.evaluate_rows(columns, [program.plan.slots[name] for name in names])
-        for name, value in zip(names, values, strict=True):
-            if np.ndim(value) == 0 or len(value) != rows:
-                raise UsageError(f"{name!r} has no axis of rows: its shape on {rows} rows is {np.shape(value)}")
+    structure = build_graph(part, registry, source.names).evaluation()
+    plan = build_plan(structure, seed=saved.seed, feed=Rows(next(data.everything())))
+    check_fits(saved, plan, checkpoint, whole=False)
+    slots = [plan.slots[name] for name in names]
+    for name, slot in zip(names, slots, strict=True):
+        if slot not in plan.rows or plan.rows[slot].axis != 0:
+            raise UsageError(f"{name!r} has no axis of rows: {_what_it_has(plan, slot)}")
+    program = node_program(plan)
+    program.restore_values(saved.arrays)
+    for values in Piecewise(program, slots, by_piece=True).by_piece(program, data.everything):
         yield dict(zip(given, map(np.asarray, values), strict=True))
+
+
+def _what_it_has(plan: Plan, slot: int) -> str:
+    """Say what a value has that has no row for each row of the data."""
+    if slot not in plan.rows:
+        return "it depends on no column of the data"
+    axis = plan.rows[slot].axis
+    shape = f"its shape on {len(plan.leaves[plan.data[0]])} rows is {plan.shapes[slot]}"
+    if axis is None:
+        return f"{shape}, and no axis of it is theirs" if plan.shapes[slot] else shape
+    return f"{shape}, where they are axis {axis}"
 
 
 def part_of(document: Document, names: Sequence[str]) -> Document:
@@ -78,6 +88,7 @@ def part_of(document: Document, names: Sequence[str]) -> Document:
         parameters={name: entry for name, entry in document.parameters.items() if name in needed},
         constants={name: value for name, value in document.constants.items() if name in needed},
         nodes={name: entry for name, entry in document.nodes.items() if name in needed},
+        instances={},
         data=None if document.data is None else document.data.part(needed),
         maximize=None,
         minimize=None,
@@ -99,6 +110,7 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
         csv.writer(stdout, lineterminator="\n").writerows(_rows(pieces, names))
         return
     path = Path(target)
+    check_output(path)
     if path.suffix == ".csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(_rows(pieces, names))
@@ -111,10 +123,7 @@ def write_predictions(pieces: Iterable[Piece], names: Sequence[str], target: str
         data = buffer.getvalue()
     else:
         raise UsageError(f"-o {target}: write a name that ends with .csv or .npz")
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
+    write_output(path, data)
 
 
 def _rows(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[Iterable[Any]]:

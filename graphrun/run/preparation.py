@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -71,7 +71,7 @@ def run_graph(
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=replace(request, on_row=told.also(request.on_row)),
         steps=steps,
-        record=recorded(plan, document.record if request.record is None else request.record),
+        record=recorded(plan, document.record if request.record is None else request.record, structure.unread),
         stop=stop,
         feed=feed,
         holdout=held_back_rows(feed),
@@ -155,8 +155,11 @@ def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) 
     )
 
 
-def recorded(plan: Plan, names: Sequence[str] | None) -> list[int]:
-    """Return the slots to record: those of the names, else the objective and the scalar parameters."""
+def recorded(plan: Plan, names: Sequence[str] | None, unread: Collection[str] = ()) -> list[int]:
+    """Return the slots to record: those of the names, else the objective and the scalar parameters.
+
+    The columns of the data that are `unread` cannot be recorded, for there is nothing of them.
+    """
     if isinstance(names, str):
         raise UsageError(f"record: a list of names is needed, not {names!r}")
     if names is not None:
@@ -164,6 +167,8 @@ def recorded(plan: Plan, names: Sequence[str] | None) -> list[int]:
         for name in names:
             if name not in plan.slots:
                 hint = did_you_mean(name, plan.slots)
+                if name in unread:
+                    raise UsageError(f"record: no node reads the column {name!r} of the data")
                 raise UsageError(f"record: the name {name!r} is unknown" + (f"; {hint}" if hint else ""))
         return [plan.slots[name] for name in dict.fromkeys(names)]
     scalars = [slot for slot in range(plan.parameters) if not plan.shapes[slot]]

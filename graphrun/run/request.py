@@ -8,6 +8,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import MOST
+from graphrun.base.wording import quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,15 +59,24 @@ class RunRequest:
     on_choice: Callable[[Choice], None] = lambda _choice: None
     interrupted: Callable[[], bool] = lambda: False
 
-    def check(self) -> None:
-        """Refuse numbers that make no sense.
+    def __post_init__(self) -> None:
+        """Read the numbers; 1e6 is a whole one here too, as it is in a graph file.
 
         Raises:
-            UsageError: one of them does not.
+            UsageError: one of them makes no sense.
         """
-        if not (self.steps is None or _is_whole(self.steps, 0)) or not (self.every is None or _is_whole(self.every, 1)):
-            raise UsageError("steps is a whole number of 0 or more, and every one of 1 or more")
-        if not (self.save_every is None or (self.save is not None and _is_whole(self.save_every, 1))):
+        for name, least in (("steps", 0), ("every", 1), ("seed", 0), ("save_every", 1)):
+            number = getattr(self, name)
+            if number is not None and (number.__class__ is not int or number < least):
+                object.__setattr__(self, name, whole(name, number, least))
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: something does not.
+        """
+        if self.save_every is not None and self.save is None:
             raise UsageError("save_every is a whole number of 1 or more, and goes with save")
 
     def steps_of(self, document: Document) -> int:
@@ -85,5 +96,13 @@ class RunRequest:
         return self.cluster is None or self.cluster.is_first()
 
 
-def _is_whole(number: Any, least: int) -> bool:
-    return isinstance(number, Integral) and bool(number >= least)  # type: ignore[operator]
+def whole(name: str, number: Any, least: int) -> int:
+    """Return a whole number that somebody gives, in whatever type.
+
+    Raises:
+        UsageError: it is none, or below the least one.
+    """
+    is_whole = isinstance(number, Integral) or (isinstance(number, float) and number.is_integer())
+    if is_whole and not isinstance(number, bool) and least <= number <= MOST:
+        return int(number)
+    raise UsageError(f"{name} is a whole number of {least} or more, not {quote(str(number))[1:-1]}")

@@ -5,55 +5,104 @@ from __future__ import annotations
 import inspect
 import textwrap
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.formula import open_settings, type_formulas
+from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES
 from graphrun.declare.nodetype import NodeType, Tensor
 from graphrun.declare.updaterule import UpdateRule
-from graphrun.document import did_you_mean
-from graphrun.nodes.synonyms import SYNONYMS
-from graphrun.plugins.registry import Registry
-from graphrun.show.tables import WIDTH, align
+from graphrun.document.excerpt import cells
+from graphrun.plugins.registry import Plugin, Registry
+from graphrun.show.tables import WIDTH, align, described, terminal_columns, wrapped
+from graphrun.solvers import SOLVERS
+from graphrun.updates.schedule import SCHEDULES
+
+USES = {
+    "solver": "in a graph file: update: {{type: {}}}",
+    "schedule": "in a graph file: update: {{type: sgd, step_size: {{type: {}, ...}}}}",
+    "initializer": "in a graph file: parameters: {{W: {{shape: [2, 3], init: {{type: {}}}}}}}",
+}
+"""How what is no node type is used."""
+
+LIMITS = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "{} or less"}
 
 
 def listing(registry: Registry) -> Iterator[str]:
-    """List every node type and update rule: signature, first line of the description, and origin."""
-    for title, kind in (("node types", NodeType), ("update rules", UpdateRule)):
-        yield f"{title}:"
+    """List everything that a graph file can name: signature, first line of the description, and origin."""
+    for title, entries in kinds(registry).items():
+        yield f"{title}s:"
         rows = []
-        for declared, plugin in registry.all(kind).values():
-            origin = "" if plugin.source == "built-in" else f" [{plugin.source} {plugin.name}]"
-            rows.append([f"  {declared.signature}", declared.summary + origin])
-        yield from align(rows, left=2)
+        for declared, plugin in entries.values():
+            origin = "" if plugin is None or plugin.source == "built-in" else f" [{plugin.source} {plugin.name}]"
+            rows.append((f"  {declared.signature}", declared.summary + origin))
+        yield from described(rows, terminal_columns())
         yield ""
-    yield "graphrun nodes TYPE shows one of them."
+    yield "graphrun nodes NAME shows one of them."
+
+
+def kinds(registry: Registry) -> dict[str, dict[str, tuple[Declaration, Plugin | None]]]:
+    """Return everything that a graph file can name, by what it is and by its name; no plugin where none can be."""
+    return {
+        "node type": dict(registry.all(NodeType)),
+        "update rule": dict(registry.all(UpdateRule)),
+        **{
+            title: {name: (declared, None) for name, declared in known.items()}
+            for title, known in (("solver", SOLVERS), ("schedule", SCHEDULES), ("initializer", INITIALIZERS))
+        },
+    }
 
 
 def describe(registry: Registry, name: str) -> Iterator[str]:
-    """Show one node type or update rule in full.
+    """Show everything of one name in full.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is nothing of that name.
     """
-    found = registry.all(NodeType).get(name) or registry.all(UpdateRule).get(name)
-    if found is None:
-        synonym = SYNONYMS.get(name.lower())
-        known = [*registry.all(NodeType), *registry.all(UpdateRule)]
-        hint = f"it is called {synonym!r} here" if synonym else did_you_mean(name, known)
-        failures = "".join(f"\n  {plugin.failure}" for plugin in registry.failures)
-        raise UsageError(f"node type {name!r} is unknown" + (f"; {hint}" if hint else "") + failures)
-    declared, plugin = found
-    yield declared.signature
-    yield ""
-    yield from textwrap.indent(declared.description, "  ").splitlines()
-    if isinstance(declared, NodeType):
-        yield from _node_type(declared)
-    yield from _settings(declared)
-    yield ""
-    yield f"from {plugin.source} {plugin.name}" + (f" ({plugin.location})" if plugin.location else "")
+    known = kinds(registry)
+    found = [(title, *entries[name]) for title, entries in known.items() if name in entries]
+    if not found:
+        others = [name for entries in known.values() for name in entries]
+        hint = registry.meant(OTHER_NAMES.get(name.lower(), name), [NodeType], others)
+        raise UsageError(f"node type {name!r} is unknown" + (f"; {hint}" if hint else ""))
+    columns = terminal_columns()
+    for line in _entries(name, found):
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from wrapped(line.strip(), columns, indent, f"{indent}  ") if cells(line) > (columns or WIDTH) else [line]
+
+
+def _entries(name: str, found: Sequence[tuple[str, Declaration, Plugin | None]]) -> Iterator[str]:
+    for number, (title, declared, plugin) in enumerate(found):
+        if number:
+            yield ""
+        yield declared.signature
+        yield ""
+        yield from _paragraphs(declared.description)
+        if isinstance(declared, NodeType):
+            yield from _node_type(declared)
+        yield from _settings(declared)
+        if title in USES:
+            yield ""
+            yield f"  {USES[title].format(name)}"
+        yield ""
+        if plugin is None:
+            yield f"{'an' if title[0] in 'aeiou' else 'a'} {title}, built in"
+        else:
+            yield f"from {plugin.source} {plugin.name}" + (f" ({plugin.location})" if plugin.location else "")
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Indent a description; lines that are wider than the terminal are broken anew."""
+    columns = terminal_columns()
+    for number, paragraph in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        if columns is None or max(map(len, paragraph.splitlines())) + 2 <= columns:
+            yield from textwrap.indent(paragraph, "  ").splitlines()
+        else:
+            yield from wrapped(" ".join(paragraph.split()), columns, "  ", "  ")
 
 
 def _node_type(declared: NodeType) -> Iterator[str]:
@@ -110,7 +159,7 @@ def _closed_settings(declared: NodeType) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent="      ", break_long_words=False)
+    return wrapped(line, terminal_columns() or WIDTH, "    ", "      ")
 
 
 def _settings(declared: Declaration) -> Iterator[str]:
@@ -119,7 +168,7 @@ def _settings(declared: Declaration) -> Iterator[str]:
     yield ""
     yield "  settings:"
     for parameter in declared.keyword:
-        kind = _type_name(declared.annotations.get(parameter.name, Any))
+        kind = " | ".join(map(_type_name, declared.kinds(parameter.name)))
         default = "required" if parameter.default is parameter.empty else f"default {parameter.default!r}"
         yield f"    {parameter.name}: {kind}, {default}"
 
@@ -127,6 +176,18 @@ def _settings(declared: Declaration) -> Iterator[str]:
 def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
+    if annotation is type(None):
+        return "None"
+    if hasattr(annotation, "__metadata__"):
+        # Of several limits at one end the last one holds: the others are of the types that it was made of.
+        limits = {
+            limit[0]: words.format(getattr(part, limit))
+            for told in annotation.__metadata__
+            for part in (told, *getattr(told, "metadata", ()))
+            for limit, words in LIMITS.items()
+            if getattr(part, limit, None) is not None
+        }
+        return ", ".join([_type_name(annotation.__origin__), *limits.values()])
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
@@ -149,4 +210,11 @@ def plugin_listing(registry: Registry) -> Iterator[str]:
         adds = ", ".join(names or ["nothing"]) if len(names) <= 6 else f"{len(names)} node types and update rules"
         outcome = adds if plugin.error is None else f"FAILED {plugin.error}"
         rows.append([plugin.name, plugin.source, plugin.location, f"{plugin.seconds * 1000:.1f}", outcome])
-    yield from align([[*row[:3], row[3].rjust(6), row[4]] for row in rows], left=5)
+    columns = terminal_columns()
+    lines = list(align([[*row[:3], row[3].rjust(6), row[4]] for row in rows], left=5))
+    if columns is None or max(map(cells, lines)) <= columns:
+        yield from lines
+    else:
+        # Why one failed is never cut.
+        for name, source, place, milliseconds, adds in rows[1:]:
+            yield from wrapped(f"{name} ({source}, {place or '?'}, {milliseconds} ms): {adds}", columns, "", "  ")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import keyword
 import math
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
+from graphrun.base.wording import printable
 from graphrun.declare.notation import python
 from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
 from graphrun.declare.writer import Writer
@@ -42,7 +44,7 @@ def {name}(x):
     for name, function in {"floor": "math.floor", "ceil": "math.ceil", "trunc": "math.trunc", "rint": "round"}.items()
 }
 NEEDS = {"logaddexp": {"exp", "log1p"}}
-BUILT_IN = {"abs", "float", "max", "min", "round", "print", "range", "math", "step", "steps", *HELPERS}
+BUILT_IN = {"abs", "float", "max", "min", "round", "print", "range", "math", "step", "steps", "__debug__", *HELPERS}
 BUILT_IN |= {"previous", "best", "since_best", "factor"}
 RESERVED = {name for name in dir(math) if not name.startswith("_")} | BUILT_IN
 
@@ -126,8 +128,10 @@ class _Program:
     def header(self, title: str) -> Iterator[str]:
         """Yield the docstring, the imports and the helpers."""
         file = self.graph.name.replace("\\", "/").rpartition("/")[2]
-        yield f'"""{file} as a program: {title}."""'
-        yield f"# Written by graphrun {__version__}: graphrun export {file} --to python"
+        # A file may have any name: one with quotes or a line break must not become code.
+        named = printable(file).replace("\\", "\\\\").replace('"', '\\"')
+        yield f'"""{named} as a program: {title}."""'
+        yield f"# Written by graphrun {__version__}: graphrun export {printable(shlex.quote(file))} --to python"
         if self.graph.document.dtype == "float32":
             yield "# Python's numbers are of double precision; those of the graph file are float32."
         used = set(self.notation.used)

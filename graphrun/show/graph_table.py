@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from graphrun.base.numbertext import shortened
 from graphrun.document.excerpt import cells
 from graphrun.show.draw import Box, Drawing, Shape
 from graphrun.show.draw.rows import visible
+from graphrun.show.tables import FEWEST_DIGITS, cut, fitted, shared
 
 SECTIONS = {
     Shape.PARAMETER: "parameters",
@@ -19,10 +21,13 @@ SECTIONS = {
     Shape.GROUP: "nodes",
 }
 
-NARROWEST = 40
+NARROWEST = 20
 GAP = 2
-SHARES = (0.3, 0.2, 0.3, 0.2)
-"""How much of a line each column may take before the others have what they need."""
+LEAST = (12, 0, 8, 8)
+"""What each column has of a line before the others have what they need."""
+
+SHORT_FORMULA = 12
+"""Where there is less room than this for a formula, it stands on a line of its own."""
 
 
 class _Row(NamedTuple):
@@ -52,18 +57,9 @@ def table(drawing: Drawing, columns: int) -> Iterator[str]:
     for number, (name, found) in enumerate(rows.items()):
         yield ""
         # The columns are named once, on the line of the first section.
-        yield _line(heading._replace(title=name), widths) if not number else name
+        yield from [name] if number else _lines(heading._replace(title=name), widths, columns)
         for row in found:
-            yield cut(row.title, columns) if row.is_title else _line(row, widths)
-
-
-def cut(text: str, most: int) -> str:
-    """Return the beginning of a text, no wider than so many columns."""
-    if cells(text) <= most:
-        return text
-    while cells(text) > most - 1:
-        text = text[:-1]
-    return f"{text.rstrip()}…"
+            yield from [cut(row.title, columns)] if row.is_title else _lines(row, widths, columns)
 
 
 def _rows(drawing: Drawing, boxes: Sequence[Box]) -> Iterator[_Row]:
@@ -96,23 +92,30 @@ def _indented(title: str, depth: int) -> str:
 
 
 def _widths(rows: Sequence[_Row], columns: int) -> list[int]:
-    """Return the widths of the columns; those that hold nothing have none."""
+    """Return the widths of the columns; those that hold nothing have none, and a formula without room has a line."""
     widest = [max(cells(row[k]) for row in rows if not (k == 0 and row.is_title)) for k in range(4)]
     room = columns - GAP * (sum(map(bool, widest)) - 1)
-    widths = [min(width, int(room * share)) for width, share in zip(widest, SHARES, strict=True)]
-    for k in (0, 2, 3, 1):
-        widths[k] = min(widest[k], widths[k] + room - sum(widths))
+    least = [min(width, share) for width, share in zip(widest, LEAST, strict=True)]
+    few = [widest[0] if k == 0 else max(cells(shortened(row[k], FEWEST_DIGITS)) for row in rows) for k in range(4)]
+    few[1] = min(widest[1], SHORT_FORMULA)
+    widths = shared([few, widest], least, room)
+    if widths[1] < few[1]:
+        widest[1] = few[1] = least[1] = 0
+        widths = shared([few, widest], least, room + GAP)
     return widths
 
 
-def _line(row: _Row, widths: Sequence[int]) -> str:
+def _lines(row: _Row, widths: Sequence[int], columns: int) -> Iterator[str]:
     parts = []
     for k, (cell, width) in enumerate(zip(row, widths, strict=True)):
         if width:
-            text = cut(cell, width)
+            text = cut(cell, width) if k < 2 else fitted(cell, width)
             space = " " * (width - cells(text))
             parts.append(text + space if k < 2 else space + text)
-    return (" " * GAP).join(parts).rstrip()
+    yield (" " * GAP).join(parts).rstrip()
+    if row.formula and not widths[1]:
+        margin = " " * (len(row.title) - len(row.title.lstrip()) + 2 * GAP)
+        yield margin + cut(row.formula, columns - len(margin))
 
 
 def _wrapped(text: str, columns: int) -> Iterator[str]:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
-from graphrun.base.numbertext import format_value
+from graphrun.base.numbertext import format_value, shortened
 from graphrun.base.rows import columns, encode, encoded, write_json
+from graphrun.base.wording import printable
+from graphrun.document.excerpt import cells
 from graphrun.run.result import Result
 
 WIDTH = 80
 """How many columns a terminal has at least."""
 
+FEWEST_DIGITS = 3
+NARROWEST_CELL = 8
+NARROWEST = 20
+GAP = "  "
+
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 9
 SHOWN_VALUES = 40
+
+SHOWN_ELEMENTS = range(5, 21)
+"""A parameter of so many elements is shown element by element; a smaller one stands in one cell."""
+
+LARGEST = 1000
+"""Arrays of more elements are not in a result's JSON unless they are recorded or all of them are asked for."""
 
 
 def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, file: TextIO) -> None:
@@ -25,10 +40,10 @@ def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, fil
     if output_format == "json":
         write_json(data(), file)
     else:
-        file.writelines(f"{line}\n" for line in lines)
+        file.writelines(f"{printable(line)}\n" for line in lines)
 
 
-def write_result(result: Result, output_format: str, file: TextIO) -> None:
+def write_result(result: Result, output_format: str, file: TextIO, *, everything: bool = False) -> None:
     """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
     if output_format == "csv":
         history = dict(columns(result.history))
@@ -36,12 +51,21 @@ def write_result(result: Result, output_format: str, file: TextIO) -> None:
         writer.writerow(history)
         writer.writerows(zip(*(column.tolist() for column in history.values()), strict=True))
     elif output_format != "jsonl":
-        write(lambda: to_json(result), _tables(result), output_format, file)
+        write(lambda: to_json(result, everything=everything), _tables(result), output_format, file)
 
 
-def to_json(result: Result) -> dict[str, Any]:
-    """Return a result as the plain data of its JSON form."""
+def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
+    """Return a result as the plain data of its JSON form.
+
+    The values of large nodes and their gradients are in it if everything is asked for, and else their shapes; what is
+    recorded is in it in any case.
+    """
     objective = result.objective
+    arrays = {name: value for name, value in result.values.items() if isinstance(value, np.ndarray)}
+    large = () if everything else [name for name, value in arrays.items() if value.size > LARGEST]
+    values = {name: value for name, value in result.values.items() if name not in large or name in result.history}
+    gradients = {name: value for name, value in result.gradients.items() if name not in large}
+    left_out = {name: list(arrays[name].shape) for name in large if name not in values or result.gradients}
     return {
         "graph": result.graph,
         "steps": result.steps,
@@ -50,10 +74,11 @@ def to_json(result: Result) -> dict[str, Any]:
         "objective": objective
         and {"name": objective.name, "direction": objective.direction, "value": encode(objective.value)},
         "parameters": encoded(result.parameters),
-        "values": encoded(result.values),
-        "gradients": encoded(result.gradients),
+        "values": encoded(values),
+        "gradients": encoded(gradients),
         "history": encoded(result.history),
         **({"holdout": encoded(result.holdout)} if result.holdout else {}),
+        **({"left_out": left_out} if left_out else {}),
     }
 
 
@@ -61,49 +86,152 @@ def _tables(result: Result) -> Iterator[str]:
     rows = len(result.history["step"])
     # Not np.unique, which imports numpy.ma: that would be a twentieth of the time that a small graph takes.
     shown = sorted(set(np.linspace(0, max(rows - 1, 0), min(rows, SHOWN_ROWS)).round().astype(int).tolist()))
+    columns = terminal_columns()
     names = list(result.history)[:SHOWN_COLUMNS]
-    yield from align([names, *[[format_value(result.history[name][row]) for name in names] for row in shown]])
+    table = [names, *[[format_value(result.history[name][row]) for name in names] for row in shown]]
+    while columns and len(names) > 2 and _width(_with_digits(table, 0, FEWEST_DIGITS + 1)) > columns:
+        names = names[:-1]
+        table = [row[:-1] for row in table]
+    yield from align(table, columns=columns)
     notes = []
     if rows > SHOWN_ROWS:
         notes.append(f"{SHOWN_ROWS} of {rows} recorded rows")
-    if len(result.history) > SHOWN_COLUMNS:
-        notes.append(f"{SHOWN_COLUMNS} of {len(result.history)} columns")
+    if len(result.history) > len(names):
+        notes.append(f"{len(names)} of {len(result.history)} columns")
     if notes:
-        yield f"({' and '.join(notes)}; --format json or csv gives all)"
+        yield from wrapped(f"({' and '.join(notes)}; --format json or csv gives all)", columns)
     yield ""
     yield from _final_values(result)
     yield f"stopped: {result.stopped}"
 
 
 def _final_values(result: Result) -> Iterator[str]:
-    values = {**result.parameters, **result.values}
-    shown = list(values)
-    hidden = len(shown) - SHOWN_VALUES
-    if hidden > 0:
-        shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
-    header = ["", "value", *(["gradient"] if result.gradients else [])]
-    body = [
-        [name, format_value(values[name]), *([format_value(result.gradients[name])] if result.gradients else [])]
-        for name in shown
+    tables = [{**result.parameters, **result.values}, *([result.gradients] if result.gradients else [])]
+    shown = [
+        (f"{name}[{','.join(map(str, index))}]" if index else name, name, index)
+        for name, value in tables[0].items()
+        for index in (np.ndindex(np.shape(value)) if _by_element(name, value, result) else [()])
     ]
-    yield from align([header, *body], left=1)
-    if hidden > 0:
-        yield f"({SHOWN_VALUES} of {len(values)} values; --format json gives all)"
+    count = len(shown)
+    if count > SHOWN_VALUES:
+        shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
+    header = ["", "value", "gradient"][: 1 + len(tables)]
+    body = [[label, *(format_value(np.asarray(t[name])[index]) for t in tables)] for label, name, index in shown]
+    yield from align([header, *body], left=1, columns=terminal_columns())
+    if count > SHOWN_VALUES:
+        yield f"({SHOWN_VALUES} of {count} values; --format json gives all)"
     yield ""
 
 
-def align(rows: Iterable[Sequence[str]], left: int = 0) -> Iterator[str]:
-    """Pad cells to columns: the first `left` columns to the left, the others to the right."""
+def _by_element(name: str, value: Any, result: Result) -> bool:
+    """Say whether a value is shown element by element: parameters are, for these are what a fit is made for."""
+    return isinstance(value, np.ndarray) and name in result.parameters and value.size in SHOWN_ELEMENTS
+
+
+def align(rows: Iterable[Sequence[str]], left: int = 0, columns: int | None = None) -> Iterator[str]:
+    """Pad cells to columns: the first `left` columns to the left, the others to the right.
+
+    Where lines would be wider than `columns`, numbers lose digits, and after that the widest cells their ends.
+    """
     table = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = _widths(table)
+    if columns and _line_width(widths) > columns:
+        few = _widths(_with_digits(table, left, FEWEST_DIGITS))
+        least = [min(width, NARROWEST_CELL * (2 if k < left else 1)) for k, width in enumerate(widths)]
+        widths = shared([few, widths], least, columns - len(GAP) * (len(widths) - 1))
     for row in table:
-        cells = [
-            cell.ljust(width) if position < left else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+        padded = []
+        for position, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            text = cut(cell, width) if position < left else fitted(cell, width)
+            space = " " * (width - cells(text))
+            padded.append(text + space if position < left else space + text)
+        yield GAP.join(padded).rstrip()
 
 
-def cut(text: str, width: int) -> str:
-    """Return a text of at most so many characters, with dots for what is left out at its end."""
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+def shared(wanted: Iterable[Sequence[int]], least: Sequence[int], room: int) -> list[int]:
+    """Share out the columns of a line: what each cell has at `least`, then what it would have, first need first."""
+    widths = list(least)
+    for wants in wanted:
+        while (left := room - sum(widths)) > 0:
+            short = [k for k, want in enumerate(wants) if widths[k] < want]
+            if not short:
+                break
+            for k in short[:left]:
+                widths[k] += 1
+    return widths
+
+
+def fitted(text: str, most: int) -> str:
+    """Return a number or an array no wider than so many columns: it loses digits before an exponent or elements."""
+    digits = 8
+    # A single number has all its room to itself, and no end of it can be left out.
+    fewest = FEWEST_DIGITS if text.startswith("[") else 1
+    while cells(text) > most and digits > fewest:
+        digits -= 1
+        text = shortened(text, digits)
+    if cells(text) <= most or not text.startswith("["):
+        return cut(text, most)
+    elements = text.split(", ")
+    while elements and len(", ".join([*elements, "…"])) > most:
+        elements.pop()
+    return ", ".join([*elements, "…"])
+
+
+def _with_digits(table: Sequence[Sequence[str]], left: int, digits: int) -> list[list[str]]:
+    return [[cell if k < left else shortened(cell, digits) for k, cell in enumerate(row)] for row in table]
+
+
+def _widths(table: Iterable[Sequence[str]]) -> list[int]:
+    return [max(map(cells, column)) for column in zip(*table, strict=True)]
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _width(table: Iterable[Sequence[str]]) -> int:
+    return _line_width(_widths(table))
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text, no wider than so many columns, with a sign for what is left out."""
+    if cells(text) <= most:
+        return text
+    while cells(text) > most - 1:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def terminal_columns() -> int | None:
+    """Return how wide what is printed may be: as the terminal is, or COLUMNS says; None where it goes elsewhere."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit() and int(asked):
+        return max(int(asked), NARROWEST)
+    try:
+        return max(os.get_terminal_size(sys.__stdout__.fileno()).columns or WIDTH, NARROWEST)  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def described(rows: Sequence[tuple[str, str]], columns: int | None) -> Iterator[str]:
+    """Yield names with their descriptions beside them, or below one that takes much of a line."""
+    widest = max(cells(name) for name, _ in rows)
+    if columns is not None:
+        widest = min(widest, columns * 2 // 5)
+    for name, text in rows:
+        first = name + " " * (widest - cells(name)) + GAP
+        if cells(name) > widest:
+            yield from wrapped(name.strip(), columns, "  ", " " * 8)
+            first = " " * 6
+        yield from wrapped(text, columns, first, " " * (6 if cells(name) > widest else widest + len(GAP)))
+
+
+def wrapped(text: str, columns: int | None, indent: str = "", hanging: str = "") -> list[str]:
+    """Return a text as lines no wider than so many columns."""
+    if columns is None:
+        return [indent + text]
+    import textwrap
+
+    return textwrap.wrap(
+        text, columns, initial_indent=indent, subsequent_indent=hanging, break_long_words=True, break_on_hyphens=False
+    )

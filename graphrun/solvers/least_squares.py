@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from graphrun.base.norms import norm
 from graphrun.declare.solver import Problem, Solver, Vector
-from graphrun.solvers.scaling import check_gradient
+from graphrun.solvers.scaling import check_gradient, power_of_two
 
 EPSILON = float(np.finfo(np.float64).eps)
 NO_STEP = 3
@@ -41,16 +42,23 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
     from scipy.optimize import least_squares as solve
 
     # SciPy's one test of the parameters is on the norm of all of them, so each is measured by its own size.
-    unit = np.exp2(np.round(np.log2(np.where(start == 0, 1.0, np.abs(start)))))
+    sizes = problem.scale_at(start)
+    own = np.exp2(np.round(np.log2(np.where(start == 0, 1.0, np.abs(start)))))
+    is_noticed = (own >= sizes * EPSILON) & (start != 0)
+    unit = np.where(is_noticed, own, sizes)
+    # The first radius is the length of the start, so one that nothing notices is none.
+    begin = np.clip(np.where(is_noticed, start, 0.0), problem.lower, problem.upper)
+    # Squares are summed up of residuals whose size is about 1.
+    size = power_of_two(norm(problem.residuals(start)))
 
     def iteration(point: Vector) -> None:
         problem.iteration(point * unit)
         check_gradient(problem, point * unit)
 
     found = solve(
-        lambda point: problem.residuals(point * unit),
-        start / unit,
-        jac=lambda point: problem.jacobian(point * unit) * unit,
+        lambda point: problem.residuals(point * unit) / size,
+        begin / unit,
+        jac=lambda point: _noticed(problem.jacobian(point * unit) * (unit / size), is_noticed),
         bounds=(problem.lower / unit, problem.upper / unit),
         method="trf",
         x_scale="jac" if x_scale == "jac" else 1 / unit,
@@ -61,3 +69,12 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
         callback=iteration,
     )
     return found.x * unit, found.status
+
+
+def _noticed(jacobian: Vector, is_sized: Vector) -> Vector:
+    """Return a Jacobian, with 0 for an element whose own size does less than the rounding of what others do.
+
+    SciPy measures each element by its column, and would take one that hardly matters as far as it takes to matter.
+    """
+    sizes = np.linalg.norm(jacobian, axis=0)
+    return np.where(is_sized & (sizes < EPSILON * sizes.max(initial=0.0)), 0.0, jacobian)

@@ -3,20 +3,29 @@
 The formulas and defaults are those of PyTorch's ``torch.optim`` where it has the rule; `step_size` is its ``lr``,
 `epsilon` its ``eps``. `weight_decay` adds that multiple of the value to its gradient; in `adamw` and `lion` it is
 decoupled from the gradient and shrinks the value itself (Loshchilov and Hutter, 2019).
+
+Where a formula has a mean or a sum of squares, the state is its root, made by `hypot`: a square overflows or vanishes
+where the number itself does not, and a parameter would stay where it is for ever.
 """
 
 from __future__ import annotations
 
+from graphrun.base.types import Decay, NotNegative, Share
 from graphrun.declare.updaterule import update_rule
 
 
-def adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon):
+def running_root(xp, root, number, decay):
+    """Return the root of decay * root^2 + (1 - decay) * number^2."""
+    return xp.hypot(decay**0.5 * root, (1 - decay) ** 0.5 * number)
+
+
+def adam_step(xp, value, gradient, step, mean, root, step_size, beta1, beta2, epsilon):
     """Make the step that `adam` and `adamw` have in common."""
     mean = beta1 * mean + (1 - beta1) * gradient
-    square = beta2 * square + (1 - beta2) * gradient * gradient
+    root = running_root(xp, root, gradient, beta2)
     corrected_mean = mean / (1 - beta1**step)
-    corrected_square = square / (1 - beta2**step)
-    return value - step_size * corrected_mean / (xp.sqrt(corrected_square) + epsilon), mean, square
+    corrected_root = root / (1 - beta2**step) ** 0.5
+    return value - step_size * (corrected_mean / (corrected_root + epsilon)), mean, root
 
 
 @update_rule
@@ -26,22 +35,22 @@ def adam(
     gradient,
     step,
     mean,
-    square,
+    root,
     *,
-    step_size: float = 0.001,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.999,
+    epsilon: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.0,
 ):
     """Step sizes from running means of the gradient and of its square (Kingma and Ba, 2015, algorithm 1).
 
-    mean = beta1 * mean + (1 - beta1) * gradient; square = beta2 * square + (1 - beta2) * gradient^2;
-    value - step_size * (mean / (1 - beta1^step)) / (sqrt(square / (1 - beta2^step)) + epsilon).
+    mean = beta1 * mean + (1 - beta1) * gradient; root^2 = beta2 * root^2 + (1 - beta2) * gradient^2;
+    value - step_size * (mean / (1 - beta1^step)) / (root / sqrt(1 - beta2^step) + epsilon).
     """
     if weight_decay:
         gradient = gradient + weight_decay * value
-    return adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon)
+    return adam_step(xp, value, gradient, step, mean, root, step_size, beta1, beta2, epsilon)
 
 
 @update_rule
@@ -51,13 +60,13 @@ def adamw(
     gradient,
     step,
     mean,
-    square,
+    root,
     *,
-    step_size: float = 0.001,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.01,
+    step_size: NotNegative = 0.001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.999,
+    epsilon: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.01,
 ):
     """Adam whose weight decay is none of the gradient's (Loshchilov and Hutter, 2019).
 
@@ -65,7 +74,7 @@ def adamw(
     """
     if weight_decay:
         value = value * (1 - step_size * weight_decay)
-    return adam_step(xp, value, gradient, step, mean, square, step_size, beta1, beta2, epsilon)
+    return adam_step(xp, value, gradient, step, mean, root, step_size, beta1, beta2, epsilon)
 
 
 @update_rule
@@ -73,34 +82,36 @@ def rmsprop(
     xp,
     value,
     gradient,
-    square,
+    root,
     mean,
     velocity,
     *,
-    step_size: float = 0.01,
-    alpha: float = 0.99,
-    epsilon: float = 1e-8,
-    momentum: float = 0.0,
+    step_size: NotNegative = 0.01,
+    alpha: Decay = 0.99,
+    epsilon: NotNegative = 1e-8,
+    momentum: Share = 0.0,
     centered: bool = False,
-    weight_decay: float = 0.0,
+    weight_decay: NotNegative = 0.0,
 ):
     """The gradient over the root of the running mean of its square (Hinton, 2012; centered: Graves, 2013).
 
-    square = alpha * square + (1 - alpha) * gradient^2; value - step_size * gradient / (sqrt(square) + epsilon).
-    With `centered` the square of the running mean is subtracted under the root; with `momentum` a velocity gathers
-    the quotients.
+    root^2 = alpha * root^2 + (1 - alpha) * gradient^2; value - step_size * gradient / (root + epsilon). With `centered`
+    the root is that of the running variance, of which the square of the running mean is subtracted; with `momentum` a
+    velocity gathers the quotients.
     """
     if weight_decay:
         gradient = gradient + weight_decay * value
-    square = alpha * square + (1 - alpha) * gradient * gradient
-    spread = square
     if centered:
+        # The variance by itself, as West (1979) has it: of a difference of two squares rounding makes a negative.
+        share = (1 - alpha) ** 0.5
+        root = alpha**0.5 * xp.hypot(root, share * gradient - share * mean)
         mean = alpha * mean + (1 - alpha) * gradient
-        spread = square - mean * mean
-    direction = gradient / (xp.sqrt(spread) + epsilon)
+    else:
+        root = running_root(xp, root, gradient, alpha)
+    direction = gradient / (root + epsilon)
     if momentum:
         direction = velocity = momentum * velocity + direction
-    return value - step_size * direction, square, mean, velocity
+    return value - step_size * direction, root, mean, velocity
 
 
 @update_rule
@@ -109,26 +120,26 @@ def adagrad(
     value,
     gradient,
     step,
-    total,
+    root,
     *,
-    step_size: float = 0.01,
-    step_size_decay: float = 0.0,
-    initial_accumulator: float = 0.0,
-    epsilon: float = 1e-10,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.01,
+    step_size_decay: NotNegative = 0.0,
+    initial_accumulator: NotNegative = 0.0,
+    epsilon: NotNegative = 1e-10,
+    weight_decay: NotNegative = 0.0,
 ):
     """The gradient over the root of the sum of all its squares (Duchi, Hazan and Singer, 2011).
 
-    total = total + gradient^2; value - step_size * gradient / (sqrt(initial_accumulator + total) + epsilon), the step
-    size divided by 1 + (step - 1) * step_size_decay.
+    root^2 = root^2 + gradient^2; value - step_size * gradient / (sqrt(initial_accumulator + root^2) + epsilon), the
+    step size divided by 1 + (step - 1) * step_size_decay.
     """
     if weight_decay:
         gradient = gradient + weight_decay * value
     if step_size_decay:
         step_size = step_size / (1 + (step - 1) * step_size_decay)
-    total = total + gradient * gradient
-    gathered = initial_accumulator + total if initial_accumulator else total
-    return value - step_size * gradient / (xp.sqrt(gathered) + epsilon), total
+    root = xp.hypot(root, gradient)
+    gathered = xp.hypot(root, initial_accumulator**0.5) if initial_accumulator else root
+    return value - step_size * (gradient / (gathered + epsilon)), root
 
 
 @update_rule
@@ -138,10 +149,10 @@ def lion(
     gradient,
     mean,
     *,
-    step_size: float = 0.0001,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.0001,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.99,
+    weight_decay: NotNegative = 0.0,
 ):
     """Steps of one length: the sign of a running mean of the gradient (Chen et al., 2023, algorithm 2).
 

@@ -6,11 +6,12 @@ that multiple of the value is added to its gradient, as if half its square were 
 
 from __future__ import annotations
 
+from graphrun.base.types import NotNegative, Share
 from graphrun.declare.updaterule import update_rule
 
 
 @update_rule
-def sgd(xp, value, gradient, *, step_size: float = 0.01, weight_decay: float = 0.0):
+def sgd(xp, value, gradient, *, step_size: NotNegative = 0.01, weight_decay: NotNegative = 0.0):
     """Gradient descent: value - step_size * gradient."""
     if weight_decay:
         gradient = gradient + weight_decay * value
@@ -25,10 +26,10 @@ def momentum(
     step,
     velocity,
     *,
-    step_size: float = 0.01,
-    momentum: float = 0.9,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
+    step_size: NotNegative = 0.01,
+    momentum: Share = 0.9,
+    dampening: Share = 0.0,
+    weight_decay: NotNegative = 0.0,
 ):
     """Gradient descent with a velocity that gathers past gradients (Polyak, 1964).
 
@@ -46,7 +47,14 @@ def momentum(
 
 @update_rule
 def nesterov(
-    xp, value, gradient, velocity, *, step_size: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0
+    xp,
+    value,
+    gradient,
+    velocity,
+    *,
+    step_size: NotNegative = 0.01,
+    momentum: Share = 0.9,
+    weight_decay: NotNegative = 0.0,
 ):
     """Momentum that looks one step ahead (Nesterov, 1983; in the form of Sutskever et al., 2013).
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from graphrun.base.errors import DeclarationError
-from graphrun.base.types import Natural, Positive
+from graphrun.base.types import AboveZero, Natural, NotNegative, Positive, Share
 from graphrun.declare.declaration import Declaration
 
 
@@ -40,31 +40,31 @@ def halfwave(xp, start, end, share):
 
 
 @Schedule
-def constant(xp, step, *, start: float, warm_up: Natural = 0):
+def constant(xp, step, *, start: NotNegative, warm_up: Natural = 0):
     """The same in every step; there for its warm-up."""
     return warmed_up(xp, lambda _: start, step, warm_up)
 
 
 @Schedule
-def step_(xp, step, *, start: float, every: Positive, factor: float = 0.1, warm_up: Natural = 0):
+def step_(xp, step, *, start: NotNegative, every: Positive, factor: NotNegative = 0.1, warm_up: Natural = 0):
     """Multiplied by a factor every so many steps: start * factor^floor(step / every) (PyTorch's StepLR)."""
     return warmed_up(xp, lambda step: start * factor ** (step // every), step, warm_up)
 
 
 @Schedule
-def exponential(xp, step, *, start: float, factor: float, every: Positive = 1, warm_up: Natural = 0):
+def exponential(xp, step, *, start: NotNegative, factor: NotNegative, every: Positive = 1, warm_up: Natural = 0):
     """Multiplied by a factor every so many steps, smoothly: start * factor^(step / every) (ExponentialLR)."""
     return warmed_up(xp, lambda step: start * factor ** (step / every), step, warm_up)
 
 
 @Schedule
-def linear(xp, step, *, start: float, steps: Positive, end: float = 0.0, warm_up: Natural = 0):
+def linear(xp, step, *, start: NotNegative, steps: Positive, end: NotNegative = 0.0, warm_up: Natural = 0):
     """A straight line from start to end in so many steps (PyTorch's LinearLR)."""
     return warmed_up(xp, lambda step: start + (end - start) * (xp.minimum(step, steps) / steps), step, warm_up)
 
 
 @Schedule
-def cosine(xp, step, *, start: float, steps: Positive, end: float = 0.0, warm_up: Natural = 0):
+def cosine(xp, step, *, start: NotNegative, steps: Positive, end: NotNegative = 0.0, warm_up: Natural = 0):
     """Half a wave of the cosine from start to end in so many steps (Loshchilov and Hutter, 2017; CosineAnnealingLR)."""
     return warmed_up(xp, lambda step: halfwave(xp, start, end, xp.minimum(step, steps) / steps), step, warm_up)
 
@@ -74,11 +74,11 @@ def one_cycle(
     xp,
     step,
     *,
-    peak: float,
+    peak: NotNegative,
     steps: Annotated[Natural, Field(ge=2)],
-    rise: Annotated[float, Field(ge=0, le=1)] = 0.3,
-    start_divisor: float = 25.0,
-    end_divisor: float = 1e4,
+    rise: Share = 0.3,
+    start_divisor: AboveZero = 25.0,
+    end_divisor: AboveZero = 1e4,
 ):
     """Up to the peak and down again in half waves of the cosine (Smith and Topin, 2018; PyTorch's OneCycleLR).
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+BEGIN, END = "<!-- measured by tests/bench/{}.py -->\n", "<!-- end of what is measured -->\n"
 
 
 def environment() -> dict[str, str]:
@@ -117,3 +118,15 @@ def duration(seconds: float) -> str:
         if seconds >= size or unit == "ns":
             return f"{float(f'{seconds / size:.3g}'):g} {unit}"
     raise AssertionError
+
+
+def write_between(page: str, script: str, lines: Iterable[str]) -> None:
+    """Put lines between the two marks of what a script measures on a page."""
+    file, begin = ROOT / page, BEGIN.format(script)
+    text = file.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{page} lacks the marks {begin}{END}")
+    measured = "".join(f"{line}\n" for line in lines)
+    file.write_text(f"{before}{begin}{measured}{END}{after}", encoding="utf-8")

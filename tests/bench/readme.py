@@ -10,9 +10,7 @@ import itertools
 
 import native
 import networks
-from harness import ROOT, markdown
-
-BEGIN, END = "<!-- measured by tests/bench/readme.py -->\n", "<!-- end of what is measured -->\n"
+from harness import markdown, write_between
 
 
 def main() -> None:
@@ -20,14 +18,8 @@ def main() -> None:
     lines = []
     for line in markdown(itertools.chain(native.rows(), networks.rows())):
         print(line, flush=True)
-        lines.append(f"{line}\n")
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise SystemExit(f"the README lacks the marks {BEGIN}{END}")
-    readme.write_text(f"{before}{BEGIN}{''.join(lines)}{END}{after}", encoding="utf-8")
+        lines.append(line)
+    write_between("README.md", "readme", lines)
 
 
 if __name__ == "__main__":

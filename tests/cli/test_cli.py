@@ -138,6 +138,18 @@ def test_a_misspelt_file_is_suggested(capsys: pytest.CaptureFixture[str]) -> Non
     assert "did you mean 'nested.yaml'?" in capsys.readouterr().err
 
 
+def test_options_stand_before_the_file_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--plugins` is no misspelt command `plugins`; a command that comes late is told to stand first."""
+    Path("own").mkdir()
+    assert run_command(["--plugins", "own", "nested.yaml", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.startswith("step,")
+    for arguments in (["--steps", "2", "check", "nested.yaml"], ["nested.yaml", "check", "--steps", "2"]):
+        assert run_command(arguments) == 2
+        assert "the command 'check' stands first: graphrun check " in capsys.readouterr().err
+    assert run_command(["--record", "check", "nested.yaml"]) == 2
+    assert "the name 'check' is unknown" in capsys.readouterr().err
+
+
 def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     """`graphrun --help` lists each command with a description, and each has a help of its own."""
     assert run_command(["--help"]) == 0

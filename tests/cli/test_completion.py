@@ -77,12 +77,14 @@ def test_every_command_is_offered() -> None:
     assert sorted(complete("graphrun ")) == sorted([*(f"plain,{name}" for name in commands.commands), *files])
 
 
-@pytest.mark.slow
-def test_node_types_of_plugins_are_offered() -> None:
-    """A plugin folder that was named before adds its types; one that is missing takes only itself away."""
-    subprocess.run(["graphrun", "new-node", "thrice", "-o", "mine"], check=True, capture_output=True)  # noqa: S607
-    assert complete("graphrun nodes --plugins mine thr") == ["plain,thrice"]
-    assert complete("graphrun nodes --plugins missing thr") == []
+def test_completing_a_word_opens_no_plugin() -> None:
+    """Neither of a folder that the line names, nor of one that the project names: their code was not asked for."""
+    Path("mine").mkdir()
+    Path("mine/thrice.py").write_text("open('opened', 'w').close()\n", encoding="utf-8")
+    Path("pyproject.toml").write_text('[tool.graphrun]\nplugins = ["mine"]\n', encoding="utf-8")
+    assert complete("graphrun nodes thr") == []
+    assert complete("graphrun nodes --plugins mine leak") == ["plain,leaky_relu"]
+    assert not Path("opened").exists()
 
 
 @pytest.mark.skipif(BASH is None, reason="bash is not on the path")

@@ -95,7 +95,7 @@ MISTAKES = {
     "value and shape": "parameters: {a: {value: 1, shape: [2], init: {type: zeros}}}",
     "no init": "parameters: {a: {shape: [2]}}",
     "shape": "parameters: {a: {shape: 2, init: {type: zeros}}}",
-    "init": "parameters: {a: {shape: [2], init: zeros}}",
+    "init": "parameters: {a: {shape: [2], init: zeroes}}",
     "initializer": "parameters: {a: {shape: [2], init: {type: zero}}}",
     "setting of an initializer": "parameters: {a: {shape: [2], init: {type: normal, sd: 1}}}",
     "number as a node": "nodes: {f: 3}",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from depth import examples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graphrun.data.dataset import DataSet
@@ -192,6 +192,55 @@ def test_duckdb_and_python_read_the_same(
     assert spoiled or len(results[0]) == 4
 
 
+FRAGMENTS = [b"1", b"2.5", b"-3", b"a", b"_", b" ", b",", b",", b",", b"\n", b"\n", b"\r\n", b"\r", b'"', b'""', b"\0"]
+FRAGMENTS += [b"\xff", b"\xc3", "é".encode(), "\u2028".encode(), b"1,2\n", b"1,2,a\n", b"3,4,b\n", b'5,6,"x,y"\n']
+FRAGMENTS += [b"1,2,a,\n", b"1,2,a,4\n"]
+LABELS = "{x: x, t: {column: t, categories: auto}}"
+
+
+@settings(deadline=None, max_examples=examples(150))
+@given(parts=st.lists(st.sampled_from(FRAGMENTS), max_size=12), columns=st.sampled_from(["{x: x}", LABELS]))
+@example(parts=[b"1,2,a,\n", b"1,2,a\n"], columns="{x: x}")
+@example(parts=[b"1,2,\xff\n"], columns="{x: x}")
+@example(parts=[b"1,2,\xc3"], columns="{x: x}")
+@example(parts=[b"1,2,\0\n"], columns="{x: x}")
+@example(parts=[b"1,2,a\n1,2,a,\n1,2\n"], columns="{x: x}")
+@example(parts=[b'1,2,"a"",\n,"\n1,2,a,\n'], columns="{x: x}")
+def test_any_bytes_are_the_same_to_every_reader(
+    parts: list[bytes], columns: str, entry_of: EntryOf, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Python's reader, DuckDB's and the detour of large files give the same numbers, or refuse the file alike."""
+    pytest.importorskip("duckdb")
+    folder = tmp_path_factory.getbasetemp() / "bytes"
+    folder.mkdir(exist_ok=True)
+    (folder / "d.csv").write_bytes(b"x,y,t\n1,2,a\n" + b"".join(parts))
+    results = []
+    for limits in (Limits(csv=2**60), Limits(csv=0), Limits(budget=-1)):
+        entry = entry_of(f"{{file: d.csv, columns: {columns}{', batch_size: 1' if limits.budget < 0 else ''}}}")
+        try:
+            with open_data(entry, folder, 0, limits=limits) as found:
+                pieces = list(found.everything())
+                results.append([np.concatenate(values).tolist() for values in zip(*pieces, strict=True)])
+        except DataError as error:
+            results.append([str(error)])
+    assert results[0] == results[1]
+    # What only Python reads, as lines that end in two ways, is refused where it would have to be in memory.
+    assert results[0] == results[2] or "DuckDB cannot read this file" in results[2][0]
+
+
+def test_categories_in_an_order_of_their_own(opened: Opened) -> None:
+    """A text that a float would be made NaN of has its place: the same in every process, whatever comes first."""
+    found = []
+    texts = ["10", "nan", "2", "NaN", "b", "-nan", "inf", "1e999", "-inf", "a"]
+    for shift in range(len(texts)):
+        rows = "".join(f"{text}\n" for text in texts[shift:] + texts[:shift])
+        found.append(
+            opened("{file: d.csv, columns: {t: {column: t, categories: auto}}}", {"d.csv": f"t\n{rows}"}).categories
+        )
+    assert all(categories == found[0] for categories in found)
+    assert list(found[0].values()) == [("-inf", "2", "10", "1e999", "inf", "-nan", "NaN", "a", "b", "nan")]
+
+
 def test_parquet_needs_duckdb(tmp_path: Path) -> None:
     """The message names the command; without it large CSV files are read by Python."""
     (tmp_path / "d.parquet").write_bytes(b"PAR1")
@@ -225,3 +274,27 @@ def test_nothing_of_this_is_imported_without_data() -> None:
         "import graphrun.data.opening\nassert 'duckdb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+BEYOND = [2**53, 2**53 + 1, -(2**60) - 1, 2**60]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", ["d.csv", "d.parquet", "d.npz"])
+def test_a_whole_number_that_no_float_is_is_told(name: str, streamed: bool, opened: Opened, folder: Path) -> None:
+    """One of each column; those that are floats all the same, and numbers with a fraction, are not."""
+    duckdb = pytest.importorskip("duckdb")
+    rows = ", ".join(f"({i}, {n}, {2**58 + 64 * i}, {2.0**60 / 3:.3f}::DOUBLE)" for i, n in enumerate([*BEYOND, 5]))
+    duckdb.execute(f"CREATE OR REPLACE TABLE t AS SELECT * FROM (VALUES {rows}) v(i, id, even, x)")  # noqa: S608
+    if name == "d.npz":
+        arrays = duckdb.execute("SELECT * FROM t").fetchnumpy()
+        np.savez(folder / name, **{key: np.ma.getdata(array) for key, array in arrays.items()})
+    else:
+        options = "HEADER" if name == "d.csv" else "FORMAT parquet"
+        duckdb.execute(f"COPY t TO '{name}' ({options})")
+    limits = Limits(budget=0 if streamed else 2**30)
+    with opened(f"{{file: {name}, batch_size: 2}}", limits=limits) as data:
+        told = [note for note in data.notes if "temporary file" not in note]
+    assert told == [
+        f"{name}: whole numbers beyond 2**53 are rounded in 'id': 9007199254740993 becomes 9007199254740992"
+    ]

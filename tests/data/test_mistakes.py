@@ -5,13 +5,19 @@ The tables are `section_mistakes.txt` and `file_mistakes.txt`, so that files and
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+import graphrun
 from graphrun.base.errors import GraphFileError, GraphrunError, UsageError
 from graphrun.data.dataset import DataSet
 from graphrun.data.opening import column_names, open_data
@@ -225,3 +231,94 @@ def test_statistics_of_something_else(opened: Callable[..., DataSet]) -> None:
         opened("{file: d.csv, columns: {k: {column: k, categories: [b, a]}}}", statistics=given)
     with pytest.raises(UsageError, match="the categories of 'k' are not the same"):
         opened("{file: d.csv, columns: {k: {column: k, categories: auto}}}", statistics={})
+
+
+def test_a_column_is_read_as_texts_or_as_numbers(tmp_path: Path) -> None:
+    """Not as both: the numbers would be looked up among the categories."""
+    (tmp_path / "rows.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(
+        "data: {file: rows.csv, columns: {a: {column: x, categories: ['1', '3']}, b: {columns: '*'}}}\n"
+        "nodes: {f: sum(b) + sum(a)}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(GraphrunError, match=r"g.yaml:1:87: the column 'x' is read as texts for 'a', not as numbers"):
+        graphrun.load(tmp_path / "g.yaml").plan()
+
+
+def packed(content: bytes, name: str = "x.npy", **changes: int) -> bytes:
+    """Return an archive of one member, whose entries in the directory and before the data are changed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    data = bytearray(buffer.getvalue())
+    for start, fields in ((0, {"flags": 6, "method": 8}), (data.rindex(b"PK\x01\x02"), {"flags": 8, "method": 10})):
+        for field, value in changes.items():
+            data[start + fields[field] : start + fields[field] + 2] = value.to_bytes(2, "little")
+    return bytes(data)
+
+
+def npy(header: str, data: bytes = bytes(16), version: bytes = b"\x01\x00") -> bytes:
+    """Return an array as .npy with any header."""
+    return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header.encode("latin-1") + data
+
+
+PLAIN = "{{'descr': '<f8', 'fortran_order': False, 'shape': ({},), }}"
+ARCHIVES = {
+    "no array": (packed(b"a text"), "it is no array of NumPy's"),
+    "nothing": (packed(b""), "it is no array of NumPy's"),
+    "a folder": (packed(b"", "x.npy/"), ""),
+    "encrypted": (packed(npy(PLAIN.format(2)), flags=1), "it is encrypted"),
+    "an unknown compression": (packed(npy(PLAIN.format(2)), method=97), "compression"),
+    "a claim of 1e11": (packed(npy(PLAIN.format(10**11))), "claims the shape [100000000000] of float64"),
+    "a claim of 400 digits": (packed(npy(PLAIN.format(10**400))), "cannot be read"),
+    "a claim of many empty texts": (packed(npy(PLAIN.format(10**11).replace("<f8", "<U0"))), "claims the shape"),
+    "a negative shape": (packed(npy(PLAIN.format(-2))), "claims the shape [-2]"),
+    "a deep header": (packed(npy("(" * 5000)), "cannot be read"),
+    "a header in words": (packed(npy("shape")), "cannot be read"),
+    "a header that calls": (packed(npy(PLAIN.format("exit()"))), "cannot be read"),
+    "a header with NULs": (packed(npy("\0" * 30)), "cannot be read"),
+    "no such dtype": (packed(npy(PLAIN.format(2).replace("<f8", "<q9"))), "cannot be read"),
+    "a huge dtype": (packed(npy(PLAIN.format(2).replace("<f8", "V2000000000"))), "cannot be read"),
+    "a cut header": (packed(npy(PLAIN.format(2))[:20]), "cannot be read"),
+    "a cut array": (packed(npy(PLAIN.format(2), bytes(15))), "expected 16 bytes"),
+    "version 9": (packed(npy(PLAIN.format(2), version=b"\x09\x00")), "cannot be read"),
+    "40 axes": (packed(npy(PLAIN.format(2).replace("(2,", f"(2,{'1,' * 39}"))), "it has 40 axes, of at most 32"),
+}
+
+
+@pytest.mark.parametrize("case", ARCHIVES)
+def test_archives_that_others_made(case: str, opened: Callable[..., DataSet]) -> None:
+    """A member that is no array, or says what is not so, is a message; nothing is allocated because of a claim."""
+    content, reason = ARCHIVES[case]
+    for columns in (", columns: {x: x}", ""):
+        with pytest.raises(GraphrunError, match=r"^d\.npz: ") as caught:
+            opened("{file: d.npz" + columns + "}", {"d.npz": content})
+    assert reason in str(caught.value)
+
+
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), compressed=st.booleans())
+def test_a_damaged_archive_is_a_message(data: st.DataObject, compressed: bool, opened: Callable[..., DataSet]) -> None:
+    """Whatever bytes of an archive are changed or lost."""
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"x": np.arange(6.0).reshape(3, 2), "t": np.array(["a", "b", "a"])}
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))]
+    try:
+        opened(
+            "{file: d.npz, columns: {x: x, t: {column: t, categories: auto}}}",
+            {"d.npz": bytes(content)},
+        )
+    except GraphrunError as error:
+        assert str(error).startswith("d.npz: ")  # noqa: PT017 (what is not damaged is read)
+
+
+def test_whole_numbers_beyond_64_bits_with_a_sign(folder: Path, opened: Callable[..., DataSet]) -> None:
+    """They become floats, as those of a Parquet file do, and never negative."""
+    save(folder, x=np.array([2**64 - 1, 1], np.uint64), y=np.array([2**63 - 1, 1], np.uint64))
+    x, y = opened("{file: d.npz}").batch(0)
+    assert x.tolist() == [float(2**64 - 1), 1.0]
+    assert y.tolist() == [2**63 - 1, 1]

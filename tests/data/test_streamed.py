@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphrun.base.errors import UsageError
+from graphrun.data import duck
+from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
+from graphrun.data.duck import connect, path_literal
 from graphrun.data.memory import MemoryDataSet
 from graphrun.data.opening import Limits, open_data
 from graphrun.data.parquet_file import ParquetTable
@@ -237,6 +242,60 @@ def test_strange_names(opened: Opened, folder: Path) -> None:
     assert [value.tolist() for value in opened(section).batch(0)] == [[1] * 5, [2] * 5, [[i] for i in range(5)]]
 
 
+@pytest.mark.parametrize("name", ["x=7", "~", "file:", "file:.", "s3:", "*", "[x]", "{x,y}", "a'b", "x=7/y=8"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_path_is_a_name(name: str, suffix: str, opened: Opened, folder: Path) -> None:
+    """DuckDB reads the file that was looked for: no column of its folders' names, no address, no other file."""
+    for decoy in ("elsewhere", "xx", "x"):
+        (folder / decoy).mkdir()
+        duckdb.execute(f"COPY (SELECT 9 AS x, 9 AS y) TO '{decoy}/d.parquet' (FORMAT parquet)")
+    (folder / name).mkdir(parents=True)
+    if suffix == "parquet":
+        duckdb.execute("COPY (SELECT i AS x, 10 * i AS y FROM range(3) t(i)) TO 'd.parquet' (FORMAT parquet)")
+    else:
+        (folder / "d.csv").write_text("x,y\n0,0\n1,10\n2,20\n", encoding="utf-8")
+    (folder / f"d.{suffix}").rename(folder / name / f"d.{suffix}")
+    section = f'{{file: "{name}/d.{suffix}", batch_size: 3}}'
+    for limits in (Limits(csv=0), Limits(budget=-1)):
+        with opened(section, limits=limits) as data:
+            assert [value.tolist() for value in data.batch(0)] == [[0, 1, 2], [0, 10, 20]]
+
+
+def test_an_address_is_refused(opened: Opened, folder: Path) -> None:
+    """Even where there is a file of such a name, and wherever it is named."""
+    (folder / "file:" / "d").mkdir(parents=True)
+    (folder / "file:" / "d" / "d.csv").write_text("x\n1\n", encoding="utf-8")
+    for arguments in ({}, {"file": "file://d/d.csv"}):
+        with pytest.raises(DataError, match="not the address"):
+            opened("{file: 'file://d/d.csv'}", **arguments)
+
+
+def test_a_connection_reads_nothing_else(folder: Path) -> None:
+    """DuckDB can open the one file, no other, no address, and loads no extension."""
+    duckdb.execute("COPY (SELECT 1 AS x) TO 'a.parquet' (FORMAT parquet)")
+    duckdb.execute("COPY (SELECT 2 AS x) TO 'b.parquet' (FORMAT parquet)")
+    with connect("a test", "a.parquet") as connection:
+        first, second = (f"FROM read_parquet({path_literal(name)})" for name in ("a.parquet", "b.parquet"))
+        assert connection.execute(first).fetchall() == [(1,)]
+        for query in (
+            second,
+            "SELECT * FROM read_csv('https://localhost:1/x.csv')",
+            "COPY (SELECT 1) TO 'c.parquet' (FORMAT parquet)",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(query)
+
+
+def test_a_column_that_duckdb_names_itself(opened: Opened) -> None:
+    """The one name that a column of a Parquet file cannot have is told."""
+    duckdb.execute("COPY (SELECT 1 AS x, 2 AS file_row_number) TO 'd.parquet' (FORMAT parquet)")
+    with pytest.raises(DataError, match=r"^d\.parquet: DuckDB numbers the rows by a column file_row_number"):
+        opened("{file: d.parquet}")
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x,y\n1,2\n"])
 def test_files_that_are_no_parquet(content: bytes, opened: Opened) -> None:
     """DuckDB's reason is told in one line."""
@@ -298,3 +357,44 @@ def test_memory_stays_bounded(order: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2700000 ")
     assert int(done.stdout.split()[-2]) < 700
+
+
+def write_texts(path: Path, rows: int) -> None:
+    """Write a CSV file with a column of texts."""
+    numbers = ", ".join(f"round(random(), 6) AS x{i}" for i in range(6))
+    select = f"SELECT {numbers}, chr(97 + (random() * 20)::INT) || 'abc' AS t FROM range({rows})"  # noqa: S608
+    duckdb.execute(f"COPY ({select}) TO '{path}' (HEADER)")
+
+
+TEXTS = "{file: d.csv, columns: {X: ['x*'], t: {column: t, categories: auto}}, batch_size: 256}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["64MB", "2MB"])
+def test_texts_of_a_large_csv_file(memory: str, opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of what DuckDB may take by default is enough; where that is not so, it may take what there is."""
+    monkeypatch.setattr(duck, "MEMORY", memory)
+    write_texts(folder / "d.csv", 200_000)
+    with opened(TEXTS, limits=Limits(budget=0)) as data, opened(TEXTS) as whole:
+        assert isinstance(data, StreamedDataSet)
+        assert data.categories == whole.categories
+        for found, expected in zip(data.batch(700), whole.batch(700), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_too_little_memory_is_not_the_files_fault(
+    opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are not read once more in search of one."""
+    connect = duck.connect
+
+    def narrow(*given: Any, **named: Any) -> Any:
+        connection = connect(*given, **named)
+        connection.execute("SET memory_limit = '100kB'")
+        return connection
+
+    write_texts(folder / "d.csv", 10_000)
+    monkeypatch.setattr(duck, "connect", narrow)
+    monkeypatch.setattr(CsvTable, "diagnose", lambda *_: pytest.fail("the file was read again"))
+    with pytest.raises(UsageError, match=r"d.csv: there is not enough memory to convert this file: Out of Memory"):
+        opened(TEXTS, limits=Limits(budget=0))

@@ -204,7 +204,7 @@ def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
         ("{shape: [true], init: {type: zeros}}", "1:25: 'shape' is a list of whole numbers, 0 or more"),
         ("{shape: [2]}", "1:14: the parameter has no 'init'"),
         ("{init: {type: zeros}}", "1:14: the parameter has no 'shape'"),
-        ("{shape: [2], init: zeros}", "1:36: 'init' is a mapping with the 'type' of an initializer"),
+        ("{shape: [2], init: zeroes}", "1:36: initializer 'zeroes' is unknown"),
         ("{shape: [2], init: {std: 1}}", "1:36: 'init' is a mapping with the 'type' of an initializer"),
         (
             "{value: 1, shape: [2], init: {type: zeros}}",

@@ -110,6 +110,27 @@ def test_several_at_once() -> None:
     ]
 
 
+def test_keys_are_taken_away() -> None:
+    """Of a mapping, a list, a section; what is not there is told with the nearest."""
+    found = changed("~parameters.a.lower", "~seed", "~record.0", "~expect", "~nodes.e.slope", "~update.step_size")
+    assert found["+"] == ["a: 5", "e: {type: leaky_relu, inputs: [d]}", "update: {type: adam}", "record: [d]"]
+    assert found["-"][-1] == "- {at: 0, values: {f: 1}}"
+    assert "seed: 7" in found["-"]
+    assert changed(
+        "~parameters.R.init.std", "parameters.R.init.std=2", file=FILE.replace("normal}", "normal, std: 1}")
+    )["+"] == ["R: {shape: [2], init: {type: normal, std: 2}}"]
+
+
+def test_an_initializer_may_be_a_name() -> None:
+    """A setting makes a mapping of it."""
+    text = "parameters: {w: {shape: [2], init: normal}}\nnodes: {f: sum(w)}\n"
+    assert changed("parameters.w.init.std=3", file=text) == {
+        "-": ["w: {shape: [2], init: {type: normal}}"],
+        "+": ["w: {shape: [2], init: {type: normal, std: 3}}"],
+    }
+    assert changed("parameters.w.init=zeros", file=text)["+"] == ["w: {shape: [2], init: {type: zeros}}"]
+
+
 def test_keys_that_the_file_does_not_have() -> None:
     """The format's own keys can be set all the same."""
     bare = "parameters: {a: 1}\nnodes: {f: a * 2}\nstop:\n"
@@ -147,6 +168,14 @@ def test_an_alias_of_what_is_set_keeps_its_value() -> None:
         ("parameters.b", "write PATH=VALUE, as in --set update.step_size=0.1"),
         ("=3", "write PATH=VALUE, as in --set update.step_size=0.1"),
         ("", "write PATH=VALUE, as in --set update.step_size=0.1"),
+        ("~", "the file has no ''"),
+        ("~sed", "the file has no 'sed'; did you mean 'seed'?"),
+        ("~seed=3", "the file has no '~seed'; did you mean 'seed'?"),
+        ("~stop.patience", "the file has no 'stop.patience'"),
+        ("~update.beta1", "the file has no 'update.beta1'"),
+        ("~data.batch_size", "the file has no 'data.batch_size'"),
+        ("~record.2", "record is a list of 2: write a position from 0"),
+        ("~steps.x", "steps has no keys"),
         ("step=3", "the file has no 'step'; did you mean 'steps'?"),
         ("step_size=3", "the file has no 'step_size'; did you mean 'update.step_size'?"),
         ("slope=3", "the file has no 'slope'; did you mean 'nodes.e.slope'?"),
@@ -159,7 +188,10 @@ def test_an_alias_of_what_is_set_keeps_its_value() -> None:
         ("parameters..a=3", "the file has no 'parameters.'"),
         (".=3", "the file has no ''"),
         ("constants.c=3", "the file has no 'constants.c'; did you mean 'constants.k'?"),
-        ("nodes.x.type=add", "the file has no 'nodes.x'; did you mean 'nodes.g.type'?"),
+        (
+            "nodes.x.type=add",
+            "the file has no 'nodes.x'; did you mean 'nodes.d.type', 'nodes.e.type' or 'nodes.g.type'?",
+        ),
         ("stop.patince=3", "the file has no 'stop.patince'; did you mean 'stop.patience'?"),
         ("subgraphs.t.output=y", "the file has no 'subgraphs.t'; did you mean 'subgraphs.s.output'?"),
         ("subgraphs.s.outptu=y", "the file has no 'subgraphs.s.outptu'; did you mean 'subgraphs.s.output'?"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphrun.base.errors import GraphFileError
-from graphrun.document import Mark, Problems, Source, did_you_mean, nearest
+from graphrun.document import Mark, Problems, Source, did_you_mean, load_document, nearest
+from graphrun.graph.graph import build_graph
+from graphrun.plugins.registry import Registry
 
 
 def test_problems_stand_in_the_order_of_the_file() -> None:
@@ -79,3 +85,71 @@ def test_the_nearest_name(word: str, candidates: list[str], expected: str | None
     """Letter case counts little, and among very many names the search stays short."""
     assert nearest(word, candidates) == expected
     assert did_you_mean(word, candidates) == (None if expected is None else f"did you mean '{expected}'?")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("nodes:\n  p: concat(" + ",".join(f"x{i}" for i in range(8000)) + ")", id="in one expression"),
+        pytest.param("nodes:\n" + "".join(f"  n{i}: tanh(q{i})\n" for i in range(8000)), id="in many"),
+        pytest.param(
+            "parameters: {a: 1}\nsubgraphs:\n"
+            "  s: {inputs: [x], output: y, settings: {k: null}, nodes: {y: 'elu(x, alpha=$k)'}}\n"
+            "nodes:\n" + "".join(f"  n{i}: s(a, k=w{i})\n" for i in range(8000)),
+            id="in uses of a subgraph",
+        ),
+    ],
+)
+def test_many_mistakes_are_told_in_linear_time(text: str) -> None:
+    """Eight thousand of them took 36 seconds, for each was followed through the text from its beginning."""
+    start = time.process_time()
+    document = load_document(Source("g.yaml", text))
+    with pytest.raises(GraphFileError) as caught:
+        build_graph(document, Registry())
+    assert time.process_time() - start < 10
+    assert "and 7,980 more problems" in str(caught.value)
+    assert len(str(caught.value).splitlines()) < 100
+
+
+@pytest.mark.parametrize("name", ["type", "input", "key", "text"])
+def test_a_message_is_no_longer_than_a_screen(name: str) -> None:
+    """Whatever is long in the file is cut, and what is wrong with it still stands there."""
+    long = "x" * 2_000_000
+    text = {
+        "type": f"nodes: {{f: {{type: {long}, inputs: [1]}}}}",
+        "input": f"nodes: {{f: {{type: exp, inputs: [{long}]}}}}",
+        "key": f"? {long}\n: 1",
+        "text": f"nodes: {{f: 'exp(1, {long}=1)'}}",
+    }[name]
+    with pytest.raises(GraphFileError) as caught:
+        build_graph(load_document(Source("g.yaml", text)), Registry())
+    message = str(caught.value)
+    assert len(message) < 3000
+    assert message.startswith("g.yaml:1:")
+
+
+@pytest.mark.parametrize(
+    ("word", "candidates", "expected"),
+    [
+        ("ad", ["pad", "add"], "did you mean 'pad' or 'add'?"),
+        ("tahn", ["tan", "tanh", "atan"], "did you mean 'tan' or 'tanh'?"),
+        ("sdg", ["sgd", "adam"], "did you mean 'sgd'?"),
+        ("heigth", ["weight", "height"], "did you mean 'height'?"),
+        ("step", ["stop", "steps"], "did you mean 'steps'?"),
+        ("hidden.x", [f"hidden.{x}" for x in "abcde"], "did you mean 'hidden.a', 'hidden.b' or 'hidden.c'?"),
+        ("huber", ["where"], None),
+        ("x" * 100, ["x" * 99, "y"], f"did you mean '{'x' * 59}…'?"),
+    ],
+)
+def test_all_names_that_are_equally_near(word: str, candidates: list[str], expected: str | None) -> None:
+    """Two letters that changed places are one slip; names that as many slips lead to are told together."""
+    assert did_you_mean(word, candidates) == expected
+
+
+@given(st.text("abcde", min_size=4, max_size=12), st.data())
+def test_a_word_is_found_again_after_two_letters_changed_places(word: str, data: st.DataObject) -> None:
+    """Whatever else is there: the word is among the names that are told, or a nearer one is."""
+    place = data.draw(st.integers(0, len(word) - 2))
+    slip = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    assert nearest(slip, ["zzzzzzzz", word]) == word

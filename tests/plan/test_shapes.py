@@ -140,3 +140,53 @@ def test_what_selects_is_made_whole() -> None:
     assert as_index(given) is given
     with pytest.raises(ValueError, match=r"1\.5 is not"):
         as_index([1.0, 1.5])
+
+
+IMPURE = {
+    "x[0] = 7; return x": "its forward function changes x in place",
+    "return x + np.random.rand()": "its forward function gives something else when it is called again",
+    "memory.append(0); return x * len(memory)": "its forward function gives something else",
+}
+IMPURE_SECOND = {
+    "gradient[0] = 0; return (gradient,)": "its vjp changes the gradient in place",
+    "y[0] = 0; return (gradient,)": "its vjp changes the output in place",
+    "x[0] = 0; return (gradient,)": "its vjp changes x in place",
+    "return (gradient * np.random.rand(),)": "its vjp gives something else when it is called again",
+    "return (lambda: gradient * np.random.rand(),)": "its vjp gives something else when it is called again",
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "auto"])
+@pytest.mark.parametrize(("body", "text"), [*IMPURE.items(), *IMPURE_SECOND.items()])
+def test_a_plugin_that_is_not_pure(tmp_path: Path, body: str, text: str, engine: str) -> None:
+    """Node and type are named before the run, whatever engine would have made of it, and the parameter stays."""
+    bodies = (body, "return (gradient,)") if body in IMPURE else ("return x * 1.0", body)
+    (tmp_path / "impure.py").write_text(
+        "import graphrun\nimport numpy as np\n\nmemory = []\n\n"
+        "@graphrun.tensor(examples=[graphrun.Example(shapes=[(3,)])])\n"
+        f"def impure(xp, x):\n    {bodies[0]}\n\n"
+        f"@impure.vjp\ndef _(xp, gradient, y, x):\n    {bodies[1]}\n\n"
+        "@graphrun.hookimpl\ndef graphrun_node_types():\n    return [impure]\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "graph.yaml").write_text(
+        "parameters: {v: [1, 2, 3]}\nnodes: {h: impure(v), f: sum(h)}\nminimize: f\n", encoding="utf-8"
+    )
+    graph = graphrun.load(tmp_path / "graph.yaml", plugins=[tmp_path])
+    with pytest.raises(graphrun.PluginError, match=rf"^node 'h': the type impure .*{text}"):
+        graph.run(2, engine=engine)
+
+
+@pytest.mark.parametrize("body", list(IMPURE)[1:])
+def test_a_plugin_that_is_not_pure_with_numbers(tmp_path: Path, body: str) -> None:
+    """A graph of numbers, whose shapes need no look at every node, is looked at all the same."""
+    (tmp_path / "impure.py").write_text(
+        "import graphrun\nimport numpy as np\n\nmemory = []\n\n"
+        f"@graphrun.elementwise\ndef impure(xp, x):\n    {body}\n\n"
+        "@impure.local_derivatives\ndef _(xp, y, x):\n    return (1.0,)\n\n"
+        "@graphrun.hookimpl\ndef graphrun_node_types():\n    return [impure]\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "graph.yaml").write_text("parameters: {a: 3}\nnodes: {h: impure(a)}\nminimize: h\n", encoding="utf-8")
+    with pytest.raises(graphrun.PluginError, match=r"^node 'h': the type impure .*something else"):
+        graphrun.load(tmp_path / "graph.yaml", plugins=[tmp_path]).run(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import pytest
 
 import graphrun
 from graphrun.cli.entry import run_command
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.plugins.registry import Plugin, Registry
 
 # A type that doubles its input; each test breaks one thing of it.
@@ -156,6 +159,57 @@ def test_opening_somebodys_graph_runs_nothing_of_theirs(write: Write, monkeypatc
     monkeypatch.chdir("mine")
     with pytest.raises(graphrun.GraphFileError):
         graphrun.load("../theirs/graph.yaml")
+
+
+IS_ROOT = os.name == "posix" and os.geteuid() == 0
+"""Only root can give a file to somebody else."""
+
+
+@pytest.mark.parametrize("what", ["pyproject.toml", "plugins", "plugins/twice.py"])
+@pytest.mark.parametrize("how", ["writable", *(["theirs", "their group's", "their link"] if IS_ROOT else [])])
+def test_a_project_of_somebody_else_is_not_opened(
+    what: str, how: str, write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where others can write it, or made the link to it; the message says why, and how to open it."""
+    write("open('opened', 'w').close()\n" + TWICE)
+    project()
+    path = Path(what)
+    if how == "their link":
+        moved = path.rename(path.with_name(f"_moved_{path.name}"))
+        path.symlink_to(moved.name)
+        os.chown(path, 4242, -1, follow_symlinks=False)
+    elif how == "theirs":
+        os.chown(path, 4242, -1)
+    elif how == "their group's":
+        path.chmod(path.stat().st_mode | 0o020)
+        os.chown(path, -1, 4242)
+    else:
+        path.chmod(path.stat().st_mode | 0o002)
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    assert run_command(["../twice.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert "is not opened" in error
+    assert "--plugins" in error
+    assert path.name in error
+    assert not Path("opened").exists()
+    assert run_command(["../twice.yaml", "--plugins", "../plugins"]) == 0
+    assert Path("opened").exists()
+
+
+def test_a_project_that_is_opened_is_said(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its folder and with what named it; where the name is not found there either, too, and not with -q."""
+    write(TWICE)
+    project()
+    said = f"the plugins of {Path('plugins').resolve()} were opened, which {Path('pyproject.toml').resolve()} names"
+    assert run_command(["twice.yaml"]) == 0
+    assert said in capsys.readouterr().err
+    assert run_command(["built_in.yaml"]) == 0
+    assert run_command(["twice.yaml", "-q"]) == 0
+    assert said not in capsys.readouterr().err
+    Path("slip.yaml").write_text(USES_TWICE.replace("twice", "thrice"), encoding="utf-8")
+    assert run_command(["slip.yaml"]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -603,3 +657,16 @@ def test_plugins_lists_what_was_loaded(write: Write, capsys: pytest.CaptureFixtu
         ("plugins/twice.py", "folder", "twice"),
     ]
     assert all(float(row[3]) >= 0 for row in rows[1:])
+
+
+def test_what_was_meant_by_an_unknown_type(write: Write) -> None:
+    """Frequent names first; without a near one, how to name a folder of plugins, unless there is one."""
+    types = [NodeType]
+    assert Registry().meant("ad", types) == "did you mean 'add' or 'pad'?"
+    assert Registry().meant("tahn", types) == "did you mean 'tanh' or 'tan'?"
+    assert Registry().meant("mse", types) == "it is called 'mean_squared_error' here"
+    assert Registry().meant("sdg", [UpdateRule]) == "did you mean 'sgd'?"
+    assert "--plugins DIR" in Registry().meant("twice", types)
+    write(TWICE, folder="own")
+    assert Registry(["own"]).meant("gauss_bump", types) == ""
+    assert Registry(["own"]).meant("twcie", types) == "did you mean 'twice'?"

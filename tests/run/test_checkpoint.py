@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import graphrun
@@ -374,10 +380,118 @@ def test_every_cut_is_refused(folder: Path) -> None:
             load_checkpoint("cut")
 
 
+RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "an infinite step": lambda record: record.update(step=float("inf")),
+    "a step of 400 digits": lambda record: record.update(step=10**400),
+    "a negative step": lambda record: record.update(step=-1),
+    "a true step": lambda record: record.update(step=True),
+    "half a step": lambda record: record.update(step=1.5),
+    "a step in words": lambda record: record.update(step="1"),
+    "a seed in words": lambda record: record.update(seed="3"),
+    "no seed": lambda record: record.pop("seed"),
+    "a list of watches": lambda record: record.update(watch=[]),
+    "half a watch": lambda record: record.update(watch={"best": "0x1p0"}),
+    "a watch beyond floats": lambda record: record.update(watch=dict.fromkeys(["previous", "best"], "0x1p99999")),
+    "another key": lambda record: record.update(chedksum="0"),
+    "another fingerprint": lambda record: record.update(fingerprint=[[]]),
+    "a format in words": lambda record: record.update(format="\x1b[2J\u202e" + 1000 * "x"),
+    "another checksum": lambda record: record.update(checksum="0"),
+}
+
+
+def rewrite(record: Callable[[dict[str, Any]], object] | str, **changed: np.ndarray | None) -> None:
+    """Write c.safetensors anew, without a checksum as before there were any, changed as is asked for."""
+    with safe_open("c.safetensors", framework="numpy") as file:
+        text = file.metadata()["graphrun"]
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    content = json.loads(text)
+    del content["checksum"]
+    if callable(record):
+        record(content)
+    arrays = {name: array for name, array in (arrays | changed).items() if array is not None}
+    save_file(arrays, "c.safetensors", {"graphrun": record if isinstance(record, str) else json.dumps(content)})
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_a_damaged_record(folder: Path, status: Callable[..., tuple[int, str]], case: str) -> None:
+    """Every field is looked at before anything is made of it."""
+    graphrun.load("g.yaml").run(1, save="c.safetensors")
+    rewrite(RECORDS[case])
+    code, message = status("g.yaml", "--resume", "c.safetensors")
+    assert code == 2
+    assert re.search(r"c\.safetensors is (no checkpoint of graphrun's|a checkpoint of another|damaged)", message)
+    assert len(message) < 200
+    assert not re.search("[\x1b\u202e]", message)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format":' * 100_000, "Infinity", "NaN", "1", '"', "{}"])
+def test_a_damaged_json(folder: Path, status: Callable[..., tuple[int, str]], text: str) -> None:
+    """Deep nesting, numbers that are none and halves are no record."""
+    graphrun.load("g.yaml").run(1, save="c.safetensors")
+    rewrite(text)
+    code, message = status("g.yaml", "--resume", "c.safetensors")
+    assert (code, message) == (2, "graphrun: c.safetensors is no checkpoint of graphrun's: its record is damaged\n")
+
+
+def test_a_checkpoint_without_a_checksum_goes_on(folder: Path) -> None:
+    """Those that were written before there was one."""
+    graphrun.load("g.yaml").run(3, save="c.safetensors")
+    rewrite(lambda _: None)
+    whole = graphrun.load("g.yaml").run(6)
+    resumed = graphrun.load("g.yaml").run(6, resume="c.safetensors")
+    assert all(np.array_equal(resumed.parameters[name], whole.parameters[name]) for name in whole.parameters)
+
+
+def test_damaged_arrays(folder: Path, status: Callable[..., tuple[int, str]]) -> None:
+    """Each array that a run goes on from, missing, of another shape or of another dtype: a message, never a run."""
+    graphrun.load("g.yaml").run(2, save="c.safetensors")
+    good = Path("c.safetensors").read_bytes()
+    arrays = load_checkpoint("c.safetensors").arrays
+    assert {name.partition("/")[0] for name in arrays} >= {"parameters", "rule", "data"}
+    for name, array in arrays.items():
+        changes: list[np.ndarray | None] = [None, array[..., None], np.concatenate([array.reshape(-1)] * 2)]
+        if not name.startswith("data/"):
+            changes += [array.astype(kind) for kind in (np.float16, np.float32, np.int64, np.bool_, np.uint8)]
+        for changed in changes:
+            Path("c.safetensors").write_bytes(good)
+            rewrite(lambda _: None, **{name: changed})
+            code, message = status("g.yaml", "--resume", "c.safetensors")
+            assert code == 2, (name, changed)
+            assert "the checkpoint" in message
+
+
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_flipped_bit_resumes_in_silence(folder: Path, data: st.DataObject) -> None:
+    """Whichever bit of a file a disk flips: either the run is refused, or what is read is what was written."""
+    if not Path("whole.safetensors").exists():
+        graphrun.load("g.yaml").run(2, save="whole.safetensors")
+    whole = load_checkpoint("whole.safetensors")
+    content = bytearray(Path("whole.safetensors").read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    Path("flipped.safetensors").write_bytes(content)
+    try:
+        flipped = load_checkpoint("flipped.safetensors")
+    except UsageError:
+        return
+    assert flipped.arrays.keys() == whole.arrays.keys()
+    assert all(np.array_equal(array, whole.arrays[name]) for name, array in flipped.arrays.items())
+    assert replace(flipped, arrays={}) == replace(whole, arrays={})
+
+
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("target", "reason"), [("no/c", "No such file or directory"), ("sub", "Is a directory")])
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no/c", "No such file or directory"),
+        ("sub", "Is a directory"),
+        ("/dev/null", "it is no regular file"),
+        ("n" * 300, "File name too long"),
+    ],
+)
 def test_a_checkpoint_that_cannot_be_written(
     folder: Path, status: Callable[..., tuple[int, str]], target: str, reason: str
 ) -> None:

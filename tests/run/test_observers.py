@@ -121,13 +121,88 @@ def test_files(nested: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["nested.yaml", "--steps", "5", "--resume", "c.safetensors", *targets]) == 0
     history = graphrun.load(nested).run(steps=5).history
     rows = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [0, 1, 2, 3, 3, 4, 5]
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4, 5]
     header, *lines = csv.reader(Path("run.csv").read_text().splitlines())
     assert header == ["step", "f", "a", "b", "c"]
     for row, line in zip(rows, lines, strict=True):
         assert [row["step"], row["f"], row["c"]] == [int(line[0]), float(line[1]), float(line[4])]
         assert row["f"] == history["f"][row["step"]]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("target", ["csv=run.csv", "jsonl=run.jsonl"])
+def test_a_resumed_run_has_each_step_once(nested: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the run before it went on after the checkpoint, and was killed in the middle of a row."""
+    file = Path(target.partition("=")[2])
+    run = ["nested.yaml", "-q", "--observe", target, "--steps"]
+    assert run_command([*run, "9"]) == 0
+    whole = file.read_bytes()
+    assert run_command([*run, "4", "--save", "c.safetensors"]) == 0
+    assert run_command([*run, "7", "--resume", "c.safetensors"]) == 0
+    file.write_bytes(file.read_bytes()[:-3])
+    assert run_command([*run, "9", "--resume", "c.safetensors"]) == 0
+    assert file.read_bytes() == whole
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("target", "content", "more"),
+    [
+        ("csv=run.csv", None, ["--record", "f"]),
+        ("csv=run.csv", None, ["--record", "f,a,c,b"]),
+        ("csv=run.csv", "precious,data\n1,2\n", []),
+        ("csv=run.csv", "step,f,a,b,c\nprecious\n", []),
+        ("jsonl=run.jsonl", "precious\n", []),
+        ("jsonl=run.jsonl", "[" * 10000 + "\n", []),
+        ("jsonl=run.jsonl", '{"f": 1}\n', []),
+    ],
+)
+def test_rows_go_on_only_below_their_own(
+    nested: Path, target: str, content: str | None, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other columns under the old header, and files of something else, are refused before the run, and left alone."""
+    file = Path(target.partition("=")[2])
+    assert run_command(["nested.yaml", "-q", "--save", "c.safetensors", "--observe", target]) == 0
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    before = file.read_bytes()
+    resumed = ["nested.yaml", "-q", "--steps", "9", "--resume", "c.safetensors", "--observe", target]
+    capsys.readouterr()
+    assert run_command([*resumed, *more]) == 2
+    assert f"the rows cannot go on in {file}" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+def test_rows_of_another_width_are_not_written(nested: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An array that has grown since is noticed at its first row; the run itself comes to its end."""
+    text = "parameters: {{w: 1}}\nconstants: {{x: {}}}\nnodes: {{y: w * x, f: sum(y ** 2)}}\nminimize: f\nrecord: [y]\n"
+    nested.write_text(text.format("[1, 2]"), encoding="utf-8")
+    run = ["nested.yaml", "-q", "--observe", "csv=run.csv"]
+    assert run_command([*run, "--save", "c.safetensors"]) == 0
+    nested.write_text(text.format("[1, 2, 3]"), encoding="utf-8")
+    assert run_command([*run, "--steps", "5", "--resume", "c.safetensors"]) == 1
+    captured = capsys.readouterr()
+    assert "have other columns" in captured.err
+    assert "stopped: steps" in captured.out
+    assert {line.count(",") for line in Path("run.csv").read_text(encoding="utf-8").splitlines()} <= {2, 3}
+
+
+class FailingAtTheStart:
+    """Raises at the start."""
+
+    @graphrun.hookimpl
+    def graphrun_started(self) -> None:
+        """Raise."""
+        raise ConnectionError("no server")
+
+
+def test_an_observer_that_raises_at_the_start_ends_no_run(nested: Path) -> None:
+    """As anywhere else: the others are told, and the result has its error."""
+    told = Told()
+    result = graphrun.load(nested).try_run(observers=[FailingAtTheStart(), told])
+    assert (result.steps, result.stopped) == (3, "steps")
+    assert "FailingAtTheStart failed and was told nothing more: " in str(result.error)
+    assert [name for name, _ in told.events] == ["started", 0, 1, 2, 3, "finished"]
 
 
 def test_arrays_in_csv(nested: Path) -> None:

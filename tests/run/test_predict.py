@@ -275,3 +275,24 @@ def test_after_a_solver(predict: Predict, folder: Path) -> None:
     assert (status, message) == (0, "")
     wanted = result.parameters["a"] * table(11, 1, middle=5)["u"] + result.parameters["b"]
     np.testing.assert_allclose(np.array(rows[1:], dtype=float).ravel(), wanted, rtol=1e-12)
+
+
+def test_rows_are_what_depends_on_the_rows(folder: Path) -> None:
+    """Not what is as long as there are rows; and what reads all of them reads all of them."""
+    (folder / "s.csv").write_text("a,b,c\n1,2,3\n2,5,1\n4,4,4\n", encoding="utf-8")
+    (folder / "s.yaml").write_text(
+        "data: {file: s.csv, columns: {X: [a, b, c]}}\nparameters: {w: [1, 2, 3]}\nnodes: {p: X @ w, q: 'mean(X,"
+        " axis=0)', s: w * 2 + 0 * q, t: matrix_transpose(X), u: 'X - q', v: 'cumulative_sum(p)', loss: sum(p)}\n"
+        "minimize: loss\nsteps: 0\n",
+        encoding="utf-8",
+    )
+    graph = graphrun.load("s.yaml")
+    graph.run(save="s.safetensors")
+    for name in ("q", "s", "t"):
+        with pytest.raises(graphrun.UsageError, match=f"'{name}' has no axis of rows: its shape on 3 rows is"):
+            list(graph.predict("s.safetensors", [name]))
+    (found,) = graph.predict("s.safetensors", ["p", "u", "v"])
+    x = np.array([[1, 2, 3], [2, 5, 1], [4, 4, 4]])
+    np.testing.assert_allclose(found["p"], x @ [1, 2, 3])
+    np.testing.assert_allclose(found["u"], x - x.mean(axis=0))
+    np.testing.assert_allclose(found["v"], np.cumsum(x @ [1, 2, 3]))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 import graphrun
@@ -50,3 +54,37 @@ def test_numbers_that_make_no_sense_are_refused(asked: dict[str, object]) -> Non
     """Before anything is loaded or written."""
     with pytest.raises(UsageError, match="whole number"):
         RunRequest(**asked).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"seed": -1}, "seed is a whole number of 0 or more, not -1"),
+        ({"seed": 1.5}, "seed is a whole number of 0 or more, not 1.5"),
+        ({"steps": "3"}, "steps is a whole number of 0 or more, not 3"),
+        ({"steps": True}, "steps is a whole number of 0 or more, not True"),
+        ({"every": float("inf")}, "every is a whole number of 1 or more, not inf"),
+    ],
+    ids=str,
+)
+def test_numbers_of_another_kind(asked: dict[str, Any], message: str, load: Callable[[str], graphrun.Graph]) -> None:
+    """Each is refused by its name; what is whole is taken in whatever type, as 1e3 is in a graph file."""
+    graph = load("parameters: {W: {shape: [2], init: {type: normal}}}\nnodes: {f: sum(W)}\nminimize: f\n")
+    with pytest.raises(UsageError) as caught:
+        graph.run(**asked)
+    assert message in str(caught.value)
+    if "seed" in asked:
+        with pytest.raises(UsageError, match="seed is"):
+            graph.plan(seed=asked["seed"])
+    assert graph.run(2e0, seed=np.int64(3)).steps == 2
+
+
+def test_one_text_in_place_of_a_list(tmp_path: Path) -> None:
+    """One override, one folder of plugins; and what is no path is told."""
+    file = tmp_path / "g.yaml"
+    file.write_text("parameters: {a: 1}\nminimize: a\n", encoding="utf-8")
+    assert graphrun.load(file, overrides="steps=3", plugins=str(tmp_path)).steps == 3
+    assert graphrun.load(file, plugins=tmp_path).steps == 1
+    for wrong, message in ((file.read_text(), "looks like its text"), ({"minimize": "a"}, "not a dict")):
+        with pytest.raises(UsageError, match=message):
+            graphrun.load(wrong)

@@ -162,7 +162,8 @@ def test_float32(load: Write) -> None:
     single, double = load(NETWORK).run(20, dtype="float32"), load(NETWORK).run(20)
     assert single.parameters["W"].dtype == single.values["logits"].dtype == np.float32
     np.testing.assert_allclose(single.parameters["W"], double.parameters["W"], rtol=1e-3, atol=1e-4)
-    assert single.holdout["loss"] == pytest.approx(double.holdout["loss"], rel=1e-3)
+    # By nature no nearer: the gradient of a bias before batch_norm is 0, and adamw steps by what rounding makes of it.
+    assert single.holdout["loss"] == pytest.approx(double.holdout["loss"], rel=1e-2)
 
 
 def test_index_columns_are_exact(load: Write, folder: Path) -> None:

@@ -176,8 +176,8 @@ def test_the_lesson_reads_like_the_lesson(tmp_path: Path, capsys: pytest.Capture
 ADAM = """\
     # Update: every parameter at once.
     x_mean = 0.9 * x_mean + 0.09999999999999998 * df_dx
-    x_square = 0.999 * x_square + 0.0010000000000000009 * df_dx * df_dx
-    x = x - step_size * (x_mean / (1 - 0.9 ** (step + 1))) / (sqrt(x_square / (1 - 0.999 ** (step + 1))) + 1e-08)
+    x_root = hypot(0.999499874937461 * x_root, 0.031622776601683805 * df_dx)
+    x = x - step_size * (x_mean / (1 - 0.9 ** (step + 1)) / (x_root / pow(1 - 0.999 ** (step + 1), 0.5) + 1e-08))
 
 print("f =", f)
 print("x =", x)

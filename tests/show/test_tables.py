@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 import graphrun
 from graphrun.base.numbertext import format_value
 from graphrun.cli.entry import run_command
-from graphrun.show.tables import align
+from graphrun.document.excerpt import cells
+from graphrun.show.tables import align, fitted
 
 NESTED = f"{lesson.NESTED}steps: 2\n"
 ARRAYS = """\
@@ -130,6 +132,59 @@ def test_json_holds_arrays_as_nested_lists(capsys: pytest.CaptureFixture[str]) -
     assert data["parameters"]["W"] == [[0.5, 1, 1.5], [2, 2.5, 3]]
     assert data["gradients"]["W"] == [[1, 2, 3], [4, 5, 6]]
     assert data["history"]["W"] == [[[1, 2, 3], [4, 5, 6]], [[0.5, 1, 1.5], [2, 2.5, 3]]]
+
+
+LARGE = """\
+constants: {half: 0.5}
+parameters: {w: {shape: [2000], init: {type: ones}}, b: 1}
+nodes:
+  residual: w * half - b
+  same: residual * 1
+  small: slice(residual, stop=1000)
+  spread: std(same)
+  loss: sum(small ** 2) + sum(same ** 2)
+minimize: loss
+steps: 1
+record: [loss, same]
+"""
+
+
+def test_json_leaves_out_what_is_large_and_was_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nodes of more than a thousand elements; parameters and what is recorded are in it, and `--all` has everything."""
+    Path("large.yaml").write_text(LARGE, encoding="utf-8")
+    result = graphrun.load("large.yaml").run()
+    data = strict_json(output(capsys, "large.yaml", "--format", "json"))
+    everything = strict_json(output(capsys, "large.yaml", "--format", "json", "--all"))
+    assert "left_out" not in everything
+    assert list(everything["values"]) == list(result.values)
+    for name, gradient in result.gradients.items():
+        np.testing.assert_array_equal(everything["gradients"][name], gradient)
+    left = {"residual.1", "residual", "same", "loss.3"}
+    assert data["left_out"].keys() == left
+    assert data["left_out"]["residual"] == [2000]
+    assert data["values"].keys() == everything["values"].keys() - (left - {"same"})
+    assert data["gradients"].keys() == everything["gradients"].keys() - left
+    for part in ("values", "gradients"):
+        assert all(everything[part][name] == value for name, value in data[part].items())
+    assert data["history"] == everything["history"]
+    assert run_command(["large.yaml", "--all"]) == 2
+    assert "--all goes with --format json" in capsys.readouterr().err
+
+
+def test_the_table_shows_coefficients(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parameter of five to twenty elements has a row for each, with its gradient; a larger one is summarized."""
+    text = "parameters: {w: [[1.5, 2, 3], [4, 5, 6]], v: {shape: [21], init: {type: ones}}}\n"
+    text += "nodes: {s: w * 2, f: sum(s * w) + sum(v)}\nminimize: f\nsteps: 0\n"
+    Path("fit.yaml").write_text(text, encoding="utf-8")
+    lines = output(capsys, "fit.yaml").split("\n\n")[1].splitlines()
+    rows = [line.split() for line in lines]
+    assert rows[1:7] == [
+        [f"w[{i},{j}]", f"{value:g}", f"{4 * value:g}"]
+        for i, row in enumerate([[1.5, 2, 3], [4, 5, 6]])
+        for j, value in enumerate(row)
+    ]
+    assert rows[7] == ["v", "(21,)", "in", "[1,", "1]", "(21,)", "in", "[1,", "1]"]
+    assert [row[0] for row in rows[8:]] == ["s", "f.1", "f.2", "f.3", "f"]
 
 
 def test_json_of_a_graph_without_objective(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,3 +304,81 @@ def test_values_are_shown_short(value: Any, text: str) -> None:
 def test_columns_are_aligned() -> None:
     """Cells are padded to the widest of their column, without blanks at the ends of lines."""
     assert list(align([["a", "b"], ["long", ""]], left=1)) == ["a     b", "long"]
+
+
+JAPANESE = """\
+parameters: {重み: 1.23456789e-12, バイアス: 3, theta_long_name_of_something: 1e-30, W: [0.123, 0.234, 1.2e-7]}
+nodes: {損失: (重み * 1e20 - バイアス) ** 2 + theta_long_name_of_something, g: sum(W), f: 損失 + g}
+minimize: f
+steps: 3
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize(
+    "command",
+    [["run", "wide.yaml"], ["show", "wide.yaml", "--format", "table"], ["nodes"], ["nodes", "conv2d"], ["plugins"]],
+    ids=" ".join,
+)
+def test_what_is_printed_fits_the_terminal(
+    columns: int, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line is wider than the terminal; wide characters take two columns."""
+    Path("wide.yaml").write_text(JAPANESE, encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = output(capsys, *command).splitlines()
+    assert max(map(cells, lines)) <= columns
+
+
+@pytest.mark.parametrize("columns", range(20, 60))
+def test_numbers_keep_their_exponents(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal is, each number has an exponent, and it is the right one."""
+    Path("one.yaml").write_text(
+        "parameters: {重み: 1.23456789e-12}\nnodes: {f: 重み * -1e200}\nminimize: f\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in (["run", "one.yaml", "--steps", "0"], ["show", "one.yaml", "--format", "table"]):
+        lines = output(capsys, *command).splitlines()
+        numbers = [float(word) for line in lines for word in line.split() if re.fullmatch(r"-?[\d.]+e[-+]?\d+", word)]
+        assert {round(math.log10(abs(number))) for number in numbers} <= {-12, 188, 200}
+        assert [number for number in numbers if number == pytest.approx(1.23456789e-12, rel=0.2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [
+        ("-1.2345678e-123", 9, "-1.2e-123"),
+        ("-1.2345678e-123", 7, "-1e-123"),
+        ("0.123456", 5, "0.123"),
+        ("784", 8, "784"),
+        ("[0.123456, -1.2345e-7, 3]", 20, "[0.123, -1.23e-7, 3]"),
+        ("[0.123456, -1.2345e-7, 3]", 19, "[0.123, -1.23e-7, …"),
+        ("[0.123456, -1.2345e-7, 3]", 12, "[0.123, …"),
+    ],
+)
+def test_a_number_loses_digits_first(text: str, most: int, shown: str) -> None:
+    """Then an array loses elements, and never a part of one."""
+    assert fitted(text, most) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lbfgs", ["a solver, built in", "update: {type: lbfgs}", "memory: int, 1 or more, default 10"]),
+        ("cosine", ["a schedule, built in", "start: float, required", "steps: int, 1 or more, required"]),
+        ("he_normal", ["an initializer, built in", "init: {type: he_normal}"]),
+        ("constant", ["a schedule, built in", "an initializer, built in"]),
+    ],
+)
+def test_solvers_schedules_and_initializers_are_told_of(
+    name: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As node types are, with how they are used; and misspelt ones are found."""
+    text = output(capsys, "nodes", name)
+    for word in words:
+        assert word in text
+    assert f"\n  {name}(" in output(capsys, "nodes")
+    assert run_command(["nodes", f"{name}x"]) == 2
+    assert f"did you mean {name!r}?" in capsys.readouterr().err

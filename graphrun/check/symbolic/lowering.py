@@ -128,7 +128,7 @@ class FormulaRecorder(trace.Recorder):
     others = "formulas have not"
 
     def __init__(self, assumed: Mapping[Boolean, bool] | None = None) -> None:
-        super().__init__(np.dtype(np.float64))
+        super().__init__(np.dtype(np.float64), is_exact=True)
         self.assumed = dict(assumed or {})
 
     def lift(self, value: Any) -> Expression:

@@ -36,7 +36,7 @@ READING_TOLERANCE = 1e-7
 
 
 @dataclass
-class Findings:
+class ProofFindings:
     """What a proof found.
 
     Attributes:
@@ -59,7 +59,7 @@ class Findings:
         return not self.wrong and not self.undecided
 
 
-def prove_derivatives(declared: NodeType) -> Findings:
+def prove_derivatives(declared: NodeType) -> ProofFindings:
     """Prove the derivatives of an elementwise type for all settings, or else for those that it is declared with."""
     general = _prove(declared, open_settings(declared))
     if general.is_proven or general.wrong or not general.symbols:
@@ -70,8 +70,8 @@ def prove_derivatives(declared: NodeType) -> Findings:
     return special if special.is_proven or special.wrong else general
 
 
-def _prove(declared: NodeType, settings: Sequence[Mapping[str, Any]]) -> Findings:
-    findings = Findings()
+def _prove(declared: NodeType, settings: Sequence[Mapping[str, Any]]) -> ProofFindings:
+    findings = ProofFindings()
     if not settings:
         findings.undecided.append("its settings have no defaults, and no example gives them")
     for one in settings:
@@ -89,7 +89,7 @@ def _prove(declared: NodeType, settings: Sequence[Mapping[str, Any]]) -> Finding
 class Proof:
     """The proof for one variant of a type; what is found is added to the findings."""
 
-    def __init__(self, declared: NodeType, variant: Variant, findings: Findings) -> None:
+    def __init__(self, declared: NodeType, variant: Variant, findings: ProofFindings) -> None:
         self.declared = declared
         self.variant = variant
         self.findings = findings
@@ -107,13 +107,13 @@ class Proof:
             except CannotDecideError as error:
                 self.findings.undecided.append(f"SymPy cannot decide {error}")
 
-    def judge(self, case: Case) -> list[Outcome]:
+    def judge(self, case: Case) -> list[CaseFormulas]:
         """Take the formulas of a case; raises `MissingSignError` where it leaves something open."""
         if case.zeros and any(self.is_at(kink, case) for kink in self.declared.kinks):
             return []
         forward = case.decide(self.variant.forward)
         return [
-            Outcome(symbol, case.decide(part), forward, *self.beside(case, symbol, forward))
+            CaseFormulas(symbol, case.decide(part), forward, *self.beside(case, symbol, forward))
             for symbol, part in zip(self.variant.inputs, self.variant.local_derivatives, strict=True)
             if part is not None
         ]
@@ -145,7 +145,7 @@ class Proof:
                 return False
         return True
 
-    def report(self, case: Case, outcome: Outcome) -> None:
+    def report(self, case: Case, outcome: CaseFormulas) -> None:
         """Add to the findings what a case shows of one derivative."""
         pieces = [(outcome.below, -1), (outcome.above, 1)] if outcome.is_border(case) else [(outcome.below, 1)]
         slopes = [outcome.settle(case, sympy.diff(piece, outcome.symbol), side) for piece, side in pieces]
@@ -175,7 +175,7 @@ class Proof:
         )
 
     def counterexample(
-        self, outcome: Outcome, point: Point, found: Any, expected: Sequence[Any], jumps: bool
+        self, outcome: CaseFormulas, point: Point, found: Any, expected: Sequence[Any], jumps: bool
     ) -> str | None:
         """Return what is wrong at a point, if anything is."""
         subject = f"the derivative for {outcome.symbol.name!r} at {self.place(point)} is {_text(found)}"
@@ -198,7 +198,7 @@ class Proof:
                 numbers[name] = _text(value) if isinstance(value, sympy.Basic) else repr(value)
         return ", ".join(f"{name} = {number}" for name, number in numbers.items())
 
-    def compare_reading(self, case: Case, outcome: Outcome, declared: sympy.Expr) -> None:
+    def compare_reading(self, case: Case, outcome: CaseFormulas, declared: sympy.Expr) -> None:
         """Compare the formulas with what the functions give on NumPy, so that nothing is proven of a misreading."""
         if case.zeros:
             return
@@ -229,7 +229,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseFormulas:
     """The formulas of a case for one input: the declared derivative, and the forward function there and beside it."""
 
     symbol: sympy.Symbol

@@ -74,9 +74,7 @@ def _alternatives(declared: NodeType, parameter: Parameter, tried: Sequence[Mapp
     name = parameter.name
     values = list(dict.fromkeys(one[name] for one in tried))
     found: list[Any] = []
-    annotation = declared.annotations.get(name, Any)
-    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
-    for kind in typing.get_args(annotation) if is_union else (annotation,):
+    for kind in declared.kinds(name):
         if typing.get_origin(kind) is typing.Literal:
             found += typing.get_args(kind)
         elif kind is types.NoneType:

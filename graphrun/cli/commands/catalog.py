@@ -5,19 +5,20 @@ from collections.abc import Sequence
 import click
 
 from graphrun.cli.commands.options import offering, option
+from graphrun.cli.terminal import say, tell
 
 
 @click.command()
 @click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
 @option("plugins")
 def nodes(type_name: str | None, folders: Sequence[str]) -> None:
-    """List the node types and update rules, or show one: signature, settings, derivative, conventions, origin."""
+    """List node types, update rules, solvers, schedules and initializers, or show one: settings, derivative, origin."""
     from graphrun.plugins.registry import Registry
     from graphrun.show.catalog import describe, listing
 
     registry = Registry(folders)
     lines = listing(registry) if type_name is None else describe(registry, type_name)
-    click.echo("\n".join(lines))
+    tell("\n".join(lines))
 
 
 @click.command()
@@ -27,7 +28,7 @@ def plugins(folders: Sequence[str]) -> None:
     from graphrun.plugins.registry import Registry
     from graphrun.show.catalog import plugin_listing
 
-    click.echo("\n".join(plugin_listing(Registry(folders))))
+    tell("\n".join(plugin_listing(Registry(folders))))
 
 
 @click.command(name="new-node")
@@ -45,7 +46,7 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
     from graphrun.plugins.scaffold import write_plugin
 
-    click.echo("\n".join(map(str, write_plugin(name, folder, tensor=tensor))))
+    tell("\n".join(map(str, write_plugin(name, folder, tensor=tensor))))
 
 
 @click.command()
@@ -68,14 +69,14 @@ def schema(files: Sequence[str], init: bool, folders: Sequence[str]) -> None:
     registry = Registry(folders)
     text = json.dumps(graph_file_schema(registry), indent=1, allow_nan=False)
     for plugin in registry.failures:
-        click.echo(plugin.failure, err=True)
+        say(plugin.failure)
     if not init:
         click.echo(text)
         return
     from graphrun.cli.modeline import connect
 
     for line in connect(files, f"{text}\n"):
-        click.echo(line)
+        tell(line)
 
 
 @click.command()

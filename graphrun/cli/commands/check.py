@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from graphrun.base.errors import GraphrunError
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
+from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphFile, offering, option
+from graphrun.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -40,20 +41,20 @@ def check(files: Sequence[str], prove: bool, overrides: Sequence[str], folders: 
     graphs = []
     for file in files:
         try:
-            with redirect_stdout(sys.stderr):
+            with stdout_to_stderr():
                 graph = GraphFile(file, overrides, folders).load()
                 report = check_graph(graph)
         except GraphrunError as error:
-            click.echo(f"{error}" if error.located else f"{file}: {error}", err=True)
+            say(f"{error}" if error.located else f"{printable(file)}: {error}")
             status = max(status, error.exit_status)
             continue
         graphs.append(graph)
         for failure in report.failures:
-            click.echo(f"{file}: {failure}", err=True)
+            say(f"{printable(file)}: {failure}")
         if report.failures:
             status = max(status, 1)
         elif not quiet:
-            click.echo(f"{file}: ok ({report.summary})")
+            tell(f"{printable(file)}: ok ({report.summary})")
     if prove and (graphs or not files):
         status = max(status, prove_types(graphs, folders, quiet=quiet))
     return status
@@ -74,11 +75,11 @@ def prove_types(graphs: Sequence[Graph], folders: Sequence[str], *, quiet: bool)
         names = [name for name, (declared, _) in registry.all(NodeType).items() if isinstance(declared, Elementwise)]
         tensors = []
         for plugin in registry.failures:
-            click.echo(plugin.failure, err=True)
+            say(plugin.failure)
     proofs = Proofs(list(prove_all(names, folders)), tensors)
     for line in proofs.wrong:
-        click.echo(line, err=True)
+        say(line)
     if not quiet:
         for line in proofs.lines:
-            click.echo(line)
+            tell(line)
     return 1 if proofs.of(Outcome.WRONG) else 0

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import limited, read_size
+from graphrun.base.wording import quote
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -37,7 +40,7 @@ def step_count(text: str) -> int:
     except ValueError:
         number = -1
     if number < 0 or number != number // 1:
-        raise click.BadParameter(f"{text!r} is not a whole number of 0 or more.")
+        raise click.BadParameter(f"{quote(text)} is not a whole number of 0 or more.")
     return int(number)
 
 
@@ -135,9 +138,15 @@ class GraphFile:
 
     def load(self) -> Graph:
         """Load it."""
+        from graphrun.plugins.registry import Registry
         from graphrun.run.api import load
 
-        return load(self.path, overrides=self.overrides, plugins=self.folders, data=self.data)
+        registry = Registry(self.folders)
+        graph = load(self.path, overrides=self.overrides, registry=registry, data=self.data)
+        if not click.get_current_context().params.get("quiet"):
+            for note in registry.notes:
+                say(note)
+        return graph
 
     def load_to_run(self) -> Graph:
         """Load it, if it has values.
@@ -161,6 +170,9 @@ class GraphCommand(click.Command):
     def __init__(self, *arguments: Any, **told: Any) -> None:
         super().__init__(*arguments, **told)
         self.params.insert(0, click.Argument(["path"], metavar="FILE", shell_complete=offering("files")))
+        self.params.append(
+            click.Option(["--memory"], metavar="SIZE", help="What the graph may take, as 8GiB. [default: half of it]")
+        )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options."""
@@ -173,4 +185,6 @@ class GraphCommand(click.Command):
         ctx.params["file"] = gathered(GraphFile)
         if any(field.name in ctx.params for field in fields(RunRequest)):
             ctx.params["request"] = gathered(RunRequest)
-        return super().invoke(ctx)
+        memory = ctx.params.pop("memory")
+        with limited(None if memory is None else read_size(memory)):
+            return super().invoke(ctx)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from graphrun.base.errors import GraphrunError, RunError, UsageError
-from graphrun.base.files import write_atomically
+from graphrun.base.errors import INTERRUPTED, GraphrunError, UsageError
+from graphrun.base.files import check_output, write_output
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
+from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from graphrun.run.distributed import Cluster
     from graphrun.run.request import RunRequest
     from graphrun.run.result import Result
-
-INTERRUPTED = 130
 
 
 @click.command(cls=GraphCommand)
@@ -37,6 +38,7 @@ INTERRUPTED = 130
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is. [default: the cluster's environment]")
 @click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
 @click.option("--process-count", type=click.IntRange(min=1), metavar="N", help="How many processes there are.")
+@click.option("--token", metavar="TEXT", help="What only the processes know. [default: GRAPHRUN_TOKEN]")
 @option("dtype", "seed", "record", "every", "data", "save", "save_every", "resume")
 @click.option(
     "--observe",
@@ -51,6 +53,7 @@ INTERRUPTED = 130
     default="table",
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
 )
+@click.option("--all", "everything", is_flag=True, help="With --format json: every value and gradient of nodes.")
 @option("plugins", "quiet")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
 def run(
@@ -58,20 +61,23 @@ def run(
     request: RunRequest,
     observed: Sequence[str],
     output_format: str,
+    everything: bool,
     quiet: bool,
     verbose: bool,
     **processes: Any,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
-    from graphrun.base.rows import write_row
     from graphrun.show.tables import write_result
 
     if request.save_every is not None and request.save is None:
         raise click.UsageError("--save-every goes with --save FILE")
+    if everything and output_format != "json":
+        raise click.UsageError("--all goes with --format json")
     graph = file.load_to_run()
     cluster = join_cluster(request, **processes)
     first = cluster is None or cluster.is_first()
     output = sys.stdout
+    rows = RowsAsTheyCome(output)
     begin_collection()
     with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
         result = graph.answer(
@@ -79,14 +85,17 @@ def run(
                 request,
                 cluster=cluster,
                 observers=make_observers(graph.registry, observed),
-                on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None,
+                on_row=rows.write if output_format == "jsonl" and first else None,
+                interrupted=lambda: request.interrupted() or rows.error is not None,
             )
         )
     if not first:
         return 1 if result.error is not None else 0
-    write_result(result, output_format, output)
+    if rows.error is not None:
+        raise rows.error
+    write_result(result, output_format, output, everything=everything)
     if verbose:
-        click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
+        say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
     return status_of(file, result)
 
 
@@ -106,13 +115,11 @@ def report(file: GraphFile, request: RunRequest, target: str, depth: int | None,
         raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
     if not page.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
+    check_output(page)
     graph = file.load_to_run()
     with watched(graph, request, quiet=quiet) as request:
         html, result = make_report(graph, request, depth)
-    try:
-        write_atomically(page, html.encode())
-    except OSError as error:
-        raise RunError(f"{target} cannot be written: {error.strerror or error}") from None
+    write_output(page, html)
     return status_of(file, result)
 
 
@@ -130,7 +137,7 @@ def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
     graph = file.load()
     output = sys.stdout
     begin_collection()
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         found = profile_graph(graph, replace(request, on_choice=partial(report_choice, quiet=False, verbose=True)))
     write(lambda: to_json(found), profile_lines(found), output_format, output)
 
@@ -150,6 +157,27 @@ def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], target: str
     write_predictions(file.load().predict(checkpoint, wanted), wanted, target, sys.stdout)
 
 
+class RowsAsTheyCome:
+    """Writes each row; where that fails, as when the reader has closed the pipe, the run is to end in order.
+
+    So a checkpoint that was asked for is written all the same.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self.error: OSError | None = None
+
+    def write(self, step: int, row: dict[str, Any]) -> None:
+        """Write a row as a line of JSON."""
+        from graphrun.base.rows import write_row
+
+        if self.error is None:
+            try:
+                write_row(step, row, self._output)
+            except OSError as error:
+                self.error = error
+
+
 @contextmanager
 def watched(
     graph: Graph, request: RunRequest, *, quiet: bool, verbose: bool = False, notes: bool = True
@@ -158,10 +186,10 @@ def watched(
     from graphrun.cli.terminal import Interruption, progress
 
     for note in graph.notes(request.seed) if notes and not quiet else ():
-        click.echo(note, err=True)
+        say(note)
     # What a plugin's functions print must not get between the lines of a result.
     with (
-        redirect_stdout(sys.stderr),
+        stdout_to_stderr(),
         Interruption() as interrupted,
         progress(request.steps_of(graph.document), quiet=quiet) as on_progress,
     ):
@@ -172,24 +200,29 @@ def watched(
 def status_of(file: GraphFile, result: Result) -> int:
     """Say why a run failed, and return the exit status."""
     if result.error is not None:
-        click.echo(f"{file.path}: {result.error}", err=True)
+        say(f"{printable(file.path)}: {result.error}")
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
 
 
 def join_cluster(
-    request: RunRequest, distributed: bool, coordinator: str | None, process_id: int | None, process_count: int | None
+    request: RunRequest,
+    distributed: bool,
+    coordinator: str | None,
+    process_id: int | None,
+    process_count: int | None,
+    token: str | None,
 ) -> Cluster | None:
     """Meet the other processes of a run that is distributed."""
     if not distributed:
-        if any(word is not None for word in (coordinator, process_id, process_count)):
-            raise click.UsageError("--coordinator, --process-id and --process-count go with --distributed")
+        if any(word is not None for word in (coordinator, process_id, process_count, token)):
+            raise click.UsageError("--coordinator, --process-id, --process-count and --token go with --distributed")
         return None
     if request.engine not in {"auto", "jax"}:
         raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
     from graphrun.run.distributed import Cluster
 
-    cluster = Cluster(coordinator, process_id, process_count)
+    cluster = Cluster(coordinator, process_id, process_count, token or os.environ.get("GRAPHRUN_TOKEN", ""))
     # Gloo says on stdout whom it is connected to; what this program says goes another way.
     encoding = sys.stdout.encoding
     sys.stdout.flush()
@@ -202,7 +235,7 @@ def join_cluster(
 def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:
     """Say which engine was chosen and why, when it is another than NumPy's or would better be, or when asked."""
     if verbose or (not quiet and (choice.engine != "numpy" or choice.suggestion)):
-        click.echo(str(choice), err=True)
+        say(str(choice))
 
 
 def make_observers(registry: Registry, named: Sequence[str]) -> list[object]:

@@ -6,17 +6,19 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import NotFiniteError, RunError, UsageError
+from graphrun.base.files import write_output
 from graphrun.base.memory import begin_collection
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
+from graphrun.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 @option("depth", metavar="N", help="In the table, so many levels of subgraphs.")
 @click.option("--plan", is_flag=True, help="Print the schedule instead: slots, batches, passes, memory.")
 @option("set", "plugins")
-def show(file: GraphFile, output_format: str | None, step: int | None, depth: int | None, plan: bool) -> None:
+def show(file: GraphFile, output_format: str | None, step: int | None, depth: int | None, plan: bool) -> int:
     """Show a graph as it will run: as a table, or expanded and with every override in place as a graph file again."""
     if output_format == ("yaml" if plan else "json"):
         raise click.UsageError("--format json goes with --plan, --format yaml does not")
@@ -43,16 +45,16 @@ def show(file: GraphFile, output_format: str | None, step: int | None, depth: in
     graph = file.load()
     if plan:
         show_plan(graph, output_format or "table")
-        return
+        return 0
     if output_format is None:
         asked = step is not None or depth is not None or sys.stdout.isatty()
         output_format = "table" if asked else "yaml"
     if output_format == "table":
-        show_table(graph, step, depth)
-        return
+        return show_table(graph, step, depth)
     from graphrun.document.dump import dump_document
 
     click.echo(dump_document(graph.document), nl=False)
+    return 0
 
 
 def show_plan(graph: Graph, output_format: str) -> None:
@@ -60,25 +62,28 @@ def show_plan(graph: Graph, output_format: str) -> None:
     from graphrun.show.plan_listing import plan_data, plan_lines
     from graphrun.show.tables import write
 
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         plan = graph.plan()
     write(lambda: {"graph": graph.name, **plan_data(plan)}, plan_lines(plan, graph.name), output_format, sys.stdout)
 
 
-def show_table(graph: Graph, step: int | None, depth: int | None) -> None:
-    """Print a graph as a table; without values where it has none before any update, with a note that says why."""
+def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
+    """Print a graph as a table, as far as its values come, with a note that says why they come no further."""
     from graphrun.show.draw import draw_graph
     from graphrun.show.graph_table import table
 
-    passes = None
+    passes, status = None, 0
     try:
         passes = graph.passes(step or 0)
     except RunError as error:
-        if step is not None:
+        passes = error.passes if isinstance(error, NotFiniteError) else None
+        if step is not None and passes is None:
             raise
-        click.echo(f"graphrun: {error}", err=True)
+        say(f"graphrun: {error}")
+        status = 0 if step is None else 1
     drawing = draw_graph(graph.structure, passes, depth)
-    click.echo("\n".join(table(drawing, shutil.get_terminal_size().columns)))
+    tell("\n".join(table(drawing, shutil.get_terminal_size().columns)))
+    return status
 
 
 @click.command(cls=GraphCommand)
@@ -111,7 +116,7 @@ def draw(
     step: int | None,
     depth: int | None,
     direction: str,
-) -> None:
+) -> int:
     """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
     from graphrun.show.draw import draw_graph
     from graphrun.show.draw.formats import PICTURES, format_of, save, write
@@ -124,14 +129,22 @@ def draw(
     if target is not None and not Path(target).parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
     graph = file.load_to_run()
-    drawing = draw_graph(graph.structure, None if step is None else graph.passes(step, seed=request.seed), depth)
+    passes, error = None, None
+    try:
+        passes = None if step is None else graph.passes(step, seed=request.seed)
+    except NotFiniteError as broken:
+        if broken.passes is None:
+            raise
+        passes, error = broken.passes, broken
+    drawing = draw_graph(graph.structure, passes, depth)
     content = write(drawing, picture_format, direction)
     if drawing.note:
-        click.echo(drawing.note, err=True)
+        say(drawing.note)
     if to_stdout:
         click.echo(content, nl=False)
     else:
         save(content, Path(target or ""))
+    return status_of_broken(file, error)
 
 
 @click.command(cls=GraphCommand)
@@ -149,10 +162,10 @@ def draw(
 @option("set", "seed", "data", "plugins")
 def explain(
     file: GraphFile, request: RunRequest, step: int, node: str | None, sensitivity: bool, output_format: str
-) -> None:
+) -> int:
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
     from graphrun.show.explain import explain as explain_step
-    from graphrun.show.explain.step import take_step
+    from graphrun.show.explain.step import Step, take_step
     from graphrun.show.tables import WIDTH
 
     if node is not None and sensitivity:
@@ -160,12 +173,27 @@ def explain(
     # A file, or a program that reads on, has no columns of its own.
     is_terminal = sys.stdout.isatty()
     begin_collection()
-    with redirect_stdout(sys.stderr):
+    with stdout_to_stderr():
         on_choice = partial(report_choice, quiet=False, verbose=False)
-        taken = take_step(file.load(), step, seed=request.seed, on_choice=on_choice)
+        graph, error = file.load(), None
+        try:
+            taken = take_step(graph, step, seed=request.seed, on_choice=on_choice)
+        except NotFiniteError as broken:
+            if broken.passes is None or sensitivity:
+                raise
+            taken, error = Step(graph, broken.passes, None, f"not finite: {broken}", {}), broken
         columns = shutil.get_terminal_size().columns if is_terminal or "COLUMNS" in os.environ else WIDTH
         text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=columns)
     click.echo(text, nl=False)
+    return status_of_broken(file, error)
+
+
+def status_of_broken(file: GraphFile, error: NotFiniteError | None) -> int:
+    """Say what broke a step that is shown as far as it came, and return the exit status."""
+    if error is None:
+        return 0
+    say(f"{file.path}: {error}")
+    return 1
 
 
 @click.command()
@@ -181,16 +209,21 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
     graphs = [GraphFile(path, folders=folders).load() for path in (first, second)]
     lines = list(diff_graphs(graphs[0], graphs[1], steps, tolerance))
     for line in lines:
-        click.echo(line)
+        tell(line)
     return 1 if lines else 0
 
 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
+@click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str) -> None:
+def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
     from graphrun.show.export import export_python
 
-    click.echo(export_python(file.load(), request.steps), nl=False)
+    text = export_python(file.load(), request.steps)
+    if output is None or output == "-":
+        click.echo(text, nl=False)
+    else:
+        write_output(output, text)

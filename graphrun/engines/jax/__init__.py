@@ -32,7 +32,8 @@ from graphrun.engines.jax.loop import (
     make_loop,
     must_be_careful,
 )
-from graphrun.engines.jax.vector import make_passes
+from graphrun.engines.jax.passes import ArrayPasses
+from graphrun.engines.jax.vector import JaxPasses, make_passes
 from graphrun.engines.numpy import node_program
 from graphrun.plan.plan import Feed, Plan
 
@@ -75,7 +76,7 @@ class JaxProgram:
         self.feed = feed
         self.step = 0
         self._placement = placement
-        self._passes = make_passes(plan)
+        self._passes: JaxPasses = make_passes(plan)
         self._rows = make_rows(plan, feed, placement)
         self._inspection = Inspection(plan, self._passes, self._rows, placement)
         self._steps = plan.objective is not None
@@ -91,6 +92,8 @@ class JaxProgram:
         if not self._steps:
             return
         outcome = self._call(self._state, self.step, 1, updates=False)
+        if np.isfinite(outcome.state.objective) and not all_finite(*outcome.state.gradients) and self._mask():
+            outcome = self._call(self._state, self.step, 1, updates=False)
         # What is not finite is shown all the same: there is nothing before it to go back to.
         self._state = outcome.state
         if not all_finite(outcome.state.objective, *outcome.state.gradients):
@@ -117,6 +120,9 @@ class JaxProgram:
             self._spare = outcome.state
             self._kind = self._kind._replace(careful=True)
             outcome = self._call(before, step, count)
+        if not outcome.finite and np.isfinite(outcome.state.objective) and self._mask():
+            self._spare = outcome.state
+            outcome = self._call(before, step, count)
         passes, finite = int(outcome.passes), bool(outcome.finite)
         made, reason = passes - (not finite), None
         watched = np.asarray(outcome.watched[0])[:made].tolist() if stop is not None else ()
@@ -134,6 +140,19 @@ class JaxProgram:
         if failure is not None:
             raise failure
         return reason
+
+    def _mask(self) -> bool:
+        """Go on with passes that mask tensor types too, whose gradients may be what is not finite; False if they do."""
+        passes = self._passes
+        tensors = any(not batch.type.is_elementwise for batch in self.plan.in_loop)
+        if not tensors or (isinstance(passes, ArrayPasses) and passes.masked):
+            return False
+        self._passes = ArrayPasses(self.plan, masked=True)
+        with double_precision(), np.errstate(all="ignore"):
+            self._inspection = Inspection(self.plan, self._passes, self._rows, self._placement)
+        self._loops.clear()
+        self._kind = self._kind._replace(careful=True)
+        return True
 
     def _call(self, state: LoopState, step: int, count: int, *, updates: bool = True) -> LoopOutcome:
         """Run the loop from a state, which stays as it is; the outcome is written where `spare` was."""

@@ -1,7 +1,8 @@
 """A plan's forward and backward pass as functions that JAX traces.
 
-They do what the NumPy engine does, in its order. What a gradient of zero is multiplied by is always masked here: in
-XLA's fused loops a mask costs nothing that can be measured, and there is one program for every case.
+They do what the NumPy engine does, in its order. What a gradient of zero is multiplied by is always masked here for
+elementwise types: in XLA's fused loops a mask costs nothing that can be measured. Through tensor types it is masked in
+another program, which a run goes on with when something was not finite.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
+from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
 
@@ -51,10 +53,15 @@ class ArrayPasses:
     """The two passes of a plan value by value: for arrays, and for a few numbers.
 
     Parameters come as targets: what the update rule is called for. That is each parameter, or all as one vector.
+
+    Args:
+        plan: the plan.
+        masked: a gradient of zero gives zero through tensor types too, which takes several times as long.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, masked: bool = False) -> None:
         self.plan = plan
+        self.masked = masked
 
     def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
         """Return each parameter as a target of its own."""
@@ -102,7 +109,9 @@ class ArrayPasses:
         for batch in part.batches(plan):
             function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
             # Of every type, the second function takes the gradient here.
-            derivative = traced_derivative(batch) if has_one else function
+            derivative: Callable[..., Any] = traced_derivative(batch) if has_one else function
+            if self.masked and has_one and not batch.type.is_elementwise:
+                derivative = masked_vjp(jnp, derivative)
             parts = [partial(self._part, batch, plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
             bound = Bound(function, derivative, elementwise=False, parts=parts)
             for _, output, inputs in plan.nodes([batch]):

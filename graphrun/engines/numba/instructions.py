@@ -60,3 +60,10 @@ def floor_divide(x: Any, y: Any) -> Any:
         return math.copysign(0.0, x / y)
     floor = np.floor(quotient)
     return floor + 1.0 if quotient - floor > 0.5 else floor
+
+
+@njit(error_model="numpy")
+def hypot(x: Any, y: Any) -> Any:
+    """Return the root of a sum of squares, in the way that neither overflows nor vanishes only where it is needed."""
+    squares = x * x + y * y
+    return math.sqrt(squares) if 1e-30 < squares < 1e38 else math.hypot(x, y)

@@ -1,4 +1,4 @@
-"""What Numba compiles: functions of `math` where it has them, and `select`, which computes both of its values."""
+"""What Numba compiles: functions of `math` where it has them, and `select`, which computes both, for a cheap choice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from graphrun.declare.notation import (
     AS_IT_IS,
     ATOM,
     CHOICE,
+    NOT,
     OPERATORS,
     POWER,
     Bound,
@@ -21,13 +22,15 @@ from graphrun.declare.notation import (
     call,
     signed,
 )
-from graphrun.declare.operations import BEYOND_NUMPY, UNARY
-from graphrun.declare.trace import BOOL, FLOAT, Expression
+from graphrun.declare.operations import BEYOND_NUMPY, EXPONENTIAL, TRIGONOMETRIC, UNARY
+from graphrun.declare.trace import BOOL, FLOAT, Expression, inputs_first
 
 SMALL_POWERS = (2, 3, 4)
 
+SLOW = {*EXPONENTIAL, *TRIGONOMETRIC, *BEYOND_NUMPY, "logaddexp"} - {"sqrt"}
+
 # Numba's math.floor and its like give integers, and its % and // differ from NumPy's at infinities.
-FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "hypot", "copysign")} | {
+FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "copysign")} | {
     "round": "np.rint",
     "sign": "np.sign",
     "floor": "np.floor",
@@ -38,6 +41,7 @@ FUNCTIONS = {name: f"math.{name}" for name in (*UNARY, *BEYOND_NUMPY, "atan2", "
     "minimum": "np.minimum",
     "remainder": "np.remainder",
     "abs": "abs",
+    "hypot": "hypot",
     "where": "select",
 }
 
@@ -79,8 +83,15 @@ def notation(literal: Literals) -> Notation:
         "cast": cast,
         "number": _cast,
         "pow": _power,
+        "where": _where,
     }
     return Notation(forms=forms, functions=FUNCTIONS, number=number)
+
+
+def _where(_condition: Expression, *either: Expression) -> Form | None:
+    """Write a branch where one of the two calls a function, which takes longer than a branch that is guessed wrong."""
+    slow = any(e.operation in SLOW for e in inputs_first(either))
+    return Form("({1} if {0} else {2})", ATOM, (NOT, NOT, NOT)) if slow else None
 
 
 def _power(_base: Expression, exponent: Expression) -> Form:

@@ -7,15 +7,25 @@ import math
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, each, reduced
 
+SURE = 1.1
+"""The sum of a row's exponentials, of which the largest is 1, from which on its logarithm keeps its digits."""
+
 
 @cross_entropy.form("numpy")
 def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy."""
     if is_rows(logits, labels, axis, reduction):
         classes = named_classes(xp, labels, logits.shape[1])
+        rows = xp.arange(len(classes))
         shifted = logits - xp.max(logits, axis=1, keepdims=True)
-        totals = xp.log(xp.sum(xp.exp(shifted), axis=1))
-        loss = reduced(xp, totals - shifted[xp.arange(len(classes)), classes], reduction)
+        powers = xp.exp(shifted)
+        totals = xp.sum(powers, axis=1)
+        if totals.min() < SURE:
+            powers[rows, powers.argmax(axis=1)] = 0
+            logarithms = xp.log1p(xp.sum(powers, axis=1))
+        else:
+            logarithms = xp.log(totals)
+        loss = reduced(xp, logarithms - shifted[rows, classes], reduction)
         if math.isfinite(loss):
             return loss
     # Infinite logits, among others.
@@ -26,10 +36,13 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
 def _(xp, gradient, y, logits, labels, *, axis, reduction):
     if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
         return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
-    exponentials = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    probabilities = exponentials / xp.sum(exponentials, axis=1, keepdims=True)
-    probabilities[xp.arange(len(labels)), labels.astype(int)] -= 1
-    return each(gradient, len(labels), reduction) * probabilities, None
+    powers = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+    totals = xp.sum(powers, axis=1, keepdims=True)
+    # Of the label's class, the probability less 1 is the sum of the others with its sign changed.
+    named = xp.arange(len(labels)), labels.astype(int)
+    powers[named] = 0
+    powers[named] = -xp.sum(powers, axis=1)
+    return powers * (each(gradient, len(labels), reduction) / totals), None
 
 
 def is_rows(logits, labels, axis, reduction):

@@ -16,8 +16,9 @@ import numpy as np
 
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Function
+from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import forms  # noqa: F401 (it declares them)
-from graphrun.engines.numpy.namespace import namespace
+from graphrun.engines.numpy.namespace import add_up, namespace
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape, as_index
 
@@ -98,6 +99,8 @@ def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
     derivative: Function = lambda *given: tuple(np.full_like(x, np.nan) for x in given[before:])  # noqa: E731
     if second is not None:
         derivative = with_indices(partial(second, xp, **settings), {before + k for k in indices}, as_index)
+        if masked and not batch.type.is_elementwise:
+            derivative = masked_vjp(xp, derivative)
     if batch.casts:
         forward = _cast(forward, plan.dtype)
     parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
@@ -145,7 +148,7 @@ def _given(_gradient: Array, given: Any) -> Any:
 
 def _summed(part: Function, axes: tuple[int, ...], shape: Shape) -> Function:
     """Undo broadcasting: what all copies of an element are given adds up."""
-    return lambda gradient, given: np.add.reduce(part(gradient, given), axes).reshape(shape)[()]
+    return lambda gradient, given: add_up(part(gradient, given), axes).reshape(shape)[()]
 
 
 def mask(gradient: Array, partial_derivative: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
@@ -178,8 +178,15 @@ class NumpyProgram:
         for slot in plan.state_slots:
             self.values_by_slot[slot] = np.asarray(snapshot[f"states/{plan.names[slot]}"], dtype=plan.dtype)[()]
 
-    def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
+    def evaluate_rows(
+        self, columns: Sequence[Array], slots: Sequence[int], known: Mapping[int, Array] | None = None
+    ) -> list[Array]:
         """Return values on other rows of the data set, at the parameters as they are; nothing is changed by it.
+
+        Args:
+            columns: the columns of the rows, in the order of the plan's `data`.
+            slots: the values that are asked for.
+            known: values that are given, by slot.
 
         Raises:
             UsageError: a node does not take that many rows, or what stands in them.
@@ -190,14 +197,25 @@ class NumpyProgram:
             values[slot] = self._as_leaf(slot, column)
         for noise in plan.noise:
             values[noise.slot] = np.zeros(np.shape(values[noise.like]), plan.dtype)[()]
+        for slot, value in (known or {}).items():
+            values[slot] = value
         with np.errstate(all="ignore"):
-            for operation in self._evaluation:
+            for operation in self._evaluation_of(slots, known or ()):
                 try:
                     forward([operation], values)
                 except (Exception, SystemExit) as error:
                     name, rows = plan.names[operation.output], len(columns[0]) if columns else 0
                     raise UsageError(f"node {name!r} cannot be evaluated on {rows} rows: {error}") from error
         return [values[slot] for slot in slots]
+
+    def _evaluation_of(self, slots: Iterable[int], known: Collection[int]) -> list[Operation]:
+        """Return the operations that some values need, where others are known."""
+        needed, found = {slot for slot in slots if slot not in known}, []
+        for operation in reversed(self._evaluation):
+            if operation.output in needed:
+                found.append(operation)
+                needed.update(slot for slot in operation.inputs if slot not in known)
+        return found[::-1]
 
     @cached_property
     def _evaluation(self) -> list[Operation]:

@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
-from graphrun.engines.numpy.namespace import namespace
+from graphrun.engines.numpy.namespace import add_up, namespace
 from graphrun.engines.numpy.operation import bind, broadcast_axes
 from graphrun.engines.numpy.update import clipping
 from graphrun.engines.straight_line import PassWriter
@@ -50,7 +50,7 @@ def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -
         "rule": plan.rule.function,
         "norm": norm,
     }
-    functions |= {"minimum": np.minimum, "maximum": np.maximum, "as_index": as_index, "total": np.add.reduce}
+    functions |= {"minimum": np.minimum, "maximum": np.maximum, "as_index": as_index, "total": add_up}
     functions |= {"asarray": np.asarray, "dtype": plan.dtype, "number": plan.dtype.type, "square": np.vdot}
     functions |= {"zero": plan.dtype.type(0), "one": plan.dtype.type(1)}
     functions |= {f"n{slot}": values[slot] for slot in _fixed(plan)}

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.norms import norm
 from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NumpyProgram
 from graphrun.engines.scipy.jacobian import Jacobian
 
+LARGEST_EXPONENT = 1000
+"""Sizes are powers of two within this, so that neither they nor what they divide one by overflow."""
+
 
 class ProgramProblem:
-    """The problem that a solver is given, made of a program: to maximize is to minimize the negative."""
+    """The problem that a solver is given, made of a program: to maximize is to minimize the negative.
+
+    An element whose bounds are one number is no unknown: a solver does not see it.
+    """
 
     def __init__(self, program: NumpyProgram, residual: int | None) -> None:
         plan = program.plan
         self._program = program
         self._parameters = range(plan.parameters)
         self._shapes = [plan.shapes[slot] for slot in self._parameters]
-        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes], dtype=np.intp)
         self._sign = -1.0 if plan.maximize else 1.0
         self._slot = residual
         self._jacobian = None if residual is None else Jacobian(program, residual)
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
-        self.lower, self.upper = (
-            self._vector([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
+        lower, upper = (
+            _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
             for k in (0, 1)
         )
-        self._current = self._evaluated = self.start = self._vector(plan.leaves[: plan.parameters])
+        held = lower == upper
+        self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
+        self.lower, self.upper = lower[self._free], upper[self._free]
+        self._whole = _end_to_end(plan.leaves[: plan.parameters])
+        self._current = self._evaluated = self.start = self._whole[self._free].copy()
         self._found = np.inf, self.start
+        self.epsilon = float(np.finfo(plan.dtype).eps)
         self.scale = np.ones_like(self.start)
         self.hand_over: Callable[[Vector], None] = lambda _: None
+        self.look: Callable[[], None] = lambda: None
 
     @property
     def has_bounds(self) -> bool:
@@ -43,12 +58,27 @@ class ProgramProblem:
 
     def begin(self) -> None:
         """Take the point where the program is as the start; its passes were run."""
-        self.start = self._current = self._evaluated = self._vector(self._program.values(self._parameters))
+        self._whole = _end_to_end(self._program.values(self._parameters))
+        self.start = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
-        sizes = [float(np.linalg.norm(part)) / len(part) ** 0.5 or 1.0 for part in self._split(self.start)]
-        self.scale = np.repeat(np.exp2(np.round(np.log2(sizes))), np.diff(self._ends, prepend=0))
+        self.scale = self.scale_at(self.start)
         if self._slot is not None:
             self._check_residuals()
+
+    def scale_at(self, point: Vector) -> Vector:
+        """Return the size of each element at a point where the objective is known to be finite."""
+        value, gradient = self.objective(point)
+        whole, slopes = self._whole.copy(), np.zeros_like(self._whole)
+        whole[self._free], slopes[self._free] = point, gradient
+        parts = [*zip(np.split(whole, self._ends[:-1]), np.split(slopes, self._ends[:-1]), strict=True)]
+        own = [_exponent(norm(part)) - _root(part) for part, _ in parts]
+        # So far the objective is from 0 along its slope.
+        reach = [_exponent(abs(value)) - _exponent(norm(slope)) - _root(slope) for _, slope in parts]
+        digits = np.finfo(self._program.plan.dtype).nmant
+        is_explained = any(x > -math.inf and x > y - digits for x, y in zip(own, reach, strict=True))
+        exponents = [_size(x, y, digits, is_explained) for x, y in zip(own, reach, strict=True)]
+        scale: Vector = np.exp2(np.repeat(exponents, np.diff(self._ends, prepend=0)))[self._free]
+        return scale
 
     def accept(self, point: Vector) -> None:
         """Go to the point of an iteration and stay there."""
@@ -61,21 +91,21 @@ class ProgramProblem:
 
     def objective(self, point: Vector) -> tuple[float, Vector]:
         """Return the objective and its gradient; an infinite objective where they are not finite."""
+        self.look()
         self._go(point)
         return self._found
 
     def residuals(self, point: Vector) -> Vector:
         """Return the residuals, not numbers where something is not finite."""
-        self._go(point)
-        value, _ = self._found
+        value, _ = self.objective(point)
         residuals = self._residuals()
         return residuals if np.isfinite(value) else np.full_like(residuals, np.nan)
 
     def jacobian(self, point: Vector) -> Vector:
         """Return the derivatives of the residuals by the parameters."""
-        self._go(point)
+        self.objective(point)
         assert self._jacobian is not None  # noqa: S101 (for the type checker: there are residuals)
-        return self._jacobian()
+        return self._jacobian()[:, self._free]
 
     def iteration(self, point: Vector) -> None:
         """Hand over the point of an iteration; one that brought nothing is none."""
@@ -86,8 +116,11 @@ class ProgramProblem:
         if np.array_equal(point, self._evaluated):
             return
         self._evaluated = point.copy()
-        parts = self._split(point)
-        self._program.set_parameters([part.reshape(s) for part, s in zip(parts, self._shapes, strict=True)])
+        # A new array each time, for the program keeps parts of it.
+        self._whole = self._whole.copy()
+        self._whole[self._free] = point
+        parts = zip(np.split(self._whole, self._ends[:-1]), self._shapes, strict=True)
+        self._program.set_parameters([part.reshape(shape) for part, shape in parts])
         try:
             self._program.evaluate()
         except NotFinite:
@@ -100,22 +133,26 @@ class ProgramProblem:
         if program.plan.objective is None:
             return 0.0, np.zeros_like(self.start)
         value = float(program.values([program.plan.objective])[0])
-        return self._sign * value, self._sign * self._vector(program.gradients(self._parameters))
+        return self._sign * value, self._sign * _end_to_end(program.gradients(self._parameters))[self._free]
 
     def _residuals(self) -> Vector:
-        return self._vector(self._program.values([self._slot or 0]))
+        return _end_to_end(self._program.values([self._slot or 0]))
 
     def _check_residuals(self) -> None:
         """Refuse an objective that is no multiple of the sum of the residuals' squares: its gradient is another."""
         value, gradient = self._found
         assert self._jacobian is not None  # noqa: S101 (for the type checker: there are residuals)
-        residuals, jacobian = self._residuals(), self._jacobian()
-        squares = float(residuals @ residuals)
-        factor = value / squares if squares else 0.0
-        expected = 2 * factor * (residuals @ jacobian)
-        scale = 2 * abs(factor) * (np.abs(residuals) @ np.abs(jacobian))
-        tolerance = np.sqrt(np.finfo(self._program.plan.dtype).eps)
-        if (value and not factor > 0) or not np.all(np.abs(gradient - expected) <= tolerance * scale):
+        residuals, jacobian = self._residuals(), self._jacobian()[:, self._free]
+        size = norm(residuals)
+        unit = residuals / (size or 1.0)
+        # The gradient over the objective is twice that of the residuals over their size, whatever the factor is.
+        expected, most = 2 * (unit @ jacobian), 2 * (np.abs(unit) @ np.abs(jacobian))
+        found = gradient / (value or 1.0) * size
+        limits = np.finfo(self._program.plan.dtype)
+        if 0 <= value < limits.tiny / limits.eps and size:
+            # The squares vanish, and nothing can be said of what they are.
+            return
+        if value < 0 or (value and not size) or not np.all(np.abs(found - expected) <= limits.eps**0.5 * most):
             plan = self._program.plan
             names = [plan.names[slot] for slot in (plan.objective, self._slot) if slot is not None]
             direction = "maximize" if plan.maximize else "minimize"
@@ -125,10 +162,36 @@ class ProgramProblem:
                 "nor a positive multiple of it"
             )
 
-    def _split(self, vector: Vector) -> list[Vector]:
-        """Return the parts of a vector that belong to each parameter."""
-        return np.split(vector, self._ends[:-1])
 
-    @staticmethod
-    def _vector(parts: Sequence[Array]) -> Vector:
-        return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+def _end_to_end(parts: Sequence[Array]) -> Vector:
+    """Return the elements of some arrays as one vector."""
+    return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+
+
+def _exponent(size: float) -> float:
+    """Return the logarithm of a size to the base of 2."""
+    return math.log2(size) if size else -math.inf
+
+
+def _root(part: Vector) -> float:
+    """Return the logarithm of the root of how many elements there are."""
+    return math.log2(max(part.size, 1)) / 2
+
+
+def _size(own: float, reach: float, digits: int, is_explained: bool) -> int:
+    """Return the power of two that a parameter is measured by: its own size, where it has one.
+
+    Args:
+        own: that of its root mean square; minus infinity for zeros.
+        reach: that of the way to an objective of 0.
+        digits: how many powers of two a number has digits for.
+        is_explained: whether the objective notices a move of some parameter by its own size.
+    """
+    size = own if own > -math.inf else 0.0
+    if math.isfinite(reach):
+        is_unnoticed = own < -digits and size < reach - digits
+        if (own > -math.inf and is_unnoticed) or (
+            own == -math.inf and (reach < -digits or (reach > digits and not is_explained))
+        ):
+            size = reach
+    return round(min(max(size, -LARGEST_EXPONENT), LARGEST_EXPONENT))

@@ -61,8 +61,9 @@ class SolverProgram:
         self.set_parameters, self.snapshot, self.restore = program.set_parameters, program.snapshot, program.restore
         self.values, self.gradients, self.gradient_norm = program.values, program.gradients, program.gradient_norm
         self.evaluate_rows, self.cost = program.evaluate_rows, program.cost
-        self._iterations: Generator[Vector, None, str] | None = None
+        self._iterations: Generator[Vector | None, None, str] | None = None
         self._ended: str | None = None
+        self.interrupted: Callable[[], bool] = lambda: False
 
     @property
     def step(self) -> int:
@@ -78,32 +79,41 @@ class SolverProgram:
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` iterations, fewer if the solver ends or the stop rule gives a reason."""
         for _ in range(count):
-            if self._ended is None:
-                self._iterate()
-            if self._ended is not None:
-                return self._ended
+            reason = self._ended or self._iterate()
+            if reason is not None:
+                return reason
             if stop is not None and self.plan.objective is not None:
                 objective = float(self.values([self.plan.objective])[0])
-                if reason := stop(objective, self.gradient_norm()):
-                    return reason
+                if met := stop(objective, self.gradient_norm()):
+                    return met
         return None
 
-    def _iterate(self) -> None:
-        """Make the solver's next iteration, and leave the parameters where it came to."""
+    def _iterate(self) -> str | None:
+        """Make the solver's next iteration, and leave the parameters where it came to; return why there is none."""
         if self._iterations is None:
             self._iterations = _run(self._problem, self._solve, self.plan.update.rule.name)
         try:
-            point = next(self._iterations)
+            while (point := next(self._iterations)) is None:
+                if self.interrupted():
+                    self._settle()
+                    return "interrupted"
         except StopIteration as end:
             self._ended = end.value
             self._problem.return_to_current()
-        except Exception:
-            # Not on Ctrl-C, when the solver may still be using the program.
-            self._problem.return_to_current()
+            return self._ended
+        except BaseException:
+            self._settle()
             raise
-        else:
-            self._problem.accept(point)
-            self._program.step += 1
+        self._problem.accept(point)
+        self._program.step += 1
+        return None
+
+    def _settle(self) -> None:
+        """Give up the iteration in hand; the solver begins anew from where the last one came to."""
+        if self._iterations is not None:
+            self._iterations.close()
+        self._iterations = None
+        self._problem.return_to_current()
 
     def form(self, steps: int) -> str:
         """Return how so many iterations are made, in words."""
@@ -114,11 +124,15 @@ class SolverProgram:
         return replace(self._program.time_nodes(steps), divides=None)
 
 
-def _run(problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str) -> Generator[Vector, None, str]:
+def _run(
+    problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str
+) -> Generator[Vector | None, None, str]:
     """Yield the points of a solver's iterations; return why it ended."""
 
-    def work(hand_over: Callable[[Vector], None]) -> str:
-        problem.hand_over = hand_over
+    def work(hand_over: Callable[[Vector], None], look: Callable[[], None]) -> str:
+        problem.hand_over, problem.look = hand_over, look
+        if not problem.start.size:
+            return f"{name}: no parameter has an element that may move"
         # A solver's own arithmetic overflows where the objective does, and it is ready for that.
         with np.errstate(all="ignore"):
             try:

@@ -58,17 +58,14 @@ class Observers:
             self._managers.append(manager)
 
     def started(self, run: RunDescription) -> None:
-        """Tell of the start.
+        """Tell of the start; what an observer raises there ends no run either.
 
         Raises:
             UsageError: an observer cannot begin, and says why; nothing was computed yet.
-            ObserverError: an observer raised something else.
         """
         self._tell("graphrun_started", run=run)
-        if self.error is not None:
-            if isinstance(self.error.__cause__, UsageError):
-                raise self.error.__cause__
-            raise self.error
+        if self.error is not None and isinstance(self.error.__cause__, UsageError):
+            raise self.error.__cause__
 
     def also(self, on_row: Row | None) -> Row | None:
         """Return what tells of a recorded row, after `on_row` was called with it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.outcome import RunDescription
 from graphrun.base.rows import columns, encode, write_row
+from graphrun.base.wording import quote
 from graphrun.declare.hookspecs import hookimpl
 
 
@@ -27,13 +29,38 @@ class _File:
     def graphrun_started(self, run: RunDescription) -> None:
         """Open the file; a run that goes on from a checkpoint goes on with its rows, too.
 
+        Those from the checkpoint's step on are cut off: the run writes them anew.
+
         Raises:
-            UsageError: the file cannot be opened.
+            UsageError: the file cannot be opened, or has something else in it than such rows.
         """
         try:
+            if run.first_step and Path(self.target).is_file():
+                with Path(self.target).open("r+b") as file:
+                    file.truncate(self._length(file, run))
             self._file = Path(self.target).open("a" if run.first_step else "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed at the end of the run)
         except OSError as error:
             raise UsageError(f"the rows cannot be written to {self.target}: {error.strerror or error}") from None
+
+    def _length(self, file: Iterable[bytes], run: RunDescription) -> int:
+        """Return how many bytes the rows before a run have; a line without an end is what a killed run left."""
+        length = 0
+        for line in file:
+            try:
+                if not line.endswith(b"\n") or self.step_of(line, run) >= run.first_step:
+                    break
+            except (ValueError, LookupError, TypeError, RecursionError):
+                shown = quote(line.decode("utf-8", "replace").rstrip("\n"))
+                raise UsageError(
+                    f"the rows cannot go on in {self.target}, which has something else in it than rows of this run: "
+                    f"{shown}\n  give another file, or record the same names"
+                ) from None
+            length += len(line)
+        return length
+
+    def step_of(self, line: bytes, run: RunDescription) -> int:
+        """Return the step of a row as it stands in the file, -1 of a header; raise ValueError where it is neither."""
+        raise NotImplementedError
 
     @hookimpl
     def graphrun_finished(self) -> None:
@@ -46,6 +73,11 @@ class _File:
 class JsonLinesFile(_File):
     """Writes a JSON object a row, as ``--format jsonl`` does: ``{"step": 0, "f": -4.0, ...}``."""
 
+    def step_of(self, line: bytes, run: RunDescription) -> int:
+        """Return the step of a row."""
+        del run
+        return int(json.loads(line)["step"])
+
     @hookimpl
     def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:
         """Write a row at once."""
@@ -55,12 +87,31 @@ class JsonLinesFile(_File):
 class CsvFile(_File):
     """Writes a line a row: the step, then every recorded number; an element of an array is headed as ``W[0,1]``."""
 
+    _header: Sequence[str] | None = None
+
+    def step_of(self, line: bytes, run: RunDescription) -> int:
+        """Return the step of a row, -1 of the header, which is to have the same names."""
+        cells = next(csv.reader([line.decode()]))
+        if self._header is not None:
+            return int(cells[0])
+        # An array's name is followed by an index, and what is held back stands after the rest.
+        names = dict.fromkeys(cell.partition("[")[0] for cell in cells if not cell.startswith("holdout."))
+        if list(names) != ["step", *run.record]:
+            raise ValueError
+        self._header = cells
+        return -1
+
     @hookimpl
     def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:
         """Write a row at once, before the first one the header."""
         writer = csv.writer(self._file, lineterminator="\n")
+        header = ["step", *(name for name, _ in numbers(values))]
         if self._file.tell() == 0:
-            writer.writerow(["step", *(name for name, _ in numbers(values))])
+            writer.writerow(header)
+            self._header = header
+        elif header != self._header:
+            self._file.close()
+            raise UsageError(f"the rows of {self.target} have other columns: give another file")
         writer.writerow([step, *(encode(number) for _, number in numbers(values))])
         self._file.flush()
 
@@ -89,13 +140,14 @@ class TensorBoard:
     @hookimpl
     def graphrun_started(self, run: RunDescription) -> None:
         """Begin an event file; TensorBoard joins those of one folder, so a resumed run goes on in the same curves."""
-        del run
+        went_before = run.first_step > 0 and any(Path(self.target).glob("*tfevents*"))
+        self._there = run.first_step if went_before else None
         self._writer = self._open(self.target)
 
     @hookimpl
     def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:
-        """Write a row."""
-        for name, value in values.items():
+        """Write a row, unless the run that this one goes on from has written it."""
+        for name, value in values.items() if step != self._there else ():
             tag = name if np.ndim(value) == 0 else f"{name}.mean"
             self._writer.add_scalar(tag, float(np.mean(value)), step)
 

@@ -10,14 +10,15 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from itertools import groupby
 from math import sqrt
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from graphrun.base.errors import RunError, UsageError
+from graphrun.base.errors import UsageError
+from graphrun.base.files import write_output
+from graphrun.base.wording import nearest
 from graphrun.show.draw.drawing import Drawing
 from graphrun.show.draw.layout import direction_of, lay_out
 from graphrun.show.draw.svg import to_svg
@@ -60,11 +61,11 @@ def format_of(target: str) -> str:
     suffix = Path(target).suffix.lower().removeprefix(".")
     if suffix in FORMATS:
         return suffix
-    near = get_close_matches(suffix, FORMATS, n=1, cutoff=0.4)
+    near = nearest(suffix, FORMATS)
     known = ", ".join(f".{name}" for name in FORMATS)
     if not suffix:
         raise UsageError(f"{target!r} has no suffix, which says the format; there are: {known}")
-    hint = f"; did you mean .{near[0]}?" if near else ""
+    hint = f"; did you mean .{near}?" if near else ""
     raise UsageError(f"the suffix {Path(target).suffix!r} is none of {known}{hint}")
 
 
@@ -92,10 +93,7 @@ def save(content: str | bytes, target: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
-        target.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
-    except OSError as error:
-        raise RunError(f"the drawing {target} cannot be written: {error.strerror}") from None
+    write_output(target, content)
 
 
 def render(svg: str, picture_format: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from graphrun.show.draw import colours
@@ -29,8 +30,11 @@ MERMAID_BRACKETS = {
     Shape.GROUP: ("[[", "]]"),
 }
 
-ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|"})
+ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in "#&<>\"'`\\|$"})
 """Mermaid writes entities with a number sign; those of HTML it would take for markup once they are read."""
+
+ICON = re.compile(r"\b(fa[bklrs]?):")
+"""What Mermaid takes for the name of an icon."""
 
 
 def _nested(
@@ -63,7 +67,7 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
     lines = [
         "digraph {",
         f"  graph [rankdir={'LR' if direction == 'right' else 'TB'} bgcolor={quote(colours.BACKGROUND)} {font}]",
-        f"  graph [tooltip={quote(drawing.description)}]",
+        f"  graph [tooltip={shown(drawing.description)}]",
         f'  node [style=filled penwidth=1.6 margin="0.14,0.06" fontcolor={quote(colours.TEXT)} {font}]',
         f"  edge [arrowsize=0.7 {edge}]",
         *_nested(drawing, _dot_box, _dot_frame, "}"),
@@ -74,14 +78,19 @@ def to_dot(drawing: Drawing, direction: str = "down") -> str:
 
 
 def quote(text: str) -> str:
-    """Return a text as a string of DOT."""
+    """Return a text as a string of DOT: the name of something."""
     lines = (visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
     return '"' + "\\n".join(lines) + '"'
 
 
+def shown(text: str) -> str:
+    """Return a text as a string that Graphviz shows: it reads the entities of HTML there."""
+    return quote(text.replace("&", "&amp;"))
+
+
 def _dot_frame(frame: Frame) -> Iterator[str]:
     title = f'<b><font point-size="{SMALL:g}" color="{colours.FAINT}">{escape(frame_title(frame))}</font></b>'
-    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={quote(frame.name)}'
+    style = f'style="rounded,dashed" color={quote(colours.FRAME)} labeljust=l tooltip={shown(frame.name)}'
     yield f"subgraph {quote(f'cluster {frame.name}')} {{"
     yield f"  graph [label=<{title}> {style}]"
 
@@ -94,7 +103,7 @@ def _dot_box(box: Box) -> Iterator[str]:
     label = "<br/>".join(map(_dot_row, rows(box)))
     yield (
         f"{quote(box.name)} [label=<{label}> shape={DOT_SHAPES[box.shape]} fillcolor={quote(fill)} "
-        f"color={quote(stroke)}{extra} tooltip={quote(box.detail)}]"
+        f"color={quote(stroke)}{extra} tooltip={shown(box.detail)}]"
     )
 
 
@@ -105,8 +114,8 @@ def _dot_row(row: BoxRow) -> str:
 
 
 def _dot_line(line: Line) -> str:
-    label = f"label={quote(f' {line.label} ')} " if line.label else ""
-    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={quote(line.detail)}]"
+    label = f"label={shown(f' {line.label} ')} " if line.label else ""
+    return f"{quote(line.source)} -> {quote(line.target)} [{label}tooltip={shown(line.detail)}]"
 
 
 # --- Mermaid ---------------------------------------------------------------------------------------------------------
@@ -150,4 +159,4 @@ def to_mermaid(drawing: Drawing, direction: str = "down") -> str:
 
 def entities(text: str) -> str:
     """Return a text as it stands in a label of Mermaid between quotation marks."""
-    return visible(text).translate(ENTITIES)
+    return ICON.sub(r"\1#58;", visible(text).translate(ENTITIES))

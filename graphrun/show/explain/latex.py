@@ -32,6 +32,8 @@ ESCAPED = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     '"': r"\textquotedbl{}",
+    # After the end of a row it would begin an option.
+    "[": "{[}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 GREEK_CAPITALS = {"gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"}

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from graphrun.base.numbertext import describe
-from graphrun.base.wording import counted
+from graphrun.base.wording import counted, printable
 from graphrun.declare.formula import call_text, setting_text
 from graphrun.declare.nodetype import Tensor
-from graphrun.document.excerpt import printable
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.board import Board, is_number, value_text
@@ -301,7 +300,7 @@ def sum_row(board: Board, slot: int) -> MathRow:
 def intuition(board: Board, slot: int) -> Prose:
     """Say what the sign of a parameter's derivative means."""
     gradient = board.passes.gradients[slot]
-    if slot >= board.plan.parameters or not is_number(gradient):
+    if slot >= board.plan.parameters or not is_number(gradient) or gradient != gradient:
         return ()
     name = Math(board.name(slot))
     if gradient == 0:

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from graphrun.base.errors import UsageError
 from graphrun.base.norms import norm
+from graphrun.base.wording import printable
 from graphrun.document import did_you_mean
-from graphrun.document.excerpt import printable
 from graphrun.document.names import normalize
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.board import Board

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//))")
+SPECIAL = re.compile(r"([\\`*_\[\]#!|~&<>@]|:(?=//)|\.(?<=www\.))")
 
 HEAD = """<!doctype html>
 <html lang="en">

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
+from graphrun.base.errors import NotFiniteError, UsageError
 from graphrun.base.types import Array
 from graphrun.engines import Program
 from graphrun.run.passes import Passes
@@ -43,7 +43,8 @@ def take_step(
 
     Raises:
         UsageError: the run ends before that step.
-        NotFiniteError: a value or a derivative was not finite before that step.
+        NotFiniteError: a value or a derivative was not finite, in that step or before; of that step, its `passes` are
+            as far as they came.
     """
     if step and graph.structure.objective is None:
         raise UsageError(f"there is no step {step}: without an objective nothing is updated")
@@ -54,6 +55,10 @@ def take_step(
             taken[program.step] = Passes.of(program), program.snapshot()
 
     result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
+    error = result.error
+    if isinstance(error, NotFiniteError) and error.step == step and result.made_of:
+        error.passes = Passes.broken(result.made_of[1], error.leaves, step)
+        raise error
     if step not in taken:
         if result.error is not None:
             raise result.error

@@ -11,6 +11,7 @@ import numpy as np
 from graphrun.base.norms import norm
 from graphrun.base.numbertext import ARRAY_DIGITS, number
 from graphrun.base.types import Array
+from graphrun.base.wording import printable
 from graphrun.declare import clipping
 from graphrun.declare.declaration import Settings
 from graphrun.declare.formula import own_settings, setting_text
@@ -18,7 +19,6 @@ from graphrun.declare.notation import ATOM, POWER, Bound
 from graphrun.declare.trace import Expression
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import write_line
-from graphrun.document.excerpt import printable
 from graphrun.engines.traced import NotSupportedError, Tracer
 from graphrun.show.explain.board import Board, is_number, value_text
 from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Math, MathRow, Paragraph, Prose

@@ -8,10 +8,10 @@ from pathlib import PurePath
 from typing import Any
 
 from graphrun.base.numbertext import number
+from graphrun.base.wording import printable
 from graphrun.declare.formula import formulas_of, own_settings
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import Document, Path
-from graphrun.document.excerpt import printable
 from graphrun.document.loader import locate
 from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
+from languages import assert_is_mermaid
 from random_graphs import graphs
 
 import graphrun
@@ -39,25 +40,6 @@ nodes:
 maximize: f
 """
 
-LABEL = r'"[^"]*"'
-SHAPES = "|".join(
-    rf"{left}{LABEL}{right}"
-    for left, right in [(r"\(\[", r"\]\)"), (r"\{\{", r"\}\}"), (r"\[\(", r"\)\]"), (">", r"\]"),
-                        (r"\[/", r"/\]"), (r"\[", r"\]"), (r"\[\[", r"\]\]")]
-)  # fmt: skip
-MERMAID = [
-    r"flowchart (LR|TB)",
-    r"accTitle: [^\n]+",
-    r"accDescr: [^\n]+",
-    r"%% n\d+ is [^\n]+",
-    rf"n\d+({SHAPES}):::\w+",
-    rf"subgraph s\d+\[{LABEL}\]",
-    "end",
-    rf"n\d+ -->(\|{LABEL}\|)? n\d+",
-    r"classDef \w+ [\w:#,-]+",
-]
-"""The lines of a flowchart as Mermaid's grammar has them, those that are written here."""
-
 
 def groups(text: str) -> dict[str, ET.Element]:
     """Return the boxes of an SVG by their names."""
@@ -72,13 +54,6 @@ def groups(text: str) -> dict[str, ET.Element]:
 def rows_of(group: ET.Element) -> dict[str, str]:
     """Return the texts of a box by what they tell."""
     return {text.attrib["class"]: "".join(text.itertext()) for text in group.iter(f"{SVG}text")}
-
-
-def assert_is_mermaid(text: str) -> None:
-    """Assert that each line is one that Mermaid knows, and that what is opened is closed."""
-    lines = [line.strip() for line in text.splitlines()]
-    assert all(any(re.fullmatch(form, line) for form in MERMAID) for line in lines), text
-    assert sum(line.startswith("subgraph") for line in lines) == lines.count("end")
 
 
 def assert_all_there(drawing: Drawing) -> None:
