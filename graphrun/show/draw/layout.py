@@ -202,13 +202,13 @@ class _Placing:
         return place.y + place.height / 2 if self.to_the_right else place.x + place.width / 2
 
     def _link(self, inside: _Inside, number: int, source: str | int, target: str | int) -> None:
-        ends, offsets = [], []
+        ends, offsets = list[int](), list[float | None]()
         for end in (source, target):
             ends.append(end if isinstance(end, int) else inside.members[end])
             offsets.append(0.0 if isinstance(end, int) else self._offset(end, number))
         is_last = not isinstance(target, int) and target.startswith("box ")
         is_labelled = is_last and bool(self.drawing.lines[number].label)
-        inside.links.append(Link(*ends, *offsets, self.rooms[number], is_labelled))
+        inside.links.append(Link(ends[0], ends[1], offsets[0], offsets[1], self.rooms[number], is_labelled))
         inside.lines.append([number])
 
     def _offset(self, member: str, number: int) -> float | None:

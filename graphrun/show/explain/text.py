@@ -139,10 +139,10 @@ class PlacedColumns:
         if len(margin) > WIDEST_MARGIN * self.width:
             margin = line.hang
         if len(text) + len(line.cells[0]) <= self.width and (id(line) in self.inside or not any(line.cells[1:])):
-            place, first = len(text), len(text)
+            place = begin = len(text)
             for cell, width in zip(line.cells, self.widths, strict=True):
                 text = text.ljust(place) + cell if cell else text
-                place += width + 2 if width and not (line.spans and place > first) else 0
+                place += width + 2 if width and not (line.spans and place > begin) else 0
             yield from self._noted(text, place + 1, line.note, margin)
             return
         first, *others = [cell for cell in line.cells if cell]
