@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
@@ -52,7 +53,12 @@ INTERRUPTED = 130
     help="json: one object; jsonl: a line for each recorded row, as it comes; csv: the recorded rows.",
 )
 @option("plugins", "quiet")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Say on stderr what was loaded and chosen, with tracebacks of plugins.",
+)
 def run(
     file: GraphFile,
     request: RunRequest,
@@ -64,30 +70,61 @@ def run(
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
     from graphrun.base.rows import write_row
+    from graphrun.plugins.registry import Registry, traceback_of
     from graphrun.show.tables import write_result
 
     if request.save_every is not None and request.save is None:
         raise click.UsageError("--save-every goes with --save FILE")
-    graph = file.load_to_run()
-    cluster = join_cluster(request, **processes)
-    first = cluster is None or cluster.is_first()
-    output = sys.stdout
-    begin_collection()
-    with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
-        result = graph.answer(
-            replace(
-                request,
-                cluster=cluster,
-                observers=make_observers(graph.registry, observed),
-                on_row=(lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None,
-            )
-        )
+    registry = Registry(file.folders)
+    with tracebacks(registry, wanted=verbose):
+        start = time.perf_counter()
+        graph = file.load_to_run(registry)
+        for line in what_was_loaded(graph, time.perf_counter() - start) if verbose else ():
+            click.echo(line, err=True)
+        cluster = join_cluster(request, **processes)
+        first = cluster is None or cluster.is_first()
+        output = sys.stdout
+        begin_collection()
+        with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as asked, cluster or nullcontext():
+            on_row = (lambda step, row: write_row(step, row, output)) if output_format == "jsonl" and first else None
+            observers = make_observers(registry, observed)
+            result = graph.answer(replace(asked, cluster=cluster, observers=observers, on_row=on_row))
     if not first:
         return 1 if result.error is not None else 0
-    write_result(result, output_format, output)
+    write_result(result, output_format, output, whole=request.every is not None)
     if verbose:
         click.echo(f"{graph!r}: {result.steps} steps, engine {result.engine}", err=True)
+        if result.error is not None and result.error.__cause__ is not None:
+            click.echo(traceback_of(result.error.__cause__), err=True)
     return status_of(file, result)
+
+
+@contextmanager
+def tracebacks(registry: Registry, *, wanted: bool) -> Iterator[None]:
+    """Show where in a plugin an error arose, before the error itself is told."""
+    from graphrun.plugins.registry import traceback_of
+
+    try:
+        yield
+    except GraphrunError as error:
+        if wanted:
+            for plugin in registry.failures:
+                click.echo(f"{plugin.failure}\n{plugin.traceback}".rstrip(), err=True)
+            if error.__cause__ is not None:
+                click.echo(traceback_of(error.__cause__), err=True)
+        raise
+
+
+def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
+    """Yield a line for the graph file and one for each plugin that was opened: what it brought, and in which time."""
+    from graphrun.base.numbertext import seconds
+
+    yield f"loaded {graph!r} in {seconds(took)}"
+    for plugin in graph.registry.plugins:
+        if plugin.source != "built-in":
+            names = ", ".join([*(declared.name for declared in plugin.declarations), *plugin.observers])
+            brought = plugin.failure if plugin.error is not None else f"plugin {plugin.name}: {names or 'nothing'}"
+            yield f"{brought}, in {seconds(plugin.seconds)}"
 
 
 @click.command(cls=GraphCommand)
