@@ -36,7 +36,8 @@ def runs_campaign(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the profile of hypothesis, unless the command line did."""
+    """Choose the profile of hypothesis, unless the command line did; no test is told the width of a terminal."""
+    os.environ.pop("COLUMNS", None)
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("campaign" if runs_campaign(config) else "quick")
 

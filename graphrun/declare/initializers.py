@@ -171,5 +171,13 @@ OTHER_NAMES = {
     "kaiming_normal": "he_normal",
     "gaussian": "normal",
     "eye": "identity",
+    **dict.fromkeys(("glorot", "xavier_glorot"), "glorot_uniform"),
+    "he": "he_normal",
+    "msra": "he_normal",
+    **dict.fromkeys(("randn", "random", "random_normal", "standard_normal"), "normal"),
+    **dict.fromkeys(("rand", "random_uniform"), "uniform"),
+    **dict.fromkeys(("fill", "full", "value"), "constant"),
+    "zero": "zeros",
+    "one": "ones",
 }
 """What PyTorch, Keras and NumPy call an initializer, where it is another name."""

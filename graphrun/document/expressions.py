@@ -8,6 +8,7 @@ import ast
 import re
 import unicodedata
 import warnings
+from keyword import kwlist
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import did_you_mean, quote
@@ -100,6 +101,9 @@ LOOKALIKES = {
 
 # A word of settings' literals that YAML and Python spell differently.
 WORDS = {"true": True, "false": False, "null": None, "none": None}
+
+# Keywords that have no meaning in an expression, not even a wrong one.
+NO_WORDS = frozenset(kwlist) - {"and", "or", "not", "in", "is", "if", "else", "for", "await", "yield"}
 
 # `$name` of a subgraph and the dot of `f.1` are no Python: while parsing, letters of the same length stand for them.
 DOLLAR_LETTER = "\N{LATIN LETTER RETROFLEX CLICK}"
@@ -216,11 +220,16 @@ class _Parser:
             is_other = instead != character and instead.isprintable()
             what = f"the character {quote(character)} (U+{invalid[1]}) cannot stand in an expression"
             return ExpressionError(what, offset, f"write {instead}" if is_other else None)
+        keyword_found = next((m for m in re.finditer(r"(?<![\w.$])[a-z]+(?!\w)", self.text) if m[0] in NO_WORDS), None)
+        if keyword_found is not None:
+            what = f"{quote(keyword_found[0])} cannot be a name: it is a keyword of Python"
+            return ExpressionError(what, keyword_found.start(), f"write {keyword_found[0]}_")
         if "leading zeros" in message:
             return ExpressionError("a number does not begin with 0", offset)
         if message.startswith(("invalid syntax", "invalid decimal literal", "cannot assign")):
             return self.misplaced(offset)
-        return ExpressionError(message[0].lower() + message[1:], offset)
+        hint = "write where(condition, x, y)" if "'if'" in message else None
+        return ExpressionError(message[0].lower() + message[1:], offset, hint)
 
     def misplaced(self, offset: int) -> ExpressionError:
         """Say that what stands here cannot stand here."""
@@ -230,6 +239,8 @@ class _Parser:
         if equals and "(" not in self.text[: equals.start()]:
             return ExpressionError("'=' is not part of expressions", equals.start(), "the name stands before the ':'")
         suggestion = "an operator or parentheses are missing: write a * b, or sin(a)" if product else None
+        if rest[:1] == ";":
+            suggestion = "leave it out"
         return ExpressionError(f"{quote(_written(rest.split(' ')[0]))} cannot stand here", offset, suggestion)
 
     def offset(self, node: ast.AST, *, end: bool = False) -> int:

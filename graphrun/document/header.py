@@ -57,6 +57,9 @@ def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None
     if details["type"] == "extra_forbidden":
         known = [*MODELS[names[:-1]].model_fields, *(OTHER_KEYS if len(names) == 1 else ())]
         # Not computed here: only 20 problems are shown, and there may be as many as keys.
+        if names == ("expect", names[-1]) and not did_you_mean(names[-1], known):
+            problems.add(path, f"unknown key {quote(names[-1])}", suggestion="write {values: {f: 1}}", key=True)
+            return
         advice = SECTIONS_ELSEWHERE.get(names[-1].lower()) if len(names) == 1 else None
         suggestion = advice or partial(did_you_mean, names[-1], known)
         problems.add(path, f"unknown key {quote(names[-1])}", suggestion=suggestion, key=True)
@@ -95,6 +98,8 @@ def _way_out(name: str, value: Any, expected: str) -> str | None:
         return f"write a list: [{', '.join(value.replace(',', ' ').split())}]" if len(value) < 60 else "write a list"
     if isinstance(value, int) and value > MOST:
         return f"the largest is {MOST:,}"
+    if name == "stop" and isinstance(value, float) and value < 1:
+        return f"write {{change: {value:g}}}"
     if isinstance(value, str) and "number" in expected:
         try:
             float(value)

@@ -13,6 +13,7 @@ from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS
+from graphrun.document.settings import SYNONYMS
 from graphrun.document.source import Source
 
 OPPOSITE = {"maximize": "minimize", "minimize": "maximize"}
@@ -132,6 +133,8 @@ class _Setting:
 
     def unknown(self, parts: list[str], at: dict[str, Any], possible: Collection[str]) -> str:
         """Say that there is no such path, and which one is the nearest."""
+        missing = _dotted([*self.path, parts[0]])
+        parts = [*parts[:-1], SYNONYMS.get(parts[-1].lower(), parts[-1])]
         wanted = _dotted([*self.path, *parts])
         beside = [_dotted([*self.path, key]) for key in (*at, *possible)]
         everywhere = list(_paths(self.data))
@@ -140,7 +143,7 @@ class _Setting:
             hint = did_you_mean(wanted, ending) or f"did you mean {quote(ending[0])}?"
         else:
             hint = did_you_mean(_dotted([*self.path, parts[0]]), beside) or did_you_mean(wanted, everywhere) or ""
-        return f"the file has no {quote(_dotted([*self.path, parts[0]]))}" + (f"; {hint}" if hint else "")
+        return f"the file has no {quote(missing)}" + (f"; {hint}" if hint else "")
 
 
 def _possible(path: Path) -> Collection[str] | None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from graphrun.document.marks import Path
 from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, Value, shape_of
 from graphrun.document.problems import Problems
+from graphrun.document.slips import OF_PARAMETER
 
 KEYS = ("value", "lower", "upper", "shape", "init")
 
@@ -69,7 +70,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     if not isinstance(raw, dict):
         return None if check_value(path, raw, problems) is None else ParameterEntry(raw)
     before = len(problems)
-    problems.refuse_unknown(path, raw, KEYS)
+    problems.refuse_unknown(path, raw, KEYS, advice=OF_PARAMETER)
     drawn = _read_init(path, raw, problems)
     if "value" not in raw and drawn is None and len(problems) == before:
         hint = "write {value: 1.0, lower: 0.0}, or {shape: [3, 4], init: {type: normal}}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
@@ -17,6 +17,9 @@ MOST_USES = 6
 
 # A function is called only for a problem that is shown: finding a near name takes longer than finding the mistake.
 Suggestion: TypeAlias = str | Callable[[], str | None] | None
+
+
+NONE: Mapping[str, str] = {}
 
 
 class Expression(NamedTuple):
@@ -103,11 +106,13 @@ class Problems:
         """Add a problem with the value at this path, or with its key."""
         self._keep(self._problem(path, message, suggestion, key=key))
 
-    def refuse_unknown(self, path: Path, raw: dict[str, Any], known: Sequence[str], of: str = "") -> None:
+    def refuse_unknown(
+        self, path: Path, raw: dict[str, Any], known: Sequence[str], of: str = "", advice: Mapping[str, str] = NONE
+    ) -> None:
         """Add a problem for each key of the mapping at this path that is not among those that are known."""
         for key in raw:
             if key not in known:
-                near = partial(did_you_mean, key, known)
+                near: Suggestion = advice.get(key.lower()) or partial(did_you_mean, key, known)
                 self.add((*path, key), f"unknown key {quote(key)}{of}", suggestion=near, key=True)
 
     def describe(self, path: Path, message: str, suggestion: Suggestion = None, *, key: bool = False) -> str:

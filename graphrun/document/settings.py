@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems, Suggestion
-from graphrun.document.slips import number_of
+from graphrun.document.slips import OF_RULE, number_of
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -119,6 +119,8 @@ def _near_setting(key: str, settings: Sequence[str], other: Sequence[str]) -> st
     if meant in settings:
         return f"it is called {meant!r} here"
     near = did_you_mean(key, [*settings, *other])
+    if near is None and "step_size" in settings:
+        near = OF_RULE.get(key.lower())
     if near is not None:
         return near
     return f"its settings are: {', '.join(settings)}" if settings else "it has no settings"

@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphrun.base.wording import quote
@@ -70,17 +70,36 @@ OF_SEVERAL = {
     "round": "to some digits: round(x * 100) / 100",
 }
 
+# What other programs call a key of a parameter.
+OF_PARAMETER = {
+    **dict.fromkeys(("min", "minimum", "low", "lb", "lower_bound", "ge"), "write lower: 0"),
+    **dict.fromkeys(("max", "maximum", "high", "ub", "upper_bound", "le"), "write upper: 1"),
+    **dict.fromkeys(("bounds", "range", "limits"), "write lower: 0, upper: 1"),
+    **dict.fromkeys(("start", "initial", "init_value", "x0", "default", "guess", "val"), "write value: 1"),
+    **dict.fromkeys(("initializer", "initialize", "distribution", "random"), "write init: {type: normal}"),
+    **dict.fromkeys(("size", "dims", "dimensions", "sizes"), "write shape: [3, 4]"),
+}
+
+# What other programs give an update rule.
+OF_RULE = {
+    "momentum": "write {type: momentum, ...}, which is a rule of its own",
+    "nesterov": "write {type: nesterov, ...}, which is a rule of its own",
+    "amsgrad": "no rule has it; adam is without",
+    "betas": "they are called 'beta1' and 'beta2' here",
+    "decay": "a step size that falls is a schedule, as in step_size: {type: cosine, start: 0.1, steps: 1000}",
+    "rate": "it is called 'step_size' here",
+    "alpha": "it is called 'step_size' here",
+    "rho": "it is called 'decay' here",
+    "steps": "it stands at the top of the file: steps: 10",
+    "tol": "it stands at the top of the file: stop: {change: 1e-9}",
+}
+
 # The keys under which some would put an expression.
 EXPRESSION_KEYS = ("expr", "expression", "formula", "equation", "eq", "value", "function", "f", "op", "operation")
 
 NUMBERS = {"pi": math.pi, "e": math.e, "tau": math.tau}
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SUM = re.compile(rf"\s*({_NUMBER}|\w+)\s*(?:(\*\*|\^|[-+*/])\s*({_NUMBER}|\w+))?\s*(%?)\s*")
-_GLUED = re.compile(r"(?<!\S)([^\W\d]\w*):(?=[^\s:/])")
-_ASSIGNED = re.compile(r"(?<!\S)([^\W\d]\w*)\s*:?=(?!=)\s*")
-
-_OPERATIONS = {
+OPERATIONS: dict[str, Callable[[float, float], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -89,9 +108,19 @@ _OPERATIONS = {
     "^": operator.pow,
 }
 
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_SUM = re.compile(rf"\s*({_NUMBER}|\w+)\s*(?:(\*\*|\^|[-+*/])\s*({_NUMBER}|\w+))?\s*(%?)\s*")
+_GLUED = re.compile(r"(?<!\S)([^\W\d]\w*):(?=[^\s:/])")
+_ASSIGNED = re.compile(r"(?<!\S)([^\W\d]\w*)\s*:?=(?!=)\s*")
+
 
 def number_of(text: str) -> str | None:
     """Return the number that a text of one operation stands for, as 1/3, 2*pi, 10^-3, 5%; None for any other."""
+    if text.rstrip().endswith((";", ",")):
+        # Other languages end lines by them.
+        text = text.rstrip()[:-1]
+        if re.fullmatch(_NUMBER, text.strip()):
+            return text.strip()
     found = _SUM.fullmatch(text[:100])
     if found is None or len(text) > 100:
         return None
@@ -101,7 +130,7 @@ def number_of(text: str) -> str | None:
     try:
         x = NUMBERS[left.lower()] if left.lower() in NUMBERS else float(left)
         y = 1.0 if not right else NUMBERS[right.lower()] if right.lower() in NUMBERS else float(right)
-        value: Any = x / 100 if percent else _OPERATIONS[sign](x, y) if sign else x
+        value = x / 100 if percent else OPERATIONS[sign](x, y) if sign else x
     except (ValueError, ArithmeticError):
         return None
     if isinstance(value, complex) or not math.isfinite(value):

@@ -390,6 +390,12 @@ class _Builder:
         if rule is None:
             self._unknown_type(at(), ("type",), entry.type, "update rule", UpdateRule)
             return Update(_NO_RULE, ())
+        name, settings = next(iter(raw.items()), ("", None))
+        if isinstance(settings, dict) and len(raw) == 1 and (name in SOLVERS or self.registry.update_rule(name)):
+            shown = [f", {key}: {value}" for key, value in settings.items() if not isinstance(value, dict | list)]
+            hint = f"write {{type: {quote(name + ''.join(shown))[1:-1]}}}"
+            at().add((name,), "an update rule is named by 'type'", suggestion=hint, key=True)
+            return Update(rule, ())
         return Update(rule, self._settings(rule, raw, at, ("type", *clips)), schedule, **clips)
 
     def _resolve_schedule(self, raw: dict[str, Any]) -> tuple[Schedule, Settings] | None:

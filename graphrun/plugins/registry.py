@@ -5,6 +5,7 @@ plugin. The order never decides differently: a name that is taken stays with the
 """
 
 import importlib.util
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,8 @@ class Plugin:
         declarations: the node types and update rules that it added.
         observers: the names of the observers that it added.
         error: why it failed; None where it did not.
+        traceback: where in it that arose, as Python tells it.
+        taken: the names of its node types that were taken.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Plugin:
     declarations: list[Declaration] = field(default_factory=list)
     observers: list[str] = field(default_factory=list)
     error: str | None = None
+    traceback: str = ""
+    taken: list[str] = field(default_factory=list)
 
     @property
     def failure(self) -> str:
@@ -136,6 +141,21 @@ class Registry:
             load()
         return self.plugins
 
+    def clashes(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield a sentence for each of these node types that a plugin declares too, of the folders that are named.
+
+        A folder that needed not be opened is not opened for it: a declaration is known by its first line.
+        """
+        for name in names:
+            if not self.has_loaded(name):
+                continue
+            used = self._declared[NodeType, name][1]
+            others = [plugin.name for plugin in self.plugins if name in plugin.taken]
+            files = [file for folder in self._folders for file in _plugin_files(folder) if str(file) != used.name]
+            others += [str(file) for file in files if _declares(file, name)]
+            for other in dict.fromkeys(others):
+                yield f"{name} is that of {used.source} {used.name}: {other} declares one too, and a taken name stays"
+
     @property
     def failures(self) -> list[Plugin]:
         """The plugins that failed so far."""
@@ -152,6 +172,8 @@ class Registry:
 
         Every source is opened; those that failed are told, and where none brought a type, how to name one.
         """
+        # Adam(lr=0.1) is a call in Python.
+        name = name.partition("(")[0].strip()
         known = {name: None for kind in kinds for name in self.all(kind)}
         synonym = SYNONYMS.get(name.lower()) if NodeType in kinds else None
         frequent = [name for name in FREQUENT if name in known]
@@ -238,11 +260,13 @@ class Registry:
                 self._check_hooks(module)
                 declared = list(self._declarations(module, check=plugin.source != "built-in"))
                 observers = dict(self._made(module, OBSERVERS))
+            plugin.taken = [d.name for k, d in declared if (k, d.name) in self._declared]
             self._refuse_taken(declared, observers)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the program
             plugin.error = error_text(error)
+            plugin.traceback = traceback_of(error)
             if module is not None and self._manager.is_registered(module):
                 self._manager.unregister(module)
         else:
@@ -300,9 +324,35 @@ class Registry:
             seen.add(key)
 
 
+def _plugin_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
+
+
+def _declares(file: Path, name: str) -> bool:
+    """Say whether a file has a declaration of that name, without running it."""
+    with contextlib.suppress(OSError):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return (
+            re.search(rf"^@[\w.]*(?:elementwise|tensor)\b[^\n]*\ndef {re.escape(name)}_?\(", text, re.MULTILINE)
+            is not None
+        )
+    return False
+
+
 def error_text(error: BaseException) -> str:
     """Return an error's type and text on one line, for listings."""
     return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return an error's traceback from the first line on that is not this program's or Python's importing."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    own = str(Path(__file__).parents[1])
+    first = next((k for k, f in enumerate(frames) if not f.filename.startswith((own, "<frozen"))), 0)
+    lines = [*traceback.format_list(frames[first:]), *traceback.format_exception_only(error)]
+    return "".join(["Traceback (most recent call last):\n", *lines]).rstrip()
 
 
 def project_folders(start: Path | None = None) -> list[Path]:

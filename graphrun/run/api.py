@@ -112,10 +112,11 @@ class Graph(Displayed):
         return 1 if self.document.steps is None else self.document.steps
 
     def notes(self, seed: int | None = None) -> Sequence[str]:
-        """Return what a user should know about how the data set is read."""
+        """Return what a user should know about how the data set is read, and whose node types are used."""
         with limited(self.memory):
             data = self.source.open((self.document.seed or 0) if seed is None else seed)
-        return () if data is None else data.notes
+        types = dict.fromkeys(node.type.name for node in self.structure.nodes)
+        return [*(() if data is None else data.notes), *self.registry.clashes(types)]
 
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
         """Return the schedule of the graph, with the leaves' values.

@@ -82,6 +82,7 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
     except StepFailed as failed:
         cause = diagnose_failure(plan, failed.leaves, failed.error)
         error = PluginError(f"step {history.step_after(program)}: {cause}")
+        error.__cause__ = failed.error
         stopped = f"failed: {error}"
     except _RecordedNotFiniteError as recorded:
         leaves = program.values(range(len(plan.leaves)))

@@ -43,15 +43,20 @@ def write(data: Callable[[], Any], lines: Iterable[str], output_format: str, fil
         file.writelines(f"{printable(line)}\n" for line in lines)
 
 
-def write_result(result: Result, output_format: str, file: TextIO, *, everything: bool = False) -> None:
-    """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row)."""
+def write_result(
+    result: Result, output_format: str, file: TextIO, *, everything: bool = False, whole: bool = False
+) -> None:
+    """Write a result in one of the formats ``table``, ``json`` and ``csv`` (JSON lines are written row by row).
+
+    The `whole` table has every recorded row.
+    """
     if output_format == "csv":
         history = dict(columns(result.history))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(history)
         writer.writerows(zip(*(column.tolist() for column in history.values()), strict=True))
     elif output_format != "jsonl":
-        write(lambda: to_json(result, everything=everything), _tables(result), output_format, file)
+        write(lambda: to_json(result, everything=everything), _tables(result, whole=whole), output_format, file)
 
 
 def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
@@ -82,10 +87,11 @@ def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
     }
 
 
-def _tables(result: Result) -> Iterator[str]:
+def _tables(result: Result, *, whole: bool) -> Iterator[str]:
     rows = len(result.history["step"])
     # Not np.unique, which imports numpy.ma: that would be a twentieth of the time that a small graph takes.
-    shown = sorted(set(np.linspace(0, max(rows - 1, 0), min(rows, SHOWN_ROWS)).round().astype(int).tolist()))
+    count = rows if whole else min(rows, SHOWN_ROWS)
+    shown = sorted(set(np.linspace(0, max(rows - 1, 0), count).round().astype(int).tolist()))
     columns = terminal_columns()
     names = list(result.history)[:SHOWN_COLUMNS]
     table = [names, *[[format_value(result.history[name][row]) for name in names] for row in shown]]
@@ -94,8 +100,8 @@ def _tables(result: Result) -> Iterator[str]:
         table = [row[:-1] for row in table]
     yield from align(table, columns=columns)
     notes = []
-    if rows > SHOWN_ROWS:
-        notes.append(f"{SHOWN_ROWS} of {rows} recorded rows")
+    if rows > len(shown):
+        notes.append(f"{len(shown)} of {rows} recorded rows")
     if len(result.history) > len(names):
         notes.append(f"{len(names)} of {len(result.history)} columns")
     if notes:

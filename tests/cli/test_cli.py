@@ -146,6 +146,8 @@ def test_options_stand_before_the_file_too(capsys: pytest.CaptureFixture[str]) -
     for arguments in (["--steps", "2", "check", "nested.yaml"], ["nested.yaml", "check", "--steps", "2"]):
         assert run_command(arguments) == 2
         assert "the command 'check' stands first: graphrun check " in capsys.readouterr().err
+    assert run_command(["nested.yaml", "--set", "parameters.a", "3"]) == 2
+    assert "--set parameters.a=3" in capsys.readouterr().err
     assert run_command(["--record", "check", "nested.yaml"]) == 2
     assert "the name 'check' is unknown" in capsys.readouterr().err
 

@@ -178,6 +178,7 @@ def test_an_alias_of_what_is_set_keeps_its_value() -> None:
         ("~steps.x", "steps has no keys"),
         ("step=3", "the file has no 'step'; did you mean 'steps'?"),
         ("step_size=3", "the file has no 'step_size'; did you mean 'update.step_size'?"),
+        ("lr=3", "the file has no 'lr'; did you mean 'update.step_size'?"),
         ("slope=3", "the file has no 'slope'; did you mean 'nodes.e.slope'?"),
         ("parameter.a=3", "the file has no 'parameter'; did you mean 'parameters.a'?"),
         ("params.a.value=3", "the file has no 'params'; did you mean 'parameters.a.value'?"),

@@ -670,3 +670,39 @@ def test_what_was_meant_by_an_unknown_type(write: Write) -> None:
     write(TWICE, folder="own")
     assert Registry(["own"]).meant("gauss_bump", types) == ""
     assert Registry(["own"]).meant("twcie", types) == "did you mean 'twice'?"
+
+
+def test_a_taken_name_that_matters_is_said(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the graph's own types, whether the folder had to be opened or not; of other names not a word is said."""
+    write(TWICE.replace("twice", "tanh"), folder="own")
+    Path("tanh.yaml").write_text("parameters: {a: 1}\nnodes: {f: tanh(a)}\nminimize: f\n", encoding="utf-8")
+    Path("sin.yaml").write_text("parameters: {a: 1}\nnodes: {f: sin(a)}\nminimize: f\n", encoding="utf-8")
+    assert run_command(["tanh.yaml", "--plugins", "own"]) == 0
+    assert "own/twice.py declares one too" in capsys.readouterr().err
+    assert run_command(["sin.yaml", "--plugins", "own"]) == 0
+    assert capsys.readouterr().err == ""
+    assert run_command(["tanh.yaml"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_says_what_was_loaded(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """And how long it took; of a plugin that failed or raised, the traceback with the line."""
+    write(TWICE, folder="own")
+    Path("twice.yaml").write_text(USES_TWICE, encoding="utf-8")
+    assert run_command(["twice.yaml", "--plugins", "own", "-v"]) == 0
+    err = capsys.readouterr().err
+    assert re.search(r"loaded <Graph twice.yaml: .*> in [\d.]+ m?s", err)
+    assert re.search(r"plugin own/twice.py: twice, in [\d.]+ [mu]?s", err)
+    for text, line in ((TWICE + "\nraise ValueError('oops')\n", "raise ValueError"), (RAISES, "1 / int(0 * x)")):
+        write(text, folder="own")
+        assert run_command(["twice.yaml", "--plugins", "own"]) != 0
+        assert "Traceback" not in capsys.readouterr().err
+        assert run_command(["twice.yaml", "--plugins", "own", "-v"]) != 0
+        err = capsys.readouterr().err
+        assert err.count("Traceback") == 1
+        assert re.search(r'own/twice.py", line \d+', err)
+        assert line in err
+        assert "graphrun/engines" not in err
+
+
+RAISES = TWICE.replace("return 2 * x", "return 1 / int(0 * x)")

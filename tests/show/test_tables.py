@@ -382,3 +382,9 @@ def test_solvers_schedules_and_initializers_are_told_of(
     assert f"\n  {name}(" in output(capsys, "nodes")
     assert run_command(["nodes", f"{name}x"]) == 2
     assert f"did you mean {name!r}?" in capsys.readouterr().err
+
+
+def test_every_row_that_was_asked_for_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--every 1` is a wish for every row; without it, 20 of them show the way."""
+    assert output(capsys, "nested.yaml", "--steps", "100", "--every", "1").split("\n\n")[0].count("\n") == 101
+    assert "20 of 101" in output(capsys, "nested.yaml", "--steps", "100")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +17,7 @@ from graphrun.cli.terminal import say
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from graphrun.plugins.registry import Registry
     from graphrun.run.api import Graph
 
 Function: TypeAlias = Callable[..., Any]
@@ -136,25 +138,25 @@ class GraphFile:
     folders: Sequence[str] = ()
     data: str | None = None
 
-    def load(self) -> Graph:
-        """Load it."""
+    def load(self, registry: Registry | None = None) -> Graph:
+        """Load it, with the node types of a registry where one is there already."""
         from graphrun.plugins.registry import Registry
         from graphrun.run.api import load
 
-        registry = Registry(self.folders)
+        registry = registry or Registry(self.folders)
         graph = load(self.path, overrides=self.overrides, registry=registry, data=self.data)
         if not click.get_current_context().params.get("quiet"):
             for note in registry.notes:
                 say(note)
         return graph
 
-    def load_to_run(self) -> Graph:
+    def load_to_run(self, registry: Registry | None = None) -> Graph:
         """Load it, if it has values.
 
         Raises:
             UsageError: it is a library of subgraphs for other files.
         """
-        graph = self.load()
+        graph = self.load(registry)
         document = graph.document
         if document.subgraphs and not (document.nodes or document.parameters):
             subgraphs = ", ".join(document.subgraphs)
@@ -173,6 +175,13 @@ class GraphCommand(click.Command):
         self.params.append(
             click.Option(["--memory"], metavar="SIZE", help="What the graph may take, as 8GiB. [default: half of it]")
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words, after a look for the likeliest slip: ``--set PATH VALUE``."""
+        for option, path, value in zip(args, args[1:], args[2:], strict=False):
+            if option == "--set" and "=" not in path and value[:1] != "-" and not os.path.exists(value):  # noqa: PTH110
+                ctx.fail(f"--set takes one word: --set {path}={value}")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options."""

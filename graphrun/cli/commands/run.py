@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -55,7 +56,12 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "everything", is_flag=True, help="With --format json: every value and gradient of nodes.")
 @option("plugins", "quiet")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what was loaded and chosen.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Say on stderr what was loaded and chosen, with tracebacks of plugins.",
+)
 def run(
     file: GraphFile,
     request: RunRequest,
@@ -67,36 +73,72 @@ def run(
     **processes: Any,
 ) -> int:
     """Run a graph file: forward pass, backward pass, update; then again."""
+    from graphrun.plugins.registry import Registry, traceback_of
     from graphrun.show.tables import write_result
 
     if request.save_every is not None and request.save is None:
         raise click.UsageError("--save-every goes with --save FILE")
     if everything and output_format != "json":
         raise click.UsageError("--all goes with --format json")
-    graph = file.load_to_run()
-    cluster = join_cluster(request, **processes)
-    first = cluster is None or cluster.is_first()
-    output = sys.stdout
-    rows = RowsAsTheyCome(output)
-    begin_collection()
-    with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as request, cluster or nullcontext():
-        result = graph.answer(
-            replace(
-                request,
-                cluster=cluster,
-                observers=make_observers(graph.registry, observed),
-                on_row=rows.write if output_format == "jsonl" and first else None,
-                interrupted=lambda: request.interrupted() or rows.error is not None,
+    registry = Registry(file.folders)
+    with tracebacks(registry, wanted=verbose):
+        start = time.perf_counter()
+        graph = file.load_to_run(registry)
+        for line in what_was_loaded(graph, time.perf_counter() - start) if verbose else ():
+            say(line)
+        cluster = join_cluster(request, **processes)
+        first = cluster is None or cluster.is_first()
+        output = sys.stdout
+        rows = RowsAsTheyCome(output)
+        begin_collection()
+        with watched(graph, request, quiet=quiet, verbose=verbose, notes=first) as asked, cluster or nullcontext():
+            result = graph.answer(
+                replace(
+                    asked,
+                    cluster=cluster,
+                    observers=make_observers(registry, observed),
+                    on_row=rows.write if output_format == "jsonl" and first else None,
+                    interrupted=lambda: asked.interrupted() or rows.error is not None,
+                )
             )
-        )
     if not first:
         return 1 if result.error is not None else 0
     if rows.error is not None:
         raise rows.error
-    write_result(result, output_format, output, everything=everything)
+    write_result(result, output_format, output, everything=everything, whole=request.every is not None)
     if verbose:
         say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
+        if result.error is not None and result.error.__cause__ is not None:
+            say(traceback_of(result.error.__cause__))
     return status_of(file, result)
+
+
+@contextmanager
+def tracebacks(registry: Registry, *, wanted: bool) -> Iterator[None]:
+    """Show where in a plugin an error arose, before the error itself is told."""
+    from graphrun.plugins.registry import traceback_of
+
+    try:
+        yield
+    except GraphrunError as error:
+        if wanted:
+            for plugin in registry.failures:
+                click.echo(f"{plugin.failure}\n{plugin.traceback}".rstrip(), err=True)
+            if error.__cause__ is not None:
+                click.echo(traceback_of(error.__cause__), err=True)
+        raise
+
+
+def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
+    """Yield a line for the graph file and one for each plugin that was opened: what it brought, and in which time."""
+    from graphrun.base.numbertext import seconds
+
+    yield f"loaded {graph!r} in {seconds(took)}"
+    for plugin in graph.registry.plugins:
+        if plugin.source != "built-in":
+            names = ", ".join([*(declared.name for declared in plugin.declarations), *plugin.observers])
+            brought = plugin.failure if plugin.error is not None else f"plugin {plugin.name}: {names or 'nothing'}"
+            yield f"{brought}, in {seconds(plugin.seconds)}"
 
 
 @click.command(cls=GraphCommand)
