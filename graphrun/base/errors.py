@@ -28,7 +28,7 @@ class GraphrunError(Exception):
 
         Names in it may come from a file, or from another library.
         """
-        return fitting(printable_lines(super().__str__()))
+        return printable_lines(fitting(super().__str__()))
 
 
 class GraphFileError(GraphrunError):
