@@ -173,7 +173,7 @@ def test_a_history_that_is_too_large_is_refused(load: Callable[[str], Any]) -> N
     """Arrays that are recorded, times rows; fewer rows fit."""
     graph = load(X + "nodes: {f: sum(x * x)}\nminimize: f\nrecord: [x, f]\n")
     with limited(100 * 2**20):
-        with pytest.raises(graphrun.UsageError, match="recording .x. in 100,001 rows takes 7.45 GiB of memory"):
+        with pytest.raises(graphrun.UsageError, match=r"recording .x. in 100,001 rows takes 7.45 GiB of memory"):
             graph.run(steps=100_000, every=1)
         assert len(graph.run(steps=20, every=2).history["x"]) == 11
 
