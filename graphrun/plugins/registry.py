@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -324,13 +324,9 @@ class Registry:
             seen.add(key)
 
 
-def _plugin_files(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
-
-
 def _declares(file: Path, name: str) -> bool:
     """Say whether a file has a declaration of that name, without running it."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         text = file.read_text(encoding="utf-8", errors="replace")
         return (
             re.search(rf"^@[\w.]*(?:elementwise|tensor)\b[^\n]*\ndef {re.escape(name)}_?\(", text, re.MULTILINE)

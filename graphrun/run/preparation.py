@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
 from graphrun.data.rows import DataSource, held_back_rows
 from graphrun.document import did_you_mean
@@ -21,7 +22,7 @@ from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
-from graphrun.run.loop import Job, run
+from graphrun.run.loop import Job, run, smallest_stride
 from graphrun.run.observers import Observers
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
@@ -62,6 +63,8 @@ def run_graph(
         stop.remember(checkpoint.watch)
     steps = request.steps_of(document) if plan.objective is not None else 0
     engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
+    record = recorded(plan, document.record if request.record is None else request.record, structure.unread)
+    _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
     told = Observers(request.observers if request.writes else ())
     save = None
     if request.save is not None and request.writes:
@@ -71,7 +74,7 @@ def run_graph(
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=replace(request, on_row=told.also(request.on_row)),
         steps=steps,
-        record=recorded(plan, document.record if request.record is None else request.record, structure.unread),
+        record=record,
         stop=stop,
         feed=feed,
         holdout=held_back_rows(feed),
@@ -82,6 +85,16 @@ def run_graph(
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
     return told.ended(replace(result, made_of=(structure, plan)))
+
+
+def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:
+    """Refuse to record arrays for so many rows that memory does not hold them."""
+    arrays = [slot for slot in record if plan.shapes[slot]]
+    size = rows * plan.dtype.itemsize * sum(math.prod(plan.shapes[slot]) for slot in arrays)
+    if size > memory_limit():
+        names = ", ".join(repr(plan.names[slot]) for slot in arrays[:8])
+        need = f"takes {size_text(size)} of memory; the limit is {size_text(memory_limit())}"
+        raise UsageError(f"recording {names} in {rows:,} rows {need}\n  --every N keeps fewer rows; {MORE_MEMORY}")
 
 
 def _checkpoint(request: RunRequest) -> Checkpoint | None:

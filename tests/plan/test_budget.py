@@ -169,6 +169,15 @@ def test_the_limit_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert half_of_memory() > 2**20
 
 
+def test_a_history_that_is_too_large_is_refused(load: Callable[[str], Any]) -> None:
+    """Arrays that are recorded, times rows; fewer rows fit."""
+    graph = load(X + "nodes: {f: sum(x * x)}\nminimize: f\nrecord: [x, f]\n")
+    with limited(100 * 2**20):
+        with pytest.raises(graphrun.UsageError, match=r"recording .x. in 100,001 rows takes 7.45 GiB of memory"):
+            graph.run(steps=100_000, every=1)
+        assert len(graph.run(steps=20, every=2).history["x"]) == 11
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("1024", 1024), ("4GiB", 2**32), ("1.5 mb", 3 * 2**19), ("2t", 2**41), (77, 77), ("8 KiB", 2**13)],
