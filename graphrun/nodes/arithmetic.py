@@ -99,10 +99,7 @@ def _(xp, y, x):
 
 @elementwise
 def stop_gradient(xp, x):
-    """Identity through which no gradient flows back: x.
-
-    It does not freeze a parameter that an update rule moves by itself, as weight decay does.
-    """
+    """Identity through which no gradient flows back: x; weight decay still moves a parameter behind it."""
     return x
 
 

@@ -53,7 +53,7 @@ def load(
     """
     if not isinstance(path, str | os.PathLike | Source):
         raise UsageError(f"load takes the path of a graph file, not a {type(path).__name__}")
-    if isinstance(path, str) and "\n" in path:
+    if isinstance(path, str) and "\n" in path and not os.path.exists(path):  # noqa: PTH110
         raise UsageError("load takes the path of a graph file, and this looks like its text: write it to a file")
     overrides = [overrides] if isinstance(overrides, str) else overrides
     plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins

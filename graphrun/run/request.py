@@ -65,10 +65,10 @@ class RunRequest:
         Raises:
             UsageError: one of them makes no sense.
         """
-        for name, least in (("steps", 0), ("every", 1), ("seed", 0), ("save_every", 1)):
+        for name, least, most in (("steps", 0, MOST), ("every", 1, MOST), ("seed", 0, None), ("save_every", 1, MOST)):
             number = getattr(self, name)
-            if number is not None and (number.__class__ is not int or number < least):
-                object.__setattr__(self, name, whole(name, number, least))
+            if number is not None:
+                object.__setattr__(self, name, whole(name, number, least, most))
 
     def check(self) -> None:
         """Refuse what does not go together.
@@ -96,13 +96,14 @@ class RunRequest:
         return self.cluster is None or self.cluster.is_first()
 
 
-def whole(name: str, number: Any, least: int) -> int:
+def whole(name: str, number: Any, least: int, most: int | None = None) -> int:
     """Return a whole number that somebody gives, in whatever type.
 
     Raises:
-        UsageError: it is none, or below the least one.
+        UsageError: it is none, below the least one, or above the largest.
     """
     is_whole = isinstance(number, Integral) or (isinstance(number, float) and number.is_integer())
-    if is_whole and not isinstance(number, bool) and least <= number <= MOST:
+    if is_whole and not isinstance(number, bool) and number >= least and (most is None or number <= most):
         return int(number)
-    raise UsageError(f"{name} is a whole number of {least} or more, not {quote(str(number))[1:-1]}")
+    largest = "" if most is None else f", to {most:,} at most"
+    raise UsageError(f"{name} is a whole number of {least} or more{largest}, not {quote(str(number))[1:-1]}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+import types
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphrun.base.errors import UsageError
+from graphrun.base.types import MOST
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.formula import open_settings, type_formulas
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES
@@ -168,7 +170,9 @@ def _settings(declared: Declaration) -> Iterator[str]:
     yield ""
     yield "  settings:"
     for parameter in declared.keyword:
-        kind = " | ".join(map(_type_name, declared.kinds(parameter.name)))
+        annotation = declared.annotations.get(parameter.name, Any)
+        is_union = typing.get_origin(annotation) in {typing.Union, types.UnionType}
+        kind = " | ".join(map(_type_name, typing.get_args(annotation) if is_union else (annotation,)))
         default = "required" if parameter.default is parameter.empty else f"default {parameter.default!r}"
         yield f"    {parameter.name}: {kind}, {default}"
 
@@ -185,7 +189,7 @@ def _type_name(annotation: Any) -> str:
             for told in annotation.__metadata__
             for part in (told, *getattr(told, "metadata", ()))
             for limit, words in LIMITS.items()
-            if getattr(part, limit, None) is not None
+            if getattr(part, limit, None) not in (None, MOST)
         }
         return ", ".join([_type_name(annotation.__origin__), *limits.values()])
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -22,7 +22,6 @@ from graphrun.declare.nodetype import Example, NodeType
 from graphrun.declare.trace import Recorder, trace, trace_derivatives
 from graphrun.declare.writer import Writer
 from graphrun.engines.numpy.namespace import namespace
-from graphrun.engines.numpy.operation import functions
 
 LIMIT = 8.0
 """How many units in the last place a type may be off."""
@@ -181,7 +180,7 @@ def by_numpy(
     node_type: NodeType, inputs: Sequence[Any], settings: Mapping[str, Any], dtype: np.dtype[Any]
 ) -> Evaluated:
     """Evaluate an elementwise type as the NumPy engine does."""
-    function, second = functions(node_type)
+    function, second = node_type.functions("numpy")
     xp = namespace(dtype)
     with np.errstate(all="ignore"):
         y = np.asarray(function(xp, *inputs, **settings)).astype(dtype)
@@ -515,7 +514,7 @@ def tensor_by_numpy(
     node_type: NodeType, truth: TensorTruth, settings: Mapping[str, Any], dtype: np.dtype[Any]
 ) -> Evaluated:
     """Evaluate a tensor type as the NumPy engine does."""
-    function, second = functions(node_type)
+    function, second = node_type.functions("numpy")
     xp = namespace(dtype)
     assert second is not None
     with np.errstate(all="ignore"):

@@ -367,7 +367,7 @@ def test_a_number_loses_digits_first(text: str, most: int, shown: str) -> None:
     ("name", "words"),
     [
         ("lbfgs", ["a solver, built in", "update: {type: lbfgs}", "memory: int, 1 or more, default 10"]),
-        ("cosine", ["a schedule, built in", "start: float, required", "steps: int, 1 or more, required"]),
+        ("cosine", ["a schedule, built in", "start: float, 0 or more, required", "steps: int, 1 or more, required"]),
         ("he_normal", ["an initializer, built in", "init: {type: he_normal}"]),
         ("constant", ["a schedule, built in", "an initializer, built in"]),
     ],
