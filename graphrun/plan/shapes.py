@@ -201,14 +201,14 @@ class _Probe:
         except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error}"
             if isinstance(error, ValueError | IndexError) and not node.type.is_elementwise:
-                raise self.shape_error(number, node, given, str(error)) from error
+                reason = _by_names(str(error), _input_names(node), self.labels(node))
+                raise self.shape_error(number, node, given, reason) from error
             raise self.broken(number, node, given, f"it raises {text}") from error
 
     def shape_error(self, number: int, node: Node, given: list[Shape], reason: str) -> ShapeError:
         """Make the error of inputs that do not fit."""
         name = self.graph.names[number]
         shown = ", ".join(f"{label} {shape}" for label, shape in zip(self.labels(node), given, strict=True))
-        reason = _by_names(reason, _input_names(node), self.labels(node))
         message = f"node {name!r} of type {node.type.name} cannot take the shapes {shown}: {reason}"
         entry = self.graph.document.nodes[str(name)]
         return ShapeError(entry.problems(str(name), self.graph.document.problems).describe((), message))

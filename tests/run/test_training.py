@@ -403,7 +403,7 @@ def test_an_index_that_is_not_whole(load: Write, capsys: pytest.CaptureFixture[s
         (LINE.replace("x: x", "x: [x, k]"), "has the size 2, axis 0 of y has 5"),
         (
             LINE.replace("x: x", "x: [x, k]").replace("a * x", "x @ a").replace("a: 1.0", "a: [[1], [2], [3]]"),
-            "cannot take the shapes x (5, 2), a (3, 1): axis 1 of x has 2 elements, axis 0 of y has 3",
+            "cannot take the shapes x (5, 2), a (3, 1): axis 1 of x has 2 elements, axis 0 of a has 3",
         ),
         (LINE + "expect: {at: 0, values: {x: 1}}\n", "a result has no values of 'x': it is a column of the data"),
         (LINE + "expect: {at: 0, gradients: {x: 1}}\n", "a result has no gradients of 'x': it is a column of the data"),
