@@ -232,8 +232,8 @@ def test_mistakes_in_the_file(parameter: str, message: str) -> None:
         ("{shape: [2], init: {type: identity}}", "an identity is a matrix, and the shape [2] is not"),
         ("{shape: [2], init: {type: normal, std: -1}}", "a standard deviation is 0 or more, not -1"),
         ("{shape: [2], init: {type: uniform, low: 2}}", "low 2.0 is above high 1.0"),
-        ("{shape: [1000000, 1000000, 1000000], init: {type: zeros}}", "is too large for this computer's memory"),
-        ("{shape: [1000000000000000000000000000000], init: {type: normal}}", "Maximum allowed dimension exceeded"),
+        ("{shape: [1000000, 1000000, 1000000], init: {type: zeros}}", "EiB of memory; the limit is"),
+        ("{shape: [1000000000000000000000000000000], init: {type: normal}}", "EiB of memory; the limit is"),
     ],
 )
 def test_shapes_and_settings_that_an_initializer_cannot_take(parameter: str, message: str) -> None:
