@@ -464,7 +464,7 @@ def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixt
 
 def test_a_step_that_broke_is_explained_as_far_as_it_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At step 0 and later ones; the culprit is told on the page and at the end, and the exit status is 1."""
-    graph = "parameters: {x: 0.3}\nnodes: {y: log(x), f: y * y}\nminimize: f\nupdate: {type: sgd, step_size: -0.1}\n"
+    graph = "parameters: {x: 0.3}\nnodes: {y: log(x), f: y * y}\nmaximize: f\nupdate: {type: sgd, step_size: 0.1}\n"
     file = write(tmp_path, graph)
     culprit = "the value of node 'y' (type log) is nan"
     # The gradient of (log x)² at 0.3 is 2 log(0.3) / 0.3: x becomes 0.3 - 0.1 * 8.03 < 0.
