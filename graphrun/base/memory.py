@@ -43,6 +43,7 @@ def read_size(size: int | str) -> int:
 
 def size_text(size: float) -> str:
     """Return a number of bytes as text: 512 MiB, 7.28 TiB."""
+    size = min(size, 2**100)  # a whole number of any size, which a float cannot be
     for unit in UNITS:
         if size < 1000 or unit == UNITS[-1]:
             return f"{size:.3g} {unit}" if size < 1e6 else f"more than a million {unit}"

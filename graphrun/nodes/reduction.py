@@ -218,7 +218,7 @@ def exponentials(xp, x, axes):
     ones = xp.equal(shifted, 0)
     # The number of ones less 1 is 0 but for ties.
     rest = xp.sum(xp.where(ones, 0.0, powers), axis=axes, keepdims=True)
-    return largest, shifted, powers, rest + (xp.count_nonzero(ones, axis=axes, keepdims=True) - 1.0)
+    return largest, shifted, powers, rest + (xp.astype(xp.count_nonzero(ones, axis=axes, keepdims=True), x.dtype) - 1.0)
 
 
 def dropped(xp, y, x, axes):

@@ -133,15 +133,14 @@ class Passes:
         """
         plan = self.plan
 
-        def not_finite(arrays: Sequence[Array]) -> set[int]:
+        def not_finite(arrays: Sequence[Array | None]) -> set[int]:
             return {slot for slot, one in enumerate(arrays) if one is not None and not np.isfinite(one).all()}
 
         bad = not_finite(self.values)
         if bad:
             return [slot for slot in sorted(bad) if slot < len(plan.leaves) or bad.isdisjoint(plan.inputs_of(slot))]
-        bad = {
-            k for k, gradient in enumerate(self.gradients) if gradient is not None and not np.isfinite(gradient).all()
-        }
+        # Nobody asks for the derivative by what no step moves, as by the exponent of (-3) ** 2, which is no number.
+        bad = {slot for slot in not_finite(self.gradients) if plan.moving[slot]}
         nodes = {node for slot in bad for node, _ in plan.uses.get(slot, ()) if node not in bad}
         known = [node for node in sorted(nodes) if all(self.values[slot] is not None for slot in plan.inputs_of(node))]
         parts = {node: [edge.contribution for edge in self.edges_into(node)] for node in known}

@@ -103,7 +103,8 @@ def whole(name: str, number: Any, least: int, most: int | None = None) -> int:
         UsageError: it is none, below the least one, or above the largest.
     """
     is_whole = isinstance(number, Integral) or (isinstance(number, float) and number.is_integer())
-    if is_whole and not isinstance(number, bool) and number >= least and (most is None or number <= most):
+    is_whole = is_whole and not isinstance(number, bool) and number >= least
+    if is_whole and (most is None or number <= most):
         return int(number)
-    largest = "" if most is None else f", to {most:,} at most"
+    largest = f", to {most:,} at most" if is_whole else ""
     raise UsageError(f"{name} is a whole number of {least} or more{largest}, not {quote(str(number))[1:-1]}")

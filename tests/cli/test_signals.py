@@ -29,15 +29,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+COMMAND = [sys.executable, "-m", "graphrun"]
+
+
 def start(*arguments: str, ignored: int | None = None) -> subprocess.Popen[str]:
     """Start graphrun as a process, with a signal ignored as under nohup."""
     return subprocess.Popen(
-        [sys.executable, "-m", "graphrun", *arguments],
+        [*([] if ignored is None else ["sh", "-c", f'trap "" {ignored}; exec "$@"', "sh"]), *COMMAND, *arguments],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=None if ignored is None else lambda: signal.signal(ignored, signal.SIG_IGN),  # noqa: PLW1509
     )
 
 

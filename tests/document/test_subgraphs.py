@@ -32,6 +32,12 @@ def lines(text: str) -> list[str]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests stand where no project names plugins, which messages about unknown types would tell of."""
+    monkeypatch.chdir(tmp_path)
+
+
 def errors(text: str) -> str:
     """Return the text of everything that is wrong with a file, its graph included."""
     with pytest.raises(GraphFileError) as caught:
@@ -340,9 +346,8 @@ nodes:
     assert len(found) <= 2
 
 
-def test_a_use_within_a_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_use_within_a_use() -> None:
     """The innermost comes first."""
-    monkeypatch.chdir(tmp_path)  # where no project names plugins that the message would tell of
     text = """\
 subgraphs:
   s: {inputs: [x], nodes: {y: foo(x)}, output: y}
@@ -548,9 +553,8 @@ def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[
     assert len(found) < 10_000
 
 
-def test_an_unknown_type_in_each_of_many_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_type_in_each_of_many_copies() -> None:
     """It is told once, and the nearest name is looked for once."""
-    monkeypatch.chdir(tmp_path)
     text = (
         START
         + "subgraphs: {s: {inputs: [x], nodes: {y: foo(x)}, output: y}}\n"
