@@ -237,7 +237,8 @@ class Registry:
                 continue
             self._load_folder(folder)
             if folder.is_dir():
-                self.notes.append(f"the plugins of {folder.resolve()} were opened, which {project} names")
+                named_by = _relative_to(Path.cwd(), project) if project else None
+                self.notes.append(f"the plugin folder {folder} was opened, which {named_by} names")
 
     def _load_folder(self, folder: Path) -> None:
         if not folder.is_dir():
