@@ -467,9 +467,12 @@ def measured_by(
 ) -> None:
     """Put what a type is measured by in place of the plain scales."""
     if name in EXPONENTIALS:
-        spread = (
-            np.max(exact[0]) - np.min(exact[0]) if name != "scaled_dot_product_attention" else 1 + np.max(np.abs(value))
-        )
+        spread = np.max(exact[0]) - np.min(exact[0])
+        if name == "scaled_dot_product_attention":
+            # Exponentials are taken of scores, whose terms are rounded each.
+            query, key = np.abs(exact[0]), np.abs(exact[1])
+            factor = settings["scale"] or 1 / mp.sqrt(query.shape[-1])
+            spread = 1 + abs(factor) * np.max(query @ np.swapaxes(key, -1, -2))
         for scale in scales:
             if scale is not None:
                 scale[...] = scale * max(1, spread)

@@ -8,7 +8,7 @@ import pytest
 from audit import ENGINES, LIMIT, TENSOR_ENGINES, TYPES, audit_elementwise, audit_tensor
 from references import ELEMENTWISE, TENSOR
 
-POINTS = 20
+POINTS = 8
 
 
 def test_every_type_has_a_reference() -> None:
