@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 # A machine that is busy draws slowly, which is no fault of a test.
 ON_ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=10, derandomize=True, database=None, **ON_ANY_MACHINE)
-settings.register_profile("campaign", max_examples=100, **ON_ANY_MACHINE)
+settings.register_profile("campaign", max_examples=50, **ON_ANY_MACHINE)
 settings.register_profile(
     "deep", max_examples=1000, **ON_ANY_MACHINE
 )  # by hand: pytest -m hypothesis --hypothesis-profile=deep
