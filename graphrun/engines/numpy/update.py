@@ -43,7 +43,7 @@ class Updater:
         number = (step + 1,) if plan.rule.takes_step else ()
         states = []
         for (target, bounds), gradient, state in zip(self.targets, gradients, self.states, strict=True):
-            slope = values[target] * 0 if gradient is None else -gradient if plan.maximize else gradient
+            slope = np.zeros_like(values[target])[()] if gradient is None else -gradient if plan.maximize else gradient
             value = rule(values[target], slope, *number, *state)
             following: Sequence[Array] = ()
             if state:
