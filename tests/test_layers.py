@@ -50,6 +50,7 @@ def test_every_import_runs_with_the_table_and_there_is_no_ring() -> None:
     assert mistakes(imports(ROOT)) == set()
 
 
+@pytest.mark.slow
 def test_a_planted_import_is_found(tmp_path: Path) -> None:
     """At a module's top, for types only, within a function, by a name of the package, between two rooms of a row."""
     root = shutil.copytree(ROOT, tmp_path / "graphrun", ignore=shutil.ignore_patterns("__pycache__"))

@@ -223,6 +223,7 @@ def test_nodes_shows_formula_and_derivatives(name: str, lines: list[str], capsys
         assert f"    {line}" in [text.replace("        ", "    ", 1) for text in out]
 
 
+@pytest.mark.slow
 def test_every_built_in_tensor_type_has_its_formula(capsys: pytest.CaptureFixture[str]) -> None:
     """And a gradient, or none, for each input; no line of them is wider than a terminal."""
     for declared in BUILT_IN:

@@ -163,6 +163,7 @@ def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> 
         assert "Usage: graphrun" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="this system has no /dev/stdin")
 def test_a_graph_can_come_from_another_program() -> None:
     """/dev/stdin is a file like any other."""
@@ -196,6 +197,7 @@ def test_an_output_that_cannot_be_written_is_an_error(arguments: list[str]) -> N
     assert err == "graphrun: the output cannot be written: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stream", "status"), [(1, 1), (2, 0)])
 def test_a_stream_that_is_closed_gives_no_traceback(stream: int, status: int) -> None:
     """Without a stdout (`>&-`) nothing can be written, status 1; without a stderr all goes its way."""
@@ -339,6 +341,7 @@ def test_verbose_says_on_stderr_what_was_run(capsys: pytest.CaptureFixture[str])
     assert "engine numpy" in err
 
 
+@pytest.mark.slow
 def test_a_run_writes_no_file(folder: Path) -> None:
     """Nothing is written that was not asked for."""
     before = sorted(folder.rglob("*"))

@@ -71,12 +71,14 @@ def test_words_are_offered(line: str, offered: list[str]) -> None:
     assert complete(line) == offered
 
 
+@pytest.mark.slow
 def test_every_command_is_offered() -> None:
     """At the beginning, all commands and the graph files of the working folder are offered."""
     files = ["plain,nested.yaml", "plain,line.yml"]
     assert sorted(complete("graphrun ")) == sorted([*(f"plain,{name}" for name in commands.commands), *files])
 
 
+@pytest.mark.slow
 def test_completing_a_word_opens_no_plugin() -> None:
     """Neither of a folder that the line names, nor of one that the project names: their code was not asked for."""
     Path("mine").mkdir()
@@ -87,6 +89,7 @@ def test_completing_a_word_opens_no_plugin() -> None:
     assert not Path("opened").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BASH is None, reason="bash is not on the path")
 @pytest.mark.parametrize(
     ("words", "offered"), [(["nodes", "leak"], ["leaky_relu"]), (["ne"], ["new-node", "nested.yaml"])]
@@ -106,6 +109,7 @@ complete -p graphrun
     assert finished.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_is_printed(shell: str) -> None:
     """The script is click's own, for this program."""

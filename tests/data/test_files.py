@@ -154,6 +154,7 @@ numbers = st.one_of(
 strange = st.sampled_from(["", " ", "nan", "-inf", "1e999", "1_0", "0x1", "x", "1,5", "٣", '"', "true", "1d", "1 2"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoiled", [False, True])
 @settings(deadline=None, max_examples=examples(50))
 @given(data=st.data())
@@ -198,6 +199,7 @@ FRAGMENTS += [b"1,2,a,\n", b"1,2,a,4\n"]
 LABELS = "{x: x, t: {column: t, categories: auto}}"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(150))
 @given(parts=st.lists(st.sampled_from(FRAGMENTS), max_size=12), columns=st.sampled_from(["{x: x}", LABELS]))
 @example(parts=[b"1,2,a,\n", b"1,2,a\n"], columns="{x: x}")
@@ -241,6 +243,7 @@ def test_categories_in_an_order_of_their_own(opened: Opened) -> None:
     assert list(found[0].values()) == [("-inf", "2", "10", "1e999", "inf", "-nan", "NaN", "a", "b", "nan")]
 
 
+@pytest.mark.slow
 def test_parquet_needs_duckdb(tmp_path: Path) -> None:
     """The message names the command; without it large CSV files are read by Python."""
     (tmp_path / "d.parquet").write_bytes(b"PAR1")

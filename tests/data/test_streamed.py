@@ -128,6 +128,7 @@ def same(one: list[np.ndarray] | None, other: list[np.ndarray] | None) -> None:
         np.testing.assert_allclose(left, right, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_shuffling_mixes_distant_rows(entry_of: EntryOf, tmp_path: Path) -> None:
     """A batch has rows of several ranges; orders differ by epoch and by seed."""
     write(tmp_path / "d.parquet", 20_000, 2048)
@@ -140,6 +141,7 @@ def test_shuffling_mixes_distant_rows(entry_of: EntryOf, tmp_path: Path) -> None
         assert not np.array_equal(data.batch(0)[0], other.batch(0)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", ["true", "false"])
 def test_a_part_of_a_batch_is_read_alone(
     shuffle: str, entry_of: EntryOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -242,6 +244,7 @@ def test_strange_names(opened: Opened, folder: Path) -> None:
     assert [value.tolist() for value in opened(section).batch(0)] == [[1] * 5, [2] * 5, [[i] for i in range(5)]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x=7", "~", "file:", "file:.", "s3:", "*", "[x]", "{x,y}", "a'b", "x=7/y=8"])
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_path_is_a_name(name: str, suffix: str, opened: Opened, folder: Path) -> None:

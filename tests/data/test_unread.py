@@ -38,6 +38,7 @@ def test_an_unread_column_may_hold_anything(columns: str, folder: Path) -> None:
     assert value(text.replace("csv", "csv, batch_size: 1, holdout: 0.5")) in (1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["VARCHAR", "DATE", "INTEGER[]"])
 def test_an_unread_column_of_a_parquet_file_may_be_of_any_type(kind: str, folder: Path) -> None:
     """One that is read is refused by its name."""

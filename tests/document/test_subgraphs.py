@@ -542,6 +542,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[[str], str]) -> None:
     """What a graph would have is counted before anything is made."""
@@ -565,6 +566,7 @@ def test_an_unknown_type_in_each_of_many_copies() -> None:
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 def test_within_the_limits() -> None:
     """64 levels are possible, and a million copies of what is shared make no million leaves."""
     text = (

@@ -26,6 +26,8 @@ from graphrun.solvers import Solver
 
 jax = pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 
+pytestmark = pytest.mark.slow  # of each worker, JAX takes seconds to import and to compile for
+
 from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 

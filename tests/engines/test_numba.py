@@ -366,6 +366,7 @@ def test_a_numba_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
 # --- auto ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_auto_takes_numpy_for_a_short_run_and_numba_for_a_long_one(load: Load) -> None:
     """And says what it took and why."""
     graph = load(NESTED.replace("0.01", "1e-9"))
@@ -449,6 +450,7 @@ def test_damaged_files_of_the_cache_are_replaced(tmp_path: Path) -> None:
     assert start(file, folder).communicate()[0].split()[0] == "0"
 
 
+@pytest.mark.slow
 def test_no_cache_folder_is_no_obstacle(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the folder cannot be made, code is compiled and not kept."""
     (tmp_path / "file").write_text("")
@@ -468,6 +470,7 @@ def test_a_cache_that_nothing_can_be_put_into_is_no_obstacle(tmp_path: Path) -> 
     assert start(file, folder).communicate()[0].split()[1] == "-2.9390591943007185"
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_has_no_cache(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under a number of its own."""
 

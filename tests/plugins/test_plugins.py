@@ -317,6 +317,7 @@ FAILS_TO_LOAD: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", FAILS_TO_LOAD)
 def test_a_plugin_that_fails_stops_only_the_graphs_that_need_it(
     broken: str, write: Write, capsys: pytest.CaptureFixture[str]

@@ -159,6 +159,7 @@ def test_killed_at_50_moments(folder: Path) -> None:
     assert checkpoint.read_bytes() == (folder / "whole.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_engine_that_began(folder: Path) -> None:
     """Engines differ in the last bit, so a run that goes on keeps its engine, and says which would be faster."""
     (folder / "n.yaml").write_text("parameters: {x: 3}\nnodes: {f: tanh(x) ** 2}\nminimize: f\n", encoding="utf-8")
@@ -442,6 +443,7 @@ def test_a_checkpoint_without_a_checksum_goes_on(folder: Path) -> None:
     assert all(np.array_equal(resumed.parameters[name], whole.parameters[name]) for name in whole.parameters)
 
 
+@pytest.mark.slow
 def test_damaged_arrays(folder: Path, status: Callable[..., tuple[int, str]]) -> None:
     """Each array that a run goes on from, missing, of another shape or of another dtype: a message, never a run."""
     graphrun.load("g.yaml").run(2, save="c.safetensors")

@@ -381,6 +381,7 @@ def test_every_value_of_the_examples(file: Path) -> None:
         assert [line for line in text.splitlines() if len(line) > 80] == []
 
 
+@pytest.mark.slow
 def test_large_graph(tmp_path: Path) -> None:
     """A large graph is summed up, with the path of largest influence."""
     nodes = {"n0": "tanh(x)"} | {f"n{k}": f"1.01 * n{k - 1} - 0.001 * y" for k in range(1, 500)}

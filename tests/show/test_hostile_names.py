@@ -172,6 +172,7 @@ def test_data_formats(file: str, shown: Any) -> None:
     assert again["description"] == DESCRIPTION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", MIXED, ids=range(len(MIXED)))
 @pytest.mark.parametrize(
     "arguments",

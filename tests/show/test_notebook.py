@@ -112,6 +112,7 @@ def test_charts() -> None:
     assert "polyline" not in chart("f", [0, 1], [float("nan"), float("inf")])
 
 
+@pytest.mark.slow
 def test_plot() -> None:
     """The axes have the objective by the step, or the names that are asked for."""
     mpl.use("agg")

@@ -114,6 +114,7 @@ def test_bounds_that_are_one_number(load: Load, solver: str) -> None:
 # --- an iteration without end ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_iteration_is_interrupted(load: Load, solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a solver does within one: the run ends at the last iteration, and so does the thread."""
 

@@ -209,6 +209,7 @@ def test_nothing_gets_out(hostile: Drawing) -> None:
         assert "⟨U+202E⟩" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture_format", ["png", "pdf"])
 def test_pictures(hostile: Drawing, picture_format: str, capfd: pytest.CaptureFixture[str]) -> None:
     """PNG and PDF are drawn, of hostile texts too, and nothing is said on stderr."""
