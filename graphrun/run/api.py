@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import NotFiniteError, UsageError
+from graphrun.base.errors import UsageError
 from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
@@ -21,7 +21,7 @@ from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
-from graphrun.run.passes import Passes
+from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import run_graph
 from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
@@ -237,8 +237,7 @@ class Graph(Displayed):
         request = RunRequest(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
         result = self.answer(request)
         if result.error is not None:
-            if isinstance(result.error, NotFiniteError) and result.error.step == step and result.made_of:
-                result.error.passes = Passes.broken(result.made_of[1], result.error.leaves, step)
+            tell_passes(result, step)
             raise result.error
         if taken:
             return taken[0]

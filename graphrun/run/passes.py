@@ -14,10 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
+from graphrun.base.errors import NotFiniteError
 from graphrun.base.types import Array
 from graphrun.engines import NotFinite, Program
 from graphrun.engines.numpy import bind, node_program
 from graphrun.plan.plan import Plan
+from graphrun.run.result import Result
 
 
 class Kind(StrEnum):
@@ -154,3 +156,12 @@ class Passes:
             | {noise.slot: Kind.NOISE for noise in plan.noise}
             | dict.fromkeys(plan.state_slots, Kind.STATE)
         )
+
+
+def tell_passes(result: Result, step: int) -> bool:
+    """Give the error of a step that broke its passes, as far as they come; say whether it was that step that broke."""
+    error = result.error
+    if not isinstance(error, NotFiniteError) or error.step != step or not result.made_of:
+        return False
+    error.passes = Passes.broken(result.made_of[1], error.leaves, step)
+    return True

@@ -16,6 +16,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from languages import assert_is_latex
+from lesson import LONG_NAMES
 from random_graphs import graphs
 
 import graphrun
@@ -517,18 +518,6 @@ def test_names_in_latex(tmp_path: Path) -> None:
     assert r"\lambda = 1$, $\Omega_{2} = 2$, $w_{1} = 3$, $\text{ж} = 4$, $\text{rate\_x} = 5$" in page
 
 
-LONG = """
-parameters: {the_first_weight_of_the_hidden_layer: 0.5, the_second_weight_of_the_hidden_layer_which_is_long: 2}
-constants: {observed_input_value_from_the_experiment: 1.5}
-nodes:
-  product_of_first_weight_and_observed_input:
-    the_first_weight_of_the_hidden_layer * observed_input_value_from_the_experiment
-  prediction: tanh(product_of_first_weight_and_observed_input * the_second_weight_of_the_hidden_layer_which_is_long)
-  squared_error_of_the_prediction: (prediction - 1) ** 2
-minimize: squared_error_of_the_prediction
-"""
-
-
 @pytest.mark.parametrize("columns", [40, 80, 120, 200])
 @pytest.mark.parametrize("options", [(), ("--node", "prediction"), ("--sensitivity",)], ids=["all", "node", "leaves"])
 def test_long_names_at_any_width(
@@ -536,7 +525,7 @@ def test_long_names_at_any_width(
 ) -> None:
     """No line is wider than the terminal, none has a scrap of a word, and what is told is the same at every width."""
     file = tmp_path / "long.yaml"
-    file.write_text(LONG)
+    file.write_text(LONG_NAMES)
     monkeypatch.setenv("COLUMNS", str(columns))
     text = run(str(file), *options)
     assert max(map(len, text.splitlines())) <= columns

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -71,6 +69,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
     """Print a graph as a table, as far as its values come, with a note that says why they come no further."""
     from graphrun.show.draw import draw_graph
     from graphrun.show.graph_table import table
+    from graphrun.show.tables import WIDTH, terminal_columns
 
     passes, status = None, 0
     try:
@@ -82,7 +81,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
         say(f"graphrun: {error}")
         status = 0 if step is None else 1
     drawing = draw_graph(graph.structure, passes, depth)
-    tell("\n".join(table(drawing, shutil.get_terminal_size().columns)))
+    tell("\n".join(table(drawing, terminal_columns() or WIDTH)))
     return status
 
 
@@ -166,12 +165,10 @@ def explain(
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
     from graphrun.show.explain import explain as explain_step
     from graphrun.show.explain.step import Step, take_step
-    from graphrun.show.tables import WIDTH
+    from graphrun.show.tables import WIDTH, terminal_columns
 
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
-    # A file, or a program that reads on, has no columns of its own.
-    is_terminal = sys.stdout.isatty()
     begin_collection()
     with stdout_to_stderr():
         on_choice = partial(report_choice, quiet=False, verbose=False)
@@ -182,8 +179,8 @@ def explain(
             if broken.passes is None or sensitivity:
                 raise
             taken, error = Step(graph, broken.passes, None, f"not finite: {broken}", {}), broken
-        columns = shutil.get_terminal_size().columns if is_terminal or "COLUMNS" in os.environ else WIDTH
-        text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=columns)
+        width = terminal_columns() or WIDTH
+        text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=width)
     click.echo(text, nl=False)
     return status_of_broken(file, error)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphrun.base.errors import NotFiniteError, UsageError
+from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
 from graphrun.engines import Program
-from graphrun.run.passes import Passes
+from graphrun.run.passes import Passes, tell_passes
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -56,16 +56,13 @@ def take_step(
 
     result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
     error = result.error
-    if isinstance(error, NotFiniteError) and error.step == step and result.made_of:
-        error.passes = Passes.broken(result.made_of[1], error.leaves, step)
+    if error is not None and (tell_passes(result, step) or step not in taken):
         raise error
     if step not in taken:
-        if result.error is not None:
-            raise result.error
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
     before, _ = taken[step]
-    if result.error is not None and not _is_finite(before):
-        raise result.error
+    if error is not None and not _is_finite(before):
+        raise error
     after, memory = taken.get(step + 1, (None, {}))
     return Step(graph, before, after, result.stopped, memory)
 

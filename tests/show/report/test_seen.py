@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lesson import GRAPHS
+from lesson import GRAPHS, LONG_NAMES
 
 import graphrun
 
@@ -26,17 +26,6 @@ FUNCTIONS = {"minimum": min, "maximum": max} | {
     name: getattr(np, name) for name in ("exp", "log", "sin", "cos", "tanh", "sqrt", "log1p", "expm1", "abs")
 }
 
-LONG = """
-parameters: {the_first_weight_of_the_hidden_layer: -0.512345678, the_second_weight_of_the_hidden_layer_which_is_long: 2}
-constants: {observed_input_value_from_the_experiment: 1.51234567}
-nodes:
-  product_of_first_weight_and_observed_input:
-    the_first_weight_of_the_hidden_layer * observed_input_value_from_the_experiment
-  prediction: tanh(product_of_first_weight_and_observed_input * the_second_weight_of_the_hidden_layer_which_is_long)
-  squared_error_of_the_prediction: (prediction - 1) ** 2
-minimize: squared_error_of_the_prediction
-steps: 20
-"""
 
 CUT = """
 parameters:
@@ -155,7 +144,7 @@ def test_every_equation_is_true(name: str, steps: int, report: Report, open_page
 def test_nothing_lies_over_anything(width: int, report: Report, open_page: Open, tmp_path: Path) -> None:
     """Controls stand beside each other at every width, and long names leave numbers alone."""
     file = tmp_path / "long.yaml"
-    file.write_text(LONG)
+    file.write_text(LONG_NAMES)
     page = open_page(report(file), width=width)
     for key in ("f", "b", "u"):
         page.keyboard.press(key)
