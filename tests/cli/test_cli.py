@@ -105,6 +105,7 @@ def test_the_status_says_what_happened(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_status_of_its_command() -> None:
     """`python -m graphrun` ends with the status, prints the table on stdout, and the error on stderr."""
     status, out, err = finish(start("not_finite.yaml"))

@@ -117,6 +117,7 @@ def test_script_is_printed(shell: str) -> None:
     assert f"_GRAPHRUN_COMPLETE={shell}_complete" in finished.stdout
 
 
+@pytest.mark.slow
 def test_plain_run_imports_nothing_of_it(folder: Path) -> None:
     """Neither completion nor the schema costs a run anything."""
     (folder / "nested.yaml").write_text("nodes: {f: {type: add, inputs: [1, 2]}}\n", encoding="utf-8")

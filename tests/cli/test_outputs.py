@@ -98,6 +98,7 @@ def test_the_graph_file_is_an_output_of_schema(folder: Path, capsys: pytest.Capt
     assert [file.name for file in (folder / "elsewhere").iterdir()] == ["other.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a named pipe")
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a ring", "a device"])

@@ -167,6 +167,7 @@ def test_graphs_and_examples_are_valid(tmp_path: Path) -> None:
     assert {text: errors(text) for text in texts if errors(text)} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VALID)
 def test_schema_takes_what_the_program_takes(name: str, errors: Callable[[str], list[str]], tmp_path: Path) -> None:
     """A file that loads is valid."""

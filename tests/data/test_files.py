@@ -269,6 +269,7 @@ except Exception as error:
     )
 
 
+@pytest.mark.slow
 def test_nothing_of_this_is_imported_without_data() -> None:
     """Nor DuckDB by a small CSV file."""
     code = (

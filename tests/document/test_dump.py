@@ -304,6 +304,7 @@ def test_random_graphs_give_the_same_result(text: str) -> None:
     assert_round_trip(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(Path(__file__).parents[2].glob("graphs/**/*.yaml")), ids=lambda path: path.name)
 def test_graphs_of_the_repository(file: Path) -> None:
     """Each lesson and example."""

@@ -377,6 +377,7 @@ def test_auto_takes_numpy_for_a_short_run_and_numba_for_a_long_one(load: Load) -
     assert "numpy would take" in choices[1].reason
 
 
+@pytest.mark.slow
 def test_a_short_run_does_not_import_numba(tmp_path: Path) -> None:
     """Nor what reads the source of compiled code."""
     file = tmp_path / "nested.yaml"

@@ -266,6 +266,7 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, speci
                 np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=examples(200),

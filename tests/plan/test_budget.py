@@ -119,6 +119,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_what_is_too_large_is_refused_before_it_is_made(load: Callable[[str], Any], name: str) -> None:
     """The message has the node or the parameter, its line and, where it is of memory, both figures."""

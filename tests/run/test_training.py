@@ -166,6 +166,7 @@ def test_float32(load: Write) -> None:
     assert single.holdout["loss"] == pytest.approx(double.holdout["loss"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_index_columns_are_exact(load: Write, folder: Path) -> None:
     """A column that only selects keeps its integers, also those that float32 does not hold."""
     large = 2**24 + 1

@@ -372,6 +372,7 @@ def test_one_value() -> None:
     assert "Back to a leaf: d (-2) -> a (-2)" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
 def test_every_value_of_the_examples(file: Path) -> None:
     """Each value of each example can be asked for, in 80 columns."""

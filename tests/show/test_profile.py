@@ -80,6 +80,7 @@ def assert_whole(profile: dict[str, Any]) -> None:
 # --- what a step does, counted by hand -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_lesson_is_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """Bytes and operations of each node and of the update, on the NumPy engine, of which both passes are told apart."""
     profile = profiled(capsys, "nested.yaml", "--engine", "numpy", "--steps", "3")

@@ -79,6 +79,7 @@ def test_instances_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\n  hidden: dense\n    z\n      W  " in out
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_the_table() -> None:
     """On a terminal the table is the default, as wide as the terminal; elsewhere the graph file is."""
     pty = pytest.importorskip("pty")

@@ -99,6 +99,7 @@ def test_maximizing_is_minimizing_the_negative(load: Load, solver: str) -> None:
     assert up.parameters == down.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", UPDATES)
 @pytest.mark.parametrize(
     ("stop", "reason"),
@@ -456,6 +457,7 @@ def test_every_solver_is_declared_well() -> None:
         assert solver.description
 
 
+@pytest.mark.slow
 def test_a_plain_run_does_not_import_scipy(tmp_path: Path) -> None:
     """SciPy takes long to import, so only a run of a solver does it."""
     file = tmp_path / "graph.yaml"

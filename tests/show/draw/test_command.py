@@ -13,6 +13,7 @@ from graphrun.cli.entry import run_command
 NESTED = str(GRAPHS / "nested.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "start"),
     [

@@ -63,6 +63,7 @@ def test_values_and_gradients_are_those_of_the_run(name: str) -> None:
                 assert numbers == pytest.approx(list(whole), rel=1e-6, abs=1e-300)
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_of_the_lesson_are_small() -> None:
     """The lesson with 1,000 steps has all of them, in less than 300 kB."""
     html, result = make_report(graphrun.load(NESTED), RunRequest(1000))
