@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,16 +67,35 @@ def connect(purpose: str, *paths: str, memory: str | None = MEMORY) -> DuckDBPyC
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the error that DuckDB makes of Ctrl-C in a query back into what it was."""
+def interruptible(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Let Ctrl-C end a query, and turn the error that DuckDB makes of it back into what it was.
+
+    DuckDB waits for its threads then, and these look only for what `interrupt` says, not for Ctrl-C.
+    """
     import duckdb
 
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(code: int, frame: FrameType | None) -> None:
+        try:
+            if callable(before):
+                before(code, frame)
+        except BaseException:
+            connection.interrupt()
+            raise
+
+    handles = callable(before) and threading.current_thread() is threading.main_thread()
+    if handles:
+        signal.signal(signal.SIGINT, handle)
     try:
         yield
     except (duckdb.InterruptException, RuntimeError) as error:
         if "interrupt" in str(error).lower():
             raise KeyboardInterrupt from None
         raise
+    finally:
+        if handles:
+            signal.signal(signal.SIGINT, before)
 
 
 def literal(text: str) -> str:
@@ -104,7 +126,7 @@ def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
     if separators is None:
         return None
     try:
-        with interruptible(), connect("a large CSV file", table.name, memory=None) as connection:
+        with connect("a large CSV file", table.name, memory=None) as connection, interruptible(connection):
             arrays = connection.execute(f"SELECT {_select(table, wanted)} FROM {_source(table)}").fetchnumpy()
     except duckdb.Error:
         return None
@@ -132,7 +154,8 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
     # Long texts may need more than is enough for all others: then as much as there is.
     for memory in (MEMORY, None):
         try:
-            with interruptible(), connect("a large CSV file", table.name, target, memory=memory) as connection:
+            connection = connect("a large CSV file", table.name, target, memory=memory)
+            with connection, interruptible(connection):
                 written = connection.execute(
                     f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
                     f"({options})"
@@ -214,7 +237,7 @@ def _has_underscore(table: CsvTable, wanted: Wanted) -> bool:
     if not numbers:
         return False
     try:
-        with interruptible(), connect("a large CSV file", table.name) as connection:
+        with connect("a large CSV file", table.name) as connection, interruptible(connection):
             row = connection.execute(f"SELECT {', '.join(numbers)} FROM {_source(table)}").fetchone()
     except duckdb.Error:
         return True

@@ -175,7 +175,7 @@ class ParquetTable(Table):
             )
             where = f"file_row_number >= {span.start} AND file_row_number < {span.stop}"
             try:
-                with interruptible(), self._cursor() as cursor:
+                with self._cursor() as cursor, interruptible(cursor):
                     arrays = cursor.execute(f"SELECT {select} FROM {self._source} WHERE {where}").fetchnumpy()
             except duckdb.OutOfMemoryException:
                 if width == 1:
