@@ -193,7 +193,7 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
             "inputs, settings, the dtype, the objective or the update rule do not"
         )
     rule = plan.update.rule
-    # The rest is the graph's, so that only damage can make it another.
+    # The rest is the graph's: only damage can make it another, or a version whose rule kept something else.
     kept = [
         (slot, f"rule/{name}/{plan.names[slot]}")
         for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
@@ -202,6 +202,7 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
     for slot, name in parameters + states + kept:
         found = checkpoint.arrays.get(name)
         if found is None or found.shape != tuple(plan.shapes[slot]):
-            raise UsageError(f"the checkpoint {path} is damaged: {name!r} is not there or has another shape")
+            what = "is damaged, or an earlier version wrote it"
+            raise UsageError(f"the checkpoint {path} {what}: {name!r} is not there or has another shape")
         if found.dtype != plan.dtype if whole else found.dtype.kind != "f":
             raise UsageError(f"the checkpoint {path} is damaged: {name!r} holds {found.dtype}, not {plan.dtype}")
