@@ -82,7 +82,7 @@ def notation() -> Notation:
         "where": Form("({0} ? {1} : {2})", ATOM, (NOT, NOT, NOT)),
         "logical_and": Form("({0} && {1})", ATOM, (ATOM, ATOM)),
         "logical_or": Form("({0} || {1})", ATOM, (ATOM, ATOM)),
-        "logical_xor": Form("({0} !== {1})", ATOM, (ATOM, ATOM)),
+        "logical_xor": Form("(!{0} !== !{1})", ATOM, (ATOM, ATOM)),
         "logical_not": Form("!{0}", ATOM, (ATOM,)),
         "cast": _cast,
         "number": _cast,

@@ -25,6 +25,9 @@ GATHERS = {"take", "take_along"}
 LOOPS = set(ARRAY_OPERATIONS) - VIEWS - GATHERS
 """Operations whose result has a place of its own."""
 
+TOTALS = {"sum", "prod", "max", "min", "argmax", "argmin", "matmul", "einsum"}
+"""Those that add up, or the like, what becomes an element."""
+
 LONGEST = 40
 """So many operations are written as one expression at most."""
 
@@ -248,13 +251,13 @@ class LoopWriter:
         write = getattr(self, f"_write_{operation}", None)
         if write is None:
             raise KeyError(operation)
-        if expression.size == 1 and operation != "concat":
+        if expression.size == 1 and operation in TOTALS:
             total = self._name()
             write(expression, lambda _: total, total)
             return total
         name = self._buffer(expression.size)
         write(expression, lambda indices: f"{name}[{_linear(expression.shape, indices)}]", None)
-        return name
+        return self._number(f"{name}[0]") if expression.size == 1 else name
 
     def _whole(self, expression: Any) -> str:
         self._store(expression)
