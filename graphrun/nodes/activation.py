@@ -142,7 +142,10 @@ def _(xp, y, x, *, approximate):
 
         def far(x, y):
             # Beyond -100 it is 0 in every dtype, and a power might overflow.
-            return xp.where(x > 0, 1.0, plain(xp.minimum(xp.maximum(x, -100.0), 0.0), y))
+            near = xp.maximum(x, -100.0)
+            square = near * near
+            power = xp.exp(near * (GELU_SLOPE + GELU_CUBIC * square))
+            return xp.where(x > 0, 1.0, power + y * (GELU_SLOPE + 3 * GELU_CUBIC * square))
 
         return (carefully(xp, plain, abs(x) > GELU_FAR, far, x, y),)
     # The share of the normal distribution is y / x, and a half where y may vanish.

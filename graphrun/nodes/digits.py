@@ -21,8 +21,8 @@ VERY_FAR = -80.0
 """Below it e^-x soon overflows and e^x vanishes in float32, while x e^x is a number still."""
 
 SMALL, MOST = 2**18, 0.5
-"""NumPy's arrays are small up to 4,096 numbers of float64, or 16,384 of float32, whose exponentials take a quarter of the
-time; parts are computed by themselves where they are less than this share."""
+"""NumPy's arrays are small up to 4,096 numbers of float64, or 16,384 of float32, whose exponentials take less time;
+elements are picked and computed by themselves where they are less than this share."""
 
 GRID, FINE = 16.0, 64.0
 """In such parts numbers are taken whose products and squares are to be exact in every dtype."""
@@ -96,7 +96,7 @@ def times_exp(xp, x, exponent):
 
 
 def exp_of_square(xp, x, factor):
-    """e^(-factor x^2), factor a power of 2; far out in two parts, the first of an exact square: rounding is magnified."""
+    """e^(-factor x^2), factor a power of 2; far out in two parts, the first of an exact square, for rounding counts."""
 
     def in_two_parts(x):
         # At 40 it is 0 in every dtype.

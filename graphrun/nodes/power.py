@@ -29,10 +29,9 @@ def slope(xp, z, x, y):
         return y * x**exponent
 
     def corrected(z, x, y, exponent, rest):
-        power = x**exponent
         base = xp.where(x > 0, x, 1.0)
         half = base ** (exponent / 2)
-        return xp.where((x > 0) & (power < 1e-30), y * half * half, y * power) * (1 + rest * xp.log(base))
+        return xp.where(x > 0, y * half * half * (1 + rest * xp.log(base)), y * x**exponent)
 
     lost = (rest != 0) | (abs(y) > 8)
     if is_exact(xp) or getattr(lost, "is_constant", not getattr(lost, "ndim", 0)):
