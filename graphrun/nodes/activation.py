@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from graphrun.declare.nodetype import Example, Kink, elementwise
@@ -237,18 +238,18 @@ def mish(xp, x):
 
 @mish.local_derivatives
 def _(xp, y, x):
-    if is_exact(xp):
-        gate = xp.tanh(xp.logaddexp(x, 0.0))
-        return (gate + x * (1 - gate * gate) / (1 + xp.exp(-x)),)
+    if not is_exact(xp):
+        return (carefully(xp, partial(through_mish, xp), x > MISH_FAR, ones(xp), x, y),)
+    gate = xp.tanh(xp.logaddexp(x, 0.0))
+    return (gate + x * (1 - gate * gate) / (1 + xp.exp(-x)),)
 
-    def plain(x, y):
-        # The gate as above, and y times its relative slope, 4 (e + 1) / ((e + 2) (e (e + 2) + 2)).
-        power = xp.exp(x)
-        more = power + 2
-        twice = power * more
-        return (twice + 4 * y * ((power + 1) / more)) / (twice + 2)
 
-    return (carefully(xp, plain, x > MISH_FAR, ones(xp), x, y),)
+def through_mish(xp, x, y):
+    """The gate, and y times its relative slope, 4 (e + 1) / ((e + 2) (e (e + 2) + 2)), where e = e^x."""
+    power = xp.exp(x)
+    more = power + 2
+    twice = power * more
+    return (twice + 4 * y * ((power + 1) / more)) / (twice + 2)
 
 
 @elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (0,))])
