@@ -38,8 +38,8 @@ def log_shares(xp, x, axis):
     """Logarithm of the softmax along an axis; of nothing but -inf it is -inf."""
     if x.shape[axis] == 0:
         return x
-    _, *given = exponentials(xp, x, axis)
-    return given[0] - xp.maximum(log_sum(xp, *given, axis), 0.0)
+    _, shifted, powers, total = exponentials(xp, x, axis)
+    return shifted - xp.maximum(log_sum(xp, shifted, powers, total, axis), 0.0)
 
 
 def through_shares(xp, gradient, y, axis):

@@ -248,8 +248,8 @@ def logsumexp(xp, x, *, axis: Axes = None, keepdims: bool = False):
     axes = all_from_front(axis, x)
     if size_along(x, axes) == 0:
         return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
-    largest, *given = exponentials(xp, x, axes)
-    y = log_sum(xp, *given, axes) + largest
+    largest, shifted, powers, total = exponentials(xp, x, axes)
+    y = log_sum(xp, shifted, powers, total, axes) + largest
     return y if keepdims else dropped(xp, y, x, axes)
 
 
