@@ -56,7 +56,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("SIGINT", "SIGHUP"))]
+)
 def test_a_signal_ends_a_run_with_its_checkpoint(name: str) -> None:
     """Ctrl-C, a scheduler's SIGTERM, a terminal that is closed: the run goes on from where it was ended."""
     process = start("endless.yaml", "-q", "--format", "jsonl", "--save", "c.safetensors")
@@ -195,6 +197,7 @@ def run_code(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.campaign
 def test_ctrl_c_ends_a_query() -> None:
     """DuckDB makes an error of its own of it, which must not be taken for one of the file's."""
     pytest.importorskip("duckdb")
@@ -207,7 +210,7 @@ def test_threads_leave_stdout_as_it_was() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("use", ["used", "unused"])
+@pytest.mark.parametrize("use", ["used", pytest.param("unused", marks=pytest.mark.campaign)])
 def test_a_child_of_a_fork_after_a_streamed_run(use: str) -> None:
     """It runs the graph as its parent does, and ends; what the parent reads is still there."""
     duckdb = pytest.importorskip("duckdb")

@@ -32,7 +32,7 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
-IN_BOTH_PARTS = {"nested", "network", "decay", "linear"}
+IN_BOTH_PARTS = {"nested", "linear"}
 MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem not in IN_BOTH_PARTS)) for path in GRAPHS]
 
 # Each example compiles two programs.
@@ -525,8 +525,12 @@ def classifier(file, **data):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
-    [{"batch_size": 8, "shuffle": True}, {"batch_size": 8}, {}, {"batch_size": 8, "shuffle": True, "holdout": 0.2}],
-    ids=["shuffled", "in order", "all rows", "held back"],
+    [
+        pytest.param({"batch_size": 8, "shuffle": True}, id="shuffled", marks=pytest.mark.campaign),
+        pytest.param({"batch_size": 8}, id="in order", marks=pytest.mark.campaign),
+        pytest.param({}, id="all rows", marks=pytest.mark.campaign),
+        pytest.param({"batch_size": 8, "shuffle": True, "holdout": 0.2}, id="held back"),
+    ],
 )
 def test_steps_get_the_rows_of_the_data_set(data, write, classes):
     """Batches are those of the NumPy engine, over several epochs."""

@@ -29,7 +29,7 @@ pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
-IN_BOTH_PARTS = {"nested", "activations"}
+IN_BOTH_PARTS = {"nested"}
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -227,6 +227,7 @@ def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> No
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_a_gradient_of_zero_hides_what_is_behind_it(load: Load, shape: str) -> None:
     """The branch of a where that is not taken gives 0, be its derivative infinite or not a number."""
     graph = load(

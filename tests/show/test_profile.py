@@ -250,8 +250,11 @@ def test_auto_compiles_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
+OTHERS = [pytest.param(name, marks=pytest.mark.campaign) for name in ("decay", "digits", "convolution", "bounded")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nested", "decay", "digits", "convolution", "attention", "bounded"])
+@pytest.mark.parametrize("name", ["nested", "attention", *OTHERS])
 def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of graphs with data, arrays, states, bounds and many nodes; every type and the machine's rates are named."""
     file = str(GRAPHS / f"{name}.yaml")
