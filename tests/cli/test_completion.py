@@ -44,7 +44,9 @@ def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         with monkeypatch.context() as patch:
             for name, value in asked.items():
                 patch.setenv(name, value)
-            assert run_command([]) == 0
+            with pytest.raises(SystemExit) as ended:
+                run_command([])
+        assert ended.value.code == 0
         said = capsys.readouterr()
         assert said.err == ""
         return said.out.split()
