@@ -71,6 +71,7 @@ def test_a_signal_ends_a_run_with_its_checkpoint(name: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+@pytest.mark.campaign
 def test_several_signals_end_it_once() -> None:
     """Systemd sends SIGTERM and SIGHUP, and some wrappers send SIGTERM again: the checkpoint is still written."""
     process = start("endless.yaml", "-q", "--format", "jsonl", "--save", "c.safetensors")
@@ -93,7 +94,7 @@ def test_what_is_ignored_stays_so() -> None:
     assert ended(process) == (130, "")
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("stream", ["stdout", pytest.param("stderr", marks=pytest.mark.campaign)])
 def test_a_reader_that_goes_leaves_the_checkpoint(stream: str) -> None:
     """`graphrun ... --format jsonl --save FILE | head -1`: quiet, status 0, and the run can go on."""
     arguments = ["endless.yaml", "--format", "jsonl", "--save", "c.safetensors"]

@@ -265,7 +265,7 @@ def test_noise_and_states_agree(write):
     assert_engines_agree(write(data), steps=12)
 
 
-@pytest.mark.parametrize("every", [1, 150])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.campaign), 150])
 def test_what_a_node_keeps_is_of_every_step(every, write, tmp_path):
     """Also of a node that the objective does not depend on, and however many rows are recorded."""
     data = {
@@ -383,7 +383,10 @@ def compilations():
     return counts
 
 
-@pytest.mark.parametrize("stop", [None, {"gradient_norm": 1e-30}], ids=["steps", "stop"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(None, id="steps", marks=pytest.mark.campaign), pytest.param({"gradient_norm": 1e-30}, id="stop")],
+)
 def test_a_run_compiles_its_loop_once(stop, write, compilations):
     """Rows, stretches of any length, stop rules and the last pass are all of one program."""
     data = {**QUADRATIC, "update": {"type": "adam"}, **({"stop": stop} if stop else {})}

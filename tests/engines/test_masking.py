@@ -98,7 +98,7 @@ def test_a_row_that_is_not_taken_leaks_nothing(load: Load, engine: str, expressi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.campaign)])
 def test_a_run_goes_on_past_what_is_not_taken(load: Load, engine: str) -> None:
     """The jax engine goes on with another program, from the first step that needs it."""
     if engine == "jax":

@@ -210,6 +210,7 @@ def test_stop_rules_agree(load: Load, shape: str, stop: str) -> None:
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
     """The run ends at the same step, with the last finite parameters, and the same error names the node."""
     graph = load("parameters: {x: 1.5}\nnodes: {f: x ** 4}\nminimize: f\nupdate: {type: momentum, step_size: 1}\n")
@@ -260,6 +261,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_rows_do_not_change_a_run(load: Load, shape: str) -> None:
     """However often a run is looked at, its numbers are the same to the last bit."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")

@@ -96,7 +96,10 @@ def test_the_lesson_is_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "form"), [("20", "node by node"), ("200", "straight-line Python")])
+@pytest.mark.parametrize(
+    ("steps", "form"),
+    [pytest.param("20", "node by node", marks=pytest.mark.campaign), ("200", "straight-line Python")],
+)
 def test_the_table_of_the_numpy_engine_divides_a_whole_step(
     steps: str, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
