@@ -87,6 +87,7 @@ def test_steps_and_keys_are_independent(key: int, step: int) -> None:
     assert abs(correlation(drawn(), drawn(key, step))) < 4
 
 
+@pytest.mark.slow
 def test_one_position_is_random_from_step_to_step() -> None:
     """The numbers of 32 units in 5,000 steps, each against each and against its own next."""
     x = np.stack([drawn(step=step, count=32) for step in range(5000)])

@@ -211,8 +211,13 @@ UPDATES = {
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize(
+    ("update", "direction"),
+    [
+        pytest.param(update, ("minimize", "maximize")[k % 2], id=name)
+        for k, (name, update) in enumerate([*UPDATES.items(), ("momentum too", UPDATES["momentum"])])
+    ],
+)
 def test_updates_agree(update, direction, write):
     """Every rule, schedule and way of clipping moves the parameters as in the NumPy engine, also upwards."""
     data = {**QUADRATIC, "update": update}

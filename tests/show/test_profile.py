@@ -318,6 +318,7 @@ def test_mistakes(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.slow
 def test_what_is_advised_for_a_solver_works(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same passes with another update."""
     (folder / "graph.yaml").write_text(NESTED.replace("sgd, step_size: 1e-9", "lbfgs"))

@@ -279,6 +279,7 @@ def test_lbfgs_makes_the_iterations_of_scipy(load: Load, bounds: dict[str, float
     assert result.values["f"] <= direct.fun * (1 + 1e-9) + 1e-20
 
 
+@pytest.mark.slow
 def test_lbfgs_of_many_parameters(load: Load) -> None:
     """A thousand parameters, and a graph of numbers alone, which the engine runs in batches."""
     names = [f"p{k}" for k in range(60)]
