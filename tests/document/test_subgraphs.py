@@ -557,7 +557,7 @@ def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[
     assert len(found) < 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_an_unknown_type_in_each_of_many_copies() -> None:
     """It is told once, and the nearest name is looked for once."""
     text = (

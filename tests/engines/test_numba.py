@@ -149,8 +149,8 @@ def test_random_runs_end_alike(
             np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""
     nodes: dict[str, Any] = {}
