@@ -106,11 +106,16 @@ TYPES = {name: declared for name, (declared, plugin) in Registry().all(NodeType)
 def test_another_number_of_inputs(name: str, load: Callable[..., Any]) -> None:
     """Of every type, too few and too many are told with its signature."""
     least, most = TYPES[name].arity
-    for count in {*range(least), *(() if most is None else (most + 1, most + 3))}:
-        for source in ("a", 1):
-            given = {"type": name, "inputs": [source] * count}
-            with pytest.raises(graphrun.GraphFileError, match=rf"takes .*, not {count}"):
-                load({"parameters": {"a": 1}, "nodes": {"f": given}})
+    counts = {*range(least), *(() if most is None else (most + 1, most + 3))}
+    nodes = {
+        f"{source}_{count}": {"type": name, "inputs": [given] * count}
+        for count in counts
+        for source, given in (("name", "a"), ("number", 1))
+    }
+    with pytest.raises(graphrun.GraphFileError) as caught:
+        load({"parameters": {"a": 1}, "nodes": nodes})
+    for count in counts:
+        assert len(re.findall(rf"takes .*, not {count}\b", str(caught.value))) == 2, count
 
 
 @pytest.mark.parametrize(
