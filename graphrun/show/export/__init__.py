@@ -33,7 +33,7 @@ class Language:
 
 LANGUAGES: dict[str, Language] = {
     "c": Language("c", ("steps",), "C99: values, gradients, steps, and a main"),
-    "javascript": Language("javascript", (), "an ES module: values, gradients, steps"),
+    "javascript": Language("javascript", ("steps",), "an ES module: values, gradients, steps"),
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
 }
 """The languages by the names that ``--to`` takes."""

@@ -134,7 +134,8 @@ class _Program:
         passes, update = self.passes(), self.update()
         file = printable(self.graph.name.replace("\\", "/").rpartition("/")[2]).replace("*/", "* /")
         nodes = [slot for slot in range(len(plan.leaves), len(plan.names)) if plan.names[slot] is not None]
-        yield f"/* {file} in C99, written by graphrun {__version__}: cc -O3 -ffp-contract=off FILE.c -lm */"
+        yield f"/* {file} in C99, written by graphrun {__version__}: cc -O3 -ffp-contract=off FILE.c -lm"
+        yield "   With -DGRAPHRUN_NO_MAIN, value_and_gradient and step are for a program of your own. */"
         yield "#define _XOPEN_SOURCE 700"
         if plan.dtype == np.float32:
             yield from ("#include <tgmath.h>", "typedef float real;")
@@ -142,14 +143,14 @@ class _Program:
             yield from ("#include <math.h>", "typedef double real;")
         yield from ("#include <stdio.h>", "#include <stdlib.h>", "")
         yield f"enum {{ PARAMETERS = {plan.parameters}, STATES = {len(self.kept)}, NODES = {len(nodes)} }};"
-        yield f"static const char *const parameter_names[] = {{{_strings(plan.names[: plan.parameters])}}};"
-        yield f"static const char *const node_names[] = {{{_strings([plan.names[slot] for slot in nodes])}}};"
-        yield f"static const real start[] = {{{', '.join(self.leaf(slot) for slot in range(plan.parameters))}}};"
-        yield f"static const long objective = {nodes.index(plan.objective or 0) if plan.objective in nodes else -1};"
+        yield f"const char *const parameter_names[] = {{{_strings(plan.names[: plan.parameters])}}};"
+        yield f"const char *const node_names[] = {{{_strings([plan.names[slot] for slot in nodes])}}};"
+        yield f"const real start[] = {{{', '.join(self.leaf(slot) for slot in range(plan.parameters))}}};"
+        yield f"const long objective = {nodes.index(plan.objective or 0) if plan.objective in nodes else -1};"
         yield from (*self.helpers(), *self.globals, "")
         yield from passes
         yield from update
-        yield from MAIN.format(steps=self.steps).splitlines()
+        yield from ("", "#ifndef GRAPHRUN_NO_MAIN", *MAIN.format(steps=self.steps).splitlines(), "#endif")
 
     def leaf(self, slot: int) -> str:
         return self.notation.constant(float(self.plan.leaves[slot]), "float")[0]
@@ -193,7 +194,7 @@ class _Program:
             extra = self.parts("store", called, "p, gradient, values", [*slopes, *(f"if (values) {s}" for s in stores)])
             parts = [[*parts[0], *extra[0]], [*parts[1], *extra[1]]]
             slopes, stored = [], []
-        body = [*parts[1], *slopes, *stored, f"return {value};"]
+        body = [*parts[1], *slopes, *stored, "(void)p, (void)gradient, (void)values;", f"return {value};"]
         return [
             *parts[0],
             "/* The objective; its derivatives by the parameters, and all nodes' values where they are asked for. */",

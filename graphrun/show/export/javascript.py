@@ -159,14 +159,14 @@ const flat = (value, size, name) => {
 """
 
 
-def export(graph: Graph) -> str:
-    """Return a graph as an ES module.
+def export(graph: Graph, *, steps: int | None = None) -> str:
+    """Return a graph as an ES module, whose `main` makes so many steps, default the file's.
 
     Raises:
         UsageError: something of it cannot be written in JavaScript; the text says what and why.
     """
     try:
-        return "\n".join(_Module(graph).lines()) + "\n"
+        return "\n".join(_Module(graph, graph.steps if steps is None else steps).lines()) + "\n"
     except NotSupportedError as error:
         raise UsageError(f"export to javascript: {error}") from error
 
@@ -174,8 +174,8 @@ def export(graph: Graph) -> str:
 class _Module:
     """Writes the module: `value_and_gradient`, `step` and `main`."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, steps: int) -> None:
+        self.graph, self.steps = graph, steps
         self.plan: Plan = graph.plan("float64")
         self.notation = notation()
         if sum(math.prod(shape) for shape in self.plan.shapes) > LARGEST:
@@ -195,10 +195,10 @@ class _Module:
         yield f"export const maximize = {json.dumps(plan.maximize)};"
         yield f"export const parameters = {_names(plan.names[: plan.parameters])};"
         yield "export const shapes = {"
-        yield from (f"  {_text(name)}: {list(plan.shapes[slot])}," for slot, name in self.named())
+        yield from (f"  {_key(name)}: {list(plan.shapes[slot])}," for slot, name in self.named())
         yield "};"
         yield "export const leaves = {"
-        yield from (f"  {_text(plan.names[slot])}: {self.leaf(slot)}," for slot in self.trace.leaves)
+        yield from (f"  {_key(plan.names[slot])}: {self.leaf(slot)}," for slot in self.trace.leaves)
         yield "};"
         yield from self.helpers()
         yield from (f"const {name} = {_array(known)};" for name, known in self.constants.items())
@@ -263,7 +263,7 @@ class _Module:
         yield "}"
 
     def results(self, names: Mapping[int, str], slots: Sequence[int]) -> str:
-        return ", ".join(f"{_text(self.plan.names[slot])}: {self.result(slot, names.get(slot))}" for slot in slots)
+        return ", ".join(f"{_key(self.plan.names[slot])}: {self.result(slot, names.get(slot))}" for slot in slots)
 
     def result(self, slot: int, name: str | None) -> str:
         """Return the text of a value as it is given back: a number, or a new array."""
@@ -300,7 +300,7 @@ class _Module:
         yield ""
         yield "// The first state of a run, and what a step makes of one: every parameter moves at once."
         yield "export function start() {"
-        copied = ", ".join(f"{_text(plan.names[s])}: {self.copy(s)}" for s in range(plan.parameters))
+        copied = ", ".join(f"{_key(plan.names[s])}: {self.copy(s)}" for s in range(plan.parameters))
         zeros = ", ".join(f"{_text(self.key(slot, state))}: {self.result(slot, None)}" for slot, state in kept)
         yield f"  return {{ step: 0, parameters: {{ {copied} }}, rule: {{ {zeros} }}, states: {{}} }};"
         yield "}"
@@ -320,8 +320,7 @@ class _Module:
         rule = ", ".join(f"{_text(self.key(slot, state))}: {self.result(slot, name)}" for (slot, state), name in rest)
         yield f"  return {{ step: number + 1, parameters: {{ {moved} }}, rule: {{ {rule} }}, states: found.states }};"
         yield "}"
-        steps = self.graph.steps
-        yield f"export function main(steps = {steps}, print = console.log) {{"
+        yield f"export function main(steps = {self.steps}, print = console.log) {{"
         yield "  let state = start();"
         yield "  for (let k = 0; k < steps; k++) state = step(state);"
         yield "  const found = value_and_gradient({ ...state.states, ...state.parameters });"
@@ -354,6 +353,11 @@ class _Module:
 def _text(text: str | None) -> str:
     """Return a text as a literal, whatever is in it."""
     return json.dumps(text)
+
+
+def _key(name: str | None) -> str:
+    """Return a name as the key of an object; one name is the prototype of it, unless it is computed."""
+    return '["__proto__"]' if name == "__proto__" else _text(name)
 
 
 def _names(names: Sequence[str | None]) -> str:
