@@ -1,8 +1,9 @@
 """A document as a graph file again: expanded, with every override in place; running it gives the same result."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import indent
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -16,8 +17,8 @@ from graphrun.document.scalars import resolve
 WIDTH = 120
 
 
-def dump_document(document: Document) -> str:
-    """Return the text of a graph file that holds what the document holds."""
+def dump_document(document: Document, expressions: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the text of a graph file that holds what the document holds, and more nodes as expressions."""
     objective = "maximize" if document.maximize is not None else "minimize"
     sections: dict[str, Any] = {
         "graphrun": document.graphrun,
@@ -43,7 +44,9 @@ def dump_document(document: Document) -> str:
     names = list(kept)
     before = {key: kept[key] for key in names[: names.index("nodes")]} if "nodes" in kept else kept
     after = {key: kept[key] for key in names[len(before) + 1 :]}
-    parts = [_dump(before), "nodes:\n" if "nodes" in kept else "", *_lines(document.nodes), _dump(after)]
+    parts = [_dump(before), "nodes:\n" if "nodes" in kept else "", *_lines(document.nodes)]
+    parts += [indent(_dump({name: text}), "  ") for name, text in expressions.items()]
+    parts.append(_dump(after))
     return "".join(parts)
 
 

@@ -27,6 +27,7 @@ from graphrun.declare import hookspecs
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.nodes.calculus import derivative
 from graphrun.nodes.synonyms import FREQUENT, SYNONYMS
 from graphrun.plugins.trust import why_not
 
@@ -99,6 +100,7 @@ class Registry:
         """Which folders were opened that the user has not named."""
         for module in (nodes, updates):
             self._load_built_in(module.__name__)
+        self._declared[NodeType, derivative.name] = derivative, self.plugins[0]
 
     def node_type(self, name: str) -> NodeType | None:
         """Return the node type of that name, opening plugins until it is found."""

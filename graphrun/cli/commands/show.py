@@ -214,16 +214,18 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
+@click.option("--gradient", is_flag=True, help="In yaml, the derivatives of the objective as nodes, too.")
 @click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
+def export(file: GraphFile, request: RunRequest, target: str, gradient: bool, output: str | None) -> None:
     """Print a graph as a program that needs nothing of graphrun: passes and update, line by line."""
     language = LANGUAGES[target]
-    given = {"steps": request.steps}
+    given = {"steps": request.steps, "gradient": gradient or None}
     for name, value in given.items():
         if value is not None and name not in language.options:
             raise UsageError(f"--{name} is not for --to {target}")
-    text = language.export(file.load(), **{name: given[name] for name in language.options})
+    asked = {name: given[name] for name in language.options if given[name] is not None}
+    text = language.export(file.load(), **asked)
     if output is None or output == "-":
         click.echo(text, nl=False)
     else:

@@ -35,5 +35,6 @@ LANGUAGES: dict[str, Language] = {
     "c": Language("c", ("steps",), "C99: values, gradients, steps, and a main"),
     "javascript": Language("javascript", ("steps",), "an ES module: values, gradients, steps"),
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
+    "yaml": Language("graph_file", ("gradient",), "a graph file: expanded, with --gradient its backward pass too"),
 }
 """The languages by the names that ``--to`` takes."""

@@ -1,0 +1,272 @@
+"""The backward pass as nodes of a graph file: derivatives as expressions of its values and of each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun import nodes
+from graphrun.declare.notation import AS_IT_IS, ATOM, CHOICE, OPERATORS, PRODUCT, Bound, Form, Notation, signed
+from graphrun.declare.operations import COMPARISONS, LOGICAL
+from graphrun.declare.trace import Expression, count_uses, inputs_first
+from graphrun.engines.array_trace import PlanTrace
+from graphrun.engines.numpy import Operation, backward
+from graphrun.engines.traced import NotSupportedError
+from graphrun.plan.plan import Batch, Plan
+
+LONGEST = 12
+"""So many operations are written as one expression at most."""
+
+MOST_LISTED = 100_000
+"""Known arrays of more elements are not written into a file."""
+
+TYPES = {declared.name for declared in nodes.graphrun_node_types()}
+
+FINITE = COMPARISONS | LOGICAL
+FINITE |= {"add", "subtract", "multiply", "negative", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum"}
+FINITE |= {"sin", "cos", "tanh", "atan", "erf", "where", "identity", "square", "sigmoid", "relu", "softsign", "sum", "mean"}
+FINITE |= {"matmul", "reshape", "permute_dims", "matrix_transpose", "expand_dims", "squeeze", "cast", "number", "broadcast"}
+"""What gives finite numbers of finite ones: operations and node types."""
+
+
+def _number(value: float, _kind: str) -> Bound:
+    if not math.isfinite(value):
+        # Graph files have no such numbers.
+        return ("0 / 0" if math.isnan(value) else f"{math.copysign(1, value):g} / 0"), PRODUCT
+    return signed(f"{value:g}" if float(f"{value:g}") == value else repr(float(value)))
+
+
+NOTATION = Notation(
+    forms={
+        **{name: OPERATORS[name] for name in ("add", "subtract", "multiply", "divide", "negative", "pow")},
+        "matmul": Form("{0} @ {1}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+        "floor_divide": Form("floor({0} / {1})", ATOM, (PRODUCT, PRODUCT + 1)),
+        "trunc": Form("sign({0}) * floor(abs({0}))", PRODUCT, (CHOICE,)),
+        "cast": AS_IT_IS,
+        "number": AS_IT_IS,
+    },
+    functions={"permute": "permute_dims", "broadcast": "broadcast_to", "take_along": "take_along_axis"},
+    number=_number,
+    truths=("0", "1"),
+    is_for_readers=True,
+)
+"""The expressions of graph files."""
+
+
+class BackwardNodes(PlanTrace):
+    """Writes derivatives of a plan's values, each a node of its own.
+
+    Args:
+        plan: of the graph; its values are known by their names.
+        taken: names that no node may have; those of the nodes are added.
+
+    Attributes:
+        nodes: what was written: the expressions of nodes by their names, in order.
+        constants: known arrays that they read, by name.
+    """
+
+    def __init__(self, plan: Plan, taken: set[str]) -> None:
+        super().__init__(plan)
+        self.taken = taken
+        self.nodes: dict[str, str] = {}
+        self.constants: dict[str, Any] = {}
+        self._texts = {f"v{slot}": (name or "", ATOM) for slot, name in enumerate(plan.names)}
+        self._written: dict[Expression, Bound] = {}
+        self._finite = {f"v{slot}" for slot in range(len(plan.leaves))}
+        for batch, slot, inputs in plan.nodes():
+            self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
+            if batch.type.name in FINITE and self._finite.issuperset(f"v{source}" for source in inputs):
+                self._finite.add(f"v{slot}")
+
+    def differentiate(
+        self, target: int, by: NDArray[np.bool_], name: Callable[[int], str], *, every: bool, rows: bool = False
+    ) -> dict[int, str]:
+        """Write the derivatives of the sum of a value by all that depends on some values; return their names by slot.
+
+        Args:
+            target: the slot of the value.
+            by: for each slot, whether it depends on one of these values or is one.
+            name: returns the name for the derivative by a slot.
+            every: whether the derivative by each value is a node, be it no more than another name.
+            rows: whether the number of rows may change, so that no shape is written that can be avoided.
+
+        Raises:
+            NotSupportedError: a node type cannot be traced or has no derivative, or there is no node type for an
+                operation; the text says which.
+        """
+        roots: dict[int, tuple[str, Any]] = {}
+        symbols: dict[int, Any] = {}
+
+        def named(slot: int, gradient: Any) -> Any:
+            if slot not in symbols:
+                known = gradient.arguments[0] if gradient.operation == "broadcast" else gradient
+                is_short = known.is_constant or gradient.operation == "input"
+                roots[slot] = self.new(name(slot)), gradient
+                symbols[slot] = gradient
+                if not known.is_constant and (every or not is_short):
+                    symbols[slot] = self.recorder.array(roots[slot][0], gradient.shape)
+                    self._texts[roots[slot][0]] = roots[slot][0], ATOM
+            return symbols[slot]
+
+        def pull(batch: Batch, operation: Operation, gradient: Any, values: Any) -> Iterator[tuple[Any, Any]]:
+            if batch.type.derivative is None and any(by[slot] for slot in operation.inputs):
+                raise NotSupportedError(f"{batch.type.name} ({batch.type.file}) declares no derivative")
+            yield from operation.pull(named(operation.output, gradient), values)
+
+        operations = [
+            operation._replace(pull=partial(pull, batch, operation))
+            for batch in self.plan.batches
+            for operation in self._operations([batch], by)
+            if by[operation.output]
+        ]
+        make, shape = self.recorder, self.plan.shapes[target]
+        value = self.values[target]
+        one = make.cast(make.make("equal", value, value)) if rows else make.broadcast(make.cast(1.0), shape)
+        for slot, gradient in backward(operations, self.values, target, one).items():
+            named(slot, gradient)
+        self.write(list(roots.values()))
+        return {slot: own for slot, (own, _) in roots.items()}
+
+    def zero(self, slot: int) -> Any:
+        """Return a derivative by a value that is zero."""
+        return self.recorder.broadcast(self.recorder.cast(0.0), self.plan.shapes[slot])
+
+    def new(self, name: str) -> str:
+        """Return a name that is not taken."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def write(self, roots: Sequence[tuple[str, Any]]) -> None:
+        """Write expressions as nodes of these names; what is used twice, or is long, is a node of its own."""
+        uses = count_uses([root for _, root in roots], self._written)
+        for name, root in roots:
+            numbers = count(1)
+            sizes: dict[int, int] = {}
+            for expression in inputs_first([root], self._written):
+                if expression in self._written:
+                    continue
+                size = sizes[id(expression)] = 1 + sum(sizes.get(id(x), 0) for x in expression.arguments)
+                if isinstance(expression.value, np.ndarray) and expression.is_constant:
+                    own = self.new(f"{name}_{next(numbers)}")
+                    self._written[expression] = own, ATOM
+                    self.constants[own] = _listed(expression.value)
+                    continue
+                text = self._term(expression)
+                is_shared = uses[id(expression)] > 1 and expression.operation != "negative"
+                if expression is not root and (is_shared or size > LONGEST) and not self._is_short(expression):
+                    own = self.new(f"{name}_{next(numbers)}")
+                    self.nodes[own], text = text[0], (own, ATOM)
+                    sizes[id(expression)] = 1
+                self._written[expression] = text
+            text, binding = self._written[root]
+            if root.is_constant and not root.shape:
+                self.constants[name] = float(root.value)
+                continue
+            self.nodes[name] = text
+            if not self._is_short(root):
+                self._written[root] = name, ATOM
+
+    def _is_short(self, expression: Any) -> bool:
+        while expression.operation in {"cast", "number"}:
+            (expression,) = expression.arguments
+        return not expression.arguments
+
+    def _term(self, expression: Any) -> Bound:
+        """Write an expression whose arguments are written already."""
+        operation, setting = expression.operation, expression.value
+        if operation == "input":
+            return self._texts[setting]
+        if expression.is_constant:
+            return NOTATION.constant(setting, expression.kind)
+        parts = [self._written[x] for x in expression.arguments]
+        texts = [text for text, _ in parts]
+        if operation in SETTINGS:
+            name, settings = SETTINGS[operation](setting, *(x.shape for x in expression.arguments))
+            texts = texts[::-1] if operation == "add_rows" else texts
+            if operation == "argmin":
+                texts = [f"-({texts[0]})"]
+        elif operation == "slice":
+            return _sliced(texts[0], setting, expression.arguments[0].shape)
+        elif operation in NOTATION.forms:
+            return NOTATION.apply(operation, parts, expression.arguments)
+        else:
+            name, settings = operation, ""
+        if name not in TYPES:
+            raise NotSupportedError(f"there is no node type for the operation {operation}")
+        return f"{name}({', '.join(texts)}{settings})", ATOM
+
+    def _product(self, gradient: Any, part: Any) -> Any:
+        """Multiply; where a part is not finite, zero times it is zero, and its derivative by the gradient too."""
+        make = self.recorder
+        if not self._is_finite(part):
+            is_finite = make.make("less_equal", make.make("abs", part), float(np.finfo(make.dtype).max))
+            is_kept = make.make("logical_or", make.make("not_equal", gradient, 0.0), is_finite)
+            part = make.make("where", is_kept, part, 0.0)
+        return make.make("multiply", gradient, part)
+
+    def _is_finite(self, expression: Any) -> bool:
+        return all(
+            bool(np.all(np.isfinite(x.value))) if x.is_constant else x.value in self._finite or x.operation in FINITE
+            for x in inputs_first([expression])
+        )
+
+    def _as_index(self, value: Any) -> Any:
+        """Return positions as integers: node types look at them themselves."""
+        return self.recorder.integers(value)
+
+
+def _listed(array: NDArray[Any]) -> Any:
+    if array.size > MOST_LISTED:
+        raise NotSupportedError(f"it needs {array.size:,} known numbers, which is too many for a graph file")
+    if not np.isfinite(array).all():
+        raise NotSupportedError("it needs known numbers that are not finite, which a graph file has not")
+    return np.asarray(array, np.float64).tolist()
+
+
+def _sliced(text: str, pieces: Sequence[tuple[int, int, int]], shape: Sequence[int]) -> Bound:
+    for axis, (start, size, step) in enumerate(pieces):
+        if (start, size, step) != (0, shape[axis], 1):
+            stop = start + size * step
+            settings = f"start={start}" + (f", stop={stop}" if stop >= 0 else "") + (f", step={step}" if step != 1 else "")
+            text = f"slice({text}, {settings}, axis={axis})"
+    return text, ATOM
+
+
+def _along(name: str) -> Callable[..., tuple[str, str]]:
+    """Return what writes a reduction."""
+    return lambda axes, x: (name, "" if len(axes) == len(x) else f", axis={list(axes)}")
+
+
+def _reshaped(shape: Sequence[int], x: Sequence[int]) -> tuple[str, str]:
+    """Write what only drops or adds an axis of size 1 as such, which holds for any number of rows."""
+    for axis in range(max(len(shape), len(x))):
+        if tuple(x[:axis] + x[axis + 1 :]) == tuple(shape) and x[axis] == 1:
+            return "squeeze", f", axis={axis}"
+        if tuple(shape[:axis] + shape[axis + 1 :]) == tuple(x) and shape[axis] == 1:
+            return "expand_dims", f", axis={axis}"
+    return "reshape", f", shape={list(shape)}"
+
+
+SETTINGS: dict[str, Callable[..., tuple[str, str]]] = {
+    "reshape": _reshaped,
+    "permute": lambda axes, _: ("permute_dims", f", axes={list(axes)}"),
+    "broadcast": lambda shape, _: ("broadcast_to", f", shape={list(shape)}"),
+    **{name: _along(name) for name in ("sum", "prod", "max", "min")},
+    **dict.fromkeys(("argmax", "argmin"), lambda axis, _: ("argmax", f", axis={axis}")),
+    **{
+        name: partial(lambda name, axis, *_: (name, f", axis={axis}"), name)
+        for name in ("cumulative_sum", "cumulative_prod", "take", "concat")
+    },
+    "take_along": lambda axis, *_: ("take_along_axis", f", axis={axis}"),
+    "add_rows": lambda number, *_: ("segment_sum", f", num_segments={number}"),
+    "einsum": lambda subscripts, *_: ("einsum", f", subscripts='{subscripts}'"),
+}
+"""For operations with a setting the node type, and the settings as they are written behind the inputs."""

@@ -1,0 +1,36 @@
+"""`graphrun export FILE --to yaml`: the expanded graph file, with ``--gradient`` and its backward pass as nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphrun.base.errors import UsageError
+from graphrun.document.dump import dump_document
+from graphrun.engines.backward_nodes import BackwardNodes
+from graphrun.engines.traced import NotSupportedError
+from graphrun.run.api import Graph
+
+
+def export(graph: Graph, *, gradient: bool = False) -> str:
+    """Return a graph as a graph file; the derivative of f by x is the node ``df_dx``.
+
+    Raises:
+        UsageError: there is no objective, or a derivative cannot be written with node types; the text says which.
+    """
+    document = graph.document
+    if not gradient:
+        return dump_document(document)
+    plan = graph.plan("float64")
+    if plan.objective is None:
+        raise UsageError("export --gradient: the graph has no objective: write maximize or minimize")
+    names = [(name or "").replace(".", "_") for name in plan.names]
+    written = BackwardNodes(plan, {name for name in plan.names if name})
+    try:
+        given = written.differentiate(
+            plan.objective, plan.moving, lambda slot: f"d{names[plan.objective or 0]}_d{names[slot]}", every=True
+        )
+        missing = {f"d{names[plan.objective]}_d{names[slot]}": slot for slot in range(plan.parameters) if slot not in given}
+        written.write([(written.new(name), written.zero(slot)) for name, slot in missing.items()])
+    except NotSupportedError as error:
+        raise UsageError(f"export --gradient: {error}") from error
+    return dump_document(replace(document, constants=document.constants | written.constants), written.nodes)
