@@ -96,6 +96,13 @@ class Problems:
         view._use = use
         return view
 
+    def as_a_whole(self) -> Problems:
+        """Return a view whose problems stand at the node itself, whatever its inputs are."""
+        view = self._view()
+        if self._expression is not None:
+            view._expression = Expression(self._expression.text, self._expression.offsets[:1])
+        return view
+
     def _view(self) -> Problems:
         view = Problems(self.source)
         view._base, view._use, view._expression = self._base, self._use, self._expression
@@ -124,7 +131,8 @@ class Problems:
         text, offset = "", None
         if self._expression is not None:
             text, offsets, places = self._expression
-            offset = offsets[1 + path[1]] if path[:1] == ("inputs",) and len(path) == 2 else offsets[0]  # type: ignore[operator]
+            number = 1 + path[1] if path[:1] == ("inputs",) and len(path) == 2 else 0  # type: ignore[operator]
+            offset = offsets[number if len(offsets) > 1 else 0]
             if path and path[0] in places:
                 offset = places[str(path[0])][0 if key else 1]
             path, key = (), False

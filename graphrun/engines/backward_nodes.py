@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -73,6 +73,7 @@ class BackwardNodes(PlanTrace):
 
     def __init__(self, plan: Plan, taken: set[str]) -> None:
         super().__init__(plan)
+        self.recorder.is_exact = True
         self.taken = taken
         self.nodes: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
@@ -85,7 +86,8 @@ class BackwardNodes(PlanTrace):
                 self._finite.add(f"v{slot}")
 
     def differentiate(
-        self, target: int, by: NDArray[np.bool_], name: Callable[[int], str], *, every: bool, rows: bool = False
+        self, target: int, by: NDArray[np.bool_], name: Callable[[int], str], *, results: Container[int] | None = None,
+        rows: bool = False,
     ) -> dict[int, str]:
         """Write the derivatives of the sum of a value by all that depends on some values; return their names by slot.
 
@@ -93,7 +95,8 @@ class BackwardNodes(PlanTrace):
             target: the slot of the value.
             by: for each slot, whether it depends on one of these values or is one.
             name: returns the name for the derivative by a slot.
-            every: whether the derivative by each value is a node, be it no more than another name.
+            results: the slots by which derivatives are nodes whatever they are, by default all; others are left out
+                where they are no more than a number or another name.
             rows: whether the number of rows may change, so that no shape is written that can be avoided.
 
         Raises:
@@ -107,9 +110,11 @@ class BackwardNodes(PlanTrace):
             if slot not in symbols:
                 known = gradient.arguments[0] if gradient.operation == "broadcast" else gradient
                 is_short = known.is_constant or gradient.operation == "input"
-                roots[slot] = self.new(name(slot)), gradient
                 symbols[slot] = gradient
-                if not known.is_constant and (every or not is_short):
+                if is_short and results is not None and slot not in results:
+                    return gradient
+                roots[slot] = self.new(name(slot)), gradient
+                if not known.is_constant:
                     symbols[slot] = self.recorder.array(roots[slot][0], gradient.shape)
                     self._texts[roots[slot][0]] = roots[slot][0], ATOM
             return symbols[slot]
@@ -127,14 +132,16 @@ class BackwardNodes(PlanTrace):
         ]
         make, shape = self.recorder, self.plan.shapes[target]
         value = self.values[target]
-        one = make.cast(make.make("equal", value, value)) if rows else make.broadcast(make.cast(1.0), shape)
+        one = make.cast(make.make("equal", value, value)) if rows and shape else make.broadcast(make.cast(1.0), shape)
         for slot, gradient in backward(operations, self.values, target, one).items():
             named(slot, gradient)
         self.write(list(roots.values()))
         return {slot: own for slot, (own, _) in roots.items()}
 
-    def zero(self, slot: int) -> Any:
+    def zero(self, slot: int, *, rows: bool = False) -> Any:
         """Return a derivative by a value that is zero."""
+        if rows and self.plan.shapes[slot]:
+            return self.recorder.cast(self.recorder.make("not_equal", self.values[slot], self.values[slot]))
         return self.recorder.broadcast(self.recorder.cast(0.0), self.plan.shapes[slot])
 
     def new(self, name: str) -> str:

@@ -21,6 +21,7 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
+from graphrun.run.derivatives import write_derivatives
 from graphrun.run.display import Displayed
 from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import run_graph
@@ -63,6 +64,7 @@ def load(
         document = load_document(path, overrides)
         source = DataSource(document, data)
         registry = registry or Registry(plugins)
+        write_derivatives(document, registry, source)
         structure = build_graph(document, registry, source.names)
         return Graph(structure, source, registry, allowed)
 

@@ -27,7 +27,7 @@ def export(graph: Graph, *, gradient: bool = False) -> str:
     written = BackwardNodes(plan, {name for name in plan.names if name})
     try:
         given = written.differentiate(
-            plan.objective, plan.moving, lambda slot: f"d{names[plan.objective or 0]}_d{names[slot]}", every=True
+            plan.objective, plan.moving, lambda slot: f"d{names[plan.objective or 0]}_d{names[slot]}"
         )
         missing = {f"d{names[plan.objective]}_d{names[slot]}": slot for slot in range(plan.parameters) if slot not in given}
         written.write([(written.new(name), written.zero(slot)) for name, slot in missing.items()])

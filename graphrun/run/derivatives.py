@@ -1,0 +1,106 @@
+"""``derivative(y, x)`` in a graph file → the nodes that compute it, written when the file is loaded.
+
+Shapes are known in the plan only: the graph is planned with the type `derivative` in their place, which computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.data.rows import DataSource
+from graphrun.document import Document, NodeEntry
+from graphrun.document.nodes import read_nodes
+from graphrun.engines.backward_nodes import BackwardNodes
+from graphrun.engines.traced import NotSupportedError
+from graphrun.graph.build import build_graph
+from graphrun.nodes.calculus import derivative
+from graphrun.plan.build import build_plan
+from graphrun.plan.plan import Plan
+from graphrun.plugins.registry import Registry
+
+
+def write_derivatives(document: Document, registry: Registry, source: DataSource) -> None:
+    """Put nodes in place of all derivatives, innermost first.
+
+    Raises:
+        GraphFileError: the file has problems; all of them are in the text.
+        ShapeError: shapes do not fit.
+    """
+    seed = document.seed or 0
+    while any(entry.type == derivative.name for entry in document.nodes.values()):
+        graph = build_graph(document, registry, source.names)
+        # Which columns are read may change, and a source is opened for those that are.
+        plan = build_plan(graph, np.dtype(np.float64), seed, DataSource(document, source.file).open(seed))
+        made = _made(document, plan)
+        document.problems.raise_if_any()
+        nodes: dict[str, NodeEntry] = {}
+        for name, entry in document.nodes.items():
+            nodes |= made.get(name) or {name: entry}
+        document.nodes = nodes
+
+
+def _made(document: Document, plan: Plan) -> dict[str, dict[str, NodeEntry]]:
+    """Return the nodes that take the place of derivatives of what does not depend on another, by their names."""
+    slots = {name: slot for slot, name in enumerate(plan.names) if name}
+    asked = {name: entry for name, entry in document.nodes.items() if entry.type == derivative.name}
+    waiting = _dependent(plan, (slots[name] for name in asked))
+    targets: dict[int, dict[str, int]] = {}
+    for name, entry in asked.items():
+        y, x = plan.inputs_of(slots[name])
+        if plan.names[x] is None:
+            at = entry.problems(name, document.problems)
+            at.add(("inputs", 1), "a derivative is by a parameter, a constant, a column or a node, not by a number")
+        elif not waiting[y]:
+            targets.setdefault(y, {})[name] = x
+    writer = BackwardNodes(plan, {*slots, *document.broken} - asked.keys())
+    made: dict[str, dict[str, NodeEntry]] = {}
+    for y, by in targets.items():
+        first = next(iter(by))
+        at = asked[first].problems(first, document.problems)
+        try:
+            _write(writer, y, by)
+        except NotSupportedError as error:
+            at.add((), f"the derivative of {plan.names[y]!r} cannot be written as nodes: {error}")
+            continue
+        for name in reversed(by):
+            # All that is no derivative itself stands before the first.
+            texts = {own: writer.nodes.pop(own) for own in list(writer.nodes) if name == first or own == name}
+            entries = read_nodes(texts, document.problems, document.broken)
+            if name in writer.constants:
+                entries[name] = NodeEntry("identity", (writer.constants.pop(name),))
+            origin, use = asked[name].problems(name, document.problems).as_a_whole(), asked[name].use
+            made[name] = {own: entry._replace(origin=origin, use=use) for own, entry in entries.items()}
+    document.constants |= writer.constants
+    return made
+
+
+def _write(writer: BackwardNodes, y: int, by: Mapping[str, int]) -> None:
+    """Write the derivatives of one value, all that are asked for in one pass."""
+    plan = writer.plan
+    owners = {slot: name for name, slot in reversed(by.items())}
+    short = [(name or "").replace(".", "_") for name in plan.names]
+    prefix = f"{next(iter(by))}.d{short[y]}_d"
+    given = writer.differentiate(
+        y,
+        _dependent(plan, owners),
+        lambda slot: owners.get(slot) or prefix + short[slot],
+        results=owners,
+        rows=bool(plan.data),
+    )
+    for name, slot in by.items():
+        if name != owners[slot]:
+            writer.nodes[name] = owners[slot]
+        elif slot not in given:
+            writer.write([(name, writer.zero(slot, rows=bool(plan.data)))])
+
+
+def _dependent(plan: Plan, slots: Iterable[int]) -> NDArray[np.bool_]:
+    """Return for each slot whether its value depends on one of some values, or is one."""
+    dependent = np.zeros(len(plan.names), bool)
+    dependent[list(slots)] = True
+    for batch in plan.batches:
+        dependent[batch.start : batch.stop] |= dependent[plan.inputs(batch)].any(axis=0)
+    return dependent
