@@ -30,9 +30,37 @@ TYPES = {declared.name for declared in nodes.graphrun_node_types()}
 
 FINITE = COMPARISONS | LOGICAL
 FINITE |= {"add", "subtract", "multiply", "negative", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum"}
-FINITE |= {"sin", "cos", "tanh", "atan", "erf", "where", "identity", "square", "sigmoid", "relu", "softsign", "sum", "mean"}
-FINITE |= {"matmul", "reshape", "permute_dims", "matrix_transpose", "expand_dims", "squeeze", "cast", "number", "broadcast"}
+FINITE |= {
+    "sin",
+    "cos",
+    "tanh",
+    "atan",
+    "erf",
+    "where",
+    "identity",
+    "square",
+    "sigmoid",
+    "relu",
+    "softsign",
+    "sum",
+    "mean",
+}
+FINITE |= {
+    "matmul",
+    "reshape",
+    "permute_dims",
+    "matrix_transpose",
+    "expand_dims",
+    "squeeze",
+    "cast",
+    "number",
+    "broadcast",
+}
 """What gives finite numbers of finite ones: operations and node types."""
+
+
+LARGE = 1e38
+"""In every dtype, what is not finite is above it."""
 
 
 def _number(value: float, _kind: str) -> Bound:
@@ -79,14 +107,21 @@ class BackwardNodes(PlanTrace):
         self.constants: dict[str, Any] = {}
         self._texts = {f"v{slot}": (name or "", ATOM) for slot, name in enumerate(plan.names)}
         self._written: dict[Expression, Bound] = {}
-        self._finite = {f"v{slot}" for slot in range(len(plan.leaves))}
+        self._finite = {id(value) for value in self.values[: len(plan.leaves)]}
         for batch, slot, inputs in plan.nodes():
-            self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
-            if batch.type.name in FINITE and self._finite.issuperset(f"v{source}" for source in inputs):
-                self._finite.add(f"v{slot}")
+            value = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
+            arguments = [self.values[source] for source in inputs]
+            if _keeps_finite(batch.type.name, arguments) and self._finite.issuperset(map(id, arguments)):
+                self._finite.add(id(value))
 
     def differentiate(
-        self, target: int, by: NDArray[np.bool_], name: Callable[[int], str], *, results: Container[int] | None = None,
+        self,
+        target: int,
+        by: NDArray[np.bool_],
+        name: Callable[[int], str],
+        *,
+        results: Container[int] | None = None,
+        parts: str = "",
         rows: bool = False,
     ) -> dict[int, str]:
         """Write the derivatives of the sum of a value by all that depends on some values; return their names by slot.
@@ -97,6 +132,7 @@ class BackwardNodes(PlanTrace):
             name: returns the name for the derivative by a slot.
             results: the slots by which derivatives are nodes whatever they are, by default all; others are left out
                 where they are no more than a number or another name.
+            parts: what the names of parts begin with that are nodes of their own, by default that of the derivative.
             rows: whether the number of rows may change, so that no shape is written that can be avoided.
 
         Raises:
@@ -135,7 +171,7 @@ class BackwardNodes(PlanTrace):
         one = make.cast(make.make("equal", value, value)) if rows and shape else make.broadcast(make.cast(1.0), shape)
         for slot, gradient in backward(operations, self.values, target, one).items():
             named(slot, gradient)
-        self.write(list(roots.values()))
+        self.write(list(roots.values()), parts)
         return {slot: own for slot, (own, _) in roots.items()}
 
     def zero(self, slot: int, *, rows: bool = False) -> Any:
@@ -151,35 +187,41 @@ class BackwardNodes(PlanTrace):
         self.taken.add(name)
         return name
 
-    def write(self, roots: Sequence[tuple[str, Any]]) -> None:
+    def write(self, roots: Sequence[tuple[str, Any]], parts: str = "") -> None:
         """Write expressions as nodes of these names; what is used twice, or is long, is a node of its own."""
         uses = count_uses([root for _, root in roots], self._written)
         for name, root in roots:
-            numbers = count(1)
+            part = partial(self._part_name, parts or f"{name}_", count(1))
             sizes: dict[int, int] = {}
             for expression in inputs_first([root], self._written):
                 if expression in self._written:
                     continue
                 size = sizes[id(expression)] = 1 + sum(sizes.get(id(x), 0) for x in expression.arguments)
                 if isinstance(expression.value, np.ndarray) and expression.is_constant:
-                    own = self.new(f"{name}_{next(numbers)}")
+                    own = part()
                     self._written[expression] = own, ATOM
                     self.constants[own] = _listed(expression.value)
                     continue
                 text = self._term(expression)
                 is_shared = uses[id(expression)] > 1 and expression.operation != "negative"
                 if expression is not root and (is_shared or size > LONGEST) and not self._is_short(expression):
-                    own = self.new(f"{name}_{next(numbers)}")
+                    own = part()
                     self.nodes[own], text = text[0], (own, ATOM)
                     sizes[id(expression)] = 1
                 self._written[expression] = text
-            text, binding = self._written[root]
+            text = self._written[root][0]
             if root.is_constant and not root.shape:
-                self.constants[name] = float(root.value)
+                number = float(root.value)
+                self.constants[name] = int(number) if number.is_integer() else number
                 continue
             self.nodes[name] = text
             if not self._is_short(root):
                 self._written[root] = name, ATOM
+
+    def _part_name(self, prefix: str, numbers: Iterator[int]) -> str:
+        name = next(name for name in (f"{prefix}{number}" for number in numbers) if name not in self.taken)
+        self.taken.add(name)
+        return name
 
     def _is_short(self, expression: Any) -> bool:
         while expression.operation in {"cast", "number"}:
@@ -214,20 +256,31 @@ class BackwardNodes(PlanTrace):
         """Multiply; where a part is not finite, zero times it is zero, and its derivative by the gradient too."""
         make = self.recorder
         if not self._is_finite(part):
-            is_finite = make.make("less_equal", make.make("abs", part), float(np.finfo(make.dtype).max))
+            is_finite = make.make("less", make.make("abs", part), LARGE)
             is_kept = make.make("logical_or", make.make("not_equal", gradient, 0.0), is_finite)
             part = make.make("where", is_kept, part, 0.0)
         return make.make("multiply", gradient, part)
 
     def _is_finite(self, expression: Any) -> bool:
         return all(
-            bool(np.all(np.isfinite(x.value))) if x.is_constant else x.value in self._finite or x.operation in FINITE
+            id(x) in self._finite
+            or (bool(np.isfinite(x.value).all()) if x.is_constant else _keeps_finite(x.operation, x.arguments))
             for x in inputs_first([expression])
         )
 
     def _as_index(self, value: Any) -> Any:
         """Return positions as integers: node types look at them themselves."""
         return self.recorder.integers(value)
+
+
+def _keeps_finite(name: str, arguments: Sequence[Any]) -> bool:
+    """Whether an operation or a node type gives finite numbers of finite ones."""
+    last = float(arguments[-1].value) if name in {"pow", "divide"} and _is_number(arguments[-1]) else 0.0
+    return name in FINITE or (last != 0 if name == "divide" else last >= 1 and last.is_integer())
+
+
+def _is_number(expression: Any) -> bool:
+    return bool(expression.is_constant and not expression.shape)
 
 
 def _listed(array: NDArray[Any]) -> Any:
@@ -242,7 +295,9 @@ def _sliced(text: str, pieces: Sequence[tuple[int, int, int]], shape: Sequence[i
     for axis, (start, size, step) in enumerate(pieces):
         if (start, size, step) != (0, shape[axis], 1):
             stop = start + size * step
-            settings = f"start={start}" + (f", stop={stop}" if stop >= 0 else "") + (f", step={step}" if step != 1 else "")
+            settings = (
+                f"start={start}" + (f", stop={stop}" if stop >= 0 else "") + (f", step={step}" if step != 1 else "")
+            )
             text = f"slice({text}, {settings}, axis={axis})"
     return text, ATOM
 

@@ -1,6 +1,6 @@
 """``derivative(y, x)`` in a graph file → the nodes that compute it, written when the file is loaded.
 
-Shapes are known in the plan only: the graph is planned with the type `derivative` in their place, which computes nothing.
+Shapes are known in the plan only: the graph is planned with the type `derivative` in their place.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def _write(writer: BackwardNodes, y: int, by: Mapping[str, int]) -> None:
         _dependent(plan, owners),
         lambda slot: owners.get(slot) or prefix + short[slot],
         results=owners,
+        parts=f"{next(iter(by))}.part_",
         rows=bool(plan.data),
     )
     for name, slot in by.items():

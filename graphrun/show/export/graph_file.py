@@ -29,7 +29,9 @@ def export(graph: Graph, *, gradient: bool = False) -> str:
         given = written.differentiate(
             plan.objective, plan.moving, lambda slot: f"d{names[plan.objective or 0]}_d{names[slot]}"
         )
-        missing = {f"d{names[plan.objective]}_d{names[slot]}": slot for slot in range(plan.parameters) if slot not in given}
+        missing = {
+            f"d{names[plan.objective]}_d{names[slot]}": slot for slot in range(plan.parameters) if slot not in given
+        }
         written.write([(written.new(name), written.zero(slot)) for name, slot in missing.items()])
     except NotSupportedError as error:
         raise UsageError(f"export --gradient: {error}") from error
