@@ -163,6 +163,7 @@ class BackwardNodes(PlanTrace):
         operations = [
             operation._replace(pull=partial(pull, batch, operation))
             for batch in self.plan.batches
+            if batch.start <= target and by[batch.start : batch.stop].any()
             for operation in self._operations([batch], by)
             if by[operation.output]
         ]

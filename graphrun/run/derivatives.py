@@ -5,7 +5,8 @@ Shapes are known in the plan only: the graph is planned with the type `derivativ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +47,16 @@ def _made(document: Document, plan: Plan) -> dict[str, dict[str, NodeEntry]]:
     """Return the nodes that take the place of derivatives of what does not depend on another, by their names."""
     slots = {name: slot for slot, name in enumerate(plan.names) if name}
     asked = {name: entry for name, entry in document.nodes.items() if entry.type == derivative.name}
-    waiting = _dependent(plan, (slots[name] for name in asked))
+    unwritten = sorted(slots[name] for name in asked)
     targets: dict[int, dict[str, int]] = {}
     for name, entry in asked.items():
         y, x = plan.inputs_of(slots[name])
         if plan.names[x] is None:
             at = entry.problems(name, document.problems)
-            at.add(("inputs", 1), "a derivative is by a parameter, a constant, a column or a node, not by a number")
-        elif not waiting[y]:
+            hint = "give the number a name, under 'constants'"
+            at.add(("inputs", 1), "a derivative is by a value with a name, not by a number", suggestion=hint)
+        elif not _dependent(plan, [x], y)[unwritten[: bisect_right(unwritten, y)]].any():
+            # No derivative lies between x and y that is to be written; one further in never waits for one further out.
             targets.setdefault(y, {})[name] = x
     writer = BackwardNodes(plan, {*slots, *document.broken} - asked.keys())
     made: dict[str, dict[str, NodeEntry]] = {}
@@ -85,7 +88,7 @@ def _write(writer: BackwardNodes, y: int, by: Mapping[str, int]) -> None:
     prefix = f"{next(iter(by))}.d{short[y]}_d"
     given = writer.differentiate(
         y,
-        _dependent(plan, owners),
+        _dependent(plan, owners, y),
         lambda slot: owners.get(slot) or prefix + short[slot],
         results=owners,
         parts=f"{next(iter(by))}.part_",
@@ -98,10 +101,12 @@ def _write(writer: BackwardNodes, y: int, by: Mapping[str, int]) -> None:
             writer.write([(name, writer.zero(slot, rows=bool(plan.data)))])
 
 
-def _dependent(plan: Plan, slots: Iterable[int]) -> NDArray[np.bool_]:
-    """Return for each slot whether its value depends on one of some values, or is one."""
+def _dependent(plan: Plan, slots: Collection[int], last: int) -> NDArray[np.bool_]:
+    """Return for each slot up to a last one whether its value depends on one of some values, or is one."""
     dependent = np.zeros(len(plan.names), bool)
     dependent[list(slots)] = True
+    first = min(slots)
     for batch in plan.batches:
-        dependent[batch.start : batch.stop] |= dependent[plan.inputs(batch)].any(axis=0)
+        if first < batch.stop and batch.start <= last:
+            dependent[batch.start : batch.stop] |= dependent[plan.inputs(batch)].any(axis=0)
     return dependent
