@@ -135,7 +135,7 @@ def test_a_fit_of_many_minima(load: Load) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", [1e-200, 1e-30, 1e30, 1e200])
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
 def test_units(load: Load, unit: float) -> None:
     """The units of the objective and of a parameter change nothing but the numbers."""
     objective = f"30 + sum(x ** 2 - 10 * cos(2 * {PI} * x))"

@@ -75,7 +75,8 @@ class ProgramProblem:
         self._whole = _end_to_end(self._program.values(self._parameters))
         self.start = self.reached = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
-        self._shown, _ = self.best = self._found[0], self.start
+        self.best = self._found[0], self.start
+        self._shown = self._found[0]
         self.enough = ""
         self.scale = self.scale_at(self.start)
         if self._slot is not None:
