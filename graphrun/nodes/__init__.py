@@ -12,7 +12,7 @@ from graphrun.declare.hookspecs import hookimpl
 from graphrun.declare.nodetype import NodeType
 
 ORDER = """
-arithmetic power exponential trigonometric hyperbolic rounding comparison selection activation special reduction
+arithmetic power exponential trigonometric hyperbolic rounding comparison selection activation special gamma reduction
 contraction linear_algebra shape joining indexing normalization regularization convolution pooling attention loss
 """
 FAMILIES = [import_module(f"graphrun.nodes.{family}") for family in ORDER.split()]

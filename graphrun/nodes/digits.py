@@ -89,3 +89,18 @@ def exp_of_square(xp, x, factor):
     # Not a product of two exponentials, of which XLA makes the exponential of a sum.
     exponential = xp.exp(-factor * coarse * coarse)
     return exponential + exponential * xp.expm1(-factor * (size - coarse) * (size + coarse))
+
+
+def coefficients(*polynomials):
+    """Coefficients of polynomials, from the highest power down, written in a text each."""
+    return tuple(tuple(map(float, polynomial.split())) for polynomial in polynomials)
+
+
+def ratio(polynomials, x):
+    """Ratio of two polynomials of one degree, by Horner's rule."""
+    numerators, denominators = polynomials
+    numerator, denominator = 0.0 * x, 0.0 * x
+    for i in range(len(numerators)):
+        numerator = numerator * x + numerators[i]
+        denominator = denominator * x + denominators[i]
+    return numerator / denominator

@@ -112,7 +112,24 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "hard_tanh": lambda x: bounded(x, -1, 1),
     "erf": mp.erf,
     "erfc": lambda x: mp.erfc(x) if abs(x) < 1e4 else 1 - mp.sign(x),
+    "erfinv": mp.erfinv,
+    "normal_cdf": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2 if abs(x) < 1e4 else truth(x > 0),
+    "normal_log_cdf": lambda x: normal_log_cdf(x),
+    "lgamma": mp.loggamma,
+    "digamma": mp.digamma,
 }
+
+
+def normal_log_cdf(x: Number) -> Number:
+    """Logarithm of the normal distribution function; far out by its asymptotic series."""
+    if x > 0:
+        return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2) if x < 1e4 else mp.mpf(0)
+    if x > -100:
+        return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+    terms = [mp.mpf(1)]
+    while abs(terms[-1]) > mp.eps and len(terms) < 400:
+        terms.append(-terms[-1] * (2 * len(terms) - 1) / (x * x))
+    return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(mp.fsum(terms))
 
 
 def softplus(x: Number) -> Number:
