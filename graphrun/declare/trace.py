@@ -214,6 +214,8 @@ class Recorder:
             return self._simpler_product(operation, first, second)
         if operation in {"add", "subtract"} and second.operation == "negative":
             return self.make("subtract" if operation == "add" else "add", first, second.arguments[0])
+        if operation == "subtract" and second.is_constant and repr(second.value) == "0.0":
+            return first
         if operation == "pow" and second.is_constant and second.value == 1:
             return first
         return None

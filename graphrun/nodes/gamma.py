@@ -1,8 +1,9 @@
-"""The logarithm of the gamma function and its derivative, of positive numbers, made of the array API's functions.
+"""The logarithm of the gamma function and its derivative, made of the array API's functions.
 
 From 8 on they are Stirling's series (M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 6.1.41, 6.3.18);
 below, steps of 1 lead to numbers from 1 to 3. For these, rational functions were fitted in 50 digits to what is left
 without the zeros: lgamma(1 + t) / (t (t - 1)) to 1.3e-17, digamma(x) / (x - 1.4616...) to 2.2e-17.
+Those of negative numbers are reflected: gamma(x) gamma(1 - x) = pi / sin(pi x).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import elementwise
-from graphrun.nodes.digits import coefficients, is_exact, ratio
+from graphrun.nodes.digits import carefully, coefficients, is_exact, ratio
 
 OF_LGAMMA = coefficients(
     """1.3093069817209762e-6 6.006177695996593e-4 1.9031698753338402e-2 0.189548477613453 0.8106057591292293
@@ -32,23 +33,22 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 
 """The numbers B(2k), k from 1."""
 
 
-def series(x, divisor):
-    """Sum of B(2k) x^-2k / divisor(2k) of Stirling's series."""
-    inverse_square = (1 / x) * (1 / x)
-    total = 0.0 * x
+def series(inverse, divisor):
+    """Sum of B(2k) / divisor(2k) times the inverse of x to the power 2 (k - 1), of Stirling's series."""
+    total = 0.0
     for k in range(len(BERNOULLI), 0, -1):
-        total = (total + BERNOULLI[k - 1] / divisor(2 * k)) * inverse_square
+        total = total * (inverse * inverse) + BERNOULLI[k - 1] / divisor(2 * k)
     return total
 
 
 def rest_of_lgamma(x):
     """What is added to (x - 1/2) log(x) - x + log(2 pi) / 2, of x from 8 on."""
-    return x * series(x, lambda n: n * (n - 1))
+    return series(1 / x, lambda n: n * (n - 1)) / x
 
 
 def rest_of_digamma(x):
     """What is taken from log(x) - 1 / (2x), of x from 8 on."""
-    return series(x, lambda n: n)
+    return series(1 / x, lambda n: n) / x / x
 
 
 def by_steps(xp, x):
@@ -61,21 +61,28 @@ def by_steps(xp, x):
         factor = xp.where(above, t, 1.0)
         product = product * factor
         reciprocals = reciprocals + xp.where(above, 1 / factor, 0.0)
-        t = t - xp.where(above, 1.0, 0.0)
+        t = xp.where(above, t - 1, t)
     return t, product, reciprocals
+
+
+def reflected(xp, x, y, reflect):
+    """Of y, what it is of 1 - x where x is negative: reflect(y, angle), an angle of the sines of pi x but for the sign."""
+    return carefully(xp, y, x <= 0, lambda x, y: reflect(y, math.pi * (x - xp.round(x))), x, y)
 
 
 @elementwise(domain={"x": "(0, inf)"})
 def lgamma(xp, x):
-    """Logarithm of the gamma function, of positive x: log((x - 1)!) where x is whole."""
+    """Logarithm of the gamma function's size: log((x - 1)!) where x is whole; also of negative x."""
     if is_exact(xp):
         return xp.lgamma(x)
+    given, x = x, xp.where(x > 0, x, 1 - x)
     t, product, _ = by_steps(xp, x)
     steps = xp.log(product)
     near = t * (t - 1) * ratio(OF_LGAMMA, t) + xp.where(x < 1, -steps, steps)
     large = xp.maximum(x, FAR)
     far = (large - 0.5) * (xp.log(large) - 1) + (math.log(2 * math.pi) / 2 - 0.5 + rest_of_lgamma(large))
-    return xp.where(x < FAR, near, far)
+    y = xp.where(x < FAR, near, far)
+    return reflected(xp, given, y, lambda y, angle: xp.log(math.pi / xp.abs(xp.sin(angle))) - y)
 
 
 @lgamma.local_derivatives
@@ -85,16 +92,18 @@ def _(xp, y, x):
 
 @elementwise(domain={"x": "(0, inf)"})
 def digamma(xp, x):
-    """Derivative of the logarithm of the gamma function, of positive x."""
+    """Derivative of the logarithm of the gamma function; also of negative x."""
     if is_exact(xp):
         return xp.digamma(x)
+    given, x = x, xp.where(x > 0, x, 1 - x)
     t, _, reciprocals = by_steps(xp, x)
     first, second, third = ZERO_OF_DIGAMMA
     # Multiplied on the way, or XLA would add up the parts.
     distance = ((t + (1 - first)) * 16 - 16 * second) * 16 - 256 * third
     near = distance / 256 * ratio(OF_DIGAMMA, t) + reciprocals
     large = xp.maximum(x, FAR)
-    return xp.where(x < FAR, near, xp.log(large) - 0.5 / large - rest_of_digamma(large))
+    y = xp.where(x < FAR, near, xp.log(large) - 0.5 / large - rest_of_digamma(large))
+    return reflected(xp, given, y, lambda y, angle: y - math.pi / xp.tan(angle))
 
 
 @digamma.local_derivatives
@@ -106,12 +115,14 @@ def trigamma(xp, x):
     """Derivative of digamma: the sum of 1 / (x + k)^2, so far until Stirling's series is right."""
     if is_exact(xp):
         return xp.trigamma(x)
+    given, x = x, xp.where(x > 0, x, 1 - x)
     large = x + FAR
-    total = 1 / large * (1 + 0.5 / large + series(large, lambda n: 1))
+    inverse = 1 / large
+    total = inverse * (1 + inverse * (0.5 + inverse * series(inverse, lambda n: 1)))
     for k in reversed(range(FAR)):
         inverse = 1 / (x + k)
         total = total + inverse * inverse
-    return total
+    return reflected(xp, given, total, lambda y, angle: (math.pi / xp.sin(angle)) ** 2 - y)
 
 
 # --- differences of either at two numbers, which keep their digits where these are large ------------------------------

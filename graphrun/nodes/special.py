@@ -128,6 +128,7 @@ def erfinv(xp, x):
     middle = half * ratio(QUANTILE_MIDDLE, 0.180625 - xp.minimum(half, 0.425) ** 2)
     root = xp.sqrt(-xp.log(0.5 * (1 - size)))
     tail = xp.where(root <= 5, ratio(QUANTILE_TAIL, root - 1.6), ratio(QUANTILE_FAR, root - 5))
+    tail = xp.where(xp.equal(size, 1), 1 / (1 - size), tail)
     return xp.sign(x) * (ROOT_OF_HALF * xp.where(half <= 0.425, middle, tail))
 
 
@@ -138,7 +139,9 @@ def _(xp, y, x):
     size = xp.abs(y)
     near = xp.exp(xp.minimum(size, NEAR) ** 2)
     # e^(y^2) = e^(y^2) erfc(y) / (1 - |x|), without the exponential, which magnifies what is rounded.
-    return (math.sqrt(math.pi) / 2 * xp.where(size <= NEAR, near, tail(xp, size, 1.0) / (1 - xp.abs(x))),)
+    return (
+        math.sqrt(math.pi) / 2 * xp.where(size <= NEAR, near, tail(xp, xp.minimum(size, 40.0), 1.0) / (1 - xp.abs(x))),
+    )
 
 
 @elementwise
@@ -156,7 +159,7 @@ def _(xp, y, x):
 def normal_log_cdf(xp, x):
     """Logarithm of the cumulative distribution function of the standard normal, in the far tail too: log(P(Z <= x))."""
     if is_exact(xp):
-        return xp.log(0.5 * xp.erfc(-x / math.sqrt(2)))
+        return xp.log(0.5 * xp.erfc(-ROOT_OF_HALF * x))
     below = xp.minimum(x, -1.0)
     far = xp.log(0.5 * tail(xp, -ROOT_OF_HALF * below, 1.0)) - 0.5 * below * below
     # From 0.4 on the other share is taken, which keeps its digits there.
@@ -168,7 +171,7 @@ def normal_log_cdf(xp, x):
 @normal_log_cdf.local_derivatives
 def _(xp, y, x):
     if is_exact(xp):
-        return (math.sqrt(2 / math.pi) * xp.exp(-x * x / 2) / xp.erfc(-x / math.sqrt(2)),)
+        return (math.sqrt(2 / math.pi) * xp.exp(-0.5 * x * x) / xp.erfc(-ROOT_OF_HALF * x),)
     far = math.sqrt(2 / math.pi) / tail(xp, -ROOT_OF_HALF * xp.minimum(x, -1.0), 1.0)
     near = math.sqrt(2 / math.pi) * exp_of_square(xp, x, 0.5) / twice_normal(xp, xp.maximum(x, -1.0))
     return (xp.where(x < -1, far, near),)

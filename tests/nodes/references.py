@@ -38,8 +38,17 @@ def power(x: Number, y: Number) -> Number:
     return mp.power(x, int(y) if y == int(y) and abs(y) < 2**31 else y)
 
 
-SELU_ALPHA = mp.mpf("1.6732632423543772848170429916717")
-SELU_SCALE = mp.mpf("1.0507009873554804934193349852946")
+def normal_log_cdf(x: Number) -> Number:
+    """Logarithm of the normal distribution function; far out by its asymptotic series."""
+    if x > 0:
+        return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2) if x < 1e4 else mp.mpf(0)
+    if x > -100:
+        return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+    terms = [mp.mpf(1)]
+    while abs(terms[-1]) > mp.eps and len(terms) < 400:
+        terms.append(-terms[-1] * (2 * len(terms) - 1) / (x * x))
+    return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(mp.fsum(terms))
+
 
 ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "add": lambda x, y: x + y,
@@ -47,6 +56,7 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y,
     "remainder": lambda x, y: x - y * mp.floor(x / y),
+    "fmod": lambda x, y: x - y * (mp.floor(x / y) if x / y > 0 else mp.ceil(x / y)),
     "negative": lambda x: -x,
     "abs": abs,
     "identity": lambda x: x,
@@ -62,6 +72,8 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "expm1": mp.expm1,
     "log": mp.log,
     "log1p": mp.log1p,
+    "log1mexp": lambda x: mp.log(-mp.expm1(-x)) if x < 1 else mp.log1p(-mp.exp(-x)),
+    "logit": lambda x: mp.log(x) - mp.log1p(-x),
     "log2": lambda x: mp.log(x) / mp.log(2),
     "log10": lambda x: mp.log(x) / mp.log(10),
     "logaddexp": lambda x, y: mp.log(mp.exp(x) + mp.exp(y)) if max(x, y) < 1e5 else max(x, y) + softplus(-abs(x - y)),
@@ -101,35 +113,27 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "relu": lambda x: max(x, mp.mpf(0)),
     "leaky_relu": lambda x, slope: x if x > 0 else mp.mpf(slope) * x,
     "elu": lambda x, alpha: x if x > 0 else alpha * mp.expm1(x),
-    "selu": lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)),
+    "selu": lambda x, alpha, gamma: gamma * (x if x > 0 else alpha * mp.expm1(x)),
     "celu": lambda x, alpha: x if x > 0 else alpha * mp.expm1(x / alpha),
     "gelu": gelu,
     "softplus": lambda x, beta: softplus(beta * x) / beta,
     "softsign": lambda x: x / (1 + abs(x)),
     "silu": lambda x: x * sigmoid(x),
     "mish": lambda x: x * mp.tanh(softplus(x)) if x < 1e4 else x,
-    "hard_sigmoid": lambda x: bounded(x / 6 + mp.mpf(1) / 2, 0, 1),
+    # The default alpha is meant to be a sixth.
+    "hard_sigmoid": lambda x, alpha, beta: bounded(
+        (x / 6 if alpha == 1 / 6 else mp.mpf(alpha) * x) + mp.mpf(beta), 0, 1
+    ),
+    "hard_swish": lambda x: x * bounded(x / 6 + mp.mpf(1) / 2, 0, 1),
     "hard_tanh": lambda x: bounded(x, -1, 1),
     "erf": mp.erf,
     "erfc": lambda x: mp.erfc(x) if abs(x) < 1e4 else 1 - mp.sign(x),
     "erfinv": mp.erfinv,
     "normal_cdf": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2 if abs(x) < 1e4 else truth(x > 0),
-    "normal_log_cdf": lambda x: normal_log_cdf(x),
+    "normal_log_cdf": normal_log_cdf,
     "lgamma": mp.loggamma,
     "digamma": mp.digamma,
 }
-
-
-def normal_log_cdf(x: Number) -> Number:
-    """Logarithm of the normal distribution function; far out by its asymptotic series."""
-    if x > 0:
-        return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2) if x < 1e4 else mp.mpf(0)
-    if x > -100:
-        return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
-    terms = [mp.mpf(1)]
-    while abs(terms[-1]) > mp.eps and len(terms) < 400:
-        terms.append(-terms[-1] * (2 * len(terms) - 1) / (x * x))
-    return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(mp.fsum(terms))
 
 
 def softplus(x: Number) -> Number:
