@@ -66,7 +66,7 @@ def by_steps(xp, x):
 
 
 def reflected(xp, x, y, reflect):
-    """Of y, what it is of 1 - x where x is negative: reflect(y, angle), an angle of the sines of pi x but for the sign."""
+    """Where x is negative, and y is that of 1 - x: reflect(y, angle), whose sine is that of pi x but for its sign."""
     return carefully(xp, y, x <= 0, lambda x, y: reflect(y, math.pi * (x - xp.round(x))), x, y)
 
 
