@@ -3,7 +3,9 @@
 Written by hand: a graph file may have a million nodes, for which pydantic takes 4 to 9 microseconds each.
 """
 
+import math
 import re
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote
@@ -92,6 +94,19 @@ def read_nodes(
                 problems.add(("nodes", own), message, key=True)
         result.update(expressions.get(name) or {name: node})
     return result
+
+
+KNOWN_NUMBERS = {"pi": math.pi, "e": math.e}
+
+
+def put_known_numbers(nodes: dict[str, NodeEntry], *own: Container[str]) -> None:
+    """Put pi and e in place of their names where a node reads them and nothing of its own has the name."""
+    known = {name: number for name, number in KNOWN_NUMBERS.items() if not any(name in names for names in own)}
+    for name, entry in nodes.items():
+        if not known.keys().isdisjoint(entry.inputs):
+            # A reference to a setting is a text, too.
+            inputs = tuple([known.get(source, source) if type(source) is str else source for source in entry.inputs])
+            nodes[name] = entry._replace(inputs=inputs)
 
 
 def _read_expression(

@@ -28,6 +28,7 @@ from graphrun.document import (
     settings_problems,
 )
 from graphrun.document.names import is_name
+from graphrun.document.nodes import KNOWN_NUMBERS, put_known_numbers
 from graphrun.document.numbers import LARGEST
 from graphrun.document.slips import OF_SEVERAL, known_number
 from graphrun.plugins.registry import Registry
@@ -262,6 +263,8 @@ class _Builder:
 
     def _resolve_nodes(self) -> list[Node]:
         entries = self.document.nodes
+        declared = (self.document.data and self.document.data.columns) or ()
+        put_known_numbers(entries, self.numbers, entries, self.read, declared, self.document.broken)
         for entry in entries.values():
             for source in entry.inputs:
                 if type(source) is not str and _literal(source) not in self.literals:
@@ -284,7 +287,8 @@ class _Builder:
         for name, entry in self.document.instances.items():
             # Told where they are used, for what reads them stands inside the definition.
             for position, source in enumerate(entry.inputs):
-                if type(source) is str and source not in self.numbers and source not in self.columns:
+                known = type(source) is not str or source in self.numbers or source in KNOWN_NUMBERS
+                if not known and source not in self.columns:
                     self._check_name(source, ("inputs", position), "input", at=entry.problems(name, self.problems))
                     self.document.broken.add(source)
         return [self._resolve_node(name, entry) for name, entry in entries.items()]

@@ -273,6 +273,11 @@ def transposed_convolution(
     return y if bias is None else y + np.reshape(bias, (1, -1, 1, 1))
 
 
+def as_tuple(setting: Any) -> tuple[int, ...]:
+    """A setting of one axis, which may be a list of one."""
+    return setting if isinstance(setting, tuple) else (setting,)
+
+
 def pooled(reduction: Callable[..., Any], fill: Any) -> Callable[..., Any]:
     """Return the pooling of windows by a reduction."""
 
@@ -289,6 +294,37 @@ def pooled(reduction: Callable[..., Any], fill: Any) -> Callable[..., Any]:
         return np.moveaxis(np.array(parts, object), (0, 1), (-2, -1))
 
     return pool
+
+
+def group_norm(x: Any, scale: Any, shift: Any, groups: int, epsilon: float) -> Any:
+    """Group normalization."""
+    parts = np.reshape(x, (x.shape[0], groups, -1))
+    found = np.reshape(normalized(parts, (2,), epsilon), x.shape)
+    return found * along(scale, x, (1,)) + along(shift, x, (1,))
+
+
+def segment_sum(x: Any, indices: Any, num_segments: int) -> Any:
+    """Sums of rows by number."""
+    total = np.full((num_segments, *x.shape[indices.ndim :]), mp.mpf(0), object)
+    for place in np.ndindex(*indices.shape):
+        total[int(indices[place])] = total[int(indices[place])] + x[place]
+    return total
+
+
+def on_diagonal(x: Any, offset: int) -> Any:
+    """A matrix of each vector on a diagonal."""
+    size = x.shape[-1] + abs(offset)
+    matrix = np.full((*x.shape[:-1], size, size), mp.mpf(0), object)
+    for i in range(x.shape[-1]):
+        matrix[..., i - min(offset, 0), i + max(offset, 0)] = x[..., i]
+    return matrix
+
+
+def normal_noise(center: Any, scale: Any, noise: Any) -> Any:
+    """Normal numbers, of uniform ones."""
+    return center + scale * np.frompyfunc(
+        lambda u: mp.sqrt(2) * mp.erfinv(2 * mp.mpf(float(u)) - 1 + mp.mpf(2) ** -24), 1, 1
+    )(noise)
 
 
 def determinant(x: Any) -> Any:
@@ -341,17 +377,20 @@ def attention(query: Any, key: Any, value: Any, mask: Any = None, *, causal: boo
     return np.matmul(weights / np.where(total == 0, mp.mpf(1), total), value)
 
 
-def loss(losses: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a loss with its reduction."""
+def loss(losses: Callable[..., Any], count: int = 2) -> Callable[..., Any]:
+    """Return a loss of so many inputs before its weights, with its reduction."""
 
     def reduced(*inputs: Any, reduction: str, **settings: Any) -> Any:
-        found = losses(*inputs, **settings)
+        found = losses(*inputs[:count], **settings)
+        weights = np.ones(np.shape(found)[:1]) if len(inputs) == count else inputs[count]
+        wide = np.reshape(weights, np.shape(weights) + (1,) * (np.ndim(found) - np.ndim(weights))) + 0 * found
         if reduction == "none":
-            return found
-        total = np.sum(found)
-        if reduction == "batchmean":
-            return total / len(inputs[0])
-        return total / mp.mpf(np.size(found)) if reduction == "mean" else total
+            return wide * found
+        total = np.sum(wide * found)
+        if reduction == "sum":
+            return total
+        share = mp.mpf(len(found)) / np.size(found) if reduction == "batchmean" else 1
+        return total / (np.sum(wide) * share)
 
     return reduced
 
@@ -381,16 +420,67 @@ def binary(x: Number, target: Number) -> Number:
     return softplus(x) - target * x
 
 
+def pinball(d: Number, quantile: float) -> Number:
+    """Loss of a quantile."""
+    return max(mp.mpf(quantile) * d, (mp.mpf(quantile) - 1) * d)
+
+
+def poisson(x: Number, count: Number, log_input: bool, full: bool) -> Number:
+    """Minus the logarithm of a Poisson probability."""
+    constant = mp.loggamma(count + 1) if full else 0
+    return constant + (mp.exp(x) - count * x if log_input else x - (count * mp.log(x) if count else 0))
+
+
+def poissons(x: Any, counts: Any, log_input: bool, full: bool) -> Any:
+    """Those of arrays."""
+    return np.frompyfunc(poisson, 4, 1)(x, counts, log_input, full)
+
+
+def negative_binomial(mean: Number, count: Number, dispersion: Number) -> Number:
+    """Minus the logarithm of a negative binomial probability."""
+    r = 1 / dispersion
+    binomial = mp.loggamma(count + r) - mp.loggamma(r) - mp.loggamma(count + 1)
+    return -binomial + r * mp.log1p(mean / r) - count * mp.log(mean / (r + mean))
+
+
+def terms_of_negative_binomial(mean: Number, count: Number, dispersion: Number) -> Number:
+    """The sizes of the terms that it is made of."""
+    r = 1 / dispersion
+    logarithms = sum(abs(mp.loggamma(x)) for x in (count + r, r, count + 1))
+    return logarithms + (r + count) * mp.log1p(mean / r) + abs(count * mp.log(mean)) + abs(count * mp.log(r))
+
+
+def terms_of_student_t(x: Number, target: Number, scale: Number, df: Number) -> Number:
+    """The sizes of the terms that it is made of."""
+    logarithms = sum(abs(mp.loggamma(x)) for x in (df / 2, (df + 1) / 2)) + abs(mp.log(df)) + abs(mp.log(scale))
+    return 1 + logarithms + (df + 1) / 2 * mp.log1p(((x - target) / scale) ** 2 / df)
+
+
+TERMS = {
+    "negative_binomial_nll_loss": np.frompyfunc(terms_of_negative_binomial, 3, 1),
+    "student_t_nll_loss": np.frompyfunc(terms_of_student_t, 4, 1),
+}
+
+
+def student_t(x: Number, target: Number, scale: Number, df: Number) -> Number:
+    """Minus the logarithm of a density of Student's t."""
+    constant = mp.loggamma(df / 2) - mp.loggamma((df + 1) / 2) + mp.log(df * mp.pi) / 2 + mp.log(scale)
+    return constant + (df + 1) / 2 * mp.log1p(((x - target) / scale) ** 2 / df)
+
+
 def divergence(logarithm: Number, target: Number) -> Number:
     """Contribution to the Kullback-Leibler divergence."""
     return target * (mp.log(target) - logarithm) if target > 0 else mp.mpf(0)
 
 
-def accuracy(logits: Any, labels: Any) -> Any:
+def accuracy(logits: Any, labels: Any, weights: Any = None) -> Any:
     """Share of rows whose largest logit is the label's."""
     if logits.ndim == labels.ndim + 1 and logits.shape[-1] > 1:
-        return mp.mpf(int(np.sum(np.argmax(logits, axis=-1) == labels))) / labels.size
-    return mp.mpf(int(np.sum((np.reshape(logits, labels.shape) > 0) == (labels > 0)))) / labels.size
+        right = np.argmax(logits, axis=-1) == labels
+    else:
+        right = (np.reshape(logits, labels.shape) > 0) == (labels > 0)
+    given = np.ones(labels.shape, int) if weights is None else weights
+    return mp.mpf(1) * np.sum(given * right) / np.sum(given)
 
 
 def taken(x: Any, indices: Any, axis: int = 0) -> Any:
@@ -418,7 +508,10 @@ TENSOR: dict[str, Callable[..., Any]] = {
     "trace": lambda x, offset: np.trace(x, offset, -2, -1),
     "det": determinant,
     "inv": inverse,
+    "diagonal": lambda x, offset: np.diagonal(x, offset, -2, -1),
+    "diag_embed": on_diagonal,
     "solve": solution,
+    "solve_triangular": lambda x, y, upper: solution((np.triu if upper else np.tril)(x), y),
     "cholesky": cholesky,
     "reshape": np.reshape,
     "permute_dims": np.transpose,
@@ -435,26 +528,38 @@ TENSOR: dict[str, Callable[..., Any]] = {
     "take": taken,
     "take_along_axis": lambda x, indices, axis: np.take_along_axis(x, indices.astype(int), axis),
     "embedding": taken,
+    "segment_sum": segment_sum,
+    "one_hot": lambda labels, num_classes: np.eye(num_classes, dtype=int)[labels.astype(int)],
     "softmax": softmax,
     "log_softmax": log_softmax,
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
+    "group_norm": group_norm,
     "batch_norm": batch_norm,
     "dropout": lambda x, noise, rate: np.where(
         noise >= rate, x * (1 / (1 - mp.mpf(rate)) if rate < 1 else 0), mp.mpf(0)
     ),
+    "normal_noise": normal_noise,
     "conv1d": lambda x, weight, bias=None, **settings: convolution(x, weight, bias, **settings),
     "conv2d": lambda x, weight, bias=None, **settings: convolution(x, weight, bias, **settings),
     "conv_transpose2d": transposed_convolution,
+    "max_pool1d": lambda x, kernel_size, stride, padding: pooled(np.max, mp.mpf("-1e9999"))(
+        x[..., None, :],
+        *((None if s is None else (k, *as_tuple(s))) for k, s in ((1, kernel_size), (1, stride), (0, padding))),
+    )[..., 0, :],
     "max_pool2d": pooled(np.max, mp.mpf("-1e9999")),
     "avg_pool2d": pooled(lambda x, axis: np.sum(x, axis=axis) / mp.mpf(x.shape[-1] * x.shape[-2]), mp.mpf(0)),
     "scaled_dot_product_attention": attention,
     "mean_squared_error": loss(lambda x, y: (x - y) ** 2),
     "mean_absolute_error": loss(lambda x, y: np.abs(x - y)),
     "huber_loss": loss(lambda x, y, delta: np.frompyfunc(huber, 2, 1)(x - y, delta)),
+    "quantile_loss": loss(lambda x, y, quantile: np.frompyfunc(pinball, 2, 1)(y - x, quantile)),
     "binary_cross_entropy_with_logits": loss(np.frompyfunc(binary, 2, 1)),
     "kl_div": loss(np.frompyfunc(divergence, 2, 1)),
     "cross_entropy": loss(cross_entropies),
     "nll_loss": loss(lambda x, labels, axis: -at_labels(x, labels, axis)),
     "accuracy": accuracy,
+    "poisson_nll_loss": loss(poissons),
+    "negative_binomial_nll_loss": loss(np.frompyfunc(negative_binomial, 3, 1), 3),
+    "student_t_nll_loss": loss(np.frompyfunc(student_t, 4, 1), 4),
 }

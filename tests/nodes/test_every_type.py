@@ -153,11 +153,15 @@ NAMES = [
     "mean_squared_error",
     "mean_absolute_error",
     "huber_loss",
+    "quantile_loss",
     "binary_cross_entropy_with_logits",
     "kl_div",
     "cross_entropy",
     "nll_loss",
     "accuracy",
+    "poisson_nll_loss",
+    "negative_binomial_nll_loss",
+    "student_t_nll_loss",
 ]
 
 

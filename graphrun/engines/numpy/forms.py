@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 from graphrun.nodes.indexing import named_classes
-from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, each, reduced
+from graphrun.nodes.loss import cross_entropy, reduced
+
+through_cross_entropy = cross_entropy.derivative
 
 SURE = 1.1
 """The sum of a row's exponentials, of which the largest is 1, from which on its logarithm keeps its digits."""
 
 
 @cross_entropy.form("numpy")
-def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
+def cross_entropy_of_rows(xp, logits, labels, weights=None, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy."""
-    if is_rows(logits, labels, axis, reduction):
+    if weights is None and is_rows(logits, labels, axis, reduction):
         classes = named_classes(xp, labels, logits.shape[1])
         rows = xp.arange(len(classes))
         shifted = logits - xp.max(logits, axis=1, keepdims=True)
@@ -29,20 +31,20 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
         if math.isfinite(loss):
             return loss
     # Infinite logits, among others.
-    return cross_entropy.function(xp, logits, labels, axis=axis, reduction=reduction)
+    return cross_entropy.function(xp, logits, labels, weights, axis=axis, reduction=reduction)
 
 
 @cross_entropy_of_rows.second
-def _(xp, gradient, y, logits, labels, *, axis, reduction):
-    if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
-        return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
+def _(xp, gradient, y, logits, labels, *weights, axis, reduction):
+    if weights or not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
+        return through_cross_entropy(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
     powers = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
     totals = xp.sum(powers, axis=1, keepdims=True)
     # Of the label's class, the probability less 1 is the sum of the others with its sign changed.
     named = xp.arange(len(labels)), labels.astype(int)
     powers[named] = 0
     powers[named] = -xp.sum(powers, axis=1)
-    return powers * (each(gradient, len(labels), reduction) / totals), None
+    return powers * ((gradient / len(labels) if reduction == "mean" else gradient) / totals), None
 
 
 def is_rows(logits, labels, axis, reduction):
