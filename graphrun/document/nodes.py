@@ -3,7 +3,6 @@
 Written by hand: a graph file may have a million nodes, for which pydantic takes 4 to 9 microseconds each.
 """
 
-import math
 import re
 from collections.abc import Container
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
 from graphrun.document.problems import Expression, Problems, Use
 from graphrun.document.references import Reference, references
-from graphrun.document.slips import expression_in_mapping
+from graphrun.document.slips import NUMBERS, expression_in_mapping
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {
@@ -96,7 +95,7 @@ def read_nodes(
     return result
 
 
-KNOWN_NUMBERS = {"pi": math.pi, "e": math.e}
+KNOWN_NUMBERS = {name: NUMBERS[name] for name in ("pi", "e")}
 
 
 def put_known_numbers(nodes: dict[str, NodeEntry], *own: Container[str]) -> None:

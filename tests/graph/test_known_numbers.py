@@ -35,7 +35,8 @@ def test_numbers_by_name(load: Load, nodes: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "own", ["parameters: {e: 5}\nnodes: {f: e + 0}", "constants: {e: 5}\nnodes: {f: e + 0}", "nodes: {e: 2 + 3, f: e + 0}"]
+    "own",
+    ["parameters: {e: 5}\nnodes: {f: e + 0}", "constants: {e: 5}\nnodes: {f: e + 0}", "nodes: {e: 2 + 3, f: e + 0}"],
 )
 def test_an_own_value_comes_first(load: Load, own: str) -> None:
     """A parameter, a constant or a node called e is what the name stands for."""
