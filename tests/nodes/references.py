@@ -473,14 +473,11 @@ def divergence(logarithm: Number, target: Number) -> Number:
     return target * (mp.log(target) - logarithm) if target > 0 else mp.mpf(0)
 
 
-def accuracy(logits: Any, labels: Any, weights: Any = None) -> Any:
+def accuracy(logits: Any, labels: Any) -> Any:
     """Share of rows whose largest logit is the label's."""
     if logits.ndim == labels.ndim + 1 and logits.shape[-1] > 1:
-        right = np.argmax(logits, axis=-1) == labels
-    else:
-        right = (np.reshape(logits, labels.shape) > 0) == (labels > 0)
-    given = np.ones(labels.shape, int) if weights is None else weights
-    return mp.mpf(1) * np.sum(given * right) / np.sum(given)
+        return mp.mpf(int(np.sum(np.argmax(logits, axis=-1) == labels))) / labels.size
+    return mp.mpf(int(np.sum((np.reshape(logits, labels.shape) > 0) == (labels > 0)))) / labels.size
 
 
 def taken(x: Any, indices: Any, axis: int = 0) -> Any:

@@ -429,8 +429,8 @@ def classes_or_probabilities(draw: Draw) -> Case:
 
 def accuracy(draw: Draw) -> Case:
     """Classes along the last axis."""
-    (shape, labels, *more), _ = classes(draw)
-    return [(*labels.shape, max(shape) + 1), labels, *more], {}
+    (shape, labels, *_), _ = classes(draw)
+    return [(*labels.shape, max(shape) + 1), labels], {}
 
 
 def layer(draw: Draw) -> Case:
@@ -539,9 +539,9 @@ def torch_take(torch: Any, x: Any, indices: Any, axis: int) -> Any:
     return found.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
-def torch_accuracy(torch: Any, *inputs: Any) -> Any:
+def torch_accuracy(torch: Any, logits: Any, labels: Any) -> Any:
     """Nothing that PyTorch has itself."""
-    return torch_weighed(lambda torch, x, labels: (x.argmax(-1) == labels).double())(torch, *inputs, reduction="mean")
+    return (logits.argmax(-1) == labels).double().mean()
 
 
 def torch_classes(name: str) -> Callable[..., Any]:
