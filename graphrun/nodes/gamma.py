@@ -67,7 +67,7 @@ def by_steps(xp, x):
 
 def reflected(xp, x, y, reflect):
     """Where x is negative, and y is that of 1 - x: reflect(y, angle), whose sine is that of pi x but for its sign."""
-    return carefully(xp, y, x <= 0, lambda x, y: reflect(y, math.pi * (x - xp.round(x))), x, y)
+    return carefully(xp, lambda x, y: y, x <= 0, lambda x, y: reflect(y, math.pi * (x - xp.round(x))), x, y)
 
 
 @elementwise(domain={"x": "(0, inf)"})
