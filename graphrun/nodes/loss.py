@@ -50,18 +50,21 @@ def number_of(losses, reduction):
     return {"mean": losses.size, "batchmean": losses.shape and losses.shape[0]}.get(reduction, 1)
 
 
+def relative(xp, weights, reduction):
+    """Weights by their mean, where that is what the result is divided by."""
+    return weights if reduction in ("sum", "none") else weights / xp.mean(weights)
+
+
 def reduced(xp, losses, reduction, weights=None):
-    """The mean, the sum, or the losses themselves, each times its weight, of which the mean divides by the sum."""
+    """The mean, the sum, or the losses themselves, each times its weight, by whose sum the mean is divided."""
     if weights is not None:
-        wide = spread_weights(xp, weights, losses)
+        wide = spread_weights(xp, relative(xp, weights, reduction), losses)
         losses = xp.where(xp.equal(wide, 0), 0.0, wide * losses)
     if reduction == "none":
         return losses
     if losses.size == 0:
         raise ValueError("a loss of no elements")
-    if weights is None:
-        return xp.mean(losses) if reduction == "mean" else xp.sum(losses) / number_of(losses, reduction)
-    return xp.sum(losses) / (number_of(losses, reduction) * (1 if reduction == "sum" else xp.mean(weights)))
+    return xp.mean(losses) if reduction == "mean" else xp.sum(losses) / number_of(losses, reduction)
 
 
 def through(loss):
@@ -81,9 +84,9 @@ def through(loss):
             lines = inputs[0] if axis is None else inputs[0][(slice(None),) * axis + (0,)]
             number = number_of(lines, reduction)
             share = gradient / number
-            if weights and reduction not in ("sum", "none"):
-                share = share / xp.mean(weights[0])
-            weighed = share * spread_weights(xp, weights[0], lines) if weights else share
+            weighed = share
+            if weights:
+                weighed = share * spread_weights(xp, relative(xp, weights[0], reduction), lines)
             wide = weighed if axis is None or not lines.ndim or not weighed.ndim else xp.expand_dims(weighed, axis=axis)
 
             def part(slope, x):
@@ -95,7 +98,7 @@ def through(loss):
             def of_weights():
                 losses = loss.function(xp, *inputs, reduction="none", **settings)
                 if reduction not in ("sum", "none"):
-                    losses = losses - y * (number / lines.size)
+                    losses = (losses - y * (number / lines.size)) / xp.mean(weights[0])
                 return xp.sum(share * losses, axis=tuple(range(weights[0].ndim, lines.ndim)))
 
             given = slopes(xp, *inputs, **settings)

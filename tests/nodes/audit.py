@@ -501,8 +501,10 @@ def measured_by(
             np.max(scales[0]), np.max(np.abs(exactly(gradient))) * np.max(np.abs(exact[1])) / mp.sqrt(least + epsilon)
         )
     if name == "binary_cross_entropy_with_logits":
+        if len(exact) > 2 and gradient.ndim:
+            gradient = gradient * np.reshape(exact[2], exact[2].shape + (1,) * (gradient.ndim - exact[2].ndim))
         scales[0][...] = np.maximum(
-            scales[0], np.abs(exactly(gradient)) * np.abs(exact[1]) if gradient.ndim else np.max(scales[0])
+            scales[0], np.abs(gradient) * np.abs(exact[1]) if gradient.ndim else np.max(scales[0])
         )
     if name in TERMS:
         # Its terms, and of a derivative the terms by the size of the input.
