@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -326,11 +327,15 @@ def on_diagonal(x: Any, offset: int) -> Any:
     return matrix
 
 
+@cache
+def quantile(share: float, digits: int) -> Number:
+    """The standard normal number below which a share of all lies; it takes long in hundreds of digits."""
+    return mp.sqrt(2) * mp.erfinv(2 * mp.mpf(share) - 1) if digits else None
+
+
 def normal_noise(center: Any, scale: Any, noise: Any) -> Any:
     """Normal numbers, of uniform ones."""
-    return center + scale * np.frompyfunc(
-        lambda u: mp.sqrt(2) * mp.erfinv(2 * mp.mpf(float(u)) - 1 + mp.mpf(2) ** -24), 1, 1
-    )(noise)
+    return center + scale * np.frompyfunc(lambda u: quantile(float(u) + 2.0**-25, mp.dps), 1, 1)(noise)
 
 
 def determinant(x: Any) -> Any:
