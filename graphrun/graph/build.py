@@ -157,8 +157,9 @@ class _Builder:
         for name, entry in self.document.instances.items():
             # Told where they are used, for what reads them stands inside the definition.
             for position, source in enumerate(entry.inputs):
-                known = type(source) is not str or source in self.numbers or source in KNOWN_NUMBERS
-                if not known and source not in self.columns:
+                if type(source) is not str or source in KNOWN_NUMBERS:
+                    continue
+                if source not in self.numbers and source not in self.columns:
                     self.lookup.check_name(
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )

@@ -151,12 +151,17 @@ def _(xp, gradient, y, weight, indices):
 )
 def segment_sum(xp, x, indices: Index, *, num_segments: Positive):
     """Sums of the rows of x that have the same index; 0 for an index that no row has."""
+    return sums_of_rows(xp, x, indices, num_segments)
+
+
+def sums_of_rows(xp, x, indices, number):
+    """Sums by index, checked; NaN where an index is none and cannot be refused."""
     check_axes(x, indices.ndim)
     for axis in range(indices.ndim):
         check_same_size(x, axis, indices, axis, ("x", "indices"))
-    indices = check_indices(xp, indices, num_segments)
-    sums = add_rows(xp, num_segments, indices, x)
-    return sums if is_numpy(xp) else xp.where(xp.any(indices >= num_segments), math.nan, sums)
+    indices = check_indices(xp, indices, number)
+    sums = add_rows(xp, number, indices, x)
+    return sums if is_numpy(xp) else xp.where(xp.any(indices >= number), math.nan, sums)
 
 
 @segment_sum.vjp

@@ -172,7 +172,8 @@ def solve(xp, x, y):
 
 
 @solve.vjp
-def _(xp, gradient, z, x, y):
+def through_solve(xp, gradient, z, x, y):
+    """The vector-Jacobian product of solve."""
     columns = gradient if y.ndim > 1 else xp.expand_dims(gradient, axis=-1)
     solution = z if y.ndim > 1 else xp.expand_dims(z, axis=-1)
     of_y = xp.linalg.solve(xp.matrix_transpose(x), columns)
@@ -205,7 +206,7 @@ def solve_triangular(xp, x, y, *, upper: bool = False):
 
 @solve_triangular.vjp
 def _(xp, gradient, z, x, y, *, upper):
-    of_x, of_y = solve.derivative(xp, gradient, z, triangle(xp, x, upper), y)
+    of_x, of_y = through_solve(xp, gradient, z, triangle(xp, x, upper), y)
     return lambda: triangle(xp, of_x(), upper), of_y
 
 

@@ -106,7 +106,8 @@ def through(loss):
             return (*parts, of_weights) if weights else tuple(parts)
 
         passed = (inspect.Parameter(name, leading.kind) for name in ("gradient", "y"))
-        vjp.__signature__ = own.replace(parameters=[leading, *passed, *others])
+        signature = own.replace(parameters=[leading, *passed, *others])
+        vars(vjp)["__signature__"] = signature
         return loss.vjp(vjp)
 
     return declare
@@ -311,7 +312,7 @@ def cross_entropy(xp, logits, labels, weights=None, *, axis: int = -1, reduction
 
 
 @through(cross_entropy)
-def cross_entropy_slopes(xp, logits, labels, *, axis):
+def cross_entropy_vjp(xp, logits, labels, *, axis):
     """The slope of each line's loss: the probabilities, less what the labels say."""
     number = from_front(axis, logits, "logits")
     probabilities = shares(xp, logits, number)

@@ -16,6 +16,9 @@ EXAMPLES = (
 )
 
 
+OF_LARGEST = "gradient at the largest element of each window, shared by equal ones"
+
+
 def pool_windows(x, kernel_size, stride, padding, number=2):
     """The windows over the last axes; without a stride they lie side by side."""
     check_axes(x, number)
@@ -56,14 +59,9 @@ def ties(number):
     return [Kink({"x": place}, (...,), label="equal largest elements of a window")]
 
 
-LARGEST = {
-    "formula": "max of each window",
-    "gradients": ["gradient at the largest element of each window, shared by equal ones"],
-}
-
-
 @tensor(
-    **LARGEST,
+    formula="max of each window",
+    gradients=[OF_LARGEST],
     examples=[
         Example(shapes=[(2, 2, 5)], settings={"kernel_size": 2}),
         Example(shapes=[(1, 6)], settings={"kernel_size": 3, "stride": 1, "padding": 1}),
@@ -82,7 +80,8 @@ def _(xp, gradient, y, x, *, kernel_size, stride, padding):
 
 
 @tensor(
-    **LARGEST,
+    formula="max of each window",
+    gradients=[OF_LARGEST],
     examples=(*EXAMPLES, Example(values=[[[[1, 1, 0, 0], [1, 1, 0, 2]]]], settings={"kernel_size": 2})),
     kinks=ties(2),
 )

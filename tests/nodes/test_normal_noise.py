@@ -26,9 +26,8 @@ seed: 7
 
 def test_the_numbers_are_normal(load: Load) -> None:
     """Kolmogorov's and Smirnov's test, and the first moments, of 100,000."""
-    text = (
-        "parameters: {a: 0}\nnodes: {z: normal_noise(broadcast_to(a, shape=[100000]), 1), f: sum(z) + a}\nminimize: f"
-    )
+    nodes = "nodes:\n  z: normal_noise(broadcast_to(a, shape=[100000]), 1)\n  f: sum(z) + a\nminimize: f"
+    text = f"parameters: {{a: 0}}\n{nodes}"
     for dtype in ("float64", "float32"):
         drawn = np.asarray(
             load(f"{text}\ndtype: {dtype}\nupdate: {{type: sgd, step_size: 1e-9}}").run(steps=1).values["z"]

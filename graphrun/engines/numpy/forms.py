@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 from graphrun.nodes.indexing import named_classes
-from graphrun.nodes.loss import cross_entropy, reduced
+from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, reduced
 from graphrun.nodes.normalization import UNSURE
 from graphrun.nodes.reduction import SURE
-
-through_cross_entropy = cross_entropy.derivative
 
 
 @cross_entropy.form("numpy")
@@ -36,7 +34,7 @@ def cross_entropy_of_rows(xp, logits, labels, weights=None, *, axis, reduction):
 @cross_entropy_of_rows.second
 def _(xp, gradient, y, logits, labels, *weights, axis, reduction):
     if weights or not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
-        return through_cross_entropy(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
+        return cross_entropy_vjp(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
     powers = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
     totals = xp.sum(powers, axis=1)
     named = xp.arange(len(labels)), labels.astype(int)
