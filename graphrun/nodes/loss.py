@@ -45,9 +45,11 @@ def spread_weights(xp, weights, losses):
 
 def number_of(losses, reduction):
     """How many a mean is of: all losses, or the rows, which PyTorch's batchmean divides by; 1 where it is no mean."""
-    if reduction == "batchmean" and not (losses.ndim and losses.shape[0]):
+    if reduction != "batchmean":
+        return losses.size if reduction == "mean" else 1
+    if not losses.ndim or not losses.shape[0]:
         raise ValueError("the mean over a batch needs an axis of the batch, with elements")
-    return {"mean": losses.size, "batchmean": losses.shape and losses.shape[0]}.get(reduction, 1)
+    return losses.shape[0]
 
 
 def relative(xp, weights, reduction):
@@ -93,7 +95,9 @@ def through(loss):
                 found = wide * (slope() if callable(slope) else slope)
                 if weights:
                     found = xp.where(xp.equal(wide, 0), 0.0, found)
-                return undo_broadcast(xp, xp.broadcast_to(found, inputs[0].shape), x.shape)
+                if found.shape != inputs[0].shape:
+                    found = xp.broadcast_to(found, inputs[0].shape)
+                return undo_broadcast(xp, found, x.shape)
 
             def of_weights():
                 losses = loss.function(xp, *inputs, reduction="none", **settings)
