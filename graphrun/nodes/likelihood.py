@@ -80,7 +80,7 @@ def negative_binomial_nll_loss(xp, prediction, target, dispersion, weights=None,
     )
 
 
-@through(negative_binomial_nll_loss)
+@through(negative_binomial_nll_loss, masked=True)
 def _(xp, prediction, target, dispersion):
     r = 1 / dispersion
     share = xp.where(xp.equal(target, 0), 1.0, (prediction - target) / prediction)
@@ -123,7 +123,7 @@ def student_t_nll_loss(xp, prediction, target, scale, df, weights=None, *, reduc
     return reduced(xp, constant + xp.log(scale) + (df + 1) / 2 * logarithm, reduction, weights)
 
 
-@through(student_t_nll_loss)
+@through(student_t_nll_loss, masked=True)
 def _(xp, prediction, target, scale, df):
     u = (prediction - target) / scale
     # (df + 1) u / (df + u^2), where the square may overflow.

@@ -69,11 +69,11 @@ def reduced(xp, losses, reduction, weights=None):
     return xp.mean(losses) if reduction == "mean" else xp.sum(losses) / number_of(losses, reduction)
 
 
-def through(loss):
+def through(loss, *, masked=False):
     """Declare a loss's vjp by the slopes of one loss alone, before weights and reduction.
 
     They are ``(xp, *inputs, *, settings) -> tuple``, an entry for each input but the weights: an array, a function of
-    no arguments that returns one, or None.
+    no arguments that returns one, or None; masked are those that may be no numbers where a gradient is 0.
     """
     own = inspect.signature(loss.function)
     leading, *others = own.parameters.values()
@@ -93,7 +93,7 @@ def through(loss):
 
             def part(slope, x):
                 found = wide * (slope() if callable(slope) else slope)
-                if weights:
+                if weights or masked:
                     found = xp.where(xp.equal(wide, 0), 0.0, found)
                 if found.shape != inputs[0].shape:
                     found = xp.broadcast_to(found, inputs[0].shape)
