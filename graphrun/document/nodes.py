@@ -4,6 +4,7 @@ Written by hand: a graph file may have a million nodes, for which pydantic takes
 """
 
 import re
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote
@@ -11,9 +12,9 @@ from graphrun.document.expressions import ExpressionError, MadeNode, parse_expre
 from graphrun.document.marks import Path
 from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
-from graphrun.document.problems import Expression, Problems, Use
+from graphrun.document.problems import ExpressionText, Problems, Use
 from graphrun.document.references import Reference, references
-from graphrun.document.slips import expression_in_mapping
+from graphrun.document.slips import NUMBERS, expression_in_mapping
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {
@@ -94,6 +95,19 @@ def read_nodes(
     return result
 
 
+KNOWN_NUMBERS = {name: NUMBERS[name] for name in ("pi", "e")}
+
+
+def put_known_numbers(nodes: dict[str, NodeEntry], *own: Container[str]) -> None:
+    """Put pi and e in place of their names where a node reads them and nothing of its own has the name."""
+    known = {name: number for name, number in KNOWN_NUMBERS.items() if not any(name in names for names in own)}
+    for name, entry in nodes.items():
+        if not known.keys().isdisjoint(entry.inputs):
+            # A reference to a setting is a text, too.
+            inputs = tuple([known.get(source, source) if type(source) is str else source for source in entry.inputs])
+            nodes[name] = entry._replace(inputs=inputs)
+
+
 def _read_expression(
     name: str, text: str, problems: Problems, broken: set[str], *, in_subgraph: bool
 ) -> dict[str, NodeEntry]:
@@ -102,7 +116,7 @@ def _read_expression(
     try:
         made = parse_expression(text)
     except ExpressionError as error:
-        at = problems.at(path, expression=Expression(text, (error.offset,)))
+        at = problems.at(path, expression=ExpressionText(text, (error.offset,)))
         # Within { } the comma of maximum(a, b) ends the expression, and "b)" becomes a key.
         is_cut = "never closed" in error.message and any(name.endswith(")") for name in broken)
         at.add((), error.message, suggestion=COMMAS if is_cut else error.suggestion)
@@ -112,11 +126,13 @@ def _read_expression(
     for own, node in zip(names, made, strict=True):
         if not in_subgraph:
             before = len(problems)
-            _refuse_references(node, text, problems.at(path, expression=Expression(text, node.offsets, node.places)))
+            _refuse_references(
+                node, text, problems.at(path, expression=ExpressionText(text, node.offsets, node.places))
+            )
             if len(problems) > before:
                 return {}
         inputs = tuple(names[source[0]] if isinstance(source, tuple) else source for source in node.inputs)
-        origin = problems.at(path, expression=Expression(text, node.offsets, node.places))
+        origin = problems.at(path, expression=ExpressionText(text, node.offsets, node.places))
         entries[own] = NodeEntry(node.type, inputs, node.settings or None, origin)
     return entries
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Settings
+from graphrun.declare.initializers import Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
-from graphrun.plan.rows import Node, Rows, combination, rows_of_values
+from graphrun.plan.rows import RowAxes, RowNode, combination, rows_of_values
 from graphrun.plan.shapes import Shape
 
 
@@ -117,6 +118,9 @@ class Plan:
         data: the slots of the data set's columns, which each step is given anew where `feeds` is true.
         noise: the random numbers that each step is given.
         states: what the engine keeps from step to step for nodes.
+        stated: the slot of the file's own objective, and whether to maximize it, where a robust cost takes its place.
+        seed: what every random draw derives from.
+        initializers: how parameters are drawn, by slot.
     """
 
     names: Sequence[str | None]
@@ -134,6 +138,9 @@ class Plan:
     feeds: bool = False
     noise: tuple[NoisePlan, ...] = ()
     states: tuple[StatePlan, ...] = ()
+    stated: tuple[int, bool] | None = None
+    seed: int = 0
+    initializers: Mapping[int, tuple[Initializer, Settings]] = field(default_factory=dict)
 
     @property
     def rule(self) -> UpdateRule:
@@ -199,16 +206,16 @@ class Plan:
         return uses
 
     @cached_property
-    def rows(self) -> Mapping[int, Rows]:
+    def rows(self) -> Mapping[int, RowAxes]:
         """What each value that depends on the data has of its rows, by slot."""
-        nodes = (Node(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
+        nodes = (RowNode(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
         like = {noise.slot: noise.like for noise in self.noise}
         return rows_of_values(nodes, self.shapes, self.leaves, self.data, like)
 
     def combination(self, node: int) -> str | None:
         """Return how a node's values on parts of the rows make its value on all: see `plan.rows`."""
         batch = self.batch_of(node)
-        asked = Node(batch.type, batch.settings, node, self.inputs_of(node))
+        asked = RowNode(batch.type, batch.settings, node, self.inputs_of(node))
         return combination(asked, self.rows, self.shapes, self.leaves)
 
     @cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from lesson import GRAPHS
-from random_graphs import TYPES, graphs
+from random_graphs import graphs
 
 import graphrun
-from graphrun.cli.entry import run_command
+from graphrun.show.export.graph_file import export
 
 
 def test_the_derivative_of_a_sum_in_the_shape_of_x(load: Any) -> None:
@@ -135,14 +135,15 @@ def test_a_plugin_that_cannot_be_traced(name: str, reason: str, tmp_path: Path) 
         graphrun.load(file, plugins=tmp_path)
 
 
-@pytest.mark.parametrize("engine", ["numpy", "numba", "jax"])
-@pytest.mark.slow
-def test_on_every_engine(engine: str, tmp_path: Path) -> None:
+@pytest.mark.campaign
+def test_on_every_engine() -> None:
     """An engine sees plain nodes."""
-    graph = graphrun.load(GRAPHS / "pendulum.yaml", overrides=["update={type: sgd, step_size: 0.001}", "steps=3"])
-    expected = graph.run(3, engine="numpy").parameters
-    for name, value in graph.run(3, engine=engine).parameters.items():
-        np.testing.assert_allclose(value, expected[name], 1e-10, 1e-12)
+    numbers = graphrun.load(GRAPHS / "newton.yaml")
+    arrays = graphrun.load(GRAPHS / "pendulum.yaml", overrides=["update={type: sgd, step_size: 0.001}"])
+    for graph, engine in ((numbers, "numba"), (numbers, "jax"), (arrays, "jax")):
+        expected = graph.run(3, engine="numpy").parameters
+        for name, value in graph.run(3, engine=engine).parameters.items():
+            np.testing.assert_allclose(value, expected[name], 1e-10, 1e-12)
 
 
 def test_rows_may_be_more_than_those_of_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,10 +168,10 @@ steps: 5
     result = graph.run(5, save=saved)
     pieces = list(graph.predict(saved, ["slope", "curvature"]))
     found = {name: np.concatenate([piece[name] for piece in pieces]).ravel() for name in pieces[0]}
-    W, b, V = (np.asarray(result.parameters[name]) for name in ("W", "b", "V"))
-    h = np.tanh(x[:, None] @ W + b)
-    np.testing.assert_allclose(found["slope"], ((1 - h**2) * W @ V).ravel(), 1e-12)
-    np.testing.assert_allclose(found["curvature"], (-2 * h * (1 - h**2) * W**2 @ V).ravel(), 1e-12)
+    inner, bias, outer = (np.asarray(result.parameters[name]) for name in ("W", "b", "V"))
+    h = np.tanh(x[:, None] @ inner + bias)
+    np.testing.assert_allclose(found["slope"], ((1 - h**2) * inner @ outer).ravel(), 1e-12)
+    np.testing.assert_allclose(found["curvature"], (-2 * h * (1 - h**2) * inner**2 @ outer).ravel(), 1e-12)
 
 
 @pytest.mark.campaign
@@ -179,10 +180,10 @@ def test_the_pendulum_swings_as_scipy_says(tmp_path: Path) -> None:
     from scipy.integrate import solve_ivp
 
     result = graphrun.load(GRAPHS / "pendulum.yaml").run()
-    W, b, V, c = (np.asarray(result.parameters[name]) for name in ("W", "b", "V", "c"))
+    inner, bias, outer, shift = (np.asarray(result.parameters[name]) for name in ("W", "b", "V", "c"))
     times = np.linspace(0, 3, 101)
-    h = np.tanh(times[:, None] @ W + b)
-    found = [h @ V + c, (1 - h**2) * W @ V]
+    h = np.tanh(times[:, None] @ inner + bias)
+    found = [h @ outer + shift, (1 - h**2) * inner @ outer]
     exact = solve_ivp(lambda _, y: [y[1], -np.sin(y[0])], (0, 3), [2, 0], t_eval=times, rtol=1e-10, atol=1e-12).y
     np.testing.assert_allclose(np.hstack(found).T, exact, atol=2e-3)
 
@@ -192,3 +193,66 @@ def test_steps_of_newton_are_differentiated(load: Any) -> None:
     result = graphrun.load(GRAPHS / "newton.yaml").run(0)
     assert result.values["root"] == pytest.approx(2.0945514815423265, rel=1e-15)
     assert result.gradients["c"] == pytest.approx(1 / (3 * 2.0945514815423265**2 - 2), rel=1e-14)
+
+
+JAX = {
+    "add": "add", "subtract": "subtract", "multiply": "multiply", "divide": "divide", "negative": "negative",
+    "square": "square", "sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "sin": "sin",
+    "cos": "cos", "tan": "tan", "atan": "arctan", "atan2": "arctan2", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
+    "asinh": "arcsinh", "hypot": "hypot", "logaddexp": "logaddexp", "abs": "abs", "maximum": "maximum",
+    "minimum": "minimum", "exp2": "exp2", "reciprocal": "reciprocal", "log2": "log2", "log10": "log10",
+}  # fmt: skip
+"""Node types and what `jax.numpy` calls them; of `jax.nn` there are more."""
+
+JAX_NN = ["sigmoid", "softplus", "silu", "relu", "elu", "selu", "celu", "log_sigmoid", "mish"]
+
+
+@st.composite
+def smooth_graphs(draw: Any) -> dict[str, Any]:
+    """Draw a graph of types that JAX has, far from the points where they have no second derivative."""
+    data: dict[str, Any] = draw(graphs(types=sorted([*JAX, *JAX_NN])))
+    parameters = {name: value + 0.1234567 * k for k, (name, value) in enumerate(data["parameters"].items(), 1)}
+    return data | {"parameters": parameters}
+
+
+@pytest.mark.campaign
+@settings(deadline=None, max_examples=examples(200), suppress_health_check=list(HealthCheck))
+@given(data=smooth_graphs())
+def test_hessians_are_those_of_jax(data: dict[str, Any], tmp_path: Path) -> None:
+    """By two derivatives, and by the export of an export."""
+    jax = pytest.importorskip("jax")
+    functions = {name: getattr(jax.numpy, own) for name, own in JAX.items()}
+    functions |= {name: getattr(jax.nn, name) for name in JAX_NN} | {"sum": lambda x: x}
+
+    def total(parameters: dict[str, Any]) -> Any:
+        values = {**data["constants"], **parameters}
+        for name, node in data["nodes"].items():
+            inputs = [jax.numpy.float64(values.get(source, source)) for source in node["inputs"]]
+            values[name] = functions[node["type"]](*inputs)
+        return values["total"]
+
+    with jax.enable_x64(True):
+        gradient, hessian = jax.grad(total)(data["parameters"]), jax.hessian(total)(data["parameters"])
+    numbers = np.array([[float(value) for value in row.values()] for row in hessian.values()])
+    assume(np.isfinite(numbers).all() and np.abs(numbers).max() < 1e100)
+    pairs = [(a, b) for a in hessian for b in hessian]
+    asked = {f"h_{a}_{b}": f"derivative(derivative(total, {a}), {b})" for a, b in pairs}
+    file = tmp_path / "graph.yaml"
+    file.write_text(yaml.safe_dump(data | {"nodes": data["nodes"] | asked}, sort_keys=False), encoding="utf-8")
+    found = graphrun.load(file).run(0).values
+    scale = np.abs(numbers).max()
+    for a, b in pairs:
+        np.testing.assert_allclose(found[f"h_{a}_{b}"], hessian[a][b], 1e-9, 1e-9 * scale)
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    file.write_text(export(graphrun.load(file), gradient=True), encoding="utf-8")
+    for a in hessian:
+        once = graphrun.load(file, overrides=f"maximize=dtotal_d{a}")
+        if f"dtotal_d{a}" in once.document.nodes:
+            assert once.run(0).objective.value == pytest.approx(float(gradient[a]), rel=1e-9)
+            file_twice = tmp_path / "twice.yaml"
+            file_twice.write_text(export(once, gradient=True), encoding="utf-8")
+            twice = graphrun.load(file_twice)
+            values = {**twice.document.constants, **twice.run(0).values}
+            for b in hessian:
+                second = values[f"ddtotal_d{a}_d{b}"]
+                np.testing.assert_allclose(second, hessian[a][b], 1e-9, 1e-9 * scale)

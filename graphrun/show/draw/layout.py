@@ -42,7 +42,7 @@ NARROWEST_PORT, WIDEST_PORTS = 9.0, 480.0
 """Arrowheads side by side are so far apart, as long as all of them take no more than that."""
 
 
-class Place(NamedTuple):
+class NodeBox(NamedTuple):
     """A rectangle: its upper left corner and its size."""
 
     x: float
@@ -65,13 +65,13 @@ class Layout:
 
     width: float
     height: float
-    boxes: Mapping[str, Place]
-    frames: Mapping[str, Place]
+    boxes: Mapping[str, NodeBox]
+    frames: Mapping[str, NodeBox]
     routes: tuple[Route, ...]
 
 
 def lay_out(drawing: Drawing, direction: str = "auto") -> Layout:
-    """Place a drawing ``right``, ``down``, or by ``auto`` to the right as long as that is not too wide."""
+    """NodeBox a drawing ``right``, ``down``, or by ``auto`` to the right as long as that is not too wide."""
     if direction == "auto":
         direction = direction_of(drawing)
     layout = _Placing(drawing, {}, to_the_right=direction == "right").layout()
@@ -104,7 +104,7 @@ class _Inside:
 
 class _Placing:
     def __init__(
-        self, drawing: Drawing, before: Mapping[str, Place], *, to_the_right: bool, folds: bool = True
+        self, drawing: Drawing, before: Mapping[str, NodeBox], *, to_the_right: bool, folds: bool = True
     ) -> None:
         self.drawing = drawing
         self.before = before
@@ -116,8 +116,8 @@ class _Placing:
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
         self.insides = {name: _Inside() for name in (None, *self.outer)}
         self.titles = {frame.name: frame_title(frame) for frame in drawing.frames}
-        self.boxes: dict[str, Place] = {}
-        self.frames: dict[str, Place] = {}
+        self.boxes: dict[str, NodeBox] = {}
+        self.frames: dict[str, NodeBox] = {}
         frame_of = {box.name: box.frame for box in drawing.boxes}
         self.ways = [(self._way(line.source, frame_of), self._way(line.target, frame_of)) for line in drawing.lines]
         self.rooms = self._rooms()
@@ -134,7 +134,7 @@ class _Placing:
         ]
 
     def layout(self) -> Layout:
-        """Place everything."""
+        """NodeBox everything."""
         ports = dict.fromkeys((box.name for box in self.drawing.boxes), 0.0)
         for line, room in zip(self.drawing.lines, self.rooms, strict=True):
             ports[line.target] += room
@@ -236,7 +236,7 @@ class _Placing:
         return (self._size(name)[0] - self._inner_size(name)[0]) / 2
 
     def _put(self, name: str | None, left: float, top: float) -> None:
-        """Place what is inside of a frame whose inside begins at this point, and everything further inside."""
+        """NodeBox what is inside of a frame whose inside begins at this point, and everything further inside."""
         inside = self.insides[name]
 
         def at(point: Point) -> Point:
@@ -250,7 +250,7 @@ class _Placing:
             kind, _, inner = member.partition(" ")
             x, y = at(inside.arrangement.centers[item])
             wide, high = self._turned(inside.items[item].along, inside.items[item].across)
-            place = Place(x - wide / 2, y - high / 2, wide, high)
+            place = NodeBox(x - wide / 2, y - high / 2, wide, high)
             if kind == "box":
                 self.boxes[inner] = place
             else:
