@@ -100,7 +100,7 @@ class Problems:
         """Return a view whose problems stand at the node itself, whatever its inputs are."""
         view = self._view()
         if self._expression is not None:
-            view._expression = Expression(self._expression.text, self._expression.offsets[:1])
+            view._expression = ExpressionText(self._expression.text, self._expression.offsets[:1])
         return view
 
     def _view(self) -> Problems:

@@ -240,9 +240,14 @@ class BackwardNodes(PlanTrace):
         texts = [text for text, _ in parts]
         if operation in SETTINGS:
             name, settings = SETTINGS[operation](setting, *(x.shape for x in expression.arguments))
-            texts = texts[::-1] if operation == "add_rows" else texts
-            if operation == "argmin":
+            if operation == "add_rows":
+                # Of a negative index, the row is counted from the end.
+                texts = [texts[1], f"remainder({texts[0]}, {setting})"]
+            elif operation == "argmin":
                 texts = [f"-({texts[0]})"]
+        elif operation == "add" and _is_number(expression.arguments[0]) and not expression.arguments[0].value:
+            # An array of zeros that something was added to.
+            return parts[1]
         elif operation == "slice":
             return _sliced(texts[0], setting, expression.arguments[0].shape)
         elif operation in NOTATION.forms:
