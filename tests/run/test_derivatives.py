@@ -245,14 +245,17 @@ def test_hessians_are_those_of_jax(data: dict[str, Any], tmp_path: Path) -> None
         np.testing.assert_allclose(found[f"h_{a}_{b}"], hessian[a][b], 1e-9, 1e-9 * scale)
     file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     file.write_text(export(graphrun.load(file), gradient=True), encoding="utf-8")
+    written = graphrun.load(file).document.nodes
     for a in hessian:
-        once = graphrun.load(file, overrides=f"maximize=dtotal_d{a}")
-        if f"dtotal_d{a}" in once.document.nodes:
-            assert once.run(0).objective.value == pytest.approx(float(gradient[a]), rel=1e-9)
-            file_twice = tmp_path / "twice.yaml"
-            file_twice.write_text(export(once, gradient=True), encoding="utf-8")
-            twice = graphrun.load(file_twice)
-            values = {**twice.document.constants, **twice.run(0).values}
-            for b in hessian:
-                second = values[f"ddtotal_d{a}_d{b}"]
-                np.testing.assert_allclose(second, hessian[a][b], 1e-9, 1e-9 * scale)
+        own = f"dtotal_d{a}"
+        if own not in written:
+            # It is a number that no step changes.
+            continue
+        once = graphrun.load(file, overrides=f"maximize={own}")
+        assert once.run(0).objective.value == pytest.approx(float(gradient[a]), rel=1e-9, abs=1e-300)
+        twice_file = tmp_path / "twice.yaml"
+        twice_file.write_text(export(once, gradient=True), encoding="utf-8")
+        twice = graphrun.load(twice_file)
+        values = {**twice.document.constants, **twice.run(0).values}
+        for b in hessian:
+            np.testing.assert_allclose(values[f"d{own}_d{b}"], hessian[a][b], 1e-9, 1e-9 * scale)
