@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun import nodes
+from graphrun.declare.array_operations import Shape
 from graphrun.declare.notation import AS_IT_IS, ATOM, CHOICE, OPERATORS, PRODUCT, Bound, Form, Notation, signed
 from graphrun.declare.operations import COMPARISONS, LOGICAL
 from graphrun.declare.trace import Expression, count_uses, inputs_first
@@ -107,6 +108,7 @@ class BackwardNodes(PlanTrace):
         self.constants: dict[str, Any] = {}
         self._texts = {f"v{slot}": (name or "", ATOM) for slot, name in enumerate(plan.names)}
         self._written: dict[Expression, Bound] = {}
+        self._numbers: dict[str, Iterator[int]] = {}
         self._finite = {id(value) for value in self.values[: len(plan.leaves)]}
         for batch, slot, inputs in plan.nodes():
             value = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
@@ -192,24 +194,24 @@ class BackwardNodes(PlanTrace):
         """Write expressions as nodes of these names; what is used twice, or is long, is a node of its own."""
         uses = count_uses([root for _, root in roots], self._written)
         for name, root in roots:
-            part = partial(self._part_name, parts or f"{name}_", count(1))
+            numbers = self._numbers.setdefault(parts or f"{name}_", count(1))
             sizes: dict[int, int] = {}
             for expression in inputs_first([root], self._written):
                 if expression in self._written:
                     continue
                 size = sizes[id(expression)] = 1 + sum(sizes.get(id(x), 0) for x in expression.arguments)
                 if isinstance(expression.value, np.ndarray) and expression.is_constant:
-                    own = part()
+                    own = self.new(f"{parts or name + '_'}{next(numbers)}")
                     self._written[expression] = own, ATOM
                     self.constants[own] = _listed(expression.value)
                     continue
-                text = self._term(expression)
+                found = self._term(expression)
                 is_shared = uses[id(expression)] > 1 and expression.operation != "negative"
                 if expression is not root and (is_shared or size > LONGEST) and not self._is_short(expression):
-                    own = part()
-                    self.nodes[own], text = text[0], (own, ATOM)
+                    own = self.new(f"{parts or name + '_'}{next(numbers)}")
+                    self.nodes[own], found = found[0], (own, ATOM)
                     sizes[id(expression)] = 1
-                self._written[expression] = text
+                self._written[expression] = found
             text = self._written[root][0]
             if root.is_constant and not root.shape:
                 number = float(root.value)
@@ -218,11 +220,6 @@ class BackwardNodes(PlanTrace):
             self.nodes[name] = text
             if not self._is_short(root):
                 self._written[root] = name, ATOM
-
-    def _part_name(self, prefix: str, numbers: Iterator[int]) -> str:
-        name = next(name for name in (f"{prefix}{number}" for number in numbers) if name not in self.taken)
-        self.taken.add(name)
-        return name
 
     def _is_short(self, expression: Any) -> bool:
         while expression.operation in {"cast", "number"}:
@@ -313,12 +310,12 @@ def _along(name: str) -> Callable[..., tuple[str, str]]:
     return lambda axes, x: (name, "" if len(axes) == len(x) else f", axis={list(axes)}")
 
 
-def _reshaped(shape: Sequence[int], x: Sequence[int]) -> tuple[str, str]:
+def _reshaped(shape: Shape, x: Shape) -> tuple[str, str]:
     """Write what only drops or adds an axis of size 1 as such, which holds for any number of rows."""
     for axis in range(max(len(shape), len(x))):
-        if tuple(x[:axis] + x[axis + 1 :]) == tuple(shape) and x[axis] == 1:
+        if x[:axis] + x[axis + 1 :] == shape and x[axis] == 1:
             return "squeeze", f", axis={axis}"
-        if tuple(shape[:axis] + shape[axis + 1 :]) == tuple(x) and shape[axis] == 1:
+        if shape[:axis] + shape[axis + 1 :] == x and shape[axis] == 1:
             return "expand_dims", f", axis={axis}"
     return "reshape", f", shape={list(shape)}"
 

@@ -18,10 +18,10 @@ from graphrun.document import Document, Source, load_document
 from graphrun.engines import Program
 from graphrun.graph.build import build_graph
 from graphrun.graph.graph import ComputationalGraph
+from graphrun.nodes.calculus import derivative
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
-from graphrun.run.derivatives import write_derivatives
 from graphrun.run.display import Displayed
 from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import run_graph
@@ -51,6 +51,7 @@ def load(
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
+        ShapeError: shapes do not fit, in a file with derivatives, which is planned for them.
         UsageError: a plugin folder does not exist, an override makes no sense, or `path` is no path.
     """
     if not isinstance(path, str | os.PathLike | Source):
@@ -64,7 +65,11 @@ def load(
         document = load_document(path, overrides)
         source = DataSource(document, data)
         registry = registry or Registry(plugins)
-        write_derivatives(document, registry, source)
+        if any(entry.type == derivative.name for entry in document.nodes.values()):
+            # Few files have any, and the trace takes a while to import.
+            from graphrun.run.derivatives import write_derivatives
+
+            write_derivatives(document, registry, source)
         structure = build_graph(document, registry, source.names)
         return Graph(structure, source, registry, allowed)
 

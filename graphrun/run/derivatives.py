@@ -6,7 +6,8 @@ Shapes are known in the plan only: the graph is planned with the type `derivativ
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from graphrun.nodes.calculus import derivative
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
+
+MOST_NODES = 3000
+"""So many expressions a derivative takes at most: what is differentiated again and again grows threefold each time."""
 
 
 def write_derivatives(document: Document, registry: Registry, source: DataSource) -> None:
@@ -68,10 +72,14 @@ def _made(document: Document, plan: Plan) -> dict[str, dict[str, NodeEntry]]:
         except NotSupportedError as error:
             at.add((), f"the derivative of {plan.names[y]!r} cannot be written as nodes: {error}")
             continue
+        if len(writer.nodes) > MOST_NODES:
+            at.add((), f"the derivative of {plan.names[y]!r} takes more than {MOST_NODES:,} nodes")
+            continue
         for name in reversed(by):
             # All that is no derivative itself stands before the first.
-            texts = {own: writer.nodes.pop(own) for own in list(writer.nodes) if name == first or own == name}
-            entries = read_nodes(texts, document.problems, document.broken)
+            entries: dict[str, NodeEntry] = {}
+            for own in [own for own in writer.nodes if name == first or own == name]:
+                entries |= _read(own, writer.nodes.pop(own), document)
             if name in writer.constants:
                 entries[name] = NodeEntry("identity", (writer.constants.pop(name),))
             origin, use = asked[name].problems(name, document.problems).as_a_whole(), asked[name].use
@@ -80,7 +88,22 @@ def _made(document: Document, plan: Plan) -> dict[str, dict[str, NodeEntry]]:
     return made
 
 
-def _write(writer: BackwardNodes, y: int, by: Mapping[str, int]) -> None:
+def _read(name: str, text: str, document: Document) -> dict[str, NodeEntry]:
+    """Return the nodes of an expression, numbered after those of the expression that the derivative stood in."""
+    # Under a name that none can have, for the text may name parts of that expression.
+    passing = f"{name}."
+    read = read_nodes({passing: text}, document.problems, document.broken)
+    free = (own for own in (f"{name}.{number}" for number in count(1)) if own not in document.nodes)
+    names = {own: name if own == passing else next(free) for own in read}
+    return {
+        names[own]: entry._replace(
+            inputs=tuple([names.get(source, source) if type(source) is str else source for source in entry.inputs])
+        )
+        for own, entry in read.items()
+    }
+
+
+def _write(writer: BackwardNodes, y: int, by: dict[str, int]) -> None:
     """Write the derivatives of one value, all that are asked for in one pass."""
     plan = writer.plan
     owners = {slot: name for name, slot in reversed(by.items())}

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from lesson import GRAPHS
 from random_graphs import graphs
 
 import graphrun
+from graphrun.run import derivatives
 from graphrun.show.export.graph_file import export
 
 
@@ -77,6 +79,20 @@ def test_a_nested_one_waits_for_what_is_within(load: Any) -> None:
     for _ in range(6):
         text = f"derivative({text}, x)"
     assert load(f"parameters: {{x: 1.5}}\nnodes: {{f: '{text}'}}\n").run(0).values["f"] == pytest.approx(720, rel=1e-14)
+
+
+@pytest.mark.slow
+def test_it_grows_and_is_refused_before_it_takes_minutes(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times the nodes with each derivative; the numbers are those of mpmath."""
+    text = "sin(x*x)/x"
+    for times in range(1, 5):
+        text = f"derivative({text}, x)"
+        if times != 2:
+            found = load(f"parameters: {{x: 1.5}}\nnodes: {{f: '{text}'}}\n").run(0).values["f"]
+            assert found == pytest.approx(float(mpmath.diff(lambda x: mpmath.sin(x * x) / x, 1.5, times)), rel=1e-10)
+    monkeypatch.setattr(derivatives, "MOST_NODES", 100)
+    with pytest.raises(graphrun.GraphFileError, match="takes more than 100 nodes"):
+        load(f"parameters: {{x: 1.5}}\nnodes: {{f: '{text}'}}\n")
 
 
 MISTAKES = {
@@ -240,7 +256,9 @@ def test_hessians_are_those_of_jax(data: dict[str, Any], tmp_path: Path) -> None
     file = tmp_path / "graph.yaml"
     file.write_text(yaml.safe_dump(data | {"nodes": data["nodes"] | asked}, sort_keys=False), encoding="utf-8")
     found = graphrun.load(file).run(0).values
-    scale = np.abs(numbers).max()
+    slopes = [abs(float(value)) for value in gradient.values()]
+    # Second derivatives that cancel leave rounding of the size of the first.
+    scale = max(np.abs(numbers).max(), *slopes)
     for a, b in pairs:
         np.testing.assert_allclose(found[f"h_{a}_{b}"], hessian[a][b], 1e-9, 1e-9 * scale)
     file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
