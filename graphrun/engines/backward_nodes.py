@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from graphrun import nodes
 from graphrun.declare.array_operations import Shape
+from graphrun.declare.declaration import Declaration
 from graphrun.declare.notation import AS_IT_IS, ATOM, CHOICE, OPERATORS, PRODUCT, Bound, Form, Notation, signed
-from graphrun.declare.operations import COMPARISONS, LOGICAL
+from graphrun.declare.operations import COMPARISONS, FORMULAS, LOGICAL
 from graphrun.declare.trace import Expression, count_uses, inputs_first
 from graphrun.engines.array_trace import PlanTrace
 from graphrun.engines.numpy import Operation, backward
@@ -29,36 +30,12 @@ MOST_LISTED = 100_000
 
 TYPES = {declared.name for declared in nodes.graphrun_node_types()}
 
-FINITE = COMPARISONS | LOGICAL
-FINITE |= {"add", "subtract", "multiply", "negative", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum"}
-FINITE |= {
-    "sin",
-    "cos",
-    "tanh",
-    "atan",
-    "erf",
-    "where",
-    "identity",
-    "square",
-    "sigmoid",
-    "relu",
-    "softsign",
-    "sum",
-    "mean",
-}
-FINITE |= {
-    "matmul",
-    "reshape",
-    "permute_dims",
-    "matrix_transpose",
-    "expand_dims",
-    "squeeze",
-    "cast",
-    "number",
-    "broadcast",
-}
+_NAMES = """
+add subtract multiply negative abs sign floor ceil round maximum minimum where identity square sum mean matmul reshape
+permute_dims matrix_transpose expand_dims squeeze cast number broadcast sin cos tanh atan erf sigmoid relu softsign
+"""
+FINITE = {*COMPARISONS, *LOGICAL, *_NAMES.split()}
 """What gives finite numbers of finite ones: operations and node types."""
-
 
 LARGE = 1e38
 """In every dtype, what is not finite is above it."""
@@ -151,15 +128,19 @@ class BackwardNodes(PlanTrace):
                 symbols[slot] = gradient
                 if is_short and results is not None and slot not in results:
                     return gradient
-                roots[slot] = self.new(name(slot)), gradient
+                own = self.new(name(slot))
+                roots[slot] = own, gradient
                 if not known.is_constant:
-                    symbols[slot] = self.recorder.array(roots[slot][0], gradient.shape)
-                    self._texts[roots[slot][0]] = roots[slot][0], ATOM
+                    # No value is called so.
+                    symbols[slot] = self.recorder.array(f"d {own}", gradient.shape)
+                    self._texts[f"d {own}"] = own, ATOM
             return symbols[slot]
 
         def pull(batch: Batch, operation: Operation, gradient: Any, values: Any) -> Iterator[tuple[Any, Any]]:
             if batch.type.derivative is None and any(by[slot] for slot in operation.inputs):
                 raise NotSupportedError(f"{batch.type.name} ({batch.type.file}) declares no derivative")
+            if batch.type.takes_training and results is not None:
+                raise NotSupportedError(f"{batch.type.name} is another function where rows are only evaluated")
             yield from operation.pull(named(operation.output, gradient), values)
 
         operations = [
@@ -194,21 +175,22 @@ class BackwardNodes(PlanTrace):
         """Write expressions as nodes of these names; what is used twice, or is long, is a node of its own."""
         uses = count_uses([root for _, root in roots], self._written)
         for name, root in roots:
-            numbers = self._numbers.setdefault(parts or f"{name}_", count(1))
+            prefix = parts or f"{name}_part_"
+            numbers = self._numbers.setdefault(prefix, count(1))
             sizes: dict[int, int] = {}
             for expression in inputs_first([root], self._written):
                 if expression in self._written:
                     continue
                 size = sizes[id(expression)] = 1 + sum(sizes.get(id(x), 0) for x in expression.arguments)
                 if isinstance(expression.value, np.ndarray) and expression.is_constant:
-                    own = self.new(f"{parts or name + '_'}{next(numbers)}")
+                    own = self.new(f"{prefix}{next(numbers)}")
                     self._written[expression] = own, ATOM
                     self.constants[own] = _listed(expression.value)
                     continue
                 found = self._term(expression)
                 is_shared = uses[id(expression)] > 1 and expression.operation != "negative"
                 if expression is not root and (is_shared or size > LONGEST) and not self._is_short(expression):
-                    own = self.new(f"{parts or name + '_'}{next(numbers)}")
+                    own = self.new(f"{prefix}{next(numbers)}")
                     self.nodes[own], found = found[0], (own, ATOM)
                     sizes[id(expression)] = 1
                 self._written[expression] = found
@@ -270,6 +252,18 @@ class BackwardNodes(PlanTrace):
             or (bool(np.isfinite(x.value).all()) if x.is_constant else _keeps_finite(x.operation, x.arguments))
             for x in inputs_first([expression])
         )
+
+    def _call(self, declared: Declaration, *arguments: Any) -> Any:
+        """Trace the formula of a textbook, and what is computed where that names what no node type is."""
+        found = super()._call(declared, *arguments)
+        parts = [x for x in (found if isinstance(found, tuple | list) else [found]) if isinstance(x, Expression)]
+        if all(x.operation in TYPES or x.operation not in FORMULAS for x in inputs_first(parts)):
+            return found
+        self.recorder.is_exact = False
+        try:
+            return super()._call(declared, *arguments)
+        finally:
+            self.recorder.is_exact = True
 
     def _as_index(self, value: Any) -> Any:
         """Return positions as integers: node types look at them themselves."""

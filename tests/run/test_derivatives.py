@@ -73,6 +73,15 @@ maximize: g
     assert result.gradients["x"] == 24
 
 
+def test_names_are_no_others(load: Any) -> None:
+    """Those of nodes are told from what the trace calls its values."""
+    graph = load(
+        "parameters: {v0: 2, x: 3}\nnodes: {v3: 'derivative(v0 * x ** 3, x)', v1: 'derivative(v3 * v0, x) + v0'}\n"
+    )
+    values = graph.run(0).values
+    assert (values["v3"], values["v1"]) == (54, 74)
+
+
 def test_a_nested_one_waits_for_what_is_within(load: Any) -> None:
     """x^6, differentiated six times, is 720."""
     text = "x ** 6"
@@ -102,6 +111,7 @@ MISTAKES = {
     "derivative(y, x, n=2)": ("graph.yaml:4:23", "derivative has no setting 'n'"),
     "1 + derivatif(y, x)": ("graph.yaml:4:10", "did you mean 'derivative'?"),
     "1 + derivative(det(m), m)": ("graph.yaml:4:10", "no node type for the operation svd"),
+    "1 + derivative(dropout(y), x)": ("graph.yaml:4:10", "dropout is another function where rows are only evaluated"),
     "1 + derivative(f, x)": ("graph.yaml:4:21", "the inputs close a cycle"),
 }
 

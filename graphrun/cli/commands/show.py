@@ -218,7 +218,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
 def export(file: GraphFile, request: RunRequest, target: str, gradient: bool, output: str | None) -> None:
-    """Print a graph as a program that needs nothing of graphrun: passes and update, line by line."""
+    """Print a graph as a program that needs nothing of graphrun, or as a graph file with its backward pass as nodes."""
     language = LANGUAGES[target]
     given = {"steps": request.steps, "gradient": gradient or None}
     for name, value in given.items():
