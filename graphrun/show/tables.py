@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from graphrun.base.numbertext import format_value, shortened
-from graphrun.base.rows import columns, encode, encoded, write_json
+from graphrun.base.rows import columns, element_name, encode, encoded, write_json
 from graphrun.base.wording import printable
 from graphrun.document.excerpt import cells
 from graphrun.run.result import Result
@@ -114,7 +114,7 @@ def _tables(result: Result, *, whole: bool) -> Iterator[str]:
 def _final_values(result: Result) -> Iterator[str]:
     tables = [{**result.parameters, **result.values}, *([result.gradients] if result.gradients else [])]
     shown = [
-        (f"{name}[{','.join(map(str, index))}]" if index else name, name, index)
+        (element_name(name, index), name, index)
         for name, value in tables[0].items()
         for index in (np.ndindex(np.shape(value)) if _by_element(name, value, result) else [()])
     ]

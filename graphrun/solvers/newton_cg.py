@@ -119,6 +119,14 @@ class _Products:
         return np.asarray(change / step)
 
 
+def hessian(problem: Problem, point: Vector) -> Vector:
+    """Return the Hessian at a point, by central differences of exact gradients."""
+    scaled = Scaled(problem, "start", point)
+    product = _Products(scaled, scaled.start)
+    found = np.array([product(unit) for unit in np.eye(len(point))]).reshape(len(point), len(point))
+    return scaled.hessian_outside((found + found.T) / 2)
+
+
 def _to_boundary(step: Vector, direction: Vector, radius: float) -> tuple[float, float]:
     """Return how far to go along a direction, backwards and forwards, to a length of the whole step of the radius."""
     size = norm(direction)

@@ -40,8 +40,8 @@ class ProgramProblem:
             _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
             for k in (0, 1)
         )
-        held = lower == upper
-        self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
+        self.held = lower == upper
+        self._free: Any = np.flatnonzero(~self.held) if self.held.any() else slice(None)
         self.lower, self.upper = lower[self._free], upper[self._free]
         self._whole = _end_to_end(plan.leaves[: plan.parameters])
         self._current = self._evaluated = self.start = self._whole[self._free].copy()
@@ -57,13 +57,17 @@ class ProgramProblem:
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def begin(self) -> None:
-        """Take the point where the program is as the start; its passes were run."""
+        """Take the point where the program is as the start of a solver; its passes were run."""
+        self.take()
+        if self._slot is not None:
+            self._check_residuals()
+
+    def take(self) -> None:
+        """Take the point where the program is as the current one."""
         self._whole = _end_to_end(self._program.values(self._parameters))
         self.start = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
         self.scale = self.scale_at(self.start)
-        if self._slot is not None:
-            self._check_residuals()
 
     def scale_at(self, point: Vector) -> Vector:
         """Return the size of each element at a point where the objective is known to be finite."""

@@ -1,0 +1,104 @@
+"""What derivatives say of how far data determine parameters: a covariance, and the combinations that are left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.base.numbertext import number
+from graphrun.declare.solver import Vector
+
+EPSILON = float(np.finfo(np.float64).eps)
+NOTHING = EPSILON**0.5
+"""A smaller part in a combination is rounding."""
+
+SHOWN_TERMS = 6
+LARGEST_WHOLE = 100
+
+
+class Inverse(NamedTuple):
+    """The inverse of the matrix of a quadratic form, as far as it has one.
+
+    Attributes:
+        matrix: its pseudo-inverse, in which what the form does not see has no part.
+        open: a row for each combination of the elements that the form does not see, as few elements in each as may be.
+        falls: whether it curves downwards along one of them.
+        rank: how many combinations it sees.
+    """
+
+    matrix: Vector
+    open: Vector
+    falls: bool
+    rank: int
+
+    @property
+    def is_determined(self) -> NDArray[np.bool_]:
+        """Whether each element is determined: it is in no combination that is open."""
+        determined: NDArray[np.bool_] = ~self.open.any(axis=0)
+        return determined
+
+
+def inverse_of_squares(jacobian: Vector) -> Inverse:
+    """Return the inverse of JᵀJ, by an orthogonal decomposition of J, whose columns are brought to one length.
+
+    Forming JᵀJ would lose half of the digits (Golub and Van Loan, 2013, section 5.3.8).
+    """
+    lengths = np.linalg.norm(jacobian, axis=0)
+    sizes = np.where(lengths > 0, lengths, 1.0)
+    triangle = np.linalg.qr(jacobian / sizes, mode="r")
+    count = len(sizes)
+    square = np.zeros((count, count))
+    square[: len(triangle)] = triangle
+    _, values, directions = np.linalg.svd(square)
+    limit = EPSILON * max(jacobian.shape) * values.max(initial=0.0)
+    return _inverse(values, values**2, directions, sizes, limit)
+
+
+def inverse_of_curvature(hessian: Vector, error: float) -> Inverse:
+    """Return the inverse of a Hessian, whose elements have such a relative error."""
+    sizes = np.sqrt(np.abs(np.diagonal(hessian)))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    values, directions = np.linalg.eigh(hessian / np.outer(sizes, sizes))
+    limit = error * len(sizes) * np.abs(values).max(initial=0.0)
+    return _inverse(values, values, directions.T, sizes, limit)
+
+
+def _inverse(values: Vector, curvatures: Vector, directions: Vector, sizes: Vector, limit: float) -> Inverse:
+    seen = values > limit
+    known = directions[seen] / sizes
+    matrix = (known.T / curvatures[seen]) @ known
+    open_ones = _simplest(directions[~seen]) / sizes
+    return Inverse(matrix, open_ones, bool((values < -limit).any()), int(seen.sum()))
+
+
+def _simplest(directions: Vector) -> Vector:
+    """Return other vectors of the same space, with as many zeros as elimination gives (Gauss and Jordan)."""
+    rows = directions.copy()
+    for row in range(len(rows)):
+        pivot = np.unravel_index(np.argmax(np.abs(rows[row:])), rows[row:].shape)
+        rows[[row, row + pivot[0]]] = rows[[row + pivot[0], row]]
+        rows[row] /= rows[row, pivot[1]]
+        others = np.arange(len(rows)) != row
+        rows[others] -= np.outer(rows[others, pivot[1]], rows[row])
+    rows[np.abs(rows) < NOTHING] = 0.0
+    return rows
+
+
+def combination_text(coefficients: Vector, names: Sequence[str]) -> str:
+    """Write a combination, ``2*a - b``: in whole numbers where it has such, else with 1 for the first."""
+    places = np.flatnonzero(coefficients)
+    parts = coefficients[places]
+    smallest = parts / np.abs(parts).min() * np.sign(parts[0])
+    whole = np.rint(smallest)
+    is_whole = np.abs(smallest - whole).max() < NOTHING**0.5 and np.abs(whole).max() <= LARGEST_WHOLE
+    parts = whole if is_whole else parts / parts[0]
+    text = ""
+    for part, place in zip(parts[:SHOWN_TERMS].tolist(), places, strict=False):
+        size = "" if abs(part) == 1 else f"{number(abs(part), 4)}*"
+        sign = (" - " if part < 0 else " + ") if text else ("-" if part < 0 else "")
+        text += f"{sign}{size}{names[place]}"
+    more = len(places) - SHOWN_TERMS
+    return f"{text} + … ({more:,} more)" if more > 0 else text
