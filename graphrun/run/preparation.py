@@ -31,8 +31,8 @@ from graphrun.run.result import Result
 from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
-    from graphrun.data.dataset import DataSet
     from graphrun.base.outcome import Uncertainty
+    from graphrun.data.dataset import DataSet
     from graphrun.run.checkpoint import Checkpoint
 
 RECORDED_PARAMETERS = 1000

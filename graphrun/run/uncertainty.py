@@ -76,9 +76,11 @@ class Fit:
         held = self.problem.held
         elements = list(element_names(plan))
         self.names = [name for name, is_held in zip(elements, held, strict=True) if not is_held]
-        self.left_out = {name: "held: its bounds are one number" for name in np.array(elements, object)[held]}
+        self.left_out = dict.fromkeys(np.array(elements, object)[held], "held: its bounds are one number")
         with np.errstate(all="ignore"):
             self._whole = self.problem.jacobian(self.point) if self.is_squares else hessian(self.problem, self.point)
+            # Differences have left the program beside the point.
+            self.problem.objective(self.point)
             self.free = np.array([reason is None for reason in self._reasons()], bool)
             self.inverse: Inverse = self._inverse()
 

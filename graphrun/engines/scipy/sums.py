@@ -111,7 +111,7 @@ def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows:
 
 
 def scores(program: NumpyProgram) -> Vector:
-    """Return the derivatives of what each row adds to the objective, at the last pass: a row a row, a column a parameter.
+    """Return the derivatives of what each row adds to the objective, at the last pass: a column a parameter.
 
     Raises:
         UsageError: the objective is no sum over rows.
