@@ -16,7 +16,8 @@ from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
 from graphrun.document import Document, Source, load_document
 from graphrun.engines import Program
-from graphrun.graph.graph import ComputationalGraph, build_graph
+from graphrun.graph.build import build_graph
+from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
