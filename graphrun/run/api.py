@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.display import Displayed
+from graphrun.run.function import Function, at_step, function_of
 from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import run_graph
 from graphrun.run.request import RunRequest, whole
@@ -243,6 +245,41 @@ class Graph(Displayed):
         if taken:
             return taken[0]
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+
+    def function(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        of: str | None = None,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        step: int | None = None,
+    ) -> Function:
+        """Return the objective as a function of parameters, for an optimizer of one's own.
+
+        Args:
+            names: the parameters that it is a function of, in this order, default all in the file's; the others stay
+                as the file has them.
+            of: another value than the objective.
+            engine: as of `run`; ``auto`` takes one for very many calls.
+            dtype, seed: as of `run`.
+            step: a step whose rows and random numbers it is given; default all training rows, and the random numbers
+                of step 0.
+
+        Raises:
+            UsageError: a name is unknown, there is no objective, or the engine cannot compute it.
+            MemoryLimitError, ShapeError, PluginError: as of `plan`.
+        """
+        again = partial(Graph.function, self, names, of=of, engine=engine, dtype=dtype, seed=seed, step=step)
+        plan = self.plan(dtype, seed)
+        number = (self.document.seed or 0) if seed is None else whole("seed", seed, 0)
+        with limited(self.memory):
+            feed = self.source.open(number, whole=step is None)
+            if step is None and plan.feeds:
+                plan = build_plan(self.structure, plan.dtype, number, feed)
+            at = 0 if step is None else whole("step", step, 0)
+            return function_of(at_step(plan, feed, at), names, of, engine, again)
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.

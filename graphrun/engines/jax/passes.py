@@ -161,7 +161,22 @@ def masked_product(gradient: Array, local_derivative: Any) -> Array:
     """Multiply, but zero times anything is zero."""
     if isinstance(local_derivative, int | float) and math.isfinite(local_derivative):
         return gradient if local_derivative == 1 else gradient * local_derivative
+    if not jnp.issubdtype(jnp.result_type(local_derivative), jnp.floating):
+        local_derivative = jnp.asarray(local_derivative).astype(gradient.dtype)
+    return _masked_product(gradient, local_derivative)
+
+
+@jax.custom_jvp
+def _masked_product(gradient: Array, local_derivative: Any) -> Array:
     return jnp.where(gradient == 0, jnp.zeros((), gradient.dtype), gradient * local_derivative)
+
+
+@_masked_product.defjvp
+def _(factors: Any, tangents: Any) -> Any:
+    """Differentiate the product, not the mask: a gradient of zero may be about to move."""
+    gradient, local_derivative = factors
+    first, second = (_masked_product(*pair) for pair in ((tangents[0], local_derivative), (gradient, tangents[1])))
+    return _masked_product(gradient, local_derivative), first + second
 
 
 def traced_forward(batch: Batch, dtype: np.dtype[Any]) -> Callable[..., Array]:
