@@ -17,11 +17,13 @@ from graphrun.base.outcome import Uncertainty
 from graphrun.base.rows import element_name
 from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
+from graphrun.declare.trace import CannotTraceError
 from graphrun.document import UncertaintyEntry
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.engines.scipy.problem import ProgramProblem
 from graphrun.engines.scipy.sums import Response, response, scores, sums_over_rows
+from graphrun.engines.second_order import SecondOrder
 from graphrun.plan.plan import Feed, Plan
 from graphrun.solvers.covariance import EPSILON, Inverse, combination_text, inverse_of_curvature, inverse_of_squares
 from graphrun.solvers.newton_cg import hessian
@@ -78,11 +80,25 @@ class Fit:
         self.names = [name for name, is_held in zip(elements, held, strict=True) if not is_held]
         self.left_out = dict.fromkeys(np.array(elements, object)[held], "held: its bounds are one number")
         with np.errstate(all="ignore"):
-            self._whole = self.problem.jacobian(self.point) if self.is_squares else hessian(self.problem, self.point)
+            self._whole = self.problem.jacobian(self.point) if self.is_squares else self._curvature()
             # Differences have left the program beside the point.
             self.problem.objective(self.point)
             self.free = np.array([reason is None for reason in self._reasons()], bool)
             self.inverse: Inverse = self._inverse()
+
+    def _curvature(self) -> Vector:
+        """Return the Hessian of minus the log-likelihood: exact for a graph of numbers, else by differences."""
+        plan = self.program.plan
+        if plan.has_arrays:
+            return hessian(self.problem, self.point)
+        try:
+            products = SecondOrder(plan)
+        except CannotTraceError:
+            return hessian(self.problem, self.point)
+        point = np.concatenate([np.ravel(value) for value in self.program.values(range(plan.parameters))])
+        moving = np.flatnonzero(~self.problem.held)
+        found = products(point, np.eye(len(point))[moving])[:, moving]
+        return np.asarray(-found if plan.maximize else found)
 
     def _reasons(self) -> Iterator[str | None]:
         """Yield for each unknown why it is left out, or None."""

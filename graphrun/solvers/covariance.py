@@ -68,10 +68,9 @@ def inverse_of_curvature(hessian: Vector, error: float) -> Inverse:
 
 def _inverse(values: Vector, curvatures: Vector, directions: Vector, sizes: Vector, limit: float) -> Inverse:
     seen = values > limit
-    known = directions[seen] / sizes
-    matrix = (known.T / curvatures[seen]) @ known
+    factor = directions[seen] / sizes / np.sqrt(curvatures[seen])[:, None]
     open_ones = _simplest(directions[~seen]) / sizes
-    return Inverse(matrix, open_ones, bool((values < -limit).any()), int(seen.sum()))
+    return Inverse(factor.T @ factor, open_ones, bool((values < -limit).any()), int(seen.sum()))
 
 
 def _simplest(directions: Vector) -> Vector:
