@@ -17,7 +17,7 @@ from graphrun.document import Document, InitEntry, NodeEntry, Value, did_you_mea
 from graphrun.document.slips import OF_SEVERAL
 from graphrun.graph.graph import ComputationalGraph, EngineLeaf, Node
 from graphrun.graph.lookup import Lookup
-from graphrun.graph.update import resolve_update
+from graphrun.graph.update import resolve_update, robust_objective
 from graphrun.plugins.registry import Registry
 
 _UNKNOWN = NodeType(lambda: None, "unknown")
@@ -58,6 +58,13 @@ class _Builder:
         self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
         nodes = self._resolve_nodes()
+        update, objective, maximize = resolve_update(self.lookup), self._resolve_objective(), document.maximize is not None
+        stated = None
+        robust = None if objective is None else robust_objective(update, self.lookup)
+        if objective is not None and robust is not None:
+            stated, maximize = (objective, maximize), False
+            objective = self.numbers[robust[0]] = len(self.leaves) + len(nodes)
+            nodes.append(robust[1])
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
         for name, number in self.numbers.items():
             names[number] = name
@@ -71,13 +78,14 @@ class _Builder:
             data=tuple(self.numbers[name] for name in self.read),
             engine_leaves=self.engine_leaves,
             order=self._sort(nodes, names),
-            update=resolve_update(self.lookup),
-            objective=self._resolve_objective(),
-            maximize=document.maximize is not None,
+            update=update,
+            objective=objective,
+            maximize=maximize,
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
             unread=[name for name in self.columns if name not in self.read],
+            stated=stated,
         )
         self._check_uncertainty(graph)
         self._check_expect()

@@ -83,7 +83,9 @@ class Jacobian:
         """Return the operations between the parameters and a node."""
         wanted: set[int] = {slot}
         found: list[Operation] = []
-        for operation in reversed(self.program.operations(masked=True)):
+        # Not the loop's alone: the node may be one that the objective does not depend on.
+        moving = [batch for batch in self.program.plan.batches if batch.moving]
+        for operation in reversed(self.program.passes.operations(moving, masked=True)):
             if operation.output in wanted and operation.wanted:
                 found.append(operation)
                 wanted.update(source for _, source, _ in operation.wanted)
