@@ -58,7 +58,11 @@ class _Builder:
         self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
         nodes = self._resolve_nodes()
-        update, objective, maximize = resolve_update(self.lookup), self._resolve_objective(), document.maximize is not None
+        update, objective, maximize = (
+            resolve_update(self.lookup),
+            self._resolve_objective(),
+            document.maximize is not None,
+        )
         stated = None
         robust = None if objective is None else robust_objective(update, self.lookup)
         if objective is not None and robust is not None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from graphrun.base.memory import allowed_memory, limited, paused_collection, rea
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
 from graphrun.document import Document, Source, load_document
+from graphrun.document.names import normalize
 from graphrun.engines import Program
 from graphrun.graph.build import build_graph
 from graphrun.graph.graph import ComputationalGraph
@@ -28,6 +29,9 @@ from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import run_graph
 from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
+
+if TYPE_CHECKING:
+    from graphrun.run.intervals import Intervals
 
 
 def load(
@@ -280,6 +284,39 @@ class Graph(Displayed):
                 plan = build_plan(self.structure, plan.dtype, number, feed)
             at = 0 if step is None else whole("step", step, 0)
             return function_of(at_step(plan, feed, at), names, of, engine, again)
+
+    def intervals(
+        self, parameters: Sequence[str] = (), *, contour: Sequence[str] = (), level: float | None = None, **asked: Any
+    ) -> Intervals:
+        """Run the graph, and return profile intervals: how far a parameter can go while the others do their best.
+
+        Args:
+            parameters: their names, ``W[0,1]`` of elements; default all, or none with a contour.
+            contour: two names, whose joint region is returned.
+            level: how likely an interval covers, default the file's.
+            asked: as of `run`.
+
+        Raises:
+            UsageError: no uncertainty is asked for by the file, or there is nothing to profile.
+        """
+        from graphrun.run.intervals import profile_intervals
+        from graphrun.run.uncertainty import Fit
+
+        entry, request = self.document.uncertainty, RunRequest(**asked)
+        if entry is None:
+            raise UsageError("intervals are those of a fit: write uncertainty: least_squares, or likelihood")
+        if level is not None and not 0 < level < 1:
+            raise UsageError(f"level is a number between 0 and 1, not {level:g}")
+        if len(contour) not in (0, 2) or len(set(contour)) < len(contour):
+            raise UsageError("a contour is that of two parameters: a,b")
+        result = self.answer(request)
+        if result.error is not None:
+            raise result.error
+        seed = (self.document.seed or 0) if request.seed is None else request.seed
+        entry = entry if level is None else entry.model_copy(update={"level": level})
+        with limited(self.memory):
+            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, list(result.parameters.values()))
+            return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
+from graphrun.base.errors import MemoryLimitError, UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.norms import norm
 from graphrun.base.outcome import Uncertainty
@@ -19,6 +19,7 @@ from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.declare.trace import CannotTraceError
 from graphrun.document import UncertaintyEntry
+from graphrun.document.names import normalize
 from graphrun.engines import NotFinite, StepFailed
 from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.engines.scipy.problem import ProgramProblem
@@ -27,6 +28,7 @@ from graphrun.engines.second_order import SecondOrder
 from graphrun.plan.plan import Feed, Plan
 from graphrun.solvers.covariance import EPSILON, Inverse, combination_text, inverse_of_curvature, inverse_of_squares
 from graphrun.solvers.newton_cg import hessian
+from graphrun.solvers.robust import rho
 
 HESSIAN_ERROR = EPSILON**0.5
 """Curvatures of less than this share of others are rounding of the differences that they are."""
@@ -36,6 +38,10 @@ NEAR_BOUND = 1e-6
 
 FAR = 0.05
 """A minimum that is further away than so many standard errors was not reached."""
+
+
+COPIES = 5
+"""How many matrices of the covariance's size there are at once."""
 
 
 class Criteria(NamedTuple):
@@ -68,7 +74,9 @@ class Fit:
     def __init__(self, plan: Plan, feed: Feed | None, entry: UncertaintyEntry, parameters: Sequence[Array]) -> None:
         self.entry = entry
         self.is_squares = entry.kind == "least_squares"
-        self.residual = plan.slots[dict(plan.update.settings)["residual"]] if self.is_squares else None
+        settings = dict(plan.update.settings)
+        self.residual = plan.slots[normalize(settings["residual"])] if self.is_squares else None
+        self.loss = settings.get("loss", "linear") if self.is_squares else "linear"
         self.program = node_program(plan, feed)
         self.program.set_parameters(parameters)
         self.program.evaluate()
@@ -83,6 +91,15 @@ class Fit:
             self._whole = self.problem.jacobian(self.point) if self.is_squares else self._curvature()
             # Differences have left the program beside the point.
             self.problem.objective(self.point)
+            # The derivatives times these are the gradient, of half the sum of squares.
+            self.pulls = self.residuals
+            if self.loss != "linear":
+                # As SciPy scales them (Triggs et al., 2000), of whose product the curvature is made.
+                squares = (self.residuals / settings.get("f_scale", 1.0)) ** 2
+                _, first, second = rho(np, self.loss, squares)
+                roots = np.sqrt(np.maximum(first + 2 * squares * second, EPSILON))
+                self._whole *= roots[:, None]
+                self.pulls = first / roots * self.residuals
             self.free = np.array([reason is None for reason in self._reasons()], bool)
             self.inverse: Inverse = self._inverse()
 
@@ -127,8 +144,8 @@ class Fit:
 
     @cached_property
     def residuals(self) -> Vector:
-        """The residuals of a least-squares fit."""
-        return self.problem.residuals(self.point)
+        """The residuals of a least-squares fit; none of a likelihood."""
+        return self.problem.residuals(self.point) if self.is_squares else np.zeros(0)
 
     @property
     def jacobian(self) -> Vector:
@@ -162,7 +179,7 @@ class Fit:
         inverse = self.inverse.matrix
         if not self.entry.robust:
             return np.asarray(inverse * self.unit**2)
-        given = self.residuals[:, None] * self.jacobian if self.is_squares else self._scores
+        given = self.pulls[:, None] * self.jacobian if self.is_squares else self._scores
         influence = given @ inverse
         return np.asarray(influence.T @ influence)
 
@@ -214,6 +231,8 @@ class Fit:
             if total > 0:
                 adjusted = 1 - squares / total * (n - 1) / (n - rank) if n > rank else None
                 shares = 1 - squares / total, adjusted
+        if self.loss != "linear":
+            return Criteria(*shares)
         if self.entry.absolute_sigma:
             deviance = squares + n * math.log(2 * math.pi)
         elif squares > 0:
@@ -229,9 +248,8 @@ class Fit:
             yield "there are no more residuals than parameters, so nothing tells how far they scatter"
         if self.inverse.falls:
             yield "this is no minimum: the objective falls along one of the combinations that are not determined"
-        gradient = (
-            self.residuals @ self.jacobian if self.is_squares else self.problem.objective(self.point)[1][self.free]
-        )
+        slopes = self.pulls @ self._whole if self.is_squares else self.problem.objective(self.point)[1]
+        gradient = slopes[self.free]
         left = math.sqrt(max(float(gradient @ self.inverse.matrix @ gradient), 0.0))
         if left > FAR * self.unit:
             yield f"this is no minimum yet: it is about {left / self.unit:.2g} standard errors away"
@@ -282,13 +300,10 @@ def check_uncertainty(plan: Plan, feed: Feed | None, entry: UncertaintyEntry) ->
         raise UsageError("uncertainty: it is that of one objective for all rows: leave out batch_size")
     if changing:
         raise UsageError(f"uncertainty: it is that of one objective, and {changing[0]} changes from step to step")
-    rows = count = sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
-    if entry.kind == "least_squares":
-        slot = plan.slots.get(dict(plan.update.settings)["residual"], 0)
-        rows = math.prod(plan.shapes[slot])
-    if (size := 4 * 8 * count * max(rows, count)) > memory_limit():
-        need = f"{rows:,} by {count:,} derivatives take {size_text(size)} of memory"
-        raise UsageError(f"uncertainty: {need}; the limit is {size_text(memory_limit())}\n  {MORE_MEMORY}")
+    count = sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
+    if (size := COPIES * 8 * count**2) > memory_limit():
+        need = f"the covariance of {count:,} numbers takes {size_text(size)} of memory"
+        raise MemoryLimitError(f"uncertainty: {need}; the limit is {size_text(memory_limit())}\n  {MORE_MEMORY}")
     if entry.kind == "likelihood":
         _check_likelihood(node_program(plan, feed), robust=entry.robust)
 

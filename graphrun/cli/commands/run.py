@@ -185,6 +185,41 @@ def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
 
 
 @click.command(cls=GraphCommand)
+@click.option("--parameters", type=names, metavar="NAMES", help="Whose intervals, separated by commas. [default: all]")
+@click.option("--contour", type=names, metavar="A,B", help="Two parameters whose joint region is drawn.")
+@click.option("--level", type=float, help="How likely an interval covers. [default: the file's, else 0.95]")
+@option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object, with the profiles.")
+@click.option("-o", "target", metavar="FILE", help="Write a page with charts, too: one .html file.")
+@option("steps", "set", "seed", "data", "plugins", "quiet")
+def intervals(
+    file: GraphFile,
+    request: RunRequest,
+    parameters: Sequence[str] | None,
+    contour: Sequence[str] | None,
+    level: float | None,
+    output_format: str,
+    target: str | None,
+    quiet: bool,
+) -> None:
+    """Fit a graph file, and find how far each parameter can go while the others do their best: profile likelihood."""
+    from graphrun.show.explain.text import render
+    from graphrun.show.intervals import interval_html, interval_page, to_json
+    from graphrun.show.tables import WIDTH, terminal_columns, write
+
+    if target is not None:
+        if Path(target).suffix.lower() not in {".html", ".htm"}:
+            raise UsageError(f"-o {target}: the charts are a page, as in -o intervals.html")
+        check_output(Path(target))
+    graph = file.load_to_run()
+    with watched(graph, request, quiet=quiet) as asked:
+        found = graph.intervals(parameters or (), contour=contour or (), level=level, **vars(asked))
+    if target is not None:
+        write_output(Path(target), interval_html(found, graph.name))
+    lines = render(interval_page(found, graph.name), terminal_columns() or WIDTH).splitlines()
+    write(lambda: to_json(found, graph.name), lines, output_format, sys.stdout)
+
+
+@click.command(cls=GraphCommand)
 @click.option("--resume", "checkpoint", required=True, metavar="FILE", help="The checkpoint that holds the parameters.")
 @option("data")
 @click.option(

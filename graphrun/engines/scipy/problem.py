@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrun.base.errors import MemoryLimitError, UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
@@ -46,13 +47,11 @@ class ProgramProblem:
             _check_memory(plan, residual)
         self._jacobian = None if residual is None else Jacobian(program, residual)
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
-        lower, upper = (
+        self.bounds = tuple(
             _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
             for k in (0, 1)
         )
-        self.held = lower == upper
-        self._free: Any = np.flatnonzero(~self.held) if self.held.any() else slice(None)
-        self.lower, self.upper = lower[self._free], upper[self._free]
+        self.hold(self.bounds[0] == self.bounds[1])
         self._whole = _end_to_end(plan.leaves[: plan.parameters])
         self._current = self._evaluated = self.start = self.reached = self._whole[self._free].copy()
         self._found = np.inf, self.start
@@ -69,6 +68,28 @@ class ProgramProblem:
     def has_bounds(self) -> bool:
         """Whether any element has a bound."""
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+
+    def hold(self, held: NDArray[np.bool_]) -> None:
+        """Have some elements be no unknowns: they stay where they are. `begin` or `place` has to follow."""
+        self.held = held
+        self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
+        self.lower, self.upper = (side[self._free] for side in self.bounds)
+
+    def place(self, whole: Vector) -> bool:
+        """Put all elements where a vector has them, and make that the start; return whether all is finite there."""
+        whole = np.clip(whole, *self.bounds)
+        self._set_parameters(whole)
+        try:
+            self._program.evaluate()
+        except NotFinite:
+            return False
+        self.take()
+        return True
+
+    @property
+    def whole(self) -> Vector:
+        """All elements, those that are no unknowns included."""
+        return self._whole.copy()
 
     def begin(self) -> None:
         """Take the point where the program is as the start of a solver; its passes were run."""
@@ -165,14 +186,17 @@ class ProgramProblem:
         # A new array each time, for the program keeps parts of it.
         self._whole = self._whole.copy()
         self._whole[self._free] = point
-        parts = zip(np.split(self._whole, self._ends[:-1]), self._shapes, strict=True)
-        self._program.set_parameters([part.reshape(shape) for part, shape in parts])
+        self._set_parameters(self._whole)
         try:
             self._program.evaluate()
         except NotFinite:
             self._found = np.inf, np.zeros_like(point)
         else:
             self._found = self._read()
+
+    def _set_parameters(self, whole: Vector) -> None:
+        parts = zip(np.split(whole, self._ends[:-1]), self._shapes, strict=True)
+        self._program.set_parameters([part.reshape(shape) for part, shape in parts])
 
     def _read(self) -> tuple[float, Vector]:
         program = self._program
