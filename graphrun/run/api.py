@@ -318,12 +318,17 @@ class Graph(Displayed):
             fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, list(result.parameters.values()))
             return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
-    def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+    def predict(
+        self, checkpoint: str | Path, names: Sequence[str], *, band: bool = False
+    ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
 
         Args:
             checkpoint: the parameters, and the statistics that the data set is standardized by.
             names: the values that are asked for; each has a row for each row of the data.
+            band: also its standard error, ``NAME.se``, and the ends of two intervals: of the value, ``NAME.low`` and
+                ``NAME.high``, and of a new observation, ``NAME.prediction_low`` and ``NAME.prediction_high``, where
+                the fit tells how these scatter. The fit is to the rows that the graph file itself names.
 
         Raises:
             UsageError: the graph has no data set, a name is unknown, a value has no axis of rows, or the checkpoint is
@@ -332,4 +337,4 @@ class Graph(Displayed):
         """
         from graphrun.run.predict import predict
 
-        return predict(self.document, self.source.file, self.registry, checkpoint, names)
+        return predict(self.document, self.source.file, self.registry, checkpoint, names, band=band)

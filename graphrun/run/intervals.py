@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,6 +28,7 @@ JUMP = 1e-3
 """Where a profile is no nearer to the limit than by this share of it, there is no end but a jump."""
 
 STRIDE = 1.5
+CLOSE = 0.02
 
 CONTOUR_POINTS = 48
 BETTER = 1e-3
@@ -82,7 +83,7 @@ def profile_intervals(fit: Fit, parameters: Sequence[str] = (), contour: Sequenc
         for sign in (-1.0, 1.0):
             line = profile.line([k], np.array([sign * math.sqrt(covariance[k, k])]))
             end = line.crossing(fit.quantile)
-            found += [(sign * root, float(whole[profile.places[k]])) for root, whole in line.points.values() if root]
+            found += [(sign * root, float(whole[profile.places[k]])) for root, whole in line.shown(fit.quantile)]
             ends.append(None if end is None else float(end[profile.places[k]]))
             if end is None:
                 notes.append(f"{name} is open {'below' if sign < 0 else 'above'}: {line.why}")
@@ -187,6 +188,13 @@ class Line:
         """All elements at the farthest point."""
         return self.points[max(self.points)][1]
 
+    def shown(self, limit: float) -> Iterator[tuple[float, Vector]]:
+        """Yield the points but for the fit itself, and the tries for the end next to that."""
+        known = sorted(self.points.values(), key=lambda point: abs(point[0] - limit))
+        yield from (
+            point for k, point in enumerate(known) if point[0] and (not k or abs(point[0] - limit) > CLOSE * limit)
+        )
+
     def root(self, length: float) -> float:
         """Return the root of the deviance at a length, from where the points before lead to."""
         if length not in self.points:
@@ -198,8 +206,8 @@ class Line:
                 aim = start + share * (start - self.points[before[-2]][1])
             moved = self.direction != 0
             for begin in (aim, start):
-                begin = np.where(moved, self.profile.center + length * self.direction, begin)
-                deviance, whole = self.profile.refit(self.direction, begin)
+                moved_to = np.where(moved, self.profile.center + length * self.direction, begin)
+                deviance, whole = self.profile.refit(self.direction, moved_to)
                 if deviance < math.inf:
                     break
             if deviance < -BETTER:

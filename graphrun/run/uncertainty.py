@@ -183,6 +183,22 @@ class Fit:
         influence = given @ inverse
         return np.asarray(influence.T @ influence)
 
+    def error_along(self, jacobian: Vector) -> Vector:
+        """Return the standard errors of functions of the unknowns at no bound, of their derivatives, a row each."""
+        errors = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, self.covariance, jacobian, optimize=True))
+        for direction in self.inverse.open:
+            moved, most = np.abs(jacobian @ direction), np.abs(jacobian) @ np.abs(direction)
+            errors = np.where(moved > EPSILON**0.5 * most, np.nan, errors)
+        return np.asarray(errors)
+
+    @property
+    def scatter(self) -> float | None:
+        """The standard deviation of observations about the model; None where it is not known, or not one."""
+        slopes = np.zeros(0) if self.response is None else np.abs(self.response.slopes)
+        if not slopes.size or np.ptp(slopes) > EPSILON**0.5 * slopes.max():
+            return None
+        return float(self.unit / slopes[0]) if self.unit > 0 else None
+
     @property
     def _scores(self) -> Vector:
         elements = np.flatnonzero(~self.problem.held)[self.free]

@@ -95,7 +95,7 @@ def combination_text(coefficients: Vector, names: Sequence[str]) -> str:
     is_whole = np.abs(smallest - whole).max() < NOTHING**0.5 and np.abs(whole).max() <= LARGEST_WHOLE
     parts = whole if is_whole else parts / parts[0]
     text = ""
-    for part, place in zip(parts[:SHOWN_TERMS].tolist(), places, strict=False):
+    for part, place in zip(parts[:SHOWN_TERMS].tolist(), places.tolist(), strict=False):
         size = "" if abs(part) == 1 else f"{number(abs(part), 4)}*"
         sign = (" - " if part < 0 else " + ") if text else ("-" if part < 0 else "")
         text += f"{sign}{size}{names[place]}"

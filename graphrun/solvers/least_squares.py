@@ -58,7 +58,7 @@ def solve_from(
     f_scale: float = 1.0,
     tolerance: float = EPSILON,
 ) -> tuple[Vector, int]:
-    """Solve from a point, until a step changes less than a share of the objective; return the end and SciPy's status."""
+    """Solve from a point, until steps change less than a share of the objective; return the end, and SciPy's status."""
     from scipy.optimize import least_squares as solve
 
     # SciPy's one test of the parameters is on the norm of all of them, so each is measured by its own size.

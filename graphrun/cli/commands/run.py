@@ -225,13 +225,15 @@ def intervals(
 @click.option(
     "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
 )
+@click.option("--band", is_flag=True, help="Also standard errors and intervals, of the node and of a new observation.")
 @click.option("-o", "target", metavar="FILE", help="Where to write: .csv or .npz. [default: CSV on stdout]")
 @option("set", "plugins")
-def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], target: str | None) -> None:
+def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], band: bool, target: str | None) -> None:
     """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
     from graphrun.run.predict import write_predictions
 
-    write_predictions(file.load().predict(checkpoint, wanted), wanted, target, sys.stdout)
+    pieces = file.load().predict(checkpoint, wanted, band=band)
+    write_predictions(pieces, None if band else wanted, target, sys.stdout)
 
 
 class RowsAsTheyCome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def response(program: NumpyProgram, residual: int) -> Response | None:
     """
     plan = program.plan
     found: list[Response] = []
-    waiting = [(residual, np.ones(plan.shapes[residual]))]
+    waiting: list[tuple[int, Any]] = [(residual, np.ones(plan.shapes[residual]))]
     while waiting:
         slot, slopes = waiting.pop()
         if not plan.moving[slot]:
@@ -44,7 +44,7 @@ def response(program: NumpyProgram, residual: int) -> Response | None:
     return found[0] if len(found) == 1 else None
 
 
-def _terms(program: NumpyProgram, slot: int) -> Iterator[tuple[int, Vector | float]]:
+def _terms(program: NumpyProgram, slot: int) -> Iterator[tuple[int, Any]]:
     """Yield the terms that a node adds up, each with what it is multiplied by; nothing of other nodes and leaves."""
     plan = program.plan
     inputs = plan.inputs_of(slot)
