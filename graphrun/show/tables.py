@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from graphrun.base.numbertext import format_value, number, shortened
-from graphrun.base.outcome import Uncertainty
+from graphrun.base.outcome import RunOutcome, Uncertainty
 from graphrun.base.rows import columns, element_name, encode, encoded, write_json
 from graphrun.base.wording import counted, printable
 from graphrun.document.excerpt import cells
@@ -168,6 +168,16 @@ def uncertainty_cells(found: Uncertainty, name: str) -> list[str]:
         error, ends = found.std_errors[name], found.intervals[name]
         return [number(x, 5) for x in (error, *ends)] if math.isfinite(error) else ["not determined", "", ""]
     return ["left out" if name in found.left_out else "", "", ""]
+
+
+def uncertainty_rows(result: RunOutcome) -> list[list[str]]:
+    """Return the rows of a table of the parameters, with their values; none where nothing is asked for."""
+    return [
+        [label, number(np.asarray(value)[index]), *uncertainty_cells(result.uncertainty, label)]
+        for name, value in result.parameters.items()
+        for index in np.ndindex(np.shape(value))
+        if result.uncertainty is not None and (label := element_name(name, index))
+    ]
 
 
 def uncertainty_lines(found: Uncertainty) -> Iterator[str]:

@@ -37,8 +37,7 @@ class Inverse(NamedTuple):
     @property
     def is_determined(self) -> NDArray[np.bool_]:
         """Whether each element is determined: it is in no combination that is open."""
-        determined: NDArray[np.bool_] = ~self.open.any(axis=0)
-        return determined
+        return np.asarray(~self.open.any(axis=0), bool)
 
 
 def inverse_of_squares(jacobian: Vector) -> Inverse:
@@ -77,11 +76,11 @@ def _simplest(directions: Vector) -> Vector:
     """Return other vectors of the same space, with as many zeros as elimination gives (Gauss and Jordan)."""
     rows = directions.copy()
     for row in range(len(rows)):
-        pivot = np.unravel_index(np.argmax(np.abs(rows[row:])), rows[row:].shape)
-        rows[[row, row + pivot[0]]] = rows[[row + pivot[0], row]]
-        rows[row] /= rows[row, pivot[1]]
+        below, pivot = divmod(int(np.argmax(np.abs(rows[row:]))), rows.shape[1])
+        rows[[row, row + below]] = rows[[row + below, row]]
+        rows[row] /= rows[row, pivot]
         others = np.arange(len(rows)) != row
-        rows[others] -= np.outer(rows[others, pivot[1]], rows[row])
+        rows[others] -= np.outer(rows[others, pivot], rows[row])
     rows[np.abs(rows) < NOTHING] = 0.0
     return rows
 
