@@ -36,7 +36,7 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
 KINDS = ("least_squares", "likelihood")
 
 # What the elements of a section are, where the section's own description tells of all of them.
-ELEMENTS = {"record": "a name", "expect": "a mapping of 'at', 'values', 'gradients', 'std_errors', 'tolerance'"}
+ELEMENTS = {"record": "a name", "expect": "a mapping of 'at', 'values', 'gradients', 'tolerance'"}
 
 
 def read_header(raw: dict[str, Any], problems: Problems) -> Header:

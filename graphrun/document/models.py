@@ -90,5 +90,5 @@ class Header(Section):
     expect: Annotated[list[ExpectEntry], BeforeValidator(_as_list), AfterValidator(tuple)] = Field(
         [],
         validate_default=True,
-        description="a mapping of 'at', 'values', 'gradients', 'std_errors', 'tolerance', or a list of them",
+        description="a mapping of 'at', 'values', 'gradients', 'tolerance', or a list of them",
     )

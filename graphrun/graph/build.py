@@ -285,10 +285,6 @@ class _Builder:
         for position, entry in enumerate(self.document.expect):
             path = self.document.expect_path(position)
             for name in entry.std_errors:
-                if self.document.uncertainty is None:
-                    hint = "write uncertainty: least_squares, or likelihood"
-                    self.problems.add((*path, "std_errors"), "no uncertainty is asked for", key=True, suggestion=hint)
-                    break
                 self.lookup.check_name(name.partition("[")[0], (*path, "std_errors", name), "parameter", key=True)
             for section, names in (("values", entry.values), ("gradients", entry.gradients)):
                 for name in names:
