@@ -16,7 +16,8 @@ NOTHING = EPSILON**0.5
 """A smaller part in a combination is rounding."""
 
 SHOWN_TERMS = 6
-LARGEST_WHOLE = 100
+LARGEST_FACTOR = 30
+ROUNDED = 1e-5
 
 
 class Inverse(NamedTuple):
@@ -89,10 +90,9 @@ def combination_text(coefficients: Vector, names: Sequence[str]) -> str:
     """Write a combination, ``2*a - b``: in whole numbers where it has such, else with 1 for the first."""
     places = np.flatnonzero(coefficients)
     parts = coefficients[places]
-    smallest = parts / np.abs(parts).min() * np.sign(parts[0])
-    whole = np.rint(smallest)
-    is_whole = np.abs(smallest - whole).max() < NOTHING**0.5 and np.abs(whole).max() <= LARGEST_WHOLE
-    parts = whole if is_whole else parts / parts[0]
+    ratios = parts / np.abs(parts).min() * np.sign(parts[0])
+    wholes = (ratios * factor for factor in range(1, LARGEST_FACTOR + 1))
+    parts = next((np.rint(x) for x in wholes if np.abs(x - np.rint(x)).max() < ROUNDED), parts / parts[0])
     text = ""
     for part, place in zip(parts[:SHOWN_TERMS].tolist(), places.tolist(), strict=False):
         size = "" if abs(part) == 1 else f"{number(abs(part), 4)}*"
