@@ -25,7 +25,7 @@ LARGEST_EXPONENT = 1000
 """Sizes are powers of two within this, so that neither they nor what they divide one by overflow."""
 
 
-JACOBIANS = 8
+JACOBIANS = 10
 """How many arrays of the Jacobian's size there are at once: our own, in units, and what SciPy decomposes."""
 
 
@@ -247,10 +247,10 @@ def _check_memory(plan: Plan, slot: int) -> None:
     rows, columns = math.prod(plan.shapes[slot]), sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
     need = JACOBIANS * rows * columns * np.dtype(np.float64).itemsize
     if need > memory_limit():
+        what = f"the derivatives of {plan.names[slot]!r}, {counted(rows, 'number')}, by {counted(columns, 'parameter')}"
         raise MemoryLimitError(
-            f"{plan.update.rule.name}: the derivatives of {plan.names[slot]!r}, {counted(rows, 'number')}, by "
-            f"{counted(columns, 'parameter')} take {size_text(need)} of memory; the limit is {size_text(memory_limit())}"
-            f"\n  lbfgs needs none of them; {MORE_MEMORY}"
+            f"{plan.update.rule.name}: {what} take {size_text(need)} of memory; "
+            f"the limit is {size_text(memory_limit())}\n  lbfgs needs none of them; {MORE_MEMORY}"
         )
 
 

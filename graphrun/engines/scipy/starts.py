@@ -33,7 +33,7 @@ def from_all_starts(problem: ProgramProblem, solve: Callable[[ProgramProblem], s
     ends: list[_End] = []
     spread = np.zeros_like(problem.start)
     for number in range(plan.update.starts):
-        if number and not problem.begin_at(problem.vector(_drawn(plan, number))):
+        if number and not problem.begin_at(problem.vector(drawn(plan, number))):
             continue
         problem.random = generator(plan.seed, f"solver {number}")
         start = problem.start
@@ -57,9 +57,9 @@ def from_all_starts(problem: ProgramProblem, solve: Callable[[ProgramProblem], s
     return said + (f", {skipped} had no finite objective to begin with" if skipped else "")
 
 
-def _drawn(plan: Plan, number: int) -> list[Array]:
+def drawn(plan: Plan, number: int) -> list[Array]:
     """Return where the parameters begin: drawn as the first start was, else within bounds, else around the first."""
-    drawn = []
+    parameters = []
     for slot in range(plan.parameters):
         name, shape = f"{plan.names[slot]} start {number}", plan.shapes[slot]
         random, own = generator(plan.seed, name), plan.leaves[slot]
@@ -78,5 +78,5 @@ def _drawn(plan: Plan, number: int) -> list[Array]:
         # What is beyond a bound is as far within it, for a method may stay at one.
         value = np.where(value < lower, 2 * lower - value, value)
         value = np.where(value > upper, 2 * upper - value, value)
-        drawn.append(np.clip(value, lower, upper).astype(plan.dtype))
-    return drawn
+        parameters.append(np.clip(value, lower, upper).astype(plan.dtype))
+    return parameters
