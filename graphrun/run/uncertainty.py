@@ -114,7 +114,7 @@ class Fit:
             return hessian(self.problem, self.point)
         point = np.concatenate([np.ravel(value) for value in self.program.values(range(plan.parameters))])
         moving = np.flatnonzero(~self.problem.held)
-        found = products(point, np.eye(len(point))[moving])[:, moving]
+        found = products(point, np.eye(len(point)))[np.ix_(moving, moving)]
         return np.asarray(-found if plan.maximize else found)
 
     def _reasons(self) -> Iterator[str | None]:
@@ -182,6 +182,13 @@ class Fit:
         given = self.pulls[:, None] * self.jacobian if self.is_squares else self._scores
         influence = given @ inverse
         return np.asarray(influence.T @ influence)
+
+    @property
+    def errors(self) -> Vector:
+        """The standard errors of the unknowns that are not at a bound; NaN for those not determined."""
+        # The squares of small ones are no numbers.
+        roots = np.sqrt(np.diagonal(self.covariance)) if self.entry.robust else self.inverse.roots * self.unit
+        return np.where(self.inverse.is_determined, roots, np.nan)
 
     def error_along(self, jacobian: Vector) -> Vector:
         """Return the standard errors of functions of the unknowns at no bound, of their derivatives, a row each."""
@@ -274,9 +281,7 @@ class Fit:
 def uncertainty(fit: Fit) -> Uncertainty:
     """Return what a fit is worth."""
     with np.errstate(all="ignore"):
-        errors = np.sqrt(np.diagonal(fit.covariance))
-        known = fit.inverse.is_determined
-        errors = np.where(known, errors, np.nan)
+        errors, known = fit.errors, fit.inverse.is_determined
         values, reach = fit.point[fit.free], fit.quantile * errors
         names, criteria, notes = fit.free_names, fit.criteria(), tuple(fit.notes())
     return Uncertainty(

@@ -25,12 +25,14 @@ class Inverse(NamedTuple):
 
     Attributes:
         matrix: its pseudo-inverse, in which what the form does not see has no part.
+        roots: the roots of its diagonal.
         open: a row for each combination of the elements that the form does not see, as few elements in each as may be.
         falls: whether it curves downwards along one of them.
         rank: how many combinations it sees.
     """
 
     matrix: Vector
+    roots: Vector
     open: Vector
     falls: bool
     rank: int
@@ -68,9 +70,10 @@ def inverse_of_curvature(hessian: Vector, error: float) -> Inverse:
 
 def _inverse(values: Vector, curvatures: Vector, directions: Vector, sizes: Vector, limit: float) -> Inverse:
     seen = values > limit
-    factor = directions[seen] / sizes / np.sqrt(curvatures[seen])[:, None]
+    factor = directions[seen] / np.sqrt(curvatures[seen])[:, None]
+    roots, factor = np.linalg.norm(factor, axis=0) / sizes, factor / sizes
     open_ones = _simplest(directions[~seen]) / sizes
-    return Inverse(factor.T @ factor, open_ones, bool((values < -limit).any()), int(seen.sum()))
+    return Inverse(factor.T @ factor, roots, open_ones, bool((values < -limit).any()), int(seen.sum()))
 
 
 def _simplest(directions: Vector) -> Vector:
