@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,13 +75,12 @@ def profile_intervals(fit: Fit, parameters: Sequence[str] = (), contour: Sequenc
             raise UsageError(f"{name!r} has no interval: {why}; there are: {', '.join(names)}")
     result = Intervals(fit.entry.kind, fit.entry.level, {}, {}, {}, fit.quantile)
     notes = []
-    covariance = fit.covariance
     for name in parameters or (() if contour else names):
         k = names[name]
         ends: list[float | None] = []
         found = [(0.0, float(profile.center[profile.places[k]]))]
         for sign in (-1.0, 1.0):
-            line = profile.line([k], np.array([sign * math.sqrt(covariance[k, k])]))
+            line = profile.line([k], np.array([sign * fit.errors[k]]))
             end = line.crossing(fit.quantile)
             found += [(sign * root, float(whole[profile.places[k]])) for root, whole in line.shown(fit.quantile)]
             ends.append(None if end is None else float(end[profile.places[k]]))
@@ -93,18 +92,20 @@ def profile_intervals(fit: Fit, parameters: Sequence[str] = (), contour: Sequenc
         result.profiles[name] = list(values), list(roots)
     if contour:
         pair = [names[name] for name in contour]
-        root = np.linalg.cholesky(covariance[np.ix_(pair, pair)])
-        limit = joint_limit(fit)
-        ring = []
+        (one, other), both = fit.errors[pair], fit.correlation(*pair)
+        root = np.array([[one, 0], [other * both, other * math.sqrt(max(1 - both**2, 0.0))]])
+        ring, reasons = [], []
         for angle in np.linspace(0, 2 * math.pi, CONTOUR_POINTS, endpoint=False):
             line = profile.line(pair, root @ [math.cos(angle), math.sin(angle)])
-            end = line.crossing(limit)
+            end = line.crossing(joint_limit(fit))
             # A region that is open ends there at what was looked at.
             ring.append((line.last if end is None else end)[profile.places[pair]])
-            if end is None:
-                notes.append(f"the region is open at {angle * 180 / math.pi:.0f}°: {line.why}")
+            reasons += [line.why] if end is None else []
+        if reasons:
+            why = " or ".join(dict.fromkeys(reasons))
+            notes.append(f"the region is open on {len(reasons)} of {CONTOUR_POINTS} ways from the fit: {why}")
         result.contour.update(zip(contour, np.array(ring).T.tolist(), strict=True))
-    return Intervals(**{**vars(result), "notes": tuple(dict.fromkeys(notes))})
+    return replace(result, notes=tuple(notes))
 
 
 def joint_limit(fit: Fit) -> float:

@@ -190,6 +190,10 @@ class Fit:
         roots = np.sqrt(np.diagonal(self.covariance)) if self.entry.robust else self.inverse.roots * self.unit
         return np.where(self.inverse.is_determined, roots, np.nan)
 
+    def correlation(self, one: int, other: int) -> float:
+        """Return that of two unknowns that are at no bound."""
+        return float(self.covariance[one, other] / self.unit**2 / (self.inverse.roots[one] * self.inverse.roots[other]))
+
     def error_along(self, jacobian: Vector) -> Vector:
         """Return the standard errors of functions of the unknowns at no bound, of their derivatives, a row each."""
         errors = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, self.covariance, jacobian, optimize=True))
