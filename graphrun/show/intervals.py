@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from graphrun.base.numbertext import number
+from graphrun.base.wording import printable
 from graphrun.run.intervals import Intervals
-from graphrun.show.explain.page import TAIL, Block, CellTable, Heading, Math, Page, Paragraph, to_html
+from graphrun.show.explain.page import Block, CellTable, Heading, Math, Page, Paragraph, to_html
 from graphrun.show.notebook import chart
 
 DIGITS = 6
@@ -27,7 +29,9 @@ def interval_page(found: Intervals, graph: str) -> Page:
 
 def _blocks(found: Intervals, graph: str) -> Iterator[Block]:
     level = f"{100 * found.level:g}%"
-    yield Heading([f"{graph}: where the parameters may be, by {level} profile intervals"], level=1)
+    yield Heading(
+        [f"{printable(Path(graph).name)}: where the parameters may be, by {level} profile intervals"], level=1
+    )
     if found.intervals:
         rows = [
             [name, *(number(x, DIGITS) if x is not None else "open" for x in (found.estimates[name], *ends))]
@@ -55,4 +59,4 @@ def interval_html(found: Intervals, graph: str) -> str:
     if found.contour:
         (across, xs), (up, ys) = found.contour.items()
         charts.append(chart(f"{up} by {across}", [*xs, xs[0]], [*ys, ys[0]], along=""))
-    return to_html(interval_page(found, graph)).replace(TAIL, f"<div>{''.join(charts)}</div>\n{TAIL}")
+    return to_html(interval_page(found, graph)).replace("<h2>", f"<div>{''.join(charts)}</div>\n<h2>", 1)

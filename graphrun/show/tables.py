@@ -35,6 +35,9 @@ SHOWN_ELEMENTS = range(5, 21)
 
 SHOWN_NOTES = 8
 
+CORRELATED = 0.95
+"""Parameters that are correlated more than this are told."""
+
 LARGEST = 1000
 """Arrays of more elements are not in a result's JSON unless they are recorded or all of them are asked for."""
 
@@ -162,18 +165,18 @@ def uncertainty_header(found: Uncertainty) -> list[str]:
     return ["± std. error", f"{100 * found.level:g}% from", "to"]
 
 
-def uncertainty_cells(found: Uncertainty, name: str) -> list[str]:
+def uncertainty_cells(found: Uncertainty, name: str, digits: int = 5) -> list[str]:
     """Return the cells of a parameter: its standard error, and the ends of its interval; nothing for other values."""
     if name in found.std_errors:
         error, ends = found.std_errors[name], found.intervals[name]
-        return [number(x, 5) for x in (error, *ends)] if math.isfinite(error) else ["not determined", "", ""]
+        return [number(x, digits) for x in (error, *ends)] if math.isfinite(error) else ["not determined", "", ""]
     return ["left out" if name in found.left_out else "", "", ""]
 
 
-def uncertainty_rows(result: RunOutcome) -> list[list[str]]:
+def uncertainty_rows(result: RunOutcome, digits: int = 5) -> list[list[str]]:
     """Return the rows of a table of the parameters, with their values; none where nothing is asked for."""
     return [
-        [label, number(np.asarray(value)[index]), *uncertainty_cells(result.uncertainty, label)]
+        [label, number(np.asarray(value)[index], digits + 1), *uncertainty_cells(result.uncertainty, label, digits)]
         for name, value in result.parameters.items()
         for index in np.ndindex(np.shape(value))
         if result.uncertainty is not None and (label := element_name(name, index))
@@ -188,6 +191,11 @@ def uncertainty_lines(found: Uncertainty) -> Iterator[str]:
     criteria = {"R²": found.r_squared, "adjusted": found.adjusted_r_squared, "AIC": found.aic, "BIC": found.bic}
     facts += [f"{name} {number(value)}" for name, value in criteria.items() if value is not None]
     yield ", ".join(facts)
+    pairs = np.argwhere(np.triu(np.abs(found.correlations) > CORRELATED, 1))
+    if len(pairs):
+        told = [f"{found.names[i]} and {found.names[j]} {number(found.correlations[i, j], 4)}" for i, j in pairs]
+        more = f" and {len(told) - SHOWN_NOTES} more pairs" if len(told) > SHOWN_NOTES else ""
+        yield f"correlated: {', '.join(told[:SHOWN_NOTES])}{more}"
     for combination in found.undetermined[:SHOWN_NOTES]:
         yield f"not determined: {combination}"
     if len(found.undetermined) > SHOWN_NOTES:

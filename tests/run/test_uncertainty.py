@@ -566,3 +566,28 @@ def test_bands_need_a_fit(load: Load) -> None:
     loaded.run(save="fit.safetensors")
     with pytest.raises(graphrun.UsageError, match="write uncertainty: least_squares"):
         next(loaded.predict("fit.safetensors", ["model"], band=True))
+
+
+def test_bands_of_a_likelihood_are_written(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the delta method, with no band of new observations; a row of an array has a column for each element."""
+    columns, eta = design(rows=40)
+    y = (np.random.default_rng(1).random(40) < 1 / (1 + np.exp(-eta))).astype(float)
+    np.savez("data.npz", x=columns, y=y)
+    graph = squares("x @ b + a", {}, {"a": 0, "b": [0.0, 0.0]}, data={"file": "data.npz"})
+    graph["nodes"] = {
+        "eta": "x @ b + a",
+        "share": "sigmoid(eta)",
+        "both": "stack(eta, share, axis=1)",
+        "loss": "binary_cross_entropy_with_logits(eta, y, reduction='sum')",
+    }
+    loaded = load(graph | {"update": {"type": "newton_cg"}, "uncertainty": "likelihood"})
+    covariance = worth(loaded, save="fit.safetensors").covariance
+    (found,) = loaded.predict("fit.safetensors", ["eta", "share"], band=True)
+    assert list(found) == [name + end for name in ("eta", "share") for end in ("", ".se", ".low", ".high")]
+    rows = np.column_stack([np.ones(40), columns])
+    error = np.sqrt(np.einsum("ij,jk,ik->i", rows, covariance, rows))
+    assert found["eta.se"] == pytest.approx(error, rel=1e-6)
+    assert found["share.se"] == pytest.approx(error * found["share"] * (1 - found["share"]), rel=1e-6)
+    assert found["eta.high"] - found["eta"] == pytest.approx(1.959963984540054 * error, rel=1e-6)
+    assert run_command(["predict", "graph.yaml", "--resume", "fit.safetensors", "--output", "both", "--band"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split(",")[:4] == ["both[0]", "both[1]", "both.se[0]", "both.se[1]"]

@@ -30,6 +30,7 @@ SINGLE_STEPS = 60
 
 MOST_SERIES = 60
 MOST_LINES = 5000
+WORTH_DIGITS = 4
 
 Data = dict[str, Any]
 
@@ -58,7 +59,7 @@ def contents(graph: Graph, result: Result, recording: Recording, depth: int | No
 
 def _worth(result: Result, found: Uncertainty) -> Data:
     """Return what the fit at the end of the run is worth, as texts."""
-    rows = uncertainty_rows(result)
+    rows = uncertainty_rows(result, WORTH_DIGITS)
     return {
         "header": ["value", *uncertainty_header(found)],
         "rows": [[printable(cell) for cell in row] for row in rows[:MOST_SERIES]],

@@ -34,9 +34,9 @@ function buildWorth() {
   const heads = worth.header.map((head) => make("th", { scope: "col" }, head));
   const rows = worth.rows.map(([name, ...cells]) => make("tr", {}, make("td", {}, isolated(name)), ...cells.map((cell) => make("td", { class: "value" }, cell))));
   const lines = [...worth.lines, ...(worth.left_out ? [`and ${worth.left_out} more parameters`] : [])];
-  byId("worth-body").append(
-    make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads)), make("tbody", {}, ...rows)),
-    ...lines.map((line) => make("p", { class: "faint" }, line)));
+  byId("worth-body").append(make("table", {},
+    make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads)), make("tbody", {}, ...rows)));
+  byId("worth").append(...lines.map((line) => make("p", { class: "faint" }, line)));
 }
 
 function buildValues(wanted = "") {
