@@ -238,10 +238,8 @@ class Fit:
             return len(self.residuals)
         if plan.data:
             return len(self.program.values(plan.data[:1])[0])
-        try:
-            return next((one.rows for one in sums_over_rows(self.program)), None)
-        except UsageError:
-            return None
+        sums, other = sums_over_rows(self.program)
+        return sums[0].rows if sums and not other else None
 
     def criteria(self) -> Criteria:
         """Return R² of the response about its mean, and the information criteria of the likelihood."""
@@ -337,13 +335,11 @@ def _check_likelihood(program: NumpyProgram, *, robust: bool) -> None:
     """Refuse a mean in the place of a log-likelihood, and scores of rows where there are none."""
     try:
         program.evaluate()
-        sums = sums_over_rows(program)
     except (NotFinite, StepFailed):
         return
-    except UsageError as error:
-        if robust:
-            raise UsageError(f"uncertainty: robust needs an objective that is a sum over rows: {error}") from None
-        return
+    sums, other = sums_over_rows(program)
+    if robust and other:
+        raise UsageError(f"uncertainty: robust needs an objective that is a sum over rows: {other}")
     for one in sums:
         if one.is_mean and one.rows > 1 and abs(float(program.gradients([one.node])[0])) == 1:
             name = program.plan.names[one.node]

@@ -78,10 +78,6 @@ class Scaled:
         found = point * self._scale
         return np.clip(found, self._problem.lower, self._problem.upper) if self.has_bounds else found
 
-    def hessian_outside(self, hessian: Vector) -> Vector:
-        """Return a Hessian in the problem's own units."""
-        return np.asarray(hessian * (self._unit / np.outer(self._scale, self._scale)))
-
     def iteration(self, point: Vector) -> None:
         """Hand over the point that an iteration came to."""
         self._problem.iteration(self.outside(point))

@@ -393,6 +393,20 @@ def test_a_likelihood_by_hand(load: Callable[[str], Graph], update: str) -> None
     assert found.bic is None
 
 
+def test_an_element_close_to_its_bound_has_its_own_curvature(load: Load) -> None:
+    """Differences do not go beyond a bound, be it nearer than their steps are long."""
+    graph = {
+        "parameters": {"b": {"value": [0.5, 1.5], "lower": 0}},
+        "constants": {"y": [1e-5, 2.0], "s": [0.1, 0.3]},
+        "nodes": {"loss": "sum(((b - y) / s) ** 2) / 2"},
+        "minimize": "loss",
+        "update": {"type": "lbfgs"},
+        "uncertainty": "likelihood",
+        "steps": 100,
+    }
+    assert worth(load(graph)).std_errors == pytest.approx({"b[0]": 0.1, "b[1]": 0.3}, rel=1e-6)
+
+
 def test_elements_of_arrays_have_names(load: Load) -> None:
     """W[0,1] is that of row 0 and column 1; single precision has the same numbers."""
     columns, y = design(rows=30)
@@ -496,6 +510,11 @@ def test_mistakes_in_the_section_are_told(load: Load, case: str) -> None:
 
 IMPOSSIBLE = {
     "mean": ("mean((a * x - y) ** 2)", {}, "is a mean over 40 rows, and a log-likelihood is a sum"),
+    "mean and penalty": (
+        "mean((a * x - y) ** 2) + a ** 2",
+        {},
+        "is a mean over 40 rows, and a log-likelihood is a sum",
+    ),
     "penalty": ("sum((a * x - y) ** 2) + a ** 2", {"robust": True}, "is no sum of what stands in single rows"),
     "log of a sum": ("log(sum((a * x - y) ** 2))", {"robust": True}, "is no sum of what stands in single rows"),
     "two lengths": ("sum((a * x - y) ** 2) + sum((a * z) ** 2)", {"robust": True}, "sums of different numbers of rows"),

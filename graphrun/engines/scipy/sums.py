@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
 from graphrun.declare.solver import Vector
 from graphrun.engines.numpy import NumpyProgram, backward
 from graphrun.engines.scipy.jacobian import Jacobian
@@ -69,14 +68,11 @@ class SumOverRows(NamedTuple):
     is_mean: bool
 
 
-def sums_over_rows(program: NumpyProgram) -> list[SumOverRows]:
-    """Return the nodes that add up rows, of which the objective is made by adding and scaling.
-
-    Raises:
-        UsageError: it is made of something else too; the text says of what.
-    """
+def sums_over_rows(program: NumpyProgram) -> tuple[list[SumOverRows], str]:
+    """Return the nodes that add up rows, of which the objective is made by adding and scaling; and what is none."""
     plan = program.plan
     found: list[SumOverRows] = []
+    others: list[int] = []
     waiting, seen = [plan.objective or 0], set[int]()
     while waiting:
         slot = waiting.pop()
@@ -84,42 +80,40 @@ def sums_over_rows(program: NumpyProgram) -> list[SumOverRows]:
             continue
         seen.add(slot)
         terms = [term for term, _ in _terms(program, slot)]
-        if terms:
-            waiting += terms
-        else:
-            found.append(_sum_over_rows(plan, slot))
+        sums = None if terms else _sum_over_rows(plan, slot)
+        waiting += terms
+        found += [sums] if sums else []
+        others += [] if terms or sums else [slot]
+    if others:
+        return found, f"{plan.names[others[0]]!r} is no sum of what stands in single rows"
     if len({one.rows for one in found}) > 1:
         names = " and ".join(repr(plan.names[one.node]) for one in found[:2])
-        raise UsageError(f"{names} are sums of different numbers of rows")
-    return found
+        return found, f"{names} are sums of different numbers of rows"
+    return found, ""
 
 
-def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows:
+def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows | None:
+    """Return what a node adds up, None where that is no rows."""
     inputs = plan.inputs_of(slot)
     moving = [source for source in dict.fromkeys(inputs) if plan.moving[source]]
     # Without a data set the first axis is taken for the rows.
     rows = plan.rows if plan.data else {s: Rows(0, own=True) for s in inputs if plan.shapes[s]}
-    what = f"{plan.names[slot]!r} is no sum of what stands in single rows"
-    if not inputs or not all(source in rows and rows[source].own for source in moving):
-        raise UsageError(what)
+    if not inputs or plan.shapes[slot] or not all(source in rows and rows[source].own for source in moving):
+        return None
     batch = plan.batch_of(slot)
     how = combination(Node(batch.type, batch.settings, slot, inputs), rows, plan.shapes, plan.leaves)
-    if how not in ("sum", "mean") or plan.shapes[slot]:
-        raise UsageError(what)
     axes = [(source, rows[source].axis or 0) for source in moving]
-    return SumOverRows(slot, axes, plan.shapes[axes[0][0]][axes[0][1]], how == "mean")
+    return (
+        SumOverRows(slot, axes, plan.shapes[axes[0][0]][axes[0][1]], how == "mean") if how in ("sum", "mean") else None
+    )
 
 
 def scores(program: NumpyProgram) -> Vector:
-    """Return the derivatives of what each row adds to the objective, at the last pass: a column a parameter.
-
-    Raises:
-        UsageError: the objective is no sum over rows.
-    """
+    """Return the derivatives of what each row adds to the objective, a sum over rows: a column a parameter."""
     values = program.values(range(len(program.plan.names)))
     operations = {operation.output: operation for operation in program.operations(masked=True)}
     total: Vector | float = 0.0
-    for one in sums_over_rows(program):
+    for one in sums_over_rows(program)[0]:
         given = backward([operations[one.node]], values, one.node, program.gradients([one.node])[0])
         for slot, axis in one.inputs:
             jacobian = Jacobian(program, slot)()
