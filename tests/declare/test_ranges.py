@@ -34,8 +34,8 @@ ANY_FINITE = {
 
 OUTSIDE = {
     ("step_size", "weight_decay", "epsilon", "step_size_decay", "initial_accumulator"): [-1e-9],
-    ("start", "end", "factor", "peak", "std", "correction"): [-1e-9],
-    ("start_divisor", "end_divisor", "trust_radius", "beta", "delta"): [0.0, -1.0],
+    ("start", "end", "factor", "peak", "std", "correction", "tol"): [-1e-9],
+    ("start_divisor", "end_divisor", "trust_radius", "beta", "delta", "f_scale"): [0.0, -1.0],
     ("beta1", "beta2"): [-0.1, 1.0, 1.5],
     ("momentum", "dampening", "rise", "rate"): [-0.1, 1.5, 5.0],
     ("ord",): [0.5, -2.0],

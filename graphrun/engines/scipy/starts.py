@@ -59,7 +59,7 @@ def from_all_starts(problem: ProgramProblem, solve: Callable[[ProgramProblem], s
 
 def drawn(plan: Plan, number: int) -> list[Array]:
     """Return where the parameters begin: drawn as the first start was, else within bounds, else around the first."""
-    parameters = []
+    parameters: list[Array] = []
     for slot in range(plan.parameters):
         name, shape = f"{plan.names[slot]} start {number}", plan.shapes[slot]
         random, own = generator(plan.seed, name), plan.leaves[slot]
