@@ -217,7 +217,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
 def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
-    """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
+    """Print a graph as a program that needs nothing of graphrun: passes and update, line by line."""
     language = LANGUAGES[target]
     given = {"steps": request.steps}
     for name, value in given.items():
