@@ -299,8 +299,8 @@ class Graph(Displayed):
         Raises:
             UsageError: no uncertainty is asked for by the file, or there is nothing to profile.
         """
+        from graphrun.run.fit import Fit
         from graphrun.run.intervals import profile_intervals
-        from graphrun.run.uncertainty import Fit
 
         entry, request = self.document.uncertainty, RunRequest(**asked)
         if entry is None:
@@ -315,7 +315,8 @@ class Graph(Displayed):
         seed = (self.document.seed or 0) if request.seed is None else request.seed
         entry = entry if level is None else entry.model_copy(update={"level": level})
         with limited(self.memory):
-            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, list(result.parameters.values()))
+            values = list(result.parameters.values())
+            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, values, request.interrupted)
             return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
     def predict(

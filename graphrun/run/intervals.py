@@ -11,7 +11,7 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.solver import Solved, Vector
-from graphrun.run.uncertainty import Fit
+from graphrun.run.fit import Fit
 from graphrun.solvers.least_squares import solve_from
 from graphrun.solvers.quasi_newton import lbfgs
 

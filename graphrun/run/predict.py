@@ -29,7 +29,7 @@ from graphrun.run.checkpoint import Checkpoint, check_fits, load_checkpoint
 from graphrun.run.pieces import Piecewise
 
 if TYPE_CHECKING:
-    from graphrun.run.uncertainty import Fit
+    from graphrun.run.fit import Fit
 
 Piece = dict[str, NDArray[Any]]
 
@@ -79,7 +79,8 @@ def predict(
 
 def _fit(document: Document, registry: Registry, saved: Checkpoint, checkpoint: str | Path) -> Fit:
     """Return the fit that a checkpoint holds, to the rows that the graph file itself names."""
-    from graphrun.run.uncertainty import Fit, check_uncertainty
+    from graphrun.run.fit import Fit
+    from graphrun.run.uncertainty import check_uncertainty
 
     if document.uncertainty is None:
         raise UsageError("--band is that of a fit: write uncertainty: least_squares, or likelihood")
@@ -97,7 +98,7 @@ def _banded(
     fit: Fit, structure: ComputationalGraph, saved: Checkpoint, columns: Sequence[NDArray[Any]], names: dict[str, str]
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield values on some rows, each with its standard error and its bands, by the delta method."""
-    from graphrun.run.uncertainty import element_names
+    from graphrun.run.fit import element_names
 
     plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
     program = node_program(plan, Rows(columns))

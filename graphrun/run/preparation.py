@@ -66,7 +66,7 @@ def run_graph(
         stop.remember(checkpoint.watch)
     steps = request.steps_of(document) if plan.objective is not None else 0
     engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
-    fit = _fit(structure, plan, feed, seed)
+    fit = _fit(structure, plan, feed, seed, request)
     record = recorded(plan, document.record if request.record is None else request.record, structure.unread)
     _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
     told = Observers(request.observers if request.writes else ())
@@ -89,23 +89,27 @@ def run_graph(
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
     if fit is not None and result.error is None and result.stopped != "interrupted" and request.writes:
-        result = replace(result, uncertainty=fit(result))
+        try:
+            result = replace(result, uncertainty=fit(result))
+        except KeyboardInterrupt:
+            result = replace(result, stopped="interrupted")
     return told.ended(replace(result, made_of=(structure, plan)))
 
 
 def _fit(
-    structure: ComputationalGraph, plan: Plan, feed: DataSet | None, seed: int
+    structure: ComputationalGraph, plan: Plan, feed: DataSet | None, seed: int, request: RunRequest
 ) -> Callable[[Result], Uncertainty] | None:
     """Return what tells of a result what the fit is worth, where the graph file asks for it."""
     entry = structure.document.uncertainty
     if entry is None:
         return None
-    from graphrun.run.uncertainty import Fit, check_uncertainty, uncertainty
+    from graphrun.run.fit import Fit
+    from graphrun.run.uncertainty import check_uncertainty, uncertainty
 
     # Derivatives in single precision would tell half as much.
     double = plan if plan.dtype == np.float64 else build_plan(structure, np.dtype(np.float64), seed, feed)
     check_uncertainty(double, feed, entry)
-    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values())))
+    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values()), request.interrupted))
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:

@@ -62,6 +62,7 @@ def test_intervals_of_a_line_are_those_of_its_standard_errors(load: Load, absolu
     assert np.array(roots) == pytest.approx((np.array(values) - found.estimates["a"]) / worth.std_errors["a"], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["least_squares", "likelihood"])
 def test_the_region_of_a_line_is_an_ellipse(load: Load, kind: str) -> None:
     """Its quadratic form is 2 F(2, n - 2), or chi² of 2 degrees of freedom."""
@@ -161,6 +162,7 @@ def test_the_ends_are_where_a_refit_is_as_much_worse(load: Load, name: str) -> N
             assert (best / least - 1) * free == pytest.approx(limit, rel=1e-3), (parameter, end)
 
 
+@pytest.mark.slow
 def test_challenger_has_the_intervals_that_r_gives() -> None:
     """confint(glm(...)) of R, as many lectures print it, is interpolated: (3.33, 34.34) and (-0.5154, -0.0608)."""
     found = graphrun.load(GRAPHS / "orings.yaml").intervals()
@@ -221,6 +223,7 @@ def test_what_cannot_be_profiled_is_told(load: Load, case: str) -> None:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """Tables of numbers, JSON, and a page with a chart of each profile and of the region."""
     load(fit("a * x + b", {"a": 1, "b": 0}, {"x": X, "y": LINE}))

@@ -22,7 +22,11 @@ from graphrun.api import Graph
 from graphrun.base.outcome import Uncertainty
 from graphrun.cli.entry import run_command
 from graphrun.document import Source
-from graphrun.run.uncertainty import Fit, uncertainty
+from graphrun.run import preparation
+from graphrun.run.fit import Fit
+from graphrun.run.request import RunRequest
+from graphrun.run.result import Result
+from graphrun.run.uncertainty import uncertainty
 
 pytest.importorskip("scipy", minversion="1.16", reason="fits are SciPy's: pip install 'graphrun[scipy]'")
 
@@ -383,7 +387,7 @@ uncertainty: likelihood
 """
 
 
-@pytest.mark.parametrize("update", ["lbfgs", "adam, step_size: 0.01"])
+@pytest.mark.parametrize("update", ["lbfgs", pytest.param("adam, step_size: 0.01", marks=pytest.mark.slow)])
 def test_a_likelihood_by_hand(load: Callable[[str], Graph], update: str) -> None:
     """Of a normal distribution the standard errors are s / √n and s / √(2 n), whatever came to the maximum."""
     found = worth(load(NORMAL.replace("UPDATE", update)))
@@ -610,3 +614,23 @@ def test_bands_of_a_likelihood_are_written(load: Load, capsys: pytest.CaptureFix
     assert found["eta.high"] - found["eta"] == pytest.approx(1.959963984540054 * error, rel=1e-6)
     assert run_command(["predict", "graph.yaml", "--resume", "fit.safetensors", "--output", "both", "--band"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split(",")[:4] == ["both[0]", "both[1]", "both.se[0]", "both.se[1]"]
+
+
+def test_ctrl_c_ends_what_comes_after_the_fit(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parameters are there, and what they are worth is not."""
+    graph = squares("a * x + b", {"x": X, "y": noisy(3 * X - 1, 2)}, {"a": 1, "b": 1}, uncertainty="likelihood")
+    loaded, ended, run = load(graph | {"update": {"type": "lbfgs"}}), [], preparation.run
+
+    def then_ctrl_c(*given: Any) -> Result:
+        result = run(*given)
+        ended.append(result.stopped)
+        return result
+
+    monkeypatch.setattr(preparation, "run", then_ctrl_c)
+    result = loaded.answer(RunRequest(interrupted=lambda: bool(ended)))
+    assert ended[0].startswith("lbfgs: ")
+    assert result.stopped == "interrupted"
+    assert result.uncertainty is None
+    assert result.parameters["a"] == pytest.approx(3, abs=0.2)
+    with pytest.raises(KeyboardInterrupt):
+        loaded.intervals(interrupted=lambda: bool(ended))
