@@ -94,8 +94,8 @@ class Uncertainty:
     def correlations(self) -> NDArray[Any]:
         """The correlation matrix of the parameters that are determined."""
         sizes = np.sqrt(np.diagonal(self.covariance))
-        sizes = np.where(sizes > 0, sizes, 1.0)
-        return np.asarray(self.covariance / np.outer(sizes, sizes))
+        with np.errstate(all="ignore"):
+            return np.asarray(self.covariance / sizes / sizes[:, None])
 
 
 @dataclass(frozen=True)

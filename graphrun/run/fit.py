@@ -21,7 +21,7 @@ from graphrun.engines.scipy.problem import ProgramProblem
 from graphrun.engines.scipy.sums import Response, response, scores, sums_over_rows
 from graphrun.engines.second_order import SecondOrder
 from graphrun.plan.plan import Feed, Plan
-from graphrun.solvers.covariance import EPSILON, Inverse, inverse_of_curvature, inverse_of_squares
+from graphrun.solvers.covariance import EPSILON, Inverse, column_lengths, inverse_of_curvature, inverse_of_squares
 from graphrun.solvers.newton_cg import hessian
 from graphrun.solvers.robust import rho
 
@@ -108,7 +108,7 @@ class Fit:
     def _reasons(self) -> Iterator[str | None]:
         """Yield for each unknown why it is left out, or None."""
         problem, matrix = self.problem, self._whole
-        sizes = np.linalg.norm(matrix, axis=0) if self.is_squares else np.sqrt(np.abs(np.diagonal(matrix)))
+        sizes = column_lengths(matrix) if self.is_squares else np.sqrt(np.abs(np.diagonal(matrix)))
         # What its standard error is where all others are known.
         deviation = norm(self.residuals) / math.sqrt(max(len(self.residuals) - len(sizes), 1)) if self.is_squares else 1
         near = NEAR_BOUND * np.where(sizes > 0, deviation / sizes, 0.0)
@@ -172,7 +172,7 @@ class Fit:
         """The covariance of the unknowns that are not at a bound; nothing of it holds for those not determined."""
         inverse = self.inverse.matrix
         if not self.entry.robust:
-            return np.asarray(inverse * self.unit**2)
+            return np.asarray(inverse * self.unit * self.unit)
         given = self.pulls[:, None] * self.jacobian if self.is_squares else self._scores
         influence = given @ inverse
         return np.asarray(influence.T @ influence)
@@ -186,7 +186,7 @@ class Fit:
 
     def correlation(self, one: int, other: int) -> float:
         """Return that of two unknowns that are at no bound."""
-        return float(self.covariance[one, other] / self.unit**2 / (self.inverse.roots[one] * self.inverse.roots[other]))
+        return float(self.covariance[one, other] / self.errors[one] / self.errors[other])
 
     def error_along(self, jacobian: Vector) -> Vector:
         """Return the standard errors of functions of the unknowns at no bound, of their derivatives, a row each."""

@@ -163,7 +163,7 @@ class Profile:
         if not self.fit.is_squares:
             return 2 * (value - self.best), problem.whole
         free = self.fit.degrees_of_freedom or 0
-        unit = free if not self.fit.entry.absolute_sigma else free * self.fit.residual_sd**2
+        unit = free if not self.fit.entry.absolute_sigma else free * self.fit.residual_sd * self.fit.residual_sd
         return (value / self.best - 1) * unit, problem.whole
 
 

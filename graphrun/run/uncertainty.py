@@ -42,6 +42,7 @@ def uncertainty(fit: Fit) -> Uncertainty:
     with np.errstate(all="ignore"):
         errors, known = fit.errors, fit.inverse.is_determined
         values, reach = fit.point[fit.free], fit.quantile * errors
+        covariance = fit.covariance[np.ix_(known, known)]
         names, criteria, notes = fit.free_names, _criteria(fit), tuple(_notes(fit))
     return Uncertainty(
         kind=fit.entry.kind,
@@ -51,7 +52,7 @@ def uncertainty(fit: Fit) -> Uncertainty:
         std_errors=dict(zip(names, errors.tolist(), strict=True)),
         intervals=dict(zip(names, zip((values - reach).tolist(), (values + reach).tolist(), strict=True), strict=True)),
         names=tuple(np.array(names, object)[known]),
-        covariance=fit.covariance[np.ix_(known, known)],
+        covariance=covariance,
         r_squared=criteria.r_squared,
         adjusted_r_squared=criteria.adjusted_r_squared,
         aic=criteria.aic,
@@ -68,13 +69,13 @@ def _criteria(fit: Fit) -> Criteria:
     if not fit.is_squares:
         deviance = 2 * fit.problem.objective(fit.point)[0]
         return Criteria(aic=deviance + 2 * count, bic=None if n is None else deviance + count * math.log(n))
-    n, squares = len(fit.residuals), norm(fit.residuals) ** 2
+    n, squares = len(fit.residuals), norm(fit.residuals) * norm(fit.residuals)
     shares: tuple[float | None, float | None] = (None, None)
     if fit.response is not None:
         weights = fit.response.slopes**2
         mean = weights @ fit.response.observed / weights.sum()
         total = float(weights @ (fit.response.observed - mean) ** 2)
-        if total > 0:
+        if 0 < total < math.inf:
             adjusted = 1 - squares / total * (n - 1) / (n - rank) if n > rank else None
             shares = 1 - squares / total, adjusted
     if fit.loss != "linear":
@@ -96,7 +97,7 @@ def _notes(fit: Fit) -> Iterator[str]:
     if fit.inverse.falls:
         yield "this is no minimum: the objective falls along one of the combinations that are not determined"
     left = math.sqrt(max(float(fit.gradient @ fit.inverse.matrix @ fit.gradient), 0.0))
-    if left > FAR * fit.unit:
+    if FAR * fit.unit < left < math.inf:
         yield f"this is no minimum yet: it is about {left / fit.unit:.2g} standard errors away"
 
 

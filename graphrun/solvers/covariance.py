@@ -43,12 +43,19 @@ class Inverse(NamedTuple):
         return np.asarray(~self.open.any(axis=0), bool)
 
 
+def column_lengths(matrix: Vector) -> Vector:
+    """Return the Euclidean norms of the columns, also where squares of their elements are no numbers."""
+    largest = np.abs(matrix).max(axis=0, initial=0.0)
+    units = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return np.asarray(units * np.linalg.norm(matrix / units, axis=0))
+
+
 def inverse_of_squares(jacobian: Vector) -> Inverse:
     """Return the inverse of JᵀJ, by an orthogonal decomposition of J, whose columns are brought to one length.
 
     Forming JᵀJ would lose half of the digits (Golub and Van Loan, 2013, section 5.3.8).
     """
-    lengths = np.linalg.norm(jacobian, axis=0)
+    lengths = column_lengths(jacobian)
     sizes = np.where(lengths > 0, lengths, 1.0)
     triangle = np.linalg.qr(jacobian / sizes, mode="r")
     count = len(sizes)
@@ -63,7 +70,7 @@ def inverse_of_curvature(hessian: Vector, error: float) -> Inverse:
     """Return the inverse of a Hessian, whose elements have such a relative error."""
     sizes = np.sqrt(np.abs(np.diagonal(hessian)))
     sizes = np.where(sizes > 0, sizes, 1.0)
-    values, directions = np.linalg.eigh(hessian / np.outer(sizes, sizes))
+    values, directions = np.linalg.eigh(hessian / sizes / sizes[:, None])
     limit = error * len(sizes) * np.abs(values).max(initial=0.0)
     return _inverse(values, values, directions.T, sizes, limit)
 

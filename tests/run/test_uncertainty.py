@@ -313,7 +313,7 @@ def test_intervals_cover_what_they_promise(load: Load) -> None:
 
 
 @given(
-    scale=st.sampled_from([1e-12, 1e-3, 1.0, 1e5, 1e14]),
+    scale=st.sampled_from([1e-170, 1e-12, 1e-3, 1.0, 1e5, 1e14, 1e170]),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=examples(20))
