@@ -54,7 +54,7 @@ def robust_objective(update: Update, lookup: Lookup) -> tuple[str, Node] | None:
     name = f"{loss}_of_{residual.replace('.', '_')}"
     while name in lookup.numbers:
         name += "_"
-    given = (("loss", loss), ("f_scale", settings["f_scale"]))
+    given = (("loss", loss), ("f_scale", settings.get("f_scale", 1.0)))
     return name, Node(robust_cost, (lookup.numbers[residual],), given)
 
 
@@ -101,7 +101,7 @@ def _check_bounds(lookup: Lookup, rule: Solver) -> None:
         if missing:
             lookup.document.leaf_problems("parameters", name).add(
                 (),
-                f"{rule.name} looks within bounds, and {name!r} has no finite {' and no finite '.join(missing)!s} one",
+                f"{rule.name} looks within bounds, and {name!r} has no finite {' and no finite '.join(missing)} one",
                 suggestion="write {value: 1, lower: 0, upper: 10}",
                 key=True,
             )

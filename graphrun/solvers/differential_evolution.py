@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.errors import MemoryLimitError
-from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
+from graphrun.base.memory import check_memory
 from graphrun.base.types import NotNegative, Positive
 from graphrun.declare.solver import Problem, Vector, solver
 from graphrun.solvers.least_squares import least_squares
@@ -41,12 +40,8 @@ def differential_evolution(
     from scipy.optimize import differential_evolution as solve
 
     lower, upper, count = problem.lower, problem.upper, len(problem.start)
-    need = POPULATIONS * popsize * count * count * problem.start.itemsize
-    if need > memory_limit():
-        raise MemoryLimitError(
-            f"differential_evolution: a population of {popsize * count:,} points takes {size_text(need)} of memory; "
-            f"the limit is {size_text(memory_limit())}\n  a smaller popsize takes less; {MORE_MEMORY}"
-        )
+    what = f"differential_evolution: a population of {popsize * count:,} points takes"
+    check_memory(POPULATIONS * popsize * count * count * problem.start.itemsize, what, "a smaller popsize takes less")
 
     def outside(share: Vector) -> Vector:
         point: Vector = np.clip(lower * (1 - share) + upper * share, lower, upper)

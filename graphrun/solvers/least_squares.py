@@ -15,6 +15,9 @@ from graphrun.solvers.robust import Loss, rho
 from graphrun.solvers.scaling import check_gradient, power_of_two
 
 EPSILON = float(np.finfo(np.float64).eps)
+FURTHEST = 1e140
+"""The largest scale of a loss, in units of the residuals, whose square is a number with room to spare."""
+
 NO_STEP = 3
 """SciPy's status where it ends because its steps became too short."""
 
@@ -88,7 +91,8 @@ def solve_from(
         max_nfev=sys.maxsize,
         callback=iteration,
         loss=partial(_losses, loss) if loss != "linear" else loss,
-        f_scale=f_scale / size,
+        # SciPy squares it; so far from the residuals' size, a loss is the same at any scale.
+        f_scale=min(max(f_scale / size, 1 / FURTHEST), FURTHEST),
     )
     return found.x * unit, found.status
 

@@ -9,6 +9,9 @@ from graphrun.declare.nodetype import tensor
 
 Loss = Literal["linear", "soft_l1", "huber", "cauchy", "arctan"]
 
+UNNOTICED = 1e-30
+"""A z up to which every loss is z, to the last digit."""
+
 
 def rho(xp: Any, loss: str, z: Any) -> tuple[Any, Any, Any]:
     """Return a loss of SciPy's least_squares and its first and second derivatives, free of cancellation.
@@ -35,8 +38,10 @@ def rho(xp: Any, loss: str, z: Any) -> tuple[Any, Any, Any]:
 @tensor
 def robust_cost(xp: Any, residual: Any, *, loss: Loss, f_scale: AboveZero) -> Any:
     """f_scale² times the sum of the losses of (residual / f_scale)²: the sum of squares, where residuals are small."""
-    losses, _, _ = rho(xp, loss, (residual / f_scale) ** 2)
-    return f_scale * (f_scale * xp.sum(losses))
+    z = (residual / f_scale) ** 2
+    losses, _, _ = rho(xp, loss, z)
+    # Where z is next to nothing, or vanishes, the residual's own square need not.
+    return xp.sum(xp.where(z < UNNOTICED, residual**2, f_scale * (f_scale * losses)))
 
 
 @robust_cost.vjp

@@ -138,7 +138,7 @@ def test_the_unit_of_the_residuals(load: Load, loss: str, unit: float) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("f_scale", [1e-100, 1e-8, 1e8, 1e100])
+@pytest.mark.parametrize("f_scale", [1e-100, 1e-8, 1e8, 1e100, 1e300])
 def test_a_scale_that_is_far_from_the_residuals(load: Load, loss: str, f_scale: float) -> None:
     """A wide one leaves the sum of squares; of a narrow one the run ends, with what is finite."""
     result = load(outliers(loss, f_scale)).run(50)

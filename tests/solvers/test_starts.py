@@ -316,3 +316,32 @@ def test_a_setting_called_starts() -> None:
 
     with pytest.raises(graphrun.DeclarationError, match="starts"):
         Solver(own).check_declaration()
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(20))
+@given(
+    weights=st.lists(st.floats(-2, 2), min_size=4, max_size=4),
+    start=st.floats(-3, 3),
+    solver=st.sampled_from(["lbfgs", "newton_cg"]),
+)
+def test_more_starts_are_never_worse(
+    tmp_path_factory: pytest.TempPathFactory, weights: list[float], start: float, solver: str
+) -> None:
+    """The first start is the file's own, so what one start finds is among what several find."""
+    a, b, c, d = weights
+    data = {
+        "parameters": {"x": start, "y": -start},
+        "nodes": {"f": f"{a} * sin(3 * x) + {b} * cos(2 * y) + {c} * sin(x * y) + {d} * x + 0.2 * (x ** 2 + y ** 2)"},
+        "minimize": "f",
+        "steps": 10_000,
+    }
+    file, found = tmp_path_factory.getbasetemp() / "waves.yaml", []
+    for starts in (1, 6):
+        file.write_text(yaml.safe_dump({**data, "update": {"type": solver, "starts": starts}}), encoding="utf-8")
+        found.append(graphrun.load(file).run())
+    alone, several = found
+    assert several.values["f"] <= alone.values["f"]
+    assert several.history["f"].tolist() == sorted(several.history["f"], reverse=True)
+    # The rows of the file's own start come first, as they do alone.
+    assert several.history["f"][: alone.steps + 1].tolist() == alone.history["f"].tolist()

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrun.base.errors import MemoryLimitError, UsageError
-from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
+from graphrun.base.errors import UsageError
+from graphrun.base.memory import check_memory
 from graphrun.base.norms import norm
 from graphrun.base.types import Array
 from graphrun.base.wording import counted
@@ -19,7 +19,6 @@ from graphrun.declare.solver import Solved, Vector
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NumpyProgram
 from graphrun.engines.scipy.jacobian import Jacobian
-from graphrun.plan.plan import Plan
 
 LARGEST_EXPONENT = 1000
 """Sizes are powers of two within this, so that neither they nor what they divide one by overflow."""
@@ -43,9 +42,12 @@ class ProgramProblem:
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes], dtype=np.intp)
         self._sign = -1.0 if plan.maximize else 1.0
         self._slot = residual
-        if residual is not None:
-            _check_memory(plan, residual)
         self._jacobian = None if residual is None else Jacobian(program, residual)
+        if self._jacobian is not None:
+            rows, columns = self._jacobian.rows, self._jacobian.columns
+            what = f"the derivatives of {plan.names[residual or 0]!r}, {counted(rows, 'number')}, by"
+            what = f"{plan.update.rule.name}: {what} {counted(columns, 'parameter')} take"
+            check_memory(JACOBIANS * rows * columns * 8, what, "lbfgs needs none of them")
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
         self.bounds = tuple(
             _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
@@ -102,7 +104,8 @@ class ProgramProblem:
         self._whole = _end_to_end(self._program.values(self._parameters))
         self.start = self.reached = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
-        self._shown, _ = self.best = self._found[0], self.start
+        self.best = self._found[0], self.start
+        self._shown = self._found[0]
         self.enough = ""
         self.scale = self.scale_at(self.start)
 
@@ -236,22 +239,6 @@ class ProgramProblem:
                 f"{plan.update.rule.name}: {direction}: {names[0]} is not {wanted} of the squares of {names[-1]}, "
                 "nor a positive multiple of it"
             )
-
-
-def _check_memory(plan: Plan, slot: int) -> None:
-    """Refuse residuals whose derivatives would take too much memory.
-
-    Raises:
-        MemoryLimitError: they would.
-    """
-    rows, columns = math.prod(plan.shapes[slot]), sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
-    need = JACOBIANS * rows * columns * np.dtype(np.float64).itemsize
-    if need > memory_limit():
-        what = f"the derivatives of {plan.names[slot]!r}, {counted(rows, 'number')}, by {counted(columns, 'parameter')}"
-        raise MemoryLimitError(
-            f"{plan.update.rule.name}: {what} take {size_text(need)} of memory; "
-            f"the limit is {size_text(memory_limit())}\n  lbfgs needs none of them; {MORE_MEMORY}"
-        )
 
 
 def _end_to_end(parts: Sequence[Array]) -> Vector:
