@@ -82,9 +82,9 @@ def _criteria(fit: Fit) -> Criteria:
         return Criteria(*shares)
     if fit.entry.absolute_sigma:
         deviance = squares + n * math.log(2 * math.pi)
-    elif squares > 0:
+    elif (size := norm(fit.residuals)) > 0:
         # The standard deviation is a parameter too, as in R.
-        deviance, count = n * (math.log(2 * math.pi * squares / n) + 1), rank + 1
+        deviance, count = n * (math.log(2 * math.pi / n) + 2 * math.log(size) + 1), rank + 1
     else:
         return Criteria(*shares)
     return Criteria(*shares, deviance + 2 * count, deviance + count * math.log(n))
