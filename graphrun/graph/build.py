@@ -14,6 +14,7 @@ from graphrun.declare.declaration import Settings
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.document import Document, InitEntry, NodeEntry, Value, did_you_mean
+from graphrun.document.nodes import KNOWN_NUMBERS, put_known_numbers
 from graphrun.document.slips import OF_SEVERAL
 from graphrun.graph.graph import ComputationalGraph, EngineLeaf, Node
 from graphrun.graph.lookup import Lookup
@@ -145,6 +146,8 @@ class _Builder:
 
     def _resolve_nodes(self) -> list[Node]:
         entries = self.document.nodes
+        declared = (self.document.data and self.document.data.columns) or ()
+        put_known_numbers(entries, self.numbers, entries, self.read, declared, self.document.broken)
         for entry in entries.values():
             for source in entry.inputs:
                 if type(source) is not str and _literal(source) not in self.literals:
@@ -167,7 +170,9 @@ class _Builder:
         for name, entry in self.document.instances.items():
             # Told where they are used, for what reads them stands inside the definition.
             for position, source in enumerate(entry.inputs):
-                if type(source) is str and source not in self.numbers and source not in self.columns:
+                if type(source) is not str or source in KNOWN_NUMBERS:
+                    continue
+                if source not in self.numbers and source not in self.columns:
                     self.lookup.check_name(
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )
