@@ -232,8 +232,8 @@ class Fit:
             return len(self.residuals)
         if plan.data:
             return len(self.program.values(plan.data[:1])[0])
-        sums, other = sums_over_rows(self.program)
-        return sums[0].rows if sums and not other else None
+        sums = sums_over_rows(self.program)
+        return sums.found[0].rows if sums.found and not sums.why else None
 
 
 def _look(interrupted: Callable[[], bool]) -> None:

@@ -126,13 +126,13 @@ def _check_likelihood(program: NumpyProgram, *, robust: bool) -> None:
         program.evaluate()
     except (NotFinite, StepFailed):
         return
-    sums, other = sums_over_rows(program)
-    if robust and other:
-        raise UsageError(f"uncertainty: robust needs an objective that is a sum over rows: {other}")
-    for one in sums:
-        if one.is_mean and one.rows > 1 and abs(float(program.gradients([one.node])[0])) == 1:
-            name = program.plan.names[one.node]
+    sums, plan = sums_over_rows(program), program.plan
+    if robust and sums.why:
+        raise UsageError(f"uncertainty: robust needs an objective that is a sum over rows: {sums.why}")
+    for slot in sums.means:
+        # One that is scaled may be scaled by the number of rows.
+        if abs(float(program.gradients([slot])[0])) == 1 and any(plan.shapes[k] for k in plan.inputs_of(slot)):
             raise UsageError(
-                f"uncertainty: {name!r} is a mean over {one.rows:,} rows, and a log-likelihood is a sum\n"
+                f"uncertainty: {plan.names[slot]!r} is a mean over rows, and a log-likelihood is a sum\n"
                 "  write sum(...), or reduction: sum"
             )

@@ -170,6 +170,7 @@ def design(seed: int = 0, rows: int = 200) -> tuple[Any, Any]:
 
 LIKELIHOODS = {
     "logistic": "binary_cross_entropy_with_logits(eta, y, reduction='sum')",
+    "poisson of the loss": "poisson_nll_loss(eta, y, full=true, reduction='sum')",
     "poisson": "sum(exp(eta) - y * eta + log_factorial)",
 }
 
@@ -183,9 +184,13 @@ def test_statsmodels_has_the_same_likelihoods(load: Load, family: str, robust: b
     special = pytest.importorskip("scipy.special")
     columns, eta = design()
     random = np.random.default_rng(1)
-    y = random.poisson(np.exp(eta)) if family == "poisson" else random.random(len(eta)) < 1 / (1 + np.exp(-eta))
+    y = (
+        random.poisson(np.exp(eta))
+        if family.startswith("poisson")
+        else random.random(len(eta)) < 1 / (1 + np.exp(-eta))
+    )
     y = y.astype(float)
-    kind = {"logistic": api.Logit, "poisson": api.Poisson}[family]
+    kind = api.Logit if family == "logistic" else api.Poisson
     told = kind(y, api.add_constant(columns)).fit(
         disp=0, method="newton", tol=1e-13, cov_type="HC0" if robust else "nonrobust"
     )
@@ -207,7 +212,7 @@ def test_statsmodels_has_the_same_likelihoods(load: Load, family: str, robust: b
 
 @pytest.mark.campaign
 def test_statsmodels_has_the_same_negative_binomial(load: Load) -> None:
-    """A likelihood of which a parameter is the dispersion, with logarithms of the gamma function as data."""
+    """A likelihood of which a parameter is the dispersion, as the loss has it and written out."""
     api = pytest.importorskip("statsmodels.api", reason="the oracle is statsmodels: pip install -e '.[oracles]'")
     columns, eta = design()
     random = np.random.default_rng(2)
@@ -230,8 +235,10 @@ def test_statsmodels_has_the_same_negative_binomial(load: Load) -> None:
         "uncertainty": "likelihood",
         "steps": 1000,
     }
-    found = worth(load(graph))
-    assert list(found.std_errors.values()) == pytest.approx(told.bse.tolist(), rel=1e-6)
+    for loss in (graph["nodes"]["loss"], "negative_binomial_nll_loss(exp(eta), y, alpha, reduction='sum')"):
+        graph["nodes"]["loss"] = loss
+        found = worth(load(graph))
+        assert list(found.std_errors.values()) == pytest.approx(told.bse.tolist(), rel=1e-6)
 
 
 @pytest.mark.campaign
@@ -513,11 +520,21 @@ def test_mistakes_in_the_section_are_told(load: Load, case: str) -> None:
 
 
 IMPOSSIBLE = {
-    "mean": ("mean((a * x - y) ** 2)", {}, "is a mean over 40 rows, and a log-likelihood is a sum"),
+    "mean": ("mean((a * x - y) ** 2)", {}, "is a mean over rows, and a log-likelihood is a sum"),
+    "weighted mean": (
+        "mean_squared_error(a * x, y, x)",
+        {},
+        "is a mean over rows, and a log-likelihood is a sum",
+    ),
+    "mean with a dispersion": (
+        "negative_binomial_nll_loss(exp(a * x), round(y), exp(a))",
+        {},
+        "is a mean over rows, and a log-likelihood is a sum",
+    ),
     "mean and penalty": (
         "mean((a * x - y) ** 2) + a ** 2",
         {},
-        "is a mean over 40 rows, and a log-likelihood is a sum",
+        "is a mean over rows, and a log-likelihood is a sum",
     ),
     "penalty": ("sum((a * x - y) ** 2) + a ** 2", {"robust": True}, "is no sum of what stands in single rows"),
     "log of a sum": ("log(sum((a * x - y) ** 2))", {"robust": True}, "is no sum of what stands in single rows"),

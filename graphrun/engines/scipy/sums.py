@@ -65,12 +65,26 @@ class SumOverRows(NamedTuple):
     node: int
     inputs: Sequence[tuple[int, int]]
     rows: int
-    is_mean: bool
 
 
-def sums_over_rows(program: NumpyProgram) -> tuple[list[SumOverRows], str]:
-    """Return the nodes that add up rows, of which the objective is made by adding and scaling; and what is none."""
+class Sums(NamedTuple):
+    """What an objective is made of by adding and scaling.
+
+    Attributes:
+        found: the nodes that add up rows.
+        means: those among all nodes that take a mean.
+        why: what keeps it from being a sum over rows, or "".
+    """
+
+    found: list[SumOverRows]
+    means: list[int]
+    why: str
+
+
+def sums_over_rows(program: NumpyProgram) -> Sums:
+    """Return the nodes that add up rows, of which the objective is made by adding and scaling."""
     plan = program.plan
+    means: list[int] = []
     found: list[SumOverRows] = []
     others: list[int] = []
     waiting, seen = [plan.objective or 0], set[int]()
@@ -84,12 +98,21 @@ def sums_over_rows(program: NumpyProgram) -> tuple[list[SumOverRows], str]:
         waiting += terms
         found += [sums] if sums else []
         others += [] if terms or sums else [slot]
+        means += [slot] if not terms and _takes_mean(plan, slot) else []
     if others:
-        return found, f"{plan.names[others[0]]!r} is no sum of what stands in single rows"
+        return Sums(found, means, f"{plan.names[others[0]]!r} is no sum of what stands in single rows")
     if len({one.rows for one in found}) > 1:
         names = " and ".join(repr(plan.names[one.node]) for one in found[:2])
-        return found, f"{names} are sums of different numbers of rows"
-    return found, ""
+        return Sums(found, means, f"{names} are sums of different numbers of rows")
+    return Sums(found, means, "")
+
+
+def _takes_mean(plan: Plan, slot: int) -> bool:
+    """Whether a node takes a mean, weighted or not, by its own word."""
+    if slot < len(plan.leaves):
+        return False
+    batch = plan.batch_of(slot)
+    return batch.type.name == "mean" or dict(batch.settings).get("reduction") == "mean"
 
 
 def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows | None:
@@ -102,10 +125,11 @@ def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows | None:
         return None
     batch = plan.batch_of(slot)
     how = combination(Node(batch.type, batch.settings, slot, inputs), rows, plan.shapes, plan.leaves)
+    # A weighted mean is no mean of those of parts, but adds up rows all the same.
+    if how not in ("sum", "mean") and not _takes_mean(plan, slot):
+        return None
     axes = [(source, rows[source].axis or 0) for source in moving]
-    return (
-        SumOverRows(slot, axes, plan.shapes[axes[0][0]][axes[0][1]], how == "mean") if how in ("sum", "mean") else None
-    )
+    return SumOverRows(slot, axes, plan.shapes[axes[0][0]][axes[0][1]])
 
 
 def scores(program: NumpyProgram) -> Vector:
@@ -113,7 +137,7 @@ def scores(program: NumpyProgram) -> Vector:
     values = program.values(range(len(program.plan.names)))
     operations = {operation.output: operation for operation in program.operations(masked=True)}
     total: Vector | float = 0.0
-    for one in sums_over_rows(program)[0]:
+    for one in sums_over_rows(program).found:
         given = backward([operations[one.node]], values, one.node, program.gradients([one.node])[0])
         for slot, axis in one.inputs:
             jacobian = Jacobian(program, slot)()
