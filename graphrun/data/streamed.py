@@ -26,7 +26,7 @@ from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
 
-# StreamedRows held back that take more than this are not kept in memory.
+# Rows held back that take more than this are not kept in memory.
 HELD_BYTES = 64 * 2**20
 
 
