@@ -116,12 +116,14 @@ class _Products:
                 if values[source] is None:
                     values[source] = recorder.constant(float(plan.leaves[source]), FLOAT)
             given, settings = [values[source] for source in inputs], dict(batch.settings)
-            values[slot] = recorder.cast(trace(recorder, batch.type.function, given, settings))
+            result = recorder.cast(trace(recorder, batch.type.function, given, settings))
+            # What is given on as it is may be declared to change otherwise, as where a gradient is stopped.
+            known = id(result) in self._tangents and not result.is_constant
+            values[slot] = Expression(recorder, "cast", (result,), FLOAT) if known else result
             if batch.moving and batch.type.derivative is not None:
                 partials = trace_derivatives(recorder, batch.type.derivative, values[slot], given, settings)
                 local[slot] = [None if partial is None else recorder.cast(partial) for partial in partials]
-                if id(values[slot]) not in self._tangents:
-                    self._tangents[id(values[slot])] = self._along(local[slot], given)
+                self._tangents[id(values[slot])] = self._along(local[slot], given)
         objective = plan.objective or 0
         gradients: dict[int, tuple[Tangent, Tangent]] = {objective: (recorder.constant(1.0, FLOAT), None)}
         for _, slot, inputs in reversed(nodes):

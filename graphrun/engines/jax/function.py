@@ -32,7 +32,7 @@ class JaxFunction:
         passes: list[JaxPasses] = [make_passes(plan)]
         if isinstance(passes[0], ArrayPasses):
             # A gradient of zero gives zero through tensor types only in the second one, which takes longer.
-            passes.append(ArrayPasses(plan, masked=True))
+            passes = [ArrayPasses(plan, masked=masked, declared=True) for masked in (False, True)]
         with double_precision(), np.errstate(all="ignore"):
             fixed = passes[0].fixed(Placement(find_device(None)))
             gradients = [self._gradient(each, fixed) for each in passes]

@@ -1,0 +1,111 @@
+"""Second derivatives: those of every elementwise type, of random graphs and of networks, against JAX's and PyTorch's."""
+
+from __future__ import annotations
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from random_graphs import TYPES
+
+from graphrun.engines.jax.devices import double_precision
+
+JAX = pytest.mark.slow
+POINTS = np.random.default_rng(0).uniform(-2.5, 2.5, (6, 3))
+POINTS[3:] = np.abs(POINTS[3:]) * 0.35 + 0.05
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", sorted(set(TYPES) - {"stop_gradient"}))
+def test_every_type_bends_as_jax_finds(load, name):
+    """The square of each type: by the traces here, by forward mode twice over the forward function alone in JAX."""
+    declared = TYPES[name]
+    inputs = [f"p{k}" for k in range(len(declared.inputs))]
+    nodes = {"y": {"type": name, "inputs": inputs}, "f": "y * y"}
+    graph = load({"parameters": dict.fromkeys(inputs, 1.5), "nodes": nodes, "minimize": "f"})
+    function = graph.function(engine="numpy")
+    assert "traces" in function.second_derivatives
+    settings = {p.name: p.default for p in declared.keyword if p.default is not inspect.Parameter.empty}
+    with double_precision(), np.errstate(all="ignore"):
+
+        def square(x):
+            return jnp.asarray(declared.function(jnp, *x, **settings), jnp.float64) ** 2
+
+        second = jax.jit(jax.jacfwd(jax.jacfwd(square)))
+        for point in POINTS[:, : len(inputs)] + (3.0 if name == "acosh" else 0.0):
+            expected, found = np.asarray(second(jnp.asarray(point))), function.hessian(point)
+            known = np.isfinite(expected)
+            np.testing.assert_allclose(found[known], expected[known], rtol=1e-9, atol=1e-9)
+
+
+def test_a_gradient_of_zero_may_bend(load):
+    """At the solution of a fit the gradient is zero, and its derivative is twice the product of the Jacobian's sides."""
+    graph = load("parameters: {w: 2}\nconstants: {t: 2}\nnodes: {r: 3 * (w - t), f: r * r}\nminimize: f\n")
+    assert graph.function().hessian([2.0]) == 18.0
+
+
+def test_a_branch_that_is_not_taken_does_not_bend(load):
+    """What is infinite there is multiplied by a gradient of zero."""
+    text = "parameters: {x: 4, n: 0}\nnodes: {f: 'where(1, x * x, log(n) * sqrt(n)) + n'}\nminimize: f\n"
+    np.testing.assert_array_equal(load(text).function().hessian([4.0, 0.0]), [[2, 0], [0, 0]])
+
+
+def test_what_is_declared_counts_not_what_is_computed(load):
+    """A gradient that is stopped does not bend either, of numbers and of arrays."""
+    text = "nodes: {{s: stop_gradient(w), f: {}}}\nminimize: f\nparameters: {{w: {}}}\n"
+    assert load(text.format("s * w", 3)).function().hessian([3.0]) == 0
+    arrays = load(text.format("sum(s * w)", [1, 2])).function()
+    assert "JAX" in arrays.second_derivatives
+    np.testing.assert_array_equal(arrays.hessian([1.0, 2.0]), np.zeros((2, 2)))
+
+
+NETWORK = {
+    "parameters": {
+        "W": np.linspace(-1, 1, 12).reshape(3, 4).tolist(),
+        "V": np.linspace(1, -2, 8).reshape(4, 2).tolist(),
+        "b": [0.1, 0.2, 0.3, 0.4],
+    },
+    "constants": {"X": np.sin(np.arange(15)).reshape(5, 3).tolist(), "T": np.cos(np.arange(10)).reshape(5, 2).tolist()},
+    "nodes": {"h": "tanh(X @ W + b)", "y": "h @ V", "r": "y - T", "loss": "mean(r * r)"},
+    "minimize": "loss",
+}
+
+
+def loss_in_jax(vector):
+    """The same in JAX."""
+    weights, others, shift = vector[:12].reshape(3, 4), vector[12:20].reshape(4, 2), vector[20:]
+    constants = {name: np.array(value) for name, value in NETWORK["constants"].items()}
+    return jnp.mean((jnp.tanh(constants["X"] @ weights + shift) @ others - constants["T"]) ** 2)
+
+
+@JAX
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_a_network_bends_as_jax_finds(load, engine):
+    """Matrices, broadcasting, a mean; the arguments in another order are the same matrix in that order."""
+    graph = load(NETWORK)
+    function = graph.function(engine=engine)
+    with double_precision():
+        expected = np.asarray(jax.hessian(loss_in_jax)(function.start))
+        gradient = np.asarray(jax.grad(loss_in_jax)(function.start))
+    np.testing.assert_allclose(function.value_and_gradient(function.start)[1], gradient, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(function.hessian(function.start), expected, rtol=1e-12, atol=1e-14)
+    some = graph.function(["b", "W"], engine=engine)
+    places = np.r_[20:24, :12]
+    np.testing.assert_allclose(some.hessian(some.start), expected[np.ix_(places, places)], rtol=1e-12, atol=1e-14)
+    direction = np.arange(16.0)
+    product = some.hessian_product(some.start, direction)
+    np.testing.assert_allclose(product, expected[np.ix_(places, places)] @ direction, rtol=1e-12, atol=1e-13)
+
+
+@JAX
+def test_without_jax_a_network_has_differences(load, monkeypatch):
+    """Central differences of exact gradients, which is told with the way to exact ones."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    function = load(NETWORK).function(engine="numpy")
+    assert function.second_derivatives.startswith("central differences of exact gradients: ")
+    assert "pip install 'graphrun[jax]'" in function.second_derivatives
+    with double_precision():
+        expected = np.asarray(jax.hessian(loss_in_jax)(function.start))
+    np.testing.assert_allclose(function.hessian(function.start), expected, rtol=0, atol=1e-9)
