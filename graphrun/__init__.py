@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     from graphrun.declare.hookspecs import hookimpl
     from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
     from graphrun.declare.updaterule import UpdateRule, update_rule
-    from graphrun.run.api import Graph, load
+    from graphrun.run.api import Graph, load, loads
+    from graphrun.run.function import Function
     from graphrun.run.result import Result
 
 __all__ = [
     "CheckpointError",
     "DeclarationError",
     "Example",
+    "Function",
     "Graph",
     "GraphFileError",
     "GraphrunError",
@@ -62,6 +64,7 @@ __all__ = [
     "elementwise",
     "hookimpl",
     "load",
+    "loads",
     "tensor",
     "update_rule",
 ]
@@ -73,7 +76,8 @@ _MODULES = {
     "declare.hookspecs": "hookimpl",
     "declare.nodetype": "Example Kink NodeType elementwise tensor",
     "declare.updaterule": "UpdateRule update_rule",
-    "run.api": "Graph load",
+    "run.api": "Graph load loads",
+    "run.function": "Function",
     "run.result": "Result",
 }
 _LATER = {name: f"graphrun.{module}" for module, names in _MODULES.items() for name in names.split()}

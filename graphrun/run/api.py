@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from graphrun.base.errors import UsageError
 from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
-from graphrun.document import Document, Source, load_document
+from graphrun.declare.nodetype import NodeType
+from graphrun.declare.updaterule import UpdateRule
+from graphrun.document import Document, PlainSource, Source, load_document
 from graphrun.engines import Program
 from graphrun.graph.graph import ComputationalGraph, build_graph
 from graphrun.plan.build import build_plan
@@ -30,42 +32,82 @@ from graphrun.run.result import Result
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Mapping[str, Any],
     *,
     overrides: str | Sequence[str] = (),
     plugins: str | Path | Sequence[str | Path] = (),
+    types: Sequence[NodeType | UpdateRule] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
     memory: int | str | None = None,
+    name: str | None = None,
 ) -> Graph:
-    """Load a graph file.
+    """Load a graph file, or what such a file would hold.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; or a graph as a mapping of sections, in which arrays of NumPy are lists too. What is wrong
+            with a mapping is told by the path of its keys.
         overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
             and a YAML value; one alone needs no list.
         plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
+        types: node types and update rules that this program declared itself.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
         memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
+        name: what a graph that is no file is called; files that it names are found from there.
 
     Raises:
         GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist, an override makes no sense, or `path` is no path.
+        UsageError: a plugin folder does not exist, a type's name is taken, an override makes no sense, or `path` is
+            no path.
+        DeclarationError: one of the `types` is declared wrongly.
     """
-    if not isinstance(path, str | os.PathLike | Source):
-        raise UsageError(f"load takes the path of a graph file, not a {type(path).__name__}")
-    if isinstance(path, str) and "\n" in path and not os.path.exists(path):  # noqa: PTH110
-        raise UsageError("load takes the path of a graph file, and this looks like its text: write it to a file")
+    given: str | Path | Source
+    if isinstance(path, Mapping):
+        given = PlainSource(name or "<mapping>", path)
+    elif isinstance(path, str | os.PathLike | Source):
+        given = path
+    else:
+        raise UsageError(f"load takes the path of a graph file or a mapping, not a {type(path).__name__}")
+    if isinstance(given, str) and "\n" in given and not os.path.exists(given):  # noqa: PTH110
+        raise UsageError("load takes the path of a graph file, and this looks like its text: loads takes that")
     overrides = [overrides] if isinstance(overrides, str) else overrides
     plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
-    allowed = allowed_memory() if memory is None else read_size(memory)
-    with paused_collection(), limited(allowed):
-        document = load_document(path, overrides)
+    registry = registry or Registry(plugins)
+    registry.add(types)
+    return _load(given, overrides, registry, data, allowed_memory() if memory is None else read_size(memory))
+
+
+def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
+    """Load a graph from the text of a graph file.
+
+    Args:
+        text: the YAML text.
+        name: what it is called in messages; files that it names are found from there.
+        asked: more of `load`.
+
+    Raises:
+        GraphFileError, UsageError, DeclarationError: as of `load`.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"loads takes the text of a graph file, not a {type(text).__name__}")
+    return load(Source(name, text), **asked)  # type: ignore[arg-type]
+
+
+def _load(
+    given: str | Path | Source,
+    overrides: Sequence[str],
+    registry: Registry,
+    data: str | Path | None,
+    memory: int | None,
+) -> Graph:
+    with paused_collection(), limited(memory):
+        document = load_document(given, overrides)
         source = DataSource(document, data)
-        registry = registry or Registry(plugins)
         structure = build_graph(document, registry, source.names)
-        return Graph(structure, source, registry, allowed)
+        graph = Graph(structure, source, registry, memory)
+    graph._again = partial(_load, document.source, overrides, registry, data, memory)
+    return graph
 
 
 class Graph(Displayed):
@@ -90,6 +132,7 @@ class Graph(Displayed):
         self.registry = registry or Registry()
         self.memory = memory
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
+        self._again: Callable[[], Graph] | None = None
 
     def __repr__(self) -> str:
         parameters, nodes = (
@@ -97,6 +140,12 @@ class Graph(Displayed):
             counted(len(self.document.nodes), "node"),
         )
         return f"<Graph {self.name}: {parameters}, {nodes}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle it as its text and where its types come from: plugins by their folders, `types` by name."""
+        if self._again is None:
+            raise TypeError("a graph can be copied and pickled that `load` made")
+        return self._again, ()
 
     @property
     def document(self) -> Document:

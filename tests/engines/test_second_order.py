@@ -1,4 +1,4 @@
-"""Second derivatives: those of every elementwise type, of random graphs and of networks, against JAX's and PyTorch's."""
+"""Second derivatives: those of every elementwise type and of networks, against JAX's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_type_bends_as_jax_finds(load, name):
 
 
 def test_a_gradient_of_zero_may_bend(load):
-    """At the solution of a fit the gradient is zero, and its derivative is twice the product of the Jacobian's sides."""
+    """At the solution of a fit the gradient is zero, and the curvature is that of the squares."""
     graph = load("parameters: {w: 2}\nconstants: {t: 2}\nnodes: {r: 3 * (w - t), f: r * r}\nminimize: f\n")
     assert graph.function().hessian([2.0]) == 18.0
 

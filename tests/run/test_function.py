@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 
 import numpy as np
@@ -20,7 +21,8 @@ ENGINES = ["numpy", "numba", pytest.param("jax", marks=pytest.mark.slow)]
 
 SHAPES = """\
 parameters: {a: 1, W: [[1, 2, 3], [4, 5, 6]], b: {value: [7, 8], lower: 0}}
-nodes: {y: W @ [[1], [2], [3]] + a, f: sum(y * b)}
+constants: {c: [1, 2, 3]}
+nodes: {y: W @ c + a, f: sum(y * b)}
 minimize: f
 """
 
@@ -102,10 +104,9 @@ def test_mappings_and_vectors_are_the_same_point(a, matrix, b):
     np.testing.assert_array_equal(function.vector(by_name[1]), by_vector[1])
 
 
-def _shapes(kept=[]):  # noqa: B006 (made once)
-    if not kept:
-        kept.append(graphrun.loads(SHAPES).function(engine="numpy"))
-    return kept[0]
+@cache
+def _shapes():
+    return graphrun.loads(SHAPES).function(engine="numpy")
 
 
 def test_the_sign_is_the_objectives_own(load):
@@ -156,7 +157,7 @@ def test_all_training_rows_are_its_data(tmp_path, monkeypatch):
 
 def test_noise_is_that_of_one_step(load):
     """So that it is a function: of step 0, as the first row of a run, or of another one."""
-    graph = load("parameters: {w: [1, 1, 1, 1, 1, 1, 1, 1]}\nnodes: {f: 'sum(dropout(w, p=0.5))'}\nminimize: f\n")
+    graph = load("parameters: {w: [1, 1, 1, 1, 1, 1, 1, 1]}\nnodes: {f: 'sum(dropout(w, rate=0.5))'}\nminimize: f\n")
     function = graph.function()
     assert function.value(function.start) == function.value(function.start) == graph.run(steps=0).values["f"]
     values = [graph.function(step=k).value(function.start) for k in range(5)]
@@ -184,7 +185,7 @@ def test_what_makes_no_sense_is_refused(load, call, message):
 
 def test_a_graph_without_objective_names_a_node(load):
     """A value, and no gradient of an array."""
-    graph = load("parameters: {x: 2}\nnodes: {y: x * x, z: x * [1, 2]}\n")
+    graph = load("parameters: {x: 2}\nconstants: {c: [1, 2]}\nnodes: {y: x * x, z: x * c}\n")
     with pytest.raises(graphrun.UsageError, match=r"the graph has no objective: name the node"):
         graph.function()
     assert graph.function(of="y").value_and_gradient([3.0]) == (9, [6])
@@ -208,3 +209,23 @@ def test_threads_do_not_disturb_each_other(engine):
         assert value == pytest.approx(scipy.optimize.rosen(x), rel=1e-12)
         np.testing.assert_allclose(gradient, scipy.optimize.rosen_der(x), rtol=1e-12, atol=1e-11)
         assert off == x[1] - x[0] ** 2
+
+
+def test_a_function_is_pickled_with_its_graph():
+    """For SciPy's workers: the copy is the same function, also one of another node and of some arguments."""
+    function = graphrun.loads(SHAPES).function(["b", "a"], engine="numpy")
+    for original in (function, function.of("y")):
+        again = pickle.loads(pickle.dumps(original))  # noqa: S301 (our own)
+        assert (again.node, again.arguments, again.engine) == (original.node, ("b", "a"), "numpy")
+        np.testing.assert_array_equal(again.value([0, 1, 10]), original.value([0, 1, 10]))
+
+
+@pytest.mark.slow
+def test_processes_call_it():
+    """SciPy's differential evolution, spread over two processes that are started anew."""
+    function = graphrun.load(GRAPHS / "rosenbrock.yaml").function(engine="numpy")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = scipy.optimize.differential_evolution(
+            function, [(-2, 2), (-2, 2)], workers=pool.map, updating="deferred", maxiter=2, popsize=3, rng=0
+        )
+    assert found.nfev > 6
