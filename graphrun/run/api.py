@@ -1,9 +1,8 @@
-"""The Python interface: `load` a graph file, then `run` it."""
+"""The Python interface: a `Graph`, which is run, stepped through, called as a function, and shown."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,105 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
-from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
+from graphrun.base.memory import limited, paused_collection
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
-from graphrun.declare.nodetype import NodeType
-from graphrun.declare.updaterule import UpdateRule
-from graphrun.document import Document, PlainSource, Source, load_document
+from graphrun.document import Document
 from graphrun.engines import Program
-from graphrun.graph.graph import ComputationalGraph, build_graph
+from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
-from graphrun.run.display import Displayed
+from graphrun.run.checkpoint import first_step
+from graphrun.run.display import Shown
 from graphrun.run.function import Function, at_step, function_of
+from graphrun.run.loop import begin
 from graphrun.run.passes import Passes, tell_passes
-from graphrun.run.preparation import run_graph
+from graphrun.run.preparation import prepare, run_graph
 from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
+from graphrun.run.stepping import Rows
 
 
-def load(
-    path: str | Path | Mapping[str, Any],
-    *,
-    overrides: str | Sequence[str] = (),
-    plugins: str | Path | Sequence[str | Path] = (),
-    types: Sequence[NodeType | UpdateRule] = (),
-    registry: Registry | None = None,
-    data: str | Path | None = None,
-    memory: int | str | None = None,
-    name: str | None = None,
-) -> Graph:
-    """Load a graph file, or what such a file would hold.
-
-    Args:
-        path: the YAML file; or a graph as a mapping of sections, in which arrays of NumPy are lists too. What is wrong
-            with a mapping is told by the path of its keys.
-        overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
-            and a YAML value; one alone needs no list.
-        plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
-        types: node types and update rules that this program declared itself.
-        registry: node types and update rules that were found already.
-        data: a file in place of the graph file's data set, as of ``--data``.
-        memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
-        name: what a graph that is no file is called; files that it names are found from there.
-
-    Raises:
-        GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist, a type's name is taken, an override makes no sense, or `path` is
-            no path.
-        DeclarationError: one of the `types` is declared wrongly.
-    """
-    given: str | Path | Source
-    if isinstance(path, Mapping):
-        given = PlainSource(name or "<mapping>", path)
-    elif isinstance(path, str | os.PathLike | Source):
-        given = path
-    else:
-        raise UsageError(f"load takes the path of a graph file or a mapping, not a {type(path).__name__}")
-    if isinstance(given, str) and "\n" in given and not os.path.exists(given):  # noqa: PTH110
-        raise UsageError("load takes the path of a graph file, and this looks like its text: loads takes that")
-    overrides = [overrides] if isinstance(overrides, str) else overrides
-    plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
-    registry = registry or Registry(plugins)
-    registry.add(types)
-    return _load(given, overrides, registry, data, allowed_memory() if memory is None else read_size(memory))
-
-
-def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
-    """Load a graph from the text of a graph file.
-
-    Args:
-        text: the YAML text.
-        name: what it is called in messages; files that it names are found from there.
-        asked: more of `load`.
-
-    Raises:
-        GraphFileError, UsageError, DeclarationError: as of `load`.
-    """
-    if not isinstance(text, str):
-        raise UsageError(f"loads takes the text of a graph file, not a {type(text).__name__}")
-    return load(Source(name, text), **asked)  # type: ignore[arg-type]
-
-
-def _load(
-    given: str | Path | Source,
-    overrides: Sequence[str],
-    registry: Registry,
-    data: str | Path | None,
-    memory: int | None,
-) -> Graph:
-    with paused_collection(), limited(memory):
-        document = load_document(given, overrides)
-        source = DataSource(document, data)
-        structure = build_graph(document, registry, source.names)
-        graph = Graph(structure, source, registry, memory)
-    graph._again = partial(_load, document.source, overrides, registry, data, memory)
-    return graph
-
-
-class Graph(Displayed):
+class Graph(Shown):
     """A graph, ready to run.
 
     Attributes:
@@ -118,6 +39,8 @@ class Graph(Displayed):
         source: the data set that feeds it.
         registry: where its node types were found.
         memory: how many bytes it may take; None for half of the memory.
+
+    Any number of threads may use one: each run has a program of its own.
     """
 
     def __init__(
@@ -126,13 +49,14 @@ class Graph(Displayed):
         source: DataSource | None = None,
         registry: Registry | None = None,
         memory: int | None = None,
+        again: Callable[[], Graph] | None = None,
     ) -> None:
         self.structure = structure
         self.source = source or DataSource(structure.document)
         self.registry = registry or Registry()
         self.memory = memory
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
-        self._again: Callable[[], Graph] | None = None
+        self._again = again
 
     def __repr__(self) -> str:
         parameters, nodes = (
@@ -262,21 +186,47 @@ class Graph(Displayed):
         with limited(self.memory):
             return run_graph(self.structure, self.source, self.plan, request)
 
+    def iterate(self, steps: int | None = None, **asked: Any) -> Rows:
+        """Run the graph step by step: return an iterator of row 0, before any update, and the row after each step.
+
+        Before the next row is asked for, `Row.set` may put parameters elsewhere. `Rows.close`, or leaving a ``with``
+        of it, ends the run; so does forgetting it.
+
+        Args:
+            steps: how many updates to make at most, default the file's.
+            asked: as of `run`: ``engine``, ``dtype``, ``seed``, ``resume``, ``device``.
+
+        Raises:
+            NotFiniteError: a value or a derivative was not finite after a step.
+            PluginError, ShapeError, UsageError: as of `run`.
+        """
+        request = RunRequest(steps, record=(), **asked)
+        with limited(self.memory):
+            plan, engine, job, _ = prepare(self.structure, self.source, self.plan, request)
+            return Rows(begin(plan, engine, job), job)
+
     def passes(
-        self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
+        self,
+        step: int | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        resume: str | Path | None = None,
     ) -> Passes:
         """Run the graph up to a step, and return the forward and the backward pass there, taken apart.
 
         Args:
-            step: how many updates to make before; 0 for the values as the file gives them.
-            engine, dtype, seed: as of `run`.
+            step: how many updates to make before, from the very start; default 0, for the values as the file gives
+                them, or the step of the checkpoint.
+            engine, dtype, seed, resume: as of `run`.
 
         Raises:
             UsageError: the run ends before that step; the text says why.
             NotFiniteError: a recorded value was not finite at that step, or the run failed before it; of the step that
                 broke, its `passes` are as far as they came.
         """
-        step = whole("step", step, 0)
+        step = first_step(step, resume)
         if step and self.structure.objective is None:
             raise UsageError(f"there is no step {step}: without an objective nothing is updated")
         taken: list[Passes] = []
@@ -285,7 +235,9 @@ class Graph(Displayed):
             if program.step == step:
                 taken.append(Passes.of(program))
 
-        request = RunRequest(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
+        request = RunRequest(
+            step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), resume=resume, inspect=take
+        )
         result = self.answer(request)
         if result.error is not None:
             tell_passes(result, step)

@@ -144,7 +144,7 @@ class GraphFile:
     def load(self, registry: Registry | None = None) -> Graph:
         """Load it, with the node types of a registry where one is there already."""
         from graphrun.plugins.registry import Registry
-        from graphrun.run.api import load
+        from graphrun.run.loading import load
 
         registry = registry or Registry(self.folders)
         graph = load(
