@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "draw", "drawn", "explain", "explained", "export", "report"]
 
 
-class Shown(NamedTuple):
+class Page(NamedTuple):
     """A text or a picture, what is to be said beside it, and what broke the step that it shows as far as it came."""
 
     content: Any
@@ -38,7 +38,7 @@ def explained(
     resume: str | Path | None = None,
     width: int = WIDTH,
     on_choice: Callable[[Choice], None] = lambda _choice: None,
-) -> Shown:
+) -> Page:
     """Explain a step: see `Graph.explain`."""
     from graphrun.show.explain import FORMATS
     from graphrun.show.explain import explain as explain_step
@@ -55,7 +55,7 @@ def explained(
         if broken.passes is None or ranked:
             raise
         taken, error = Step(graph, broken.passes, None, f"not finite: {broken}", {}), broken
-    return Shown(explain_step(taken, output_format, node=node, ranked=ranked, width=width), "", error)
+    return Page(explain_step(taken, output_format, node=node, ranked=ranked, width=width), "", error)
 
 
 def drawn(
@@ -67,7 +67,7 @@ def drawn(
     direction: str = "auto",
     seed: int | None = None,
     resume: str | Path | None = None,
-) -> Shown:
+) -> Page:
     """Draw a graph: see `Graph.draw`."""
     from graphrun.show.draw import draw_graph
     from graphrun.show.draw.formats import FORMATS, write
@@ -84,13 +84,7 @@ def drawn(
             raise
         passes, error = broken.passes, broken
     drawing = draw_graph(graph.structure, passes, depth)
-    return Shown(write(drawing, picture_format, direction), drawing.note, error)
-
-
-def check_folder(target: str | Path) -> None:
-    """Refuse a file in a folder that there is not, before the work that makes it."""
-    if not Path(target).parent.is_dir():
-        raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
+    return Page(write(drawing, picture_format, direction), drawing.note, error)
 
 
 def explain(graph: Graph, path: str | Path | None, step: int | None, output_format: str, **asked: Any) -> str:

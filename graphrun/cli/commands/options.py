@@ -141,6 +141,11 @@ class GraphFile:
     folders: Sequence[str] = ()
     data: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The name that messages have for it."""
+        return "<stdin>" if self.path == "-" else self.path
+
     def load(self, registry: Registry | None = None) -> Graph:
         """Load it, with the node types of a registry where one is there already."""
         from graphrun.plugins.registry import Registry
@@ -166,7 +171,7 @@ class GraphFile:
         if document.subgraphs and not (document.nodes or document.parameters):
             subgraphs = ", ".join(document.subgraphs)
             raise UsageError(
-                f"{self.path} is a library of the subgraphs {subgraphs}, for other files to include: nothing to run"
+                f"{self.shown} is a library of the subgraphs {subgraphs}, for other files to include: nothing to run"
             )
         return graph
 
