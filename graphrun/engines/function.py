@@ -42,6 +42,12 @@ class Evaluator(Protocol):
 class PlanFunction:
     """One value of a plan as a function of all parameters; any number of threads may call it at once.
 
+    Attributes:
+        plan: the plan of the value alone.
+        shape: the value's.
+        engine: what computes value and gradient.
+        mine: what the thread has that asks: ``mine.at`` returns the value and its gradient.
+
     Args:
         plan: the plan, whose other leaves stay as they are.
         slot: the value.
@@ -62,25 +68,21 @@ class PlanFunction:
         self.engine = engine
         self._lock = threading.RLock()
         self._jax: Any = None
-        self._mine = _OfThread(self._evaluator, self._looking)
+        self.mine = _OfThread(self._evaluator, self._looking)
         if not self.shape:
-            _ = self.at
-
-    @property
-    def at(self) -> Callable[[Array], tuple[float, Array]]:
-        """What returns the value, of one that is a number, and its gradient; one for each thread."""
-        return self._mine.at
+            # What cannot be compiled is told at once.
+            _ = self.mine.at
 
     def value(self, vector: Array) -> Array:
         """Return the value, by the forward pass alone where the engine makes it alone."""
         if self.engine != "numpy":
-            return np.asarray(self.at(vector)[0])
-        (value,) = self._mine.looking[0].values_at(vector, [self.plan.objective or 0])
+            return np.asarray(self.mine.at(vector)[0])
+        (value,) = self.mine.looking[0].values_at(vector, [self.plan.objective or 0])
         return np.array(value)
 
     def jacobian(self, vector: Array) -> Array:
         """Return the derivatives of the value's elements, a row each."""
-        program, jacobian = self._mine.looking
+        program, jacobian = self.mine.looking
         program.values_at(vector, [])
         return jacobian()
 
@@ -101,6 +103,9 @@ class PlanFunction:
         return self._differences, f"central differences of exact gradients: {reason}"
 
     def _evaluator(self) -> Evaluator:
+        if self.shape:
+            name = self.plan.names[self.plan.objective or 0]
+            raise UsageError(f"{name!r} has the shape {self.shape}, and a gradient is that of a number")
         with self._lock:
             if self.engine == "jax":
                 evaluator: Evaluator = self._compiled_by_jax()
@@ -134,7 +139,7 @@ class PlanFunction:
                 ahead, behind = vector + move, vector - move
                 # What the vector moved by, after rounding.
                 step = np.max(np.abs(ahead - behind)) / np.max(np.abs(direction))
-                found[row] = (self.at(ahead)[1] - self.at(behind)[1]) / step
+                found[row] = (self.mine.at(ahead)[1] - self.mine.at(behind)[1]) / step
         return found
 
 

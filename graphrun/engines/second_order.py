@@ -135,8 +135,8 @@ class _Products:
                     before, bend = gradients.get(source, (None, None)), self._tangent(partial)
                     # The derivative of the product of gradient and local derivative.
                     changes = self._sum(self._product(change, partial), self._product(gradient, bend))
-                    given = self._product(gradient, partial)
-                    gradients[source] = self._sum(before[0], given), self._sum(before[1], changes)
+                    part = self._product(gradient, partial)
+                    gradients[source] = self._sum(before[0], part), self._sum(before[1], changes)
         return [gradients.get(slot, (None, None))[1] for slot in range(len(parameters))]
 
     def _along(self, partials: Sequence[Tangent], inputs: Sequence[Expression]) -> Tangent:

@@ -59,6 +59,7 @@ class Function:
         self._given, self._again = plan, again
         self._others: dict[str, Function] = {}
         self._function = PlanFunction(plan, slot, engine)
+        self._mine = self._function.mine
         self.engine = self._function.engine
         slots = [plan.slots[name] for name in self.arguments]
         self._shapes = {name: plan.shapes[k] for name, k in zip(self.arguments, slots, strict=True)}
@@ -76,6 +77,7 @@ class Function:
         self._whole = whole
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
         self.start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
+        self._shape = self.start.shape
         self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
@@ -124,14 +126,14 @@ class Function:
     def value_and_gradient(self, x: Point) -> tuple[float, Any]:
         """Return the node's value, and its derivatives by the elements of the arguments: a new vector, or a mapping."""
         # A call costs little more than the arithmetic, so that what is usual comes first.
-        vector = x if x.__class__ is np.ndarray and x.shape == self.start.shape else self._vector(x)
+        vector = x if x.__class__ is np.ndarray and x.shape == self._shape else self._vector(x)
         try:
-            value, gradient = self._at(vector if self._is_whole else self._widened(vector))
+            value, gradient = self._mine.at(vector if self._is_whole else self._widened(vector))
         except StepFailed as failed:
             raise self._error_of(failed) from failed.error
         if not self._is_whole:
             gradient = gradient[self._places]
-        return value, self.mapping(gradient) if isinstance(x, Mapping) else gradient
+        return value, gradient if vector is x or not isinstance(x, Mapping) else self.mapping(gradient)
 
     def jacobian(self, x: Point, of: str | None = None) -> Vector:
         """Return the derivatives of the elements of the node, or `of` another one: (its elements, elements)."""
@@ -151,14 +153,8 @@ class Function:
         product = self._products(x, direction[None])[0]
         return self.mapping(product) if isinstance(x, Mapping) else product
 
-    @property
-    def _at(self) -> Callable[[Any], tuple[float, Any]]:
-        if self._function.shape:
-            raise UsageError(f"{self.node!r} has the shape {self._function.shape}, and a gradient is that of a number")
-        return self._function.at
-
     def _products(self, x: Point, directions: Vector) -> Vector:
-        _ = self._at
+        _ = self._mine.at
         whole = np.zeros((len(directions), len(self._whole)))
         whole[:, self._places] = directions
         with self._told():
@@ -239,6 +235,8 @@ def function_of(
 ) -> Function:
     """Return a value of a plan as a function of the parameters of these names, or of all."""
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
+    if not parameters or (names is not None and not len(names)):
+        raise UsageError("a function has a parameter at least, and there is none")
     if isinstance(names, str):
         raise UsageError(f"names: a list of names is needed, not {names!r}")
     given = parameters if names is None else dict.fromkeys(known(name, parameters, "parameter") for name in names)

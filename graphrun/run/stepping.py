@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -38,10 +39,10 @@ class Rows(Iterator["Row"]):
                 program.evaluate()
                 self.stopped = look_at_start(program, self._job)
             else:
-                row.end()
                 self._advance(program)
                 if program.step == row.step:
                     raise StopIteration
+                row.end()
         except BaseException as error:
             step = program.step if row is None else row.step + 1
             self.close()
@@ -59,9 +60,9 @@ class Rows(Iterator["Row"]):
             self.stopped = program.advance(1, self._job.stop)
 
     def close(self) -> None:
-        """End the run where it is; the last row keeps what was read of it."""
+        """End the run where it is; the last row keeps everything."""
         if self._row is not None:
-            self._row.end()
+            self._row.end(whole=True)
         self.stopped = self.stopped or "closed"
         self._program = self._row = None
 
@@ -127,8 +128,11 @@ class Row:
             error = error_of(plan, self.step, signal)
             raise error from error.__cause__
 
-    def end(self) -> None:
-        """Keep what was read, and no more of the run."""
+    def end(self, *, whole: bool = False) -> None:
+        """Keep what was read, or the `whole` row, and no more of the run."""
+        if whole and self._program is not None:
+            with suppress(StepFailed):
+                _ = self.parameters, self.values, self.gradients
         self._program = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -54,7 +54,7 @@ class JaxFunction:
         """Return the product of the Hessian at a point with each direction, a row each."""
         return np.array(self._first_finite(self._products, vector, directions.astype(vector.dtype)))
 
-    def _first_finite(self, functions: list[Callable[..., Any]], *given: Array) -> Any:
+    def _first_finite(self, functions: Sequence[Callable[..., Any]], *given: Array) -> Any:
         with double_precision(), np.errstate(all="ignore"):
             for function in functions:
                 found = function(*given)
