@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from graphrun.base.errors import DeclarationError
 
@@ -68,6 +68,11 @@ class Declaration:
 
     def __reduce__(self) -> str:
         return self.function.__qualname__
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Call the declared function, as in ``relu(numpy, x)``."""

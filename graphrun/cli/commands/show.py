@@ -47,7 +47,7 @@ def show(
         raise click.UsageError("--format json goes with --plan, --format yaml does not")
     asked = step is not None or depth is not None or request.resume is not None
     if (plan or output_format == "yaml") and asked:
-        raise click.UsageError("--step, --depth and --resume are for the table of values")
+        raise click.UsageError("--resume, --step and --depth are for the table of values")
     graph = file.load()
     if plan:
         show_plan(graph, output_format or "table")
@@ -133,8 +133,8 @@ def draw(
     if target in {None, "-"} and picture_format in PICTURES:
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
     check_folder(target)
-    asked = {"direction": direction, "seed": request.seed, "resume": request.resume}
-    found = drawn(file.load_to_run(), picture_format, step=step, depth=depth, **asked)
+    graph, seed, resume = file.load_to_run(), request.seed, request.resume
+    found = drawn(graph, picture_format, step=step, depth=depth, direction=direction, seed=seed, resume=resume)
     if found.note:
         say(found.note)
     put(found.content, target)

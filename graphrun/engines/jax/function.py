@@ -83,7 +83,8 @@ def _products(gradient: Callable[[Array], tuple[Array, Array]]) -> Callable[[Arr
 
     def products(vector: Array, directions: Array) -> Array:
         def product(direction: Array) -> Array:
-            return jax.jvp(lambda at: gradient(at)[1], (vector,), (direction,))[1]
+            moved: Array = jax.jvp(lambda at: gradient(at)[1], (vector,), (direction,))[1]
+            return moved
 
         found: Array = jax.lax.map(product, directions, batch_size=min(len(directions), DIRECTIONS_AT_ONCE))
         return found
