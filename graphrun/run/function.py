@@ -77,7 +77,7 @@ class Function:
         self._whole = whole
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
         self.start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
-        self._shape = self.start.shape
+        self._shape, self._dtype = self.start.shape, plan.dtype
         self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
@@ -126,14 +126,15 @@ class Function:
     def value_and_gradient(self, x: Point) -> tuple[float, Any]:
         """Return the node's value, and its derivatives by the elements of the arguments: a new vector, or a mapping."""
         # A call costs little more than the arithmetic, so that what is usual comes first.
-        vector = x if x.__class__ is np.ndarray and x.shape == self._shape else self._vector(x)
+        usual = x.__class__ is np.ndarray and x.shape == self._shape and x.dtype == self._dtype
+        vector = x if usual else self._vector(x)
         try:
             value, gradient = self._mine.at(vector if self._is_whole else self._widened(vector))
         except StepFailed as failed:
             raise self._error_of(failed) from failed.error
         if not self._is_whole:
             gradient = gradient[self._places]
-        return value, gradient if vector is x or not isinstance(x, Mapping) else self.mapping(gradient)
+        return value, gradient if usual or not isinstance(x, Mapping) else self.mapping(gradient)
 
     def jacobian(self, x: Point, of: str | None = None) -> Vector:
         """Return the derivatives of the elements of the node, or `of` another one: (its elements, elements)."""
