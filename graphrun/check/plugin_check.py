@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from graphrun.check.local_check import BrokenTypeError, gaps, interval_numbers
+from graphrun.check.subject import BrokenTypeError, gaps, interval_numbers
 from graphrun.declare.trace import CannotTraceError, Recorder, trace
 from graphrun.plugins.registry import PLUGIN_MODULE, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphrun.check.local_check import Array, Inputs, Subject
+    from graphrun.check.subject import Array, Inputs, Subject
     from graphrun.declare.nodetype import NodeType
 
 HALVINGS = 100

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphrun.base.errors import DeclarationError
-from graphrun.check.local_check import (
-    TOLERANCE,
-    BrokenTypeError,
-    Subject,
-    compare_arrays,
-    compare_points,
-    interval_numbers,
-    shape_text,
-)
+from graphrun.check.local_check import TOLERANCE, compare_arrays, compare_points
 from graphrun.check.plugin_check import hook_failures, numpy_failures, other_settings, undeclared_kinks
-from graphrun.declare.declaration import Noise, State
+from graphrun.check.subject import BrokenTypeError, Subject, interval_numbers, shape_text
+from graphrun.check.trials import ASK_FOR_EXAMPLES, draw, input_count, shapes_of, trials
 from graphrun.plugins.registry import import_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import ModuleType
-    from typing import Any
 
-    from graphrun.check.local_check import Array, Inputs
-    from graphrun.declare.domain import Domain
+    from graphrun.check.subject import Array, Inputs
     from graphrun.declare.nodetype import Example, NodeType
 
     Checks = list[tuple[Callable[[Subject, Inputs], Iterable[str]], Inputs]]
@@ -39,8 +29,6 @@ WIDE = (1e-3, 1e2)
 """Magnitudes of the numbers at which derivatives are compared: tails are reached, most functions stay finite."""
 
 MODERATE = (0.1, 10.0)
-GUESSED_SHAPE = (3, 3)
-ASK_FOR_EXAMPLES = "declare examples=[Example(shapes=[...], settings={...})] that it can be tried with"
 
 
 class CheckError(AssertionError):
@@ -78,37 +66,39 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
     try:
         node_type.check_declaration()
         failures = list(hook_failures(node_type))
-        trials = list(_trials(node_type))
+        tried = list(trials(node_type))
     except DeclarationError as error:
         raise CheckError(node_type.name, [str(error)]) from error
     except BrokenTypeError as problem:
         raise CheckError(node_type.name, problem.texts) from problem
     check = _check_elementwise if node_type.is_elementwise else _check_tensor
-    for subject, example in trials:
+    for subject, example in tried:
         failures += check(subject, example, np.random.default_rng(seed))
     if not failures:
-        failures += _failures_elsewhere(node_type, trials, np.random.default_rng(seed))
+        failures += _failures_elsewhere(node_type, tried, np.random.default_rng(seed))
     if failures:
         raise CheckError(node_type.name, list(dict.fromkeys(failures)))
 
 
 def _failures_elsewhere(
-    node_type: NodeType, trials: Sequence[tuple[Subject, Example | None]], random: np.random.Generator
+    node_type: NodeType, tried: Sequence[tuple[Subject, Example | None]], random: np.random.Generator
 ) -> Iterator[str]:
     """Where settings are others than those that were tried, and where the derivative jumps."""
-    example = trials[0][1]
-    shapes = [(POINTS,)] * _count(node_type, example) if node_type.is_elementwise else _shapes_of(node_type, example)
+    example = tried[0][1]
+    shapes = (
+        [(POINTS,)] * input_count(node_type, example) if node_type.is_elementwise else shapes_of(node_type, example)
+    )
     values = example.values if example and not node_type.is_elementwise else ()
     if node_type.is_elementwise:
-        for subject, _ in trials:
-            inputs = _draw(subject, shapes, random, WIDE)
+        for subject, _ in tried:
+            inputs = draw(subject, shapes, random, WIDE)
             yield from numpy_failures(subject, len(inputs))
             if node_type.derivative is not None:
                 yield from undeclared_kinks(subject, inputs)
     for settings in other_settings(node_type):
         subject = Subject(node_type, settings)
         try:
-            inputs = _draw(subject, shapes, random, MODERATE, values)
+            inputs = draw(subject, shapes, random, MODERATE, values)
             subject.forward(inputs)
         except BrokenTypeError:
             continue  # these settings do not fit the shapes
@@ -122,9 +112,9 @@ def slope_failures(node_type: NodeType, *, seed: int = 0) -> list[str]:
     """Return where the derivatives of an elementwise type and finite differences differ, as of `check_node_type`."""
     failures: list[str] = []
     try:
-        for subject, example in _trials(node_type):
-            shapes = [(POINTS,)] * _count(node_type, example)
-            failures += _slope_failures(subject, _draw(subject, shapes, np.random.default_rng(seed), WIDE))
+        for subject, example in trials(node_type):
+            shapes = [(POINTS,)] * input_count(node_type, example)
+            failures += _slope_failures(subject, draw(subject, shapes, np.random.default_rng(seed), WIDE))
     except BrokenTypeError as problem:
         return problem.texts
     return failures
@@ -142,122 +132,11 @@ def load_plugin(file: str | Path) -> ModuleType:
     return import_file(Path(file))
 
 
-# --- what a type is tried with ---------------------------------------------------------------------------------------
-
-
-def _trials(node_type: NodeType) -> Iterator[tuple[Subject, Example | None]]:
-    """The settings and examples to try: the defaults, then each example."""
-    defaults = node_type.default_settings
-    guessed = node_type.is_elementwise or not node_type.examples
-    if defaults is None and not node_type.examples:
-        required = ", ".join(p.name for p in node_type.keyword if p.default is p.empty)
-        raise BrokenTypeError(f"{node_type.name}: its settings {required} have no default: {ASK_FOR_EXAMPLES}")
-    if defaults is not None and guessed:
-        yield from _subjects(node_type, dict(defaults), None)
-    for example in node_type.examples:
-        try:
-            settings = node_type.read_settings(example.settings)
-        except ValueError as error:
-            given = dict(example.settings)
-            raise BrokenTypeError(f"{node_type.name}: an example's settings {given} fail: {error}") from error
-        count = len(example.values) or len(example.shapes)
-        least, most = node_type.arity
-        if count and not least <= count <= (count if most is None else most):
-            raise BrokenTypeError(f"{node_type.name}: an example gives {count} inputs to {node_type.signature}")
-        yield from _subjects(node_type, dict(settings), example)
-
-
-def _subjects(
-    node_type: NodeType, settings: dict[str, Any], example: Example | None
-) -> Iterator[tuple[Subject, Example | None]]:
-    """The type in a step and, where it tells the two apart, in an evaluation."""
-    yield Subject(node_type, settings), example
-    if node_type.takes_training:
-        yield Subject(node_type, settings | {node_type.takes_training: False}), example
-
-
-def _count(node_type: NodeType, example: Example | None) -> int:
-    given = example and (len(example.values) or len(example.shapes))
-    least, most = node_type.arity
-    return given or (most if most is not None else max(least, 2))
-
-
-def _shapes_of(node_type: NodeType, example: Example | None) -> Sequence[tuple[int, ...]]:
-    """The shapes of the inputs that the engine does not give."""
-    if example and example.shapes:
-        return example.shapes
-    if example and example.values:
-        return [np.shape(value) for value in example.values]
-    return [GUESSED_SHAPE] * _count(node_type, example)
-
-
-def _draw(
-    subject: Subject,
-    shapes: Sequence[tuple[int, ...]],
-    random: np.random.Generator,
-    magnitudes: tuple[float, float],
-    values: Sequence[Any] = (),
-) -> list[Array]:
-    """Random inputs within the domain, representable as float32, some of them 0; indices are 0 or 1.
-
-    Values that are not None stand for the numbers that would be drawn; those that the engine gives come last.
-    """
-    inputs = [
-        random.integers(0, 2, shape)
-        if i in subject.type.index_inputs
-        else _draw_numbers(subject.domain(i), shape, random, magnitudes)
-        for i, shape in enumerate(shapes)
-    ]
-    fixed = [value if value is not None else inputs[i] for i, value in enumerate(values)]
-    return _with_engine_inputs(subject, subject.arrays(fixed or inputs), random)
-
-
-def _with_engine_inputs(subject: Subject, inputs: Sequence[Array], random: np.random.Generator) -> list[Array]:
-    """Inputs followed by those that the engine gives: noise, and the states after one step on other numbers."""
-    markers = [marker for _, marker in subject.type.engine_inputs]
-    noise = [random.uniform(size=inputs[0].shape).astype(np.float32).astype(np.float64) for _ in markers]
-    states: list[Array] = []
-    if State in markers:
-        states = subject.states([*inputs], noise[: markers.count(Noise)])
-    drawn, kept = iter(noise), iter(states)
-    return [*inputs, *(next(drawn) if marker is Noise else next(kept) for marker in markers)]
-
-
-def _draw_numbers(
-    domain: Domain | None, shape: tuple[int, ...], random: np.random.Generator, magnitudes: tuple[float, float]
-) -> Array:
-    size = np.exp(random.uniform(math.log(magnitudes[0]), math.log(magnitudes[1]), shape))
-    sign = random.choice([-1.0, 1.0], shape)
-    share = 0.5 * size / magnitudes[1]
-    numbers = size * sign
-    if domain is not None:
-        which = random.integers(0, len(domain.intervals), shape)
-        for i, interval in enumerate(domain.intervals):
-            low, high = interval.low, interval.high
-            if math.isfinite(low) and math.isfinite(high):
-                # Near both ends and, by as many, far from them.
-                inside = random.choice([share, 0.5 * random.uniform(size=shape)])
-                drawn = np.where(sign > 0, low + (high - low) * inside, high - (high - low) * inside)
-            elif math.isfinite(low):
-                drawn = low + size
-            elif math.isfinite(high):
-                drawn = high - size
-            else:
-                drawn = numbers
-            numbers = np.where(which == i, drawn, numbers)
-    if domain is None or 0.0 in domain:
-        numbers = np.where(random.uniform(size=shape) < 1 / 8, 0.0, numbers)
-    return np.asarray(numbers).astype(np.float32).astype(np.float64)
-
-
-# --- the checks, one function each -----------------------------------------------------------------------------------
-
-
 def _check_elementwise(subject: Subject, example: Example | None, random: np.random.Generator) -> list[str]:
-    count = _count(subject.type, example)
-    points = _draw(subject, [(POINTS,)] * count, random, WIDE)
-    moderate = _draw(subject, [(POINTS,)] * count, random, MODERATE)
-    mixed = _draw(subject, [((3, 1), (4,), (3, 4))[i % 3] for i in range(count)], random, MODERATE)
+    count = input_count(subject.type, example)
+    points = draw(subject, [(POINTS,)] * count, random, WIDE)
+    moderate = draw(subject, [(POINTS,)] * count, random, MODERATE)
+    mixed = draw(subject, [((3, 1), (4,), (3, 4))[i % 3] for i in range(count)], random, MODERATE)
     checks: Checks = [
         (_nan_failures, points),
         (_scalar_failures, mixed),
@@ -266,14 +145,14 @@ def _check_elementwise(subject: Subject, example: Example | None, random: np.ran
         (_slope_failures, points),
     ]
     if example and example.values:
-        given = _draw(subject, _shapes_of(subject.type, example), random, MODERATE, example.values)
+        given = draw(subject, shapes_of(subject.type, example), random, MODERATE, example.values)
         checks.append((_slope_failures, given))
     return _run_checks(subject, points, checks)
 
 
 def _check_tensor(subject: Subject, example: Example | None, random: np.random.Generator) -> list[str]:
     try:
-        inputs = _draw(subject, _shapes_of(subject.type, example), random, MODERATE, example.values if example else ())
+        inputs = draw(subject, shapes_of(subject.type, example), random, MODERATE, example.values if example else ())
     except BrokenTypeError as problem:
         return problem.texts
     checks: Checks = [(check, inputs) for check in (_nan_failures, _float32_failures, _slope_failures)]

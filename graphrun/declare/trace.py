@@ -158,9 +158,7 @@ class Recorder:
             raise CannotTraceError(f"it casts a number to {wanted}, and the graph's are {self.dtype}")
         if given.kind == FLOAT:
             return given
-        if given.is_constant:
-            return self.constant(float(given.value), FLOAT)
-        return self._once("cast", (given,), FLOAT)
+        return self._converted(given, FLOAT)
 
     def make(self, operation: str, *values: Any) -> Expression:
         """Return the expression of an operation on numbers."""
@@ -170,8 +168,7 @@ class Recorder:
             kind = BOOL
         else:
             compared = arguments[1:] if operation == "where" else arguments
-            kinds = {argument.kind for argument in compared}
-            kind = FLOAT if FLOAT in kinds else BOOL if kinds == {BOOL} and operation == "where" else WEAK
+            kind = self._kind(operation, compared)
             arguments = tuple(self._fit(x, kind, operation, k) for k, x in enumerate(arguments))
             kind = BOOL if operation in COMPARISONS else kind
         simpler = self._simpler(operation, arguments)
@@ -181,13 +178,18 @@ class Recorder:
         """Bring an argument to the kind that an operation is done in."""
         if operation == "where" and position == 0:
             return argument if argument.kind == BOOL else self.make("not_equal", argument, 0.0)
-        if argument.kind == kind:
-            return argument
+        return argument if argument.kind == kind else self._converted(argument, kind)
+
+    def _kind(self, operation: str, arguments: Sequence[Expression]) -> str:
+        """Return the kind that an operation on some arguments is done in."""
+        kinds = {argument.kind for argument in arguments}
+        return FLOAT if FLOAT in kinds else BOOL if kinds == {BOOL} and operation == "where" else WEAK
+
+    def _converted(self, argument: Expression, kind: str) -> Expression:
+        """Return a number as one of another kind."""
         if argument.is_constant:
             return self.constant(float(argument.value), kind)
-        if kind == FLOAT:
-            return self._once("cast", (argument,), FLOAT)
-        return self._once("number", (argument,), WEAK)
+        return self._once("cast" if kind == FLOAT else "number", (argument,), kind)
 
     def _once(self, operation: str, arguments: tuple[Expression, ...], kind: str, value: Any = None) -> Expression:
         # The text of a number tells 0.0 from -0.0, and one NaN from none.

@@ -119,17 +119,17 @@ class Shown(Displayed):
         found: CheckReport = type(self).page("check")(self)
         return found
 
-    def export(self, to: str = "python", path: str | Path | None = None, *, steps: int | None = None) -> str:
-        """Return the graph as a program that needs nothing of graphrun.
+    def export(self, to: str = "python", path: str | Path | None = None, **options: Any) -> str | bytes:
+        """Return the graph in another language.
 
         Args:
-            to: the language, ``python``.
+            to: the language, as ``python``: a program that needs nothing of graphrun.
             path: a file to write it to as well.
-            steps: how many steps the program makes, default the file's.
+            options: of the language, as of the command: ``steps``, how many steps a program makes.
 
         Raises:
             UsageError: there is no such language, or it cannot say what the graph does.
             RunError: the file cannot be written.
         """
-        text: str = type(self).page("export")(self, to, path, steps)
-        return text
+        content: str | bytes = type(self).page("export")(self, to, path, options)
+        return content

@@ -14,7 +14,7 @@ from graphrun.data.rows import DataSource
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import PlainSource, Source, load_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 from graphrun.run.api import Graph
 

@@ -19,7 +19,7 @@ from graphrun.data.rows import DataSource, Rows
 from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines.numpy import node_program
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,14 +111,22 @@ def report(graph: Graph, path: str | Path | None, depth: int | None, **asked: An
     return str(_written(make_report(graph, RunRequest(**asked), depth).html, path))
 
 
-def export(graph: Graph, to: str, path: str | Path | None, steps: int | None) -> str:
-    """Return a graph as a program, and write it."""
-    from graphrun.show.export import export_python
+def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:
+    """Return a graph in another language, and write it."""
+    content: str | bytes = _written(exported(graph, to, options), path)
+    return content
 
-    languages = {"python": export_python}
-    if to not in languages:
-        raise UsageError(f"export: {to!r} is none of the languages {', '.join(languages)}")
-    return str(_written(languages[to](graph, steps), path))
+
+def exported(graph: Graph, to: str, options: Mapping[str, Any]) -> str | bytes:
+    """Return a graph in another language, with those of its options that are given."""
+    from graphrun.show.export import LANGUAGES
+
+    if to not in LANGUAGES:
+        raise UsageError(f"export: {to!r} is none of the languages {', '.join(LANGUAGES)}")
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() - set(LANGUAGES[to].options):
+        raise UsageError(f"--{name} is not for --to {to}")
+    return LANGUAGES[to].export(graph, **given)
 
 
 def _written(content: Any, path: str | Path | None) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from graphrun.api import Graph
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 REPEATED = """\

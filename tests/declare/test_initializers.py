@@ -11,7 +11,7 @@ from graphrun.api import Graph
 from graphrun.base.errors import GraphFileError, ShapeError
 from graphrun.declare.initializers import INITIALIZERS, draw, fans
 from graphrun.document import Source, load_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()

@@ -36,7 +36,7 @@ from graphrun.document import source as sources
 from graphrun.document import subgraphs as definitions
 from graphrun.document.header import SECTIONS
 from graphrun.document.models import ExpectEntry, StopEntry
-from graphrun.graph.graph import CLIPS
+from graphrun.graph.update import CLIPS
 from graphrun.nodes import FAMILIES
 from graphrun.solvers import SOLVERS
 from graphrun.updates import graphrun_update_rules as built_in_rules

@@ -17,7 +17,7 @@ from graphrun.cli.entry import run_command
 from graphrun.data.rows import DataSource
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()

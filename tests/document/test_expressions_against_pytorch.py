@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graphrun.api import Graph
 from graphrun.base.errors import NotFiniteError
 from graphrun.document import Source, load_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 torch = pytest.importorskip("torch", reason="the oracle is PyTorch: pip install torch")

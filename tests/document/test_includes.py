@@ -11,7 +11,7 @@ import pytest
 
 from graphrun.base.errors import GraphFileError
 from graphrun.document import load_document, source
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 REGISTRY = Registry()

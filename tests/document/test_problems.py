@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graphrun.base.errors import GraphFileError
 from graphrun.document import Mark, Problems, Source, did_you_mean, load_document, nearest
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 
 

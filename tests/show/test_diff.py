@@ -10,7 +10,7 @@ from graphrun.api import Graph
 from graphrun.cli.entry import run_command
 from graphrun.document import Source, load_document
 from graphrun.document.dump import dump_document
-from graphrun.graph.graph import build_graph
+from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 from graphrun.show.diff import SHOWN, diff_graphs
 

@@ -88,7 +88,7 @@ def run_text(text: str, **options: Any) -> tuple[str, Result]:
     """Return the report of a graph given by its text."""
     from graphrun.api import Graph
     from graphrun.document import Source, load_document
-    from graphrun.graph.graph import build_graph
+    from graphrun.graph.build import build_graph
     from graphrun.plugins.registry import Registry
 
     registry = Registry()

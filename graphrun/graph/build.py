@@ -1,0 +1,277 @@
+"""Document → graph: names are resolved, node types found, and the nodes are put in topological order.
+
+Values are numbered: parameters, constants, number literals, then nodes in the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from graphrun.base.wording import arrows, counted
+from graphrun.declare.declaration import Settings
+from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
+from graphrun.declare.nodetype import NodeType
+from graphrun.document import Document, InitEntry, NodeEntry, Value, did_you_mean
+from graphrun.document.slips import OF_SEVERAL
+from graphrun.graph.graph import ComputationalGraph, EngineLeaf, Node
+from graphrun.graph.lookup import Lookup
+from graphrun.graph.update import resolve_update
+from graphrun.plugins.registry import Registry
+
+_UNKNOWN = NodeType(lambda: None, "unknown")
+
+
+def build_graph(document: Document, registry: Registry, columns: Sequence[str] = ()) -> ComputationalGraph:
+    """Resolve a document into a graph, whose data set has columns of these names.
+
+    The problems found in the document so far are reported with those found here.
+
+    Raises:
+        GraphFileError: the file has problems; all of them are in the text.
+    """
+    return _Builder(document, registry, columns).build()
+
+
+class _Builder:
+    """Collects every problem on the way, so that one broken node hides no other mistake."""
+
+    def __init__(self, document: Document, registry: Registry, columns: Sequence[str]) -> None:
+        self.document = document
+        self.columns = columns
+        self.read: tuple[str, ...] = ()
+        self.engine_leaves: dict[int, EngineLeaf] = {}
+        self.engine_inputs: dict[str, tuple[int, ...]] = {}
+        self.problems = document.problems
+        self.registry = registry
+        self.lookup = Lookup(document, registry, columns)
+        self.numbers = self.lookup.numbers
+        self.leaves: list[Value | None] = []
+        self.initializers: dict[int, tuple[Initializer, Settings]] = {}
+        self.literals: dict[float | str, int] = {}
+
+    def build(self) -> ComputationalGraph:
+        document = self.document
+        self._check_subgraphs()
+        read = document.names_read() if self.columns else set()
+        self.read = tuple(name for name in self.columns if name in read)
+        self._number_leaves()
+        nodes = self._resolve_nodes()
+        names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
+        for name, number in self.numbers.items():
+            names[number] = name
+        record = document.record
+        graph = ComputationalGraph(
+            names=names,
+            parameters=document.parameters,
+            leaves=self.leaves,
+            initializers=self.initializers,
+            nodes=nodes,
+            data=tuple(self.numbers[name] for name in self.read),
+            engine_leaves=self.engine_leaves,
+            order=self._sort(nodes, names),
+            update=resolve_update(self.lookup),
+            objective=self._resolve_objective(),
+            maximize=document.maximize is not None,
+            record=None if record is None else tuple(self._resolve_record(record)),
+            expect=document.expect,
+            document=document,
+            unread=[name for name in self.columns if name not in self.read],
+        )
+        self._check_expect()
+        self.problems.raise_if_any()
+        return graph
+
+    def _check_subgraphs(self) -> None:
+        for name, subgraph in self.document.subgraphs.items():
+            if self.registry.has_loaded(name):
+                message = f"the subgraph {name!r} has the name of a node type"
+                subgraph.problems.add((), message, key=True, suggestion="choose another name")
+
+    def _number_leaves(self) -> None:
+        document = self.document
+        sections: dict[str, Iterable[str]] = {
+            "parameters": document.parameters,
+            "constants": document.constants,
+            # Columns that the file names are declared by it; others are only there if something reads them.
+            "data": (document.data and document.data.columns) or self.read,
+            "nodes": document.nodes,
+        }
+        owners: dict[str, str] = {}
+        for section, names in sections.items():
+            for name in names:
+                path = ("data", "columns", name) if section == "data" else (section, name)
+                if name == "step" and (section != "data" or name in self.read):
+                    message = "'step' cannot be a name: it is the history's own column"
+                    hint = "give the column another name: columns: {t: step}" if section == "data" else None
+                    self.problems.add(path, message, key=True, suggestion=hint)
+                if owners.setdefault(name, section) != section:
+                    self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
+        for name, parameter in document.parameters.items():
+            self.numbers[name] = len(self.leaves)
+            if parameter.init is not None:
+                self._resolve_initializer(name, parameter.init)
+            self.leaves.append(parameter.value)
+        for name, value in document.constants.items():
+            if name not in self.numbers:
+                self.numbers[name] = len(self.leaves)
+                self.leaves.append(value)
+
+    def _resolve_initializer(self, name: str, init: InitEntry) -> None:
+        at = self.document.leaf_problems("parameters", name).at(("init",))
+        initializer = INITIALIZERS.get(init.type)
+        if initializer is None:
+            synonym = OTHER_NAMES.get(init.type)
+            hint = f"it is called {synonym!r} here" if synonym else did_you_mean(init.type, INITIALIZERS)
+            hint = hint or f"there are: {', '.join(INITIALIZERS)}"
+            at.add(("type",), f"initializer {init.type!r} is unknown", suggestion=hint)
+            return
+        settings = self.lookup.settings(initializer, init.settings, lambda: at, ("type",))
+        self.initializers[self.numbers[name]] = initializer, settings
+
+    def _resolve_nodes(self) -> list[Node]:
+        entries = self.document.nodes
+        for entry in entries.values():
+            for source in entry.inputs:
+                if type(source) is not str and _literal(source) not in self.literals:
+                    self.literals[_literal(source)] = len(self.leaves)
+                    self.leaves.append(float(source))
+        for name in self.read:
+            if name not in self.numbers:
+                self.numbers[name] = len(self.leaves)
+                self.leaves.append(None)
+        given = self._given_by_the_engine(entries)
+        first = len(self.leaves) + sum(map(len, given.values()))
+        for position, name in enumerate(entries):
+            for own, kind in given.get(name, ()):
+                number = self.numbers[f"{name}.{own}"] = len(self.leaves)
+                self.leaves.append(None)
+                self.engine_leaves[number] = EngineLeaf(kind, first + position)
+                self.engine_inputs[name] = (*self.engine_inputs.get(name, ()), number)
+        for position, name in enumerate(entries):
+            self.numbers.setdefault(name, first + position)
+        for name, entry in self.document.instances.items():
+            # Told where they are used, for what reads them stands inside the definition.
+            for position, source in enumerate(entry.inputs):
+                if type(source) is str and source not in self.numbers and source not in self.columns:
+                    self.lookup.check_name(
+                        source, ("inputs", position), "input", at=entry.problems(name, self.problems)
+                    )
+                    self.document.broken.add(source)
+        return [self._resolve_node(name, entry) for name, entry in entries.items()]
+
+    def _given_by_the_engine(self, entries: dict[str, NodeEntry]) -> dict[str, tuple[tuple[str, type], ...]]:
+        """Return the inputs that the engine gives, by the name of the node."""
+        types = {name: self.registry.node_type(name) for name in {entry.type for entry in entries.values()}}
+        given = {
+            name: declared.engine_inputs for name, declared in types.items() if declared and declared.engine_inputs
+        }
+        return {name: given[entry.type] for name, entry in entries.items() if entry.type in given} if given else {}
+
+    def _resolve_node(self, name: str, entry: NodeEntry) -> Node:
+        numbers = self.numbers
+        try:
+            inputs = tuple(
+                [numbers[source] if type(source) is str else self.literals[_literal(source)] for source in entry.inputs]
+            )
+        except KeyError:
+            inputs = ()
+            for position, source in enumerate(entry.inputs):
+                if isinstance(source, str):
+                    self.lookup.check_name(
+                        source, ("inputs", position), "input", at=entry.problems(name, self.problems)
+                    )
+        node_type = self.registry.node_type(entry.type)
+        if node_type is None:
+            self.lookup.unknown_type(entry.problems(name, self.problems), ("type",), entry.type, "node type", NodeType)
+            return Node(_UNKNOWN, inputs, ())
+        least, most = node_type.arity
+        count = len(entry.inputs)
+        if count < least or (most is not None and count > most):
+            hint = None if most is None or count <= most else self._surplus(node_type, entry.inputs[most:])
+            entry.problems(name, self.problems).add(
+                ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
+            )
+        at = partial(entry.problems, name, self.problems)
+        settings = self.lookup.settings(node_type, entry.settings or {}, at, ("type", "inputs"))
+        if node_type.takes_training:
+            settings = (*settings, (node_type.takes_training, True))
+        return Node(node_type, self._with_engine_inputs(name, node_type, inputs), settings)
+
+    def _surplus(self, node_type: NodeType, surplus: Sequence[str | int | float]) -> str | None:
+        """Suggest what was meant by inputs that are too many."""
+        if not any(isinstance(x, str) for x in surplus) and node_type.keyword and node_type.name not in ("max", "min"):
+            return f"settings are given by name, as in {node_type.keyword[0].name}={surplus[0]}"
+        return OF_SEVERAL.get(node_type.name)
+
+    def _with_engine_inputs(self, name: str, node_type: NodeType, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Append the inputs that the engine gives; an optional one before them that is left out is not a number yet."""
+        own = self.engine_inputs.get(name)
+        if own is not None and len(inputs) != (node_type.arity[1] or len(inputs)):
+            what = "all its inputs are needed, for the engine gives it further ones"
+            self.problems.add(("nodes", name, "inputs"), f"{node_type.signature}: {what}")
+        return inputs + (own or ())
+
+    def _sort(self, nodes: list[Node], names: list[str | None]) -> list[int]:
+        first = len(self.leaves)
+        # Where each node stands below its inputs, the file's own order is the answer, and the graph that would say so
+        # is half the time and memory of a large load.
+        if all(not node.inputs or max(node.inputs) < number for number, node in enumerate(nodes, first)):
+            return list(range(first, first + len(nodes)))
+        from graphrun.graph.ordering import CycleError, topological_order
+
+        try:
+            return topological_order(first, [node.inputs for node in nodes])
+        except CycleError as error:
+            for found in error.cycles:
+                # A node that the file itself has is where a user looks, rather than the inside of a subgraph.
+                own = (k for k, number in enumerate(found) if self.document.nodes[names[number] or ""].use is None)
+                start = next(own, 0)
+                cycle = found[start:] + found[:start]
+                path = [names[number] or "" for number in cycle]
+                entry = self.document.nodes[path[0]]
+                position = entry.inputs.index(path[-1])
+                at = entry.problems(path[0], self.problems)
+                at.add(("inputs", position), f"the inputs close a cycle: {arrows([*path, path[0]])}")
+            return []
+
+    def _resolve_objective(self) -> int | None:
+        key = "maximize" if self.document.maximize is not None else "minimize"
+        name = self.document.maximize if self.document.maximize is not None else self.document.minimize
+        if name is None or not self.lookup.check_name(name, (key,), "objective"):
+            return None
+        if name in self.document.constants:
+            self.problems.add(
+                (key,), f"the objective is a node or a parameter, and {name!r} is a constant: no step moves it"
+            )
+        return self.numbers[name]
+
+    def _resolve_record(self, record: Sequence[str]) -> Iterator[int]:
+        for position, name in enumerate(record):
+            if self.lookup.check_name(name, ("record", position), "name to record"):
+                yield self.numbers[name]
+
+    def _check_expect(self) -> None:
+        for position, entry in enumerate(self.document.expect):
+            path = self.document.expect_path(position)
+            for section, names in (("values", entry.values), ("gradients", entry.gradients)):
+                for name in names:
+                    known = self.lookup.check_name(name, (*path, section, name), "name", key=True)
+                    if known and section == "gradients" and name in self.document.constants:
+                        message = f"there is no gradient of {name!r}: it is a constant"
+                        self.problems.add((*path, section, name), message, key=True)
+                    elif known and name in self.columns:
+                        message = f"a result has no {section} of {name!r}: it is a column of the data"
+                        self.problems.add((*path, section, name), message, key=True)
+
+
+def _literal(number: Any) -> float | str:
+    """Return what tells a number literal from others: 0.0 and -0.0 are equal, and not the same."""
+    return number or repr(number)
+
+
+def _takes(least: int, most: int | None) -> str:
+    if most is None:
+        return f"takes at least {counted(least, 'input')}"
+    return f"takes {counted(least, 'input') if least == most else f'{least} to {most} inputs'}"
