@@ -163,7 +163,7 @@ class Registry:
         return [plugin for plugin in self.plugins if plugin.error is not None]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _registry, (self._folders, self._given)
+        return _registry, ([folder.absolute() for folder in self._folders], self._given)
 
     def add(self, declarations: Iterable[Declaration]) -> None:
         """Take node types and update rules that a program declares itself, beside what was opened so far.

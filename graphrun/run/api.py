@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,16 @@ from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
-from graphrun.run.checkpoint import first_step
 from graphrun.run.display import Shown
-from graphrun.run.function import Function, at_step, function_of
 from graphrun.run.loop import begin
 from graphrun.run.passes import Passes, tell_passes
 from graphrun.run.preparation import prepare, run_graph
 from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
-from graphrun.run.stepping import Rows
+
+if TYPE_CHECKING:
+    from graphrun.run.function import Function
+    from graphrun.run.stepping import Rows
 
 
 class Graph(Shown):
@@ -186,24 +187,33 @@ class Graph(Shown):
         with limited(self.memory):
             return run_graph(self.structure, self.source, self.plan, request)
 
-    def iterate(self, steps: int | None = None, **asked: Any) -> Rows:
+    def iterate(
+        self,
+        steps: int | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        resume: str | Path | None = None,
+        device: str | None = None,
+    ) -> Rows:
         """Run the graph step by step: return an iterator of row 0, before any update, and the row after each step.
 
         Before the next row is asked for, `Row.set` may put parameters elsewhere. `Rows.close`, or leaving a ``with``
         of it, ends the run; so does forgetting it.
 
         Args:
-            steps: how many updates to make at most, default the file's.
-            asked: as of `run`: ``engine``, ``dtype``, ``seed``, ``resume``, ``device``.
+            steps, engine, dtype, seed, resume, device: as of `run`.
 
         Raises:
-            NotFiniteError: a value or a derivative was not finite after a step.
-            PluginError, ShapeError, UsageError: as of `run`.
+            UsageError, ShapeError: as of `run`; asking for a row may raise NotFiniteError and PluginError.
         """
-        request = RunRequest(steps, record=(), **asked)
+        from graphrun.run.stepping import Rows
+
+        request = RunRequest(steps, engine, dtype, seed, record=(), resume=resume, device=device)
         with limited(self.memory):
-            plan, engine, job, _ = prepare(self.structure, self.source, self.plan, request)
-            return Rows(begin(plan, engine, job), job)
+            plan, engine_of_run, job, _ = prepare(self.structure, self.source, self.plan, request)
+            return Rows(begin(plan, engine_of_run, job), job)
 
     def passes(
         self,
@@ -226,6 +236,8 @@ class Graph(Shown):
             NotFiniteError: a recorded value was not finite at that step, or the run failed before it; of the step that
                 broke, its `passes` are as far as they came.
         """
+        from graphrun.run.checkpoint import first_step
+
         step = first_step(step, resume)
         if step and self.structure.objective is None:
             raise UsageError(f"there is no step {step}: without an objective nothing is updated")
@@ -271,15 +283,15 @@ class Graph(Shown):
             UsageError: a name is unknown, there is no objective, or the engine cannot compute it.
             MemoryLimitError, ShapeError, PluginError: as of `plan`.
         """
+        from graphrun.run.function import function_of
+
         again = partial(Graph.function, self, names, of=of, engine=engine, dtype=dtype, seed=seed, step=step)
-        plan = self.plan(dtype, seed)
-        number = (self.document.seed or 0) if seed is None else whole("seed", seed, 0)
+        plan, seed = self.plan(dtype, seed), (self.document.seed or 0) if seed is None else seed
         with limited(self.memory):
-            feed = self.source.open(number, whole=step is None)
+            feed = self.source.open(seed, whole=step is None)
             if step is None and plan.feeds:
-                plan = build_plan(self.structure, plan.dtype, number, feed)
-            at = 0 if step is None else whole("step", step, 0)
-            return function_of(at_step(plan, feed, at), names, of, engine, again)
+                plan = build_plan(self.structure, plan.dtype, seed, feed)
+            return function_of(plan, feed, whole("step", step or 0, 0), names, of, engine, again)
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.

@@ -165,7 +165,7 @@ class Function:
     def _vector(self, x: Point) -> Vector:
         if isinstance(x, Mapping):
             return self.vector(x)
-        vector = np.asarray(x, self.start.dtype)
+        vector = _numbers(x, self.start.dtype)
         if vector.shape != self.start.shape and not vector.ndim == 0 == len(self.start) - 1:
             raise UsageError(f"a point has the shape {self.start.shape}, not {vector.shape}")
         return vector.reshape(-1)
@@ -174,9 +174,10 @@ class Function:
         parts = dict(zip(self.arguments, np.split(base, self._ends[:-1]), strict=True))
         for given, value in values.items():
             name = known(given, self.arguments, "argument")
-            if np.shape(value) != self._shapes[name]:
-                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {np.shape(value)}")
-            parts[name] = np.ravel(np.asarray(value, base.dtype))
+            numbers = _numbers(value, base.dtype)
+            if numbers.shape != self._shapes[name]:
+                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {numbers.shape}")
+            parts[name] = numbers.ravel()
         return np.concatenate([base[:0], *parts.values()])
 
     def _widened(self, vector: Vector) -> Vector:
@@ -196,6 +197,13 @@ class Function:
 
     def _error_of(self, failed: StepFailed) -> PluginError:
         return PluginError(diagnose_failure(self._function.plan, failed.leaves, failed.error))
+
+
+def _numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+    try:
+        return np.asarray(given, dtype)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a point is made of numbers: {error}") from None
 
 
 def known(name: Any, names: Sequence[str], what: str) -> str:
@@ -223,22 +231,27 @@ def slot_of(plan: Plan, of: str | None) -> int:
     return plan.objective
 
 
-def at_step(plan: Plan, feed: Feed | None, step: int) -> Plan:
-    """Return the plan whose leaves have for good what one step is given: its rows, its random numbers."""
-    program = node_program(plan, feed)
-    program.step = step
-    program.begin_step()
-    return plan.at_rest(program.leaves())
-
-
 def function_of(
-    plan: Plan, names: Sequence[str] | None, of: str | None, engine: str, again: Callable[..., Function]
+    plan: Plan,
+    feed: Feed | None,
+    step: int,
+    names: Sequence[str] | None,
+    of: str | None,
+    engine: str,
+    again: Callable[..., Function],
 ) -> Function:
-    """Return a value of a plan as a function of the parameters of these names, or of all."""
+    """Return a value of a plan as a function of parameters, with the rows and random numbers of a step: a `Function`.
+
+    Raises:
+        UsageError: a name is unknown, there is no parameter, or the engine cannot compute it.
+    """
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
-    if not parameters or (names is not None and not len(names)):
-        raise UsageError("a function has a parameter at least, and there is none")
     if isinstance(names, str):
         raise UsageError(f"names: a list of names is needed, not {names!r}")
     given = parameters if names is None else dict.fromkeys(known(name, parameters, "parameter") for name in names)
-    return Function(plan, slot_of(plan, of), list(given), engine, again)
+    if not given:
+        raise UsageError("a function has a parameter at least, and there is none")
+    program = node_program(plan, feed)
+    program.step = step
+    program.begin_step()
+    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), list(given), engine, again)

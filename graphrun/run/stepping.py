@@ -100,7 +100,9 @@ class Row:
 
     @cached_property
     def gradients(self) -> Mapping[str, Any]:
-        """The derivatives of the objective by each parameter and node."""
+        """The derivatives of the objective by each parameter and node; none where there is no objective."""
+        if self._current().plan.objective is None:
+            return {}
         return self._read("gradients", [*self._parameters, *self._job.nodes])
 
     def set(self, values: Mapping[str, ArrayLike] | None = None, **named: ArrayLike) -> None:

@@ -173,6 +173,9 @@ def test_noise_is_that_of_one_step(load):
         (lambda g: g.function(engine="nimba"), "engine 'nimba' is unknown"),
         (lambda g: g.function().value([1.0, 2.0]), r"a point has the shape \(3,\), not \(2,\)"),
         (lambda g: g.function().value({"d": 1}), "'d' is no argument"),
+        (lambda g: g.function().value("nonsense"), "a point is made of numbers: "),
+        (lambda g: g.function().value({"a": {}}), "a point is made of numbers: "),
+        (lambda g: g.function([]), "a function has a parameter at least"),
         (lambda g: g.function().value({"a": [1, 2]}), r"'a' has the shape \(\), not \(2,\)"),
         (lambda g: g.function(step=-1), "step is a whole number of 0 or more"),
     ],
@@ -229,3 +232,18 @@ def test_processes_call_it():
             function, [(-2, 2), (-2, 2)], workers=pool.map, updating="deferred", maxiter=2, popsize=3, rng=0
         )
     assert found.nfev > 6
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_points_of_any_dtype_are_the_graphs(load, engine, dtype):
+    """Whole numbers too; what is returned is a new array each time."""
+    function = load("parameters: {x: 1, y: 2}\nnodes: {f: x / y}\nminimize: f\n").function(engine=engine, dtype=dtype)
+    assert function.start.dtype == dtype
+    for kind in (int, np.float32, np.float64):
+        value, gradient = function.value_and_gradient(np.array([3, 2], kind))
+        assert value == 1.5
+        assert gradient.dtype == dtype
+        np.testing.assert_array_equal(gradient, [0.5, -0.75])
+    assert function.value_and_gradient([3, 2])[1] is not gradient
+    assert function.value_and_gradient([3, 2])[1] is not function.value_and_gradient([3, 2])[1]

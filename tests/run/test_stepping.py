@@ -140,3 +140,19 @@ def test_pages_that_there_are_not(load, call, message):
     graph.run(steps=3, save="kept.safetensors")
     with pytest.raises(graphrun.UsageError, match=message):
         call(graph)
+
+
+def test_a_graph_that_is_only_evaluated_has_one_row(load):
+    """Without an objective nothing moves, and there are no gradients."""
+    rows = list(load("parameters: {x: 3}\nnodes: {y: x * x}\n").iterate(5))
+    assert [(row.step, row.values, row.gradients) for row in rows] == [(0, {"y": 9}, {})]
+
+
+def test_a_solver_begins_anew_where_it_is_put():
+    """From another point, to the same minimum."""
+    with graphrun.load(GRAPHS / "rosenbrock.yaml", overrides=["update={type: lbfgs}", "~stop"]).iterate(500) as rows:
+        for row in rows:
+            if row.step == 5:
+                row.set(x=3, y=-2)
+    assert rows.stopped.startswith("lbfgs: ")
+    assert row.parameters == pytest.approx({"x": 1, "y": 1}, abs=1e-6)
