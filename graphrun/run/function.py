@@ -127,7 +127,7 @@ class Function:
         """Return the node's value, and its derivatives by the elements of the arguments: a new vector, or a mapping."""
         # A call costs little more than the arithmetic, so that what is usual comes first.
         usual = x.__class__ is np.ndarray and x.shape == self._shape and x.dtype == self._dtype
-        vector = x if usual else self._vector(x)
+        vector: Any = x if usual else self._vector(x)
         try:
             value, gradient = self._mine.at(vector if self._is_whole else self._widened(vector))
         except StepFailed as failed:
