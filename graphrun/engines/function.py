@@ -20,6 +20,7 @@ from graphrun.engines.auto import INSTALL_JAX, choose, get_engine
 from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.engines.scipy.jacobian import Jacobian
 from graphrun.engines.second_order import SecondOrder
+from graphrun.engines.traced import NotSupportedError
 from graphrun.graph.graph import Update
 from graphrun.plan.plan import Plan
 from graphrun.solvers.newton_cg import DIFFERENCE
@@ -92,7 +93,7 @@ class PlanFunction:
         with self._lock:
             try:
                 return SecondOrder(self.plan), "exact: forward over reverse, by the traces of the declarations"
-            except CannotTraceError as error:
+            except (CannotTraceError, NotSupportedError) as error:
                 reason = str(error)
             try:
                 if importlib.util.find_spec("jax") is not None:
