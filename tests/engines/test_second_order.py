@@ -112,15 +112,21 @@ def test_every_tensor_type_bends_as_its_gradient_does(name):
     """The cube of each type's examples, against central differences of exact gradients."""
     declared, random = TENSORS[name], np.random.default_rng(0)
     for example in declared.examples:
-        given = [random.uniform(0.3, 1.5, shape) for shape in example.shapes] or [*map(np.asarray, example.values)]
+        values = example.values or [None] * len(example.shapes)
+        shapes = example.shapes or [np.shape(value) for value in values]
+        given = [
+            random.uniform(0.3, 1.5, shape) if value is None else np.asarray(value)
+            for value, shape in zip(values, shapes, strict=True)
+        ]
+        whole = {k for k, value in enumerate(values) if value is not None and k and given[k].dtype.kind == "i"}
         inputs = {f"p{k}": array for k, array in enumerate(given)}
-        labels = [k for k, array in enumerate(given) if k and not example.shapes and array.dtype.kind == "i"]
-        held = [f"p{k}" for k in {*labels, *declared.index_inputs} if k < len(given)]
+        held = {f"p{k}" for k in whole | declared.index_inputs if k < len(given)}
         moving = {k: v for k, v in inputs.items() if k not in held and v.size}
-        at_a_kink = declared.kinks and not example.shapes
+        at_a_kink = declared.kinks and values[0] is not None
         if len(moving) + len(held) < len(inputs) or not moving or at_a_kink:
             continue
-        constants = {k: random.integers(0, 2, inputs[k].shape) if example.shapes else inputs[k] for k in held}
+        drawn = random.integers(0, 2, 8)
+        constants = {k: inputs[k] if int(k[1:]) in whole else np.resize(drawn, inputs[k].shape) for k in held}
         nodes = {"y": {"type": name, "inputs": [*inputs], **example.settings}, "f": "sum(y * y * y)"}
         graph = graphrun.load({"parameters": moving, "constants": constants, "nodes": nodes, "minimize": "f"})
         function = graph.function(engine="numpy")

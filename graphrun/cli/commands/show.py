@@ -233,7 +233,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.option("-o", "output", metavar="FILE", help=WHERE)
 @option("set", "plugins")
 def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
-    """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
+    """Print a graph as a program that needs nothing of graphrun: passes and update, line by line."""
     from graphrun.show.pages import exported
 
     check_folder(output)
