@@ -20,7 +20,6 @@ from graphrun.engines.auto import INSTALL_JAX, choose, get_engine
 from graphrun.engines.numpy import NumpyProgram, node_program
 from graphrun.engines.scipy.jacobian import Jacobian
 from graphrun.engines.second_order import SecondOrder
-from graphrun.engines.traced import NotSupportedError
 from graphrun.graph.graph import Update
 from graphrun.plan.plan import Plan
 from graphrun.solvers.newton_cg import DIFFERENCE
@@ -28,6 +27,9 @@ from graphrun.updates.gradient_descent import sgd
 
 CALLS_OF_NUMBERS, CALLS_OF_ARRAYS = 1_000_000, 10_000
 """How often ``auto`` expects a function to be called."""
+
+MOST_TRACED = 2000
+"""Tracing takes some milliseconds a node: of a graph of more nodes JAX is asked first, which takes a second for all."""
 
 Products = Callable[[Array, Array], Array]
 """Takes a vector and directions, a row each; returns the products of the Hessian with these, a row each."""
@@ -90,18 +92,15 @@ class PlanFunction:
     @cached_property
     def second_order(self) -> tuple[Products, str]:
         """What gives the products with the Hessian, and how, in words."""
+        ways = [("by the traces of the declarations", self._traced), ("by JAX", self._compiled_by_jax)]
+        reasons = []
         with self._lock:
-            try:
-                return SecondOrder(self.plan), "exact: forward over reverse, by the traces of the declarations"
-            except (CannotTraceError, NotSupportedError) as error:
-                reason = str(error)
-            try:
-                if importlib.util.find_spec("jax") is not None:
-                    return self._compiled_by_jax(), "exact: forward over reverse, by JAX"
-                reason += f", and JAX is not installed: {INSTALL_JAX}"
-            except UsageError as error:
-                reason = str(error).partition("\n")[0]
-        return self._differences, f"central differences of exact gradients: {reason}"
+            for how, make in ways if self.plan.node_count <= MOST_TRACED else reversed(ways):
+                try:
+                    return make(), f"exact: forward over reverse, {how}"
+                except (CannotTraceError, UsageError) as error:
+                    reasons.append(str(error).partition("\n")[0])
+        return self._differences, f"central differences of exact gradients: {', and '.join(reasons)}"
 
     def _evaluator(self) -> Evaluator:
         if self.shape:
@@ -116,7 +115,12 @@ class PlanFunction:
                 program.evaluate()
         return program  # type: ignore[no-any-return]
 
+    def _traced(self) -> Products:
+        return SecondOrder(self.plan)
+
     def _compiled_by_jax(self) -> Any:
+        if importlib.util.find_spec("jax") is None:
+            raise UsageError(f"JAX is not installed: {INSTALL_JAX}")
         if self._jax is None:
             from graphrun.engines.jax.function import JaxFunction
 

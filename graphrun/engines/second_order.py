@@ -244,10 +244,11 @@ class _Trace(PlanTrace):
         """Return how a result changes, of its derivatives by its inputs, element by element, and how those change."""
         total: Tangent = None
         for given, source in zip(partials, inputs, strict=True):
-            partial_derivative = None if given is None else self.recorder.cast(given)
-            change = None if partial_derivative is None else self.tangent(source)
-            if change is not None and not (partial_derivative.is_constant and np.all(partial_derivative.value == 0)):
-                total = self._sum(total, self._product(change, partial_derivative))
+            if given is None or (change := self.tangent(source)) is None:
+                continue
+            local = self.recorder.cast(given)
+            if not (local.is_constant and np.all(local.value == 0)):
+                total = self._sum(total, self._product(change, local))
         return None if total is None else self.recorder.broadcast(total, result.shape)
 
     def _sum(self, first: Tangent, second: Tangent) -> Tangent:

@@ -150,6 +150,20 @@ def test_what_is_not_traced_is_exact_by_jax(load):
     np.testing.assert_allclose(function.hessian(function.start), expected, rtol=1e-12, atol=1e-12)
 
 
+@JAX
+def test_a_large_graph_of_numbers_is_by_jax(load, monkeypatch):
+    """Where that takes less: on one vector, the same as by the traces."""
+    cell = "cell: {inputs: [x, c], nodes: {h: x * c, y: tanh(h)}, output: y}"
+    nodes = "f: {type: cell, inputs: [x, w], repeat: 40}"
+    graph = load(f"parameters: {{x: 0.5, w: 1.4}}\nsubgraphs: {{{cell}}}\nnodes: {{{nodes}}}\nminimize: f\n")
+    traced, point = graph.function(engine="numpy"), np.array([0.5, 1.4])
+    assert "traces" in traced.second_derivatives
+    monkeypatch.setattr("graphrun.engines.function.MOST_TRACED", 10)
+    compiled = graph.function(engine="numpy")
+    assert compiled.second_derivatives == "exact: forward over reverse, by JAX"
+    np.testing.assert_allclose(compiled.hessian(point), traced.hessian(point), rtol=1e-10, atol=1e-14)
+
+
 def test_without_jax_there_are_differences(load, monkeypatch):
     """Central differences of exact gradients, which is told with the way to exact ones."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
