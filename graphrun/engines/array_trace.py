@@ -175,7 +175,7 @@ class PlanTrace:
         """Multiply, but zero times anything is zero."""
         make = self.recorder
         product = make.make("multiply", gradient, part)
-        if part.is_constant and np.all(np.isfinite(part.value)):
+        if part.is_constant and np.isfinite(part.value).all():
             return product
         return make.make("where", make.make("equal", gradient, 0.0), 0.0, product)
 
