@@ -42,7 +42,7 @@ class Window(NamedTuple):
     ranges: tuple[int, ...]
 
 
-class Rows:
+class StreamedRows:
     """The rows of a file by ranges, with what makes values of them; safe to be used by two threads."""
 
     def __init__(self, table: ParquetTable, encoder: Encoder, split: Split, range_bytes: int) -> None:
@@ -71,7 +71,7 @@ class Rows:
         return self.encoder.scale(values)
 
 
-def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
+def scan(rows: StreamedRows, *, find_whole: bool) -> list[Array] | None:
     """Read the file once: check every cell, find the statistics that are not given, return the rows held back.
 
     None stands for too many of these. Of a CSV file, which does not tell integers from floats, `rows.whole` is set to
@@ -132,7 +132,7 @@ class StreamedDataSet(DataSet):
 
     def __init__(
         self,
-        rows: Rows,
+        rows: StreamedRows,
         held: list[Array] | None,
         batch_size: int | None,
         seed: int,

@@ -21,7 +21,7 @@ from graphrun.declare.initializers import Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
-from graphrun.plan.rows import Node, Rows, combination, rows_of_values
+from graphrun.plan.rows import RowAxes, RowNode, combination, rows_of_values
 from graphrun.plan.shapes import Shape
 
 
@@ -206,16 +206,16 @@ class Plan:
         return uses
 
     @cached_property
-    def rows(self) -> Mapping[int, Rows]:
+    def rows(self) -> Mapping[int, RowAxes]:
         """What each value that depends on the data has of its rows, by slot."""
-        nodes = (Node(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
+        nodes = (RowNode(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
         like = {noise.slot: noise.like for noise in self.noise}
         return rows_of_values(nodes, self.shapes, self.leaves, self.data, like)
 
     def combination(self, node: int) -> str | None:
         """Return how a node's values on parts of the rows make its value on all: see `plan.rows`."""
         batch = self.batch_of(node)
-        asked = Node(batch.type, batch.settings, node, self.inputs_of(node))
+        asked = RowNode(batch.type, batch.settings, node, self.inputs_of(node))
         return combination(asked, self.rows, self.shapes, self.leaves)
 
     @cached_property
