@@ -29,7 +29,7 @@ from graphrun.run.result import Result
 
 if TYPE_CHECKING:
     from graphrun.run.function import Function
-    from graphrun.run.stepping import Rows
+    from graphrun.run.stepping import Iteration
 
 
 class Graph(Shown):
@@ -196,11 +196,11 @@ class Graph(Shown):
         seed: int | None = None,
         resume: str | Path | None = None,
         device: str | None = None,
-    ) -> Rows:
+    ) -> Iteration:
         """Run the graph step by step: return an iterator of row 0, before any update, and the row after each step.
 
-        Before the next row is asked for, `Row.set` may put parameters elsewhere. `Rows.close`, or leaving a ``with``
-        of it, ends the run; so does forgetting it.
+        Before the next row is asked for, `Row.set` may put parameters elsewhere. `Iteration.close`, or leaving a
+        ``with`` of it, ends the run; so does forgetting it.
 
         Args:
             steps, engine, dtype, seed, resume, device: as of `run`.
@@ -208,12 +208,12 @@ class Graph(Shown):
         Raises:
             UsageError, ShapeError: as of `run`; asking for a row may raise NotFiniteError and PluginError.
         """
-        from graphrun.run.stepping import Rows
+        from graphrun.run.stepping import Iteration
 
         request = RunRequest(steps, engine, dtype, seed, record=(), resume=resume, device=device)
         with limited(self.memory):
             plan, engine_of_run, job, _ = prepare(self.structure, self.source, self.plan, request)
-            return Rows(begin(plan, engine_of_run, job), job)
+            return Iteration(begin(plan, engine_of_run, job), job)
 
     def passes(
         self,

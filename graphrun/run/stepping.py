@@ -17,7 +17,7 @@ from graphrun.run.loop import Job, error_of, look_at_start
 from graphrun.run.result import plain
 
 
-class Rows(Iterator["Row"]):
+class Iteration(Iterator["Row"]):
     """The rows of a run, each made when it is asked for; the run ends with the last of them, or when it is closed.
 
     Attributes:
@@ -66,7 +66,7 @@ class Rows(Iterator["Row"]):
         self.stopped = self.stopped or "closed"
         self._program = self._row = None
 
-    def __enter__(self) -> Rows:
+    def __enter__(self) -> Iteration:
         return self
 
     def __exit__(self, *_: object) -> None:
