@@ -28,6 +28,9 @@ from graphrun.updates.gradient_descent import sgd
 CALLS_OF_NUMBERS, CALLS_OF_ARRAYS = 1_000_000, 10_000
 """How often ``auto`` expects a function to be called."""
 
+MOST_TRACED = 2000
+"""Tracing takes some milliseconds a node: of a graph of more nodes JAX is asked first, which takes a second for all."""
+
 Products = Callable[[Array, Array], Array]
 """Takes a vector and directions, a row each; returns the products of the Hessian with these, a row each."""
 
@@ -41,6 +44,12 @@ class Evaluator(Protocol):
 
 class PlanFunction:
     """One value of a plan as a function of all parameters; any number of threads may call it at once.
+
+    Attributes:
+        plan: the plan of the value alone.
+        shape: the value's.
+        engine: what computes value and gradient.
+        mine: what the thread has that asks: ``mine.at`` returns the value and its gradient.
 
     Args:
         plan: the plan, whose other leaves stay as they are.
@@ -62,45 +71,41 @@ class PlanFunction:
         self.engine = engine
         self._lock = threading.RLock()
         self._jax: Any = None
-        self._mine = _OfThread(self._evaluator, self._looking)
+        self.mine = _OfThread(self._evaluator, self._looking)
         if not self.shape:
-            _ = self.at
-
-    @property
-    def at(self) -> Callable[[Array], tuple[float, Array]]:
-        """What returns the value, of one that is a number, and its gradient; one for each thread."""
-        return self._mine.at
+            # What cannot be compiled is told at once.
+            _ = self.mine.at
 
     def value(self, vector: Array) -> Array:
         """Return the value, by the forward pass alone where the engine makes it alone."""
         if self.engine != "numpy":
-            return np.asarray(self.at(vector)[0])
-        (value,) = self._mine.looking[0].values_at(vector, [self.plan.objective or 0])
+            return np.asarray(self.mine.at(vector)[0])
+        (value,) = self.mine.looking[0].values_at(vector, [self.plan.objective or 0])
         return np.array(value)
 
     def jacobian(self, vector: Array) -> Array:
         """Return the derivatives of the value's elements, a row each."""
-        program, jacobian = self._mine.looking
+        program, jacobian = self.mine.looking
         program.values_at(vector, [])
         return jacobian()
 
     @cached_property
     def second_order(self) -> tuple[Products, str]:
         """What gives the products with the Hessian, and how, in words."""
+        ways = [("by the traces of the declarations", self._traced), ("by JAX", self._compiled_by_jax)]
+        reasons = []
         with self._lock:
-            try:
-                return SecondOrder(self.plan), "exact: forward over reverse, by the traces of the declarations"
-            except CannotTraceError as error:
-                reason = str(error)
-            try:
-                if importlib.util.find_spec("jax") is not None:
-                    return self._compiled_by_jax(), "exact: forward over reverse, by JAX"
-                reason += f", and JAX is not installed: {INSTALL_JAX}"
-            except UsageError as error:
-                reason = str(error).partition("\n")[0]
-        return self._differences, f"central differences of exact gradients: {reason}"
+            for how, make in ways if self.plan.node_count <= MOST_TRACED else reversed(ways):
+                try:
+                    return make(), f"exact: forward over reverse, {how}"
+                except (CannotTraceError, UsageError) as error:
+                    reasons.append(str(error).partition("\n")[0])
+        return self._differences, f"central differences of exact gradients: {', and '.join(reasons)}"
 
     def _evaluator(self) -> Evaluator:
+        if self.shape:
+            name = self.plan.names[self.plan.objective or 0]
+            raise UsageError(f"{name!r} has the shape {self.shape}, and a gradient is that of a number")
         with self._lock:
             if self.engine == "jax":
                 evaluator: Evaluator = self._compiled_by_jax()
@@ -110,7 +115,12 @@ class PlanFunction:
                 program.evaluate()
         return program  # type: ignore[no-any-return]
 
+    def _traced(self) -> Products:
+        return SecondOrder(self.plan)
+
     def _compiled_by_jax(self) -> Any:
+        if importlib.util.find_spec("jax") is None:
+            raise UsageError(f"JAX is not installed: {INSTALL_JAX}")
         if self._jax is None:
             from graphrun.engines.jax.function import JaxFunction
 
@@ -134,7 +144,7 @@ class PlanFunction:
                 ahead, behind = vector + move, vector - move
                 # What the vector moved by, after rounding.
                 step = np.max(np.abs(ahead - behind)) / np.max(np.abs(direction))
-                found[row] = (self.at(ahead)[1] - self.at(behind)[1]) / step
+                found[row] = (self.mine.at(ahead)[1] - self.mine.at(behind)[1]) / step
         return found
 
 

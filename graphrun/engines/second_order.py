@@ -1,33 +1,43 @@
-"""Second derivatives of graphs of numbers: forward mode over the backward pass, both through the declarations.
+"""Second derivatives: forward mode over the backward pass, both through the declarations.
 
-The whole graph is traced once: what each direction does to the gradient is one expression for each parameter. How a
-local derivative changes is told by the chain rule again, over the operations that it is made of, whose own derivatives
-are those that the node types of the same names declare.
+Both passes are traced once (`array_trace`). How the gradient changes along a direction is told by the chain rule again,
+over the operations that it is made of: those on each element change as the node types of the same names declare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.types import Array
-from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL
-from graphrun.declare.trace import FLOAT, CannotTraceError, Expression, Recorder, inputs_first, trace, trace_derivatives
+from graphrun.declare.array_operations import ARRAY_OPERATIONS, evaluate
+from graphrun.declare.arrays import INT, ArrayExpression
+from graphrun.declare.operations import BEYOND_NUMPY, FOLD
+from graphrun.declare.trace import BOOL, FLOAT, CannotTraceError, Expression, inputs_first, trace_derivatives
+from graphrun.engines.array_trace import PlanTrace
 from graphrun.nodes import graphrun_node_types
-from graphrun.plan.plan import Plan
+from graphrun.plan.plan import Batch, Plan
 
-Tangent = Expression | None
-"""How a number changes along a direction; None for not at all."""
+Tangent = Any
+"""How an array changes along a direction, as an expression of its shape; None for not at all."""
 
 RULES = {declared.name: declared for declared in graphrun_node_types() if declared.is_elementwise}
 
-STEPS = {"input", "constant", "trunc", "floor_divide", *COMPARISONS, *LOGICAL}
-"""Operations whose results do not change, but for jumps."""
+LINEAR: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("reshape", "permute", "broadcast", "slice", "sum", "cumulative_sum", "take", "take_along"), (0,)),
+    "add_rows": (1,),
+    "matmul": (0, 1),
+    "solve": (1,),
+}
+"""The operations on whole arrays that are linear in each of these arguments; `einsum` is in all of its."""
 
-COMPUTE: dict[str, Any] = FOLD | {"where": np.where, "cast": np.float64, "number": np.float64}
+STEPS = {"trunc", "floor_divide"}
+"""Operations whose results do not change, but for jumps, and that are no node types."""
 
 HELD_NUMBERS = 2**24
 """How many numbers may be held at once, of all operations along some directions."""
@@ -37,15 +47,15 @@ class SecondOrder:
     """The products of the Hessian of a plan's objective with any directions, in double precision.
 
     Args:
-        plan: a plan of numbers, whose leaves but for the parameters stay as they are.
+        plan: a plan whose leaves but for the parameters stay as they are.
 
     Raises:
-        CannotTraceError: the objective is made of arrays, or a node type cannot be traced.
+        CannotTraceError, NotSupportedError: a node type cannot be traced, or it is not known how it changes.
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._plain = _Products(plan, masked=False)
+        self._plan = replace(plan, dtype=np.dtype(np.float64))
+        self._plain = _Products(self._plan, masked=False)
 
     @cached_property
     def _masked(self) -> _Products:
@@ -53,146 +63,193 @@ class SecondOrder:
 
     def __call__(self, vector: Array, directions: Array) -> Array:
         """Return the product of the Hessian at a point with each direction, a row each."""
-        block = max(1, HELD_NUMBERS // self._plain.size)
-        parts = [directions[k : k + block] for k in range(0, len(directions), block)]
-        found = np.concatenate([self._plain(vector, part) for part in parts])
-        if not np.isfinite(found).all():
-            # As in the backward pass: what is multiplied by zero may be infinite.
-            found = np.concatenate([self._masked(vector, part) for part in parts])
-        return found
+        found = self._plain(vector, directions)
+        # As in the backward pass: what is multiplied by zero may be infinite.
+        return found if np.isfinite(found).all() else self._masked(vector, directions)
 
 
 class _Products:
-    """The operations that the products are made of, in order."""
+    """The operations that the products are made of, in order: what no direction changes, and the others."""
 
     def __init__(self, plan: Plan, *, masked: bool) -> None:
-        self._masked = masked
-        self._recorder = recorder = Recorder(np.dtype(np.float64))
-        self._tangents: dict[int, Tangent] = {}
-        unknown = [(recorder.input(f"x{k}"), recorder.input(f"v{k}")) for k in range(plan.parameters)]
-        for parameter, direction in unknown:
-            self._tangents[id(parameter)] = direction
-        roots = self._trace(plan, [parameter for parameter, _ in unknown])
-        order = inputs_first(
-            [*(name for pair in unknown for name in pair), *(root for root in roots if root is not None)]
-        )
+        self._plan = plan
+        trace = _Trace(plan, masked=masked)
+        trace.forward(batch for batch in plan.batches if batch.needed)
+        gradients = trace.gradients()
+        roots = [trace.tangent(gradients[k]) if k in gradients else None for k in range(plan.parameters)]
+        order = inputs_first([*trace.leaves.values(), *trace.directions, *(x for x in roots if x is not None)])
         places = {id(expression): place for place, expression in enumerate(order)}
-        self._inputs = [[places[id(names[k])] for names in unknown] for k in (0, 1)]
-        self._start = [expression.value if expression.is_constant else None for expression in order]
-        self._operations = [
-            (COMPUTE[expression.operation], places[id(expression)], [places[id(x)] for x in expression.arguments])
-            for expression in order
-            if expression.arguments
+        self._numbers = [expression.value if expression.is_constant else None for expression in order]
+        for slot, symbol in trace.leaves.items():
+            if slot >= plan.parameters:
+                self._numbers[places[id(symbol)]] = np.asarray(plan.leaves[slot], np.float64)[()]
+        self._inputs = [
+            [places[id(symbol)] for symbol in symbols]
+            for symbols in ([trace.leaves[k] for k in range(plan.parameters)], trace.directions)
         ]
         self._roots = [None if root is None else places[id(root)] for root in roots]
-        self.size = len(order)
-        del self._recorder, self._tangents
+        # Numbers are taken along all directions at once, arrays along one after the other.
+        self._at_once = not any(getattr(expression, "shape", ()) for expression in order)
+        changing = set(self._inputs[1])
+        self._steps: tuple[list[Any], list[Any]] = [], []
+        for expression in order:
+            if expression.arguments:
+                arguments = [places[id(x)] for x in expression.arguments]
+                changes = not changing.isdisjoint(arguments)
+                if changes:
+                    changing.add(places[id(expression)])
+                self._steps[changes].append((_computing(expression), places[id(expression)], arguments))
 
     def __call__(self, vector: Array, directions: Array) -> Array:
-        numbers: list[Any] = list(self._start)
-        for places, given in zip(self._inputs, (np.asarray(vector, np.float64), directions.T), strict=True):
-            for place, number in zip(places, given, strict=True):
-                numbers[place] = number
-        with np.errstate(all="ignore"):
-            for function, place, arguments in self._operations:
+        shapes = self._plan.shapes[: self._plan.parameters]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        numbers: list[Any] = list(self._numbers)
+
+        def put(places: Sequence[int], given: Array) -> None:
+            for place, part, shape in zip(places, np.split(given, ends[:-1], axis=-1), shapes, strict=True):
+                numbers[place] = part[..., 0] if self._at_once else part.reshape(shape)[()]
+
+        def compute(steps: Sequence[Any]) -> None:
+            for function, place, arguments in steps:
                 numbers[place] = function(*[numbers[argument] for argument in arguments])
-        found = np.zeros_like(directions, np.float64)
-        for column, root in enumerate(self._roots):
-            if root is not None:
-                found[:, column] = numbers[root]
+
+        found = np.zeros(directions.shape)
+        rows = max(1, HELD_NUMBERS // len(numbers)) if self._at_once else 1
+        with np.errstate(all="ignore"):
+            try:
+                put(self._inputs[0], np.asarray(vector, np.float64))
+                compute(self._steps[0])
+                for first in range(0, len(found), rows):
+                    part = slice(first, first + rows)
+                    put(self._inputs[1], directions[part] if self._at_once else directions[first])
+                    compute(self._steps[1])
+                    for root, size, end in zip(self._roots, np.diff(ends, prepend=0), ends, strict=True):
+                        if root is not None:
+                            found[part, end - size : end] = np.reshape(numbers[root], (-1, size))
+            except np.linalg.LinAlgError:
+                found[:] = np.nan
         return found
 
-    def _trace(self, plan: Plan, parameters: Sequence[Expression]) -> list[Tangent]:
-        """Return how the gradient by each parameter changes."""
-        recorder = self._recorder
-        values: list[Any] = [*parameters, *[None] * (len(plan.names) - len(parameters))]
-        nodes = list(plan.nodes(batch for batch in plan.batches if batch.needed))
-        local: dict[int, Sequence[Tangent]] = {}
-        for batch, slot, inputs in nodes:
-            array = next((source for source in (*inputs, slot) if plan.shapes[source]), None)
-            if array is not None or not batch.type.is_elementwise:
-                raise CannotTraceError(f"node {plan.names[slot]!r} works on arrays")
-            for source in inputs:
-                if values[source] is None:
-                    values[source] = recorder.constant(float(plan.leaves[source]), FLOAT)
-            given, settings = [values[source] for source in inputs], dict(batch.settings)
-            values[slot] = recorder.cast(trace(recorder, batch.type.function, given, settings))
-            if batch.moving and batch.type.derivative is not None:
-                partials = trace_derivatives(recorder, batch.type.derivative, values[slot], given, settings)
-                local[slot] = [None if partial is None else recorder.cast(partial) for partial in partials]
-                if id(values[slot]) not in self._tangents:
-                    self._tangents[id(values[slot])] = self._along(local[slot], given)
-        objective = plan.objective or 0
-        gradients: dict[int, tuple[Tangent, Tangent]] = {objective: (recorder.constant(1.0, FLOAT), None)}
-        for _, slot, inputs in reversed(nodes):
-            if slot not in gradients or slot not in local:
-                continue
-            gradient, change = gradients[slot]
-            for source, partial in zip(inputs, local[slot], strict=True):
-                if partial is not None and plan.moving[source]:
-                    before, bend = gradients.get(source, (None, None)), self._tangent(partial)
-                    # The derivative of the product of gradient and local derivative.
-                    changes = self._sum(self._product(change, partial), self._product(gradient, bend))
-                    given = self._product(gradient, partial)
-                    gradients[source] = self._sum(before[0], given), self._sum(before[1], changes)
-        return [gradients.get(slot, (None, None))[1] for slot in range(len(parameters))]
 
-    def _along(self, partials: Sequence[Tangent], inputs: Sequence[Expression]) -> Tangent:
-        """Return how a result changes, of its derivatives by its inputs and of how those change."""
-        total: Tangent = None
-        for partial, source in zip(partials, inputs, strict=True):
-            total = self._sum(total, self._product(self._tangent(source), partial))
-        return total
+def _computing(expression: Expression) -> Callable[..., Any]:
+    """Return what computes an operation with NumPy."""
+    operation = expression.operation
+    if operation in ARRAY_OPERATIONS:
+        return partial(ARRAY_OPERATIONS[operation], expression.value)
+    if operation in {"cast", "number"}:
+        dtype = np.int64 if expression.kind == INT else np.float64
+        return lambda x: np.asarray(x, dtype)[()]
+    if operation in BEYOND_NUMPY and expression.shape:
+        return lambda *arrays: evaluate(operation, None, arrays)
+    other: dict[str, Callable[..., Any]] = {"where": np.where, "masked": _masked_product}
+    return other.get(operation) or FOLD[operation]
 
-    def _tangent(self, root: Expression) -> Tangent:
-        """Return how an expression changes, by the operations that it is made of."""
-        recorder, tangents = self._recorder, self._tangents
+
+def _masked_product(first: Any, second: Any) -> Any:
+    return np.where((first == 0) | (second == 0), 0.0, first * second)
+
+
+class _Trace(PlanTrace):
+    """Both passes, and how what they compute changes.
+
+    Attributes:
+        directions: the symbols of how the parameters change.
+    """
+
+    def __init__(self, plan: Plan, *, masked: bool) -> None:
+        super().__init__(plan)
+        self._is_masked = masked
+        self.directions = [self.recorder.array(f"d{k}", plan.shapes[k]) for k in range(plan.parameters)]
+        self._tangents = {id(self.values[k]): direction for k, direction in enumerate(self.directions)}
+
+    def tangent(self, root: Any) -> Tangent:
+        """Return how an expression changes."""
         pending = [root]
         while pending:
             expression = pending[-1]
-            arguments = expression.arguments if expression.operation not in STEPS else ()
-            unknown = [x for x in arguments if id(x) not in tangents]
-            pending += unknown
-            if unknown:
+            unknown = [x for x in expression.arguments if id(x) not in self._tangents]
+            if id(expression) in self._tangents or not unknown:
+                pending.pop()
+            else:
+                pending += unknown
                 continue
-            pending.pop()
-            if id(expression) in tangents:
-                continue
-            changes = [tangents[id(x)] for x in arguments]
-            found: Tangent = None
-            if any(change is not None for change in changes):
-                if expression.operation in {"cast", "number"}:
-                    found = changes[0]
-                elif expression.operation == "where":
-                    found = recorder.make("where", arguments[0], *(0.0 if x is None else x for x in changes[1:]))
-                else:
-                    found = self._along(self._partials(expression), arguments)
-            tangents[id(expression)] = found
-        return tangents[id(root)]
+            if id(expression) not in self._tangents:
+                self._tangents[id(expression)] = self._moved(expression)
+        return self._tangents[id(root)]
 
-    def _partials(self, expression: Expression) -> Sequence[Tangent]:
-        """Return the derivatives of an operation, as the node type of its name declares them."""
-        recorder, arguments = self._recorder, expression.arguments
+    def _forward(self, batch: Batch, settings: Mapping[str, Any], *inputs: Any) -> Any:
+        result = super()._forward(batch, settings, *inputs)
+        if id(result) in self._tangents and not result.is_constant:
+            # What is given on as it is may be declared to change otherwise, as where a gradient is stopped.
+            shape, result = result.shape, ArrayExpression(self.recorder, "cast", (result,), FLOAT)
+            result.shape = shape
+        if batch.moving and batch.type.is_elementwise and batch.type.derivative is not None:
+            given = self._derivatives(batch, settings, result, *inputs)
+            parts = [self._call(batch.type, lambda _xp, p=p: p(), [], {}) if callable(p) else p for p in given]
+            self._tangents[id(result)] = self._along(result, parts, inputs)
+        return result
+
+    def _product(self, gradient: Any, part: Any) -> Any:
+        if not self._is_masked or (part.is_constant and np.all(np.isfinite(part.value))):
+            return self.recorder.make("multiply", gradient, part)
+        # As one operation, for it changes as a product does, also where the gradient is zero.
+        return self.recorder.apply("masked", [gradient, part], FLOAT)
+
+    def _moved(self, expression: Any) -> Tangent:
+        """Return how an expression changes whose arguments' changes are known."""
+        make, operation, arguments = self.recorder, expression.operation, expression.arguments
+        changes = [self._tangents[id(x)] for x in arguments]
+        if all(x is None for x in changes) or expression.kind in {INT, BOOL} or operation in STEPS:
+            return None
+        if operation in {"cast", "number"}:
+            return changes[0]
+        if operation == "masked":
+            return self._along(expression, arguments[::-1], arguments)
+        if operation == "where" or operation == "concat":
+            filled = [make.broadcast(0.0, x.shape) if y is None else y for x, y in zip(arguments, changes, strict=True)]
+            if operation == "concat":
+                return make.apply("concat", filled, FLOAT, expression.value)
+            return make.broadcast(make.make("where", arguments[0], *filled[1:]), expression.shape)
+        if operation in {"max", "min"}:
+            (x,), kept = arguments, [1 if k in expression.value else n for k, n in enumerate(arguments[0].shape)]
+            ties = make.cast(make.make("equal", x, make.reshape(expression, kept)))
+            shares = make.make("divide", ties, make.reduce("sum", ties, expression.value, keepdims=True))
+            return make.reduce("sum", make.make("multiply", shares, changes[0]), expression.value)
+        if operation == "inv":
+            return make.make("negative", make.matmul(make.matmul(expression, changes[0]), expression))
+        if operation == "solve" and changes[0] is not None:
+            moved = make.matmul(changes[0], expression)
+            changes = [None, make.make("negative", moved) if changes[1] is None else changes[1] - moved]
+        if operation in LINEAR or operation == "einsum":
+            total: Tangent = None
+            for k in LINEAR.get(operation, range(len(arguments))):
+                if changes[k] is not None:
+                    with_change = [*arguments[:k], changes[k], *arguments[k + 1 :]]
+                    total = self._sum(total, make.apply(operation, with_change, FLOAT, expression.value))
+            return total
+        return self._along(expression, self._partials(expression), arguments)
+
+    def _partials(self, expression: Any) -> Sequence[Any]:
+        """Return the derivatives of an operation on each element, as the node type of its name declares them."""
+        make, arguments = self.recorder, expression.arguments
         if expression.operation == "copysign":
-            size, sign = (recorder.make("copysign", 1.0, argument) for argument in arguments)
-            return recorder.make("multiply", size, sign), None
+            size, sign = (make.make("copysign", 1.0, argument) for argument in arguments)
+            return make.make("multiply", size, sign), None
         rule = RULES.get(expression.operation)
         if rule is None or rule.derivative is None:
-            raise CannotTraceError(f"nothing is known of how xp.{expression.operation} changes")
-        partials = trace_derivatives(recorder, rule.derivative, expression, arguments, {})
-        return [None if partial is None else recorder.cast(partial) for partial in partials]
+            raise CannotTraceError(f"nothing is known of how {expression.operation} changes")
+        return trace_derivatives(make, rule.derivative, expression, arguments, {})
 
-    def _product(self, first: Tangent, second: Tangent) -> Tangent:
-        """Multiply; masked, zero times anything is zero."""
-        if first is None or second is None or any(x.is_constant and x.value == 0 for x in (first, second)):
-            return None
-        recorder = self._recorder
-        product = recorder.make("multiply", first, second)
-        if self._masked and not (second.is_constant and np.isfinite(second.value)):
-            product = recorder.make("where", recorder.make("equal", first, 0.0), 0.0, product)
-        return product
+    def _along(self, result: Any, partials: Sequence[Any], inputs: Sequence[Any]) -> Tangent:
+        """Return how a result changes, of its derivatives by its inputs, element by element, and how those change."""
+        total: Tangent = None
+        for given, source in zip(partials, inputs, strict=True):
+            if given is None or (change := self.tangent(source)) is None:
+                continue
+            local = self.recorder.cast(given)
+            if not (local.is_constant and np.all(local.value == 0)):
+                total = self._sum(total, self._product(change, local))
+        return None if total is None else self.recorder.broadcast(total, result.shape)
 
     def _sum(self, first: Tangent, second: Tangent) -> Tangent:
-        if first is None or second is None:
-            return second if first is None else first
-        return self._recorder.make("add", first, second)
+        return second if first is None else first + second

@@ -59,6 +59,7 @@ class Function:
         self._given, self._again = plan, again
         self._others: dict[str, Function] = {}
         self._function = PlanFunction(plan, slot, engine)
+        self._mine = self._function.mine
         self.engine = self._function.engine
         slots = [plan.slots[name] for name in self.arguments]
         self._shapes = {name: plan.shapes[k] for name, k in zip(self.arguments, slots, strict=True)}
@@ -76,6 +77,7 @@ class Function:
         self._whole = whole
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
         self.start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
+        self._shape, self._dtype = self.start.shape, plan.dtype
         self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
@@ -124,14 +126,15 @@ class Function:
     def value_and_gradient(self, x: Point) -> tuple[float, Any]:
         """Return the node's value, and its derivatives by the elements of the arguments: a new vector, or a mapping."""
         # A call costs little more than the arithmetic, so that what is usual comes first.
-        vector = x if x.__class__ is np.ndarray and x.shape == self.start.shape else self._vector(x)
+        usual = x.__class__ is np.ndarray and x.shape == self._shape and x.dtype == self._dtype
+        vector: Any = x if usual else self._vector(x)
         try:
-            value, gradient = self._at(vector if self._is_whole else self._widened(vector))
+            value, gradient = self._mine.at(vector if self._is_whole else self._widened(vector))
         except StepFailed as failed:
             raise self._error_of(failed) from failed.error
         if not self._is_whole:
             gradient = gradient[self._places]
-        return value, self.mapping(gradient) if isinstance(x, Mapping) else gradient
+        return value, gradient if usual or not isinstance(x, Mapping) else self.mapping(gradient)
 
     def jacobian(self, x: Point, of: str | None = None) -> Vector:
         """Return the derivatives of the elements of the node, or `of` another one: (its elements, elements)."""
@@ -151,14 +154,8 @@ class Function:
         product = self._products(x, direction[None])[0]
         return self.mapping(product) if isinstance(x, Mapping) else product
 
-    @property
-    def _at(self) -> Callable[[Any], tuple[float, Any]]:
-        if self._function.shape:
-            raise UsageError(f"{self.node!r} has the shape {self._function.shape}, and a gradient is that of a number")
-        return self._function.at
-
     def _products(self, x: Point, directions: Vector) -> Vector:
-        _ = self._at
+        _ = self._mine.at
         whole = np.zeros((len(directions), len(self._whole)))
         whole[:, self._places] = directions
         with self._told():
@@ -168,7 +165,7 @@ class Function:
     def _vector(self, x: Point) -> Vector:
         if isinstance(x, Mapping):
             return self.vector(x)
-        vector = np.asarray(x, self.start.dtype)
+        vector = _numbers(x, self.start.dtype)
         if vector.shape != self.start.shape and not vector.ndim == 0 == len(self.start) - 1:
             raise UsageError(f"a point has the shape {self.start.shape}, not {vector.shape}")
         return vector.reshape(-1)
@@ -177,9 +174,10 @@ class Function:
         parts = dict(zip(self.arguments, np.split(base, self._ends[:-1]), strict=True))
         for given, value in values.items():
             name = known(given, self.arguments, "argument")
-            if np.shape(value) != self._shapes[name]:
-                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {np.shape(value)}")
-            parts[name] = np.ravel(np.asarray(value, base.dtype))
+            numbers = _numbers(value, base.dtype)
+            if numbers.shape != self._shapes[name]:
+                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {numbers.shape}")
+            parts[name] = numbers.ravel()
         return np.concatenate([base[:0], *parts.values()])
 
     def _widened(self, vector: Vector) -> Vector:
@@ -199,6 +197,13 @@ class Function:
 
     def _error_of(self, failed: StepFailed) -> PluginError:
         return PluginError(diagnose_failure(self._function.plan, failed.leaves, failed.error))
+
+
+def _numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+    try:
+        return np.asarray(given, dtype)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a point is made of numbers: {error}") from None
 
 
 def known(name: Any, names: Sequence[str], what: str) -> str:
@@ -226,20 +231,27 @@ def slot_of(plan: Plan, of: str | None) -> int:
     return plan.objective
 
 
-def at_step(plan: Plan, feed: Feed | None, step: int) -> Plan:
-    """Return the plan whose leaves have for good what one step is given: its rows, its random numbers."""
-    program = node_program(plan, feed)
-    program.step = step
-    program.begin_step()
-    return plan.at_rest(program.leaves())
-
-
 def function_of(
-    plan: Plan, names: Sequence[str] | None, of: str | None, engine: str, again: Callable[..., Function]
+    plan: Plan,
+    feed: Feed | None,
+    step: int,
+    names: Sequence[str] | None,
+    of: str | None,
+    engine: str,
+    again: Callable[..., Function],
 ) -> Function:
-    """Return a value of a plan as a function of the parameters of these names, or of all."""
+    """Return a value of a plan as a function of parameters, with the rows and random numbers of a step: a `Function`.
+
+    Raises:
+        UsageError: a name is unknown, there is no parameter, or the engine cannot compute it.
+    """
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
     if isinstance(names, str):
         raise UsageError(f"names: a list of names is needed, not {names!r}")
     given = parameters if names is None else dict.fromkeys(known(name, parameters, "parameter") for name in names)
-    return Function(plan, slot_of(plan, of), list(given), engine, again)
+    if not given:
+        raise UsageError("a function has a parameter at least, and there is none")
+    program = node_program(plan, feed)
+    program.step = step
+    program.begin_step()
+    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), list(given), engine, again)

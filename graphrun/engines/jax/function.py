@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -32,7 +32,7 @@ class JaxFunction:
         passes: list[JaxPasses] = [make_passes(plan)]
         if isinstance(passes[0], ArrayPasses):
             # A gradient of zero gives zero through tensor types only in the second one, which takes longer.
-            passes.append(ArrayPasses(plan, masked=True))
+            passes = [ArrayPasses(plan, masked=masked, declared=True) for masked in (False, True)]
         with double_precision(), np.errstate(all="ignore"):
             fixed = passes[0].fixed(Placement(find_device(None)))
             gradients = [self._gradient(each, fixed) for each in passes]
@@ -54,7 +54,7 @@ class JaxFunction:
         """Return the product of the Hessian at a point with each direction, a row each."""
         return np.array(self._first_finite(self._products, vector, directions.astype(vector.dtype)))
 
-    def _first_finite(self, functions: list[Callable[..., Any]], *given: Array) -> Any:
+    def _first_finite(self, functions: Sequence[Callable[..., Any]], *given: Array) -> Any:
         with double_precision(), np.errstate(all="ignore"):
             for function in functions:
                 found = function(*given)
@@ -83,7 +83,8 @@ def _products(gradient: Callable[[Array], tuple[Array, Array]]) -> Callable[[Arr
 
     def products(vector: Array, directions: Array) -> Array:
         def product(direction: Array) -> Array:
-            return jax.jvp(lambda at: gradient(at)[1], (vector,), (direction,))[1]
+            moved: Array = jax.jvp(lambda at: gradient(at)[1], (vector,), (direction,))[1]
+            return moved
 
         found: Array = jax.lax.map(product, directions, batch_size=min(len(directions), DIRECTIONS_AT_ONCE))
         return found

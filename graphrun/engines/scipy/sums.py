@@ -11,7 +11,7 @@ from graphrun.declare.solver import Vector
 from graphrun.engines.numpy import NumpyProgram, backward
 from graphrun.engines.scipy.jacobian import Jacobian
 from graphrun.plan.plan import Plan
-from graphrun.plan.rows import Node, Rows, combination
+from graphrun.plan.rows import RowAxes, RowNode, combination
 
 SAME, ADDED, SCALED = {"identity": 1.0, "negative": -1.0}, {"add": 1.0, "subtract": -1.0}, ("multiply", "divide")
 """The types of which a residual, or minus a log-likelihood, is put together of its terms."""
@@ -120,11 +120,11 @@ def _sum_over_rows(plan: Plan, slot: int) -> SumOverRows | None:
     inputs = plan.inputs_of(slot)
     moving = [source for source in dict.fromkeys(inputs) if plan.moving[source]]
     # Without a data set the first axis is taken for the rows.
-    rows = plan.rows if plan.data else {s: Rows(0, own=True) for s in inputs if plan.shapes[s]}
+    rows = plan.rows if plan.data else {s: RowAxes(0, own=True) for s in inputs if plan.shapes[s]}
     if not inputs or plan.shapes[slot] or not all(source in rows and rows[source].own for source in moving):
         return None
     batch = plan.batch_of(slot)
-    how = combination(Node(batch.type, batch.settings, slot, inputs), rows, plan.shapes, plan.leaves)
+    how = combination(RowNode(batch.type, batch.settings, slot, inputs), rows, plan.shapes, plan.leaves)
     # A weighted mean is no mean of those of parts, but adds up rows all the same.
     if how not in ("sum", "mean") and not _takes_mean(plan, slot):
         return None
