@@ -1,4 +1,4 @@
-"""What observers are told of a run: what it will do, and what it has come to, which its error has too."""
+"""What is told of a run and of a check: what it will do, and what it has come to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+from graphrun.base.wording import counted
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,53 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Uncertainty:
+    """What a fit is worth: how far the data determine the parameters. docs/fits.md has the formulas.
+
+    An element of an array is named as in ``W[0,1]``. A number is NaN or None where it cannot be had.
+
+    Attributes:
+        kind: ``least_squares`` or ``likelihood``.
+        level: how likely an interval covers what it is an interval of.
+        degrees_of_freedom: residuals less the parameters that they determine; None for a likelihood.
+        residual_sd: the standard deviation of the residuals; None for a likelihood.
+        std_errors: the standard error of each parameter that was fitted; NaN for one that is not determined.
+        intervals: the two ends of its confidence interval.
+        names: the parameters that are determined, in the order of `covariance`.
+        covariance: their covariance matrix.
+        r_squared: the share of the response's variance that the fit explains, `adjusted_r_squared` for how many
+            parameters it took; None where the residual is no difference of one response and a model.
+        aic: Akaike's information criterion; `bic` Schwarz's.
+        undetermined: the combinations of parameters that nothing follows from, as ``2*a - b``.
+        left_out: why a parameter has no standard error: it is at a bound, or held.
+        notes: what else there is to know.
+    """
+
+    kind: str
+    level: float
+    degrees_of_freedom: int | None
+    residual_sd: float | None
+    std_errors: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    names: tuple[str, ...]
+    covariance: NDArray[Any]
+    r_squared: float | None = None
+    adjusted_r_squared: float | None = None
+    aic: float | None = None
+    bic: float | None = None
+    undetermined: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def correlations(self) -> NDArray[Any]:
+        """The correlation matrix of the parameters that are determined."""
+        sizes = np.sqrt(np.diagonal(self.covariance))
+        with np.errstate(all="ignore"):
+            return np.asarray(self.covariance / sizes / sizes[:, None])
+
+
+@dataclass(frozen=True)
 class RunOutcome:
     """The outcome of a run.
 
@@ -69,6 +119,7 @@ class RunOutcome:
         history: ``step`` and each recorded name, by column; row 0 is before any update.
         holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
+        uncertainty: what the fit is worth, where the graph file asks for it.
     """
 
     graph: str
@@ -82,3 +133,32 @@ class RunOutcome:
     history: dict[str, NDArray[Any]]
     holdout: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
+    uncertainty: Uncertainty | None = None
+
+
+@dataclass
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        failures: one text for each thing that is wrong.
+        derivatives: how many local derivatives were compared with finite differences.
+        skipped: how many were not, for they lie at a kink or at a border of the domain.
+        gradient: how many derivatives of the objective were compared.
+        expected: how many expected numbers were compared.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    derivatives: int = 0
+    skipped: int = 0
+    gradient: int = 0
+    expected: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What was compared, in a line."""
+        skipped = f", {self.skipped:,} skipped at a kink or border" if self.skipped else ""
+        return (
+            f"{counted(self.derivatives, 'local derivative')}{skipped}; "
+            f"gradient in {counted(self.gradient, 'direction')}; {counted(self.expected, 'expected value')}"
+        )

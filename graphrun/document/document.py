@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
-from graphrun.document import loader
 from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
 from graphrun.document.marks import Path
-from graphrun.document.models import ExpectEntry, Header, StopEntry
+from graphrun.document.models import ExpectEntry, Header, StopEntry, UncertaintyEntry
 from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
 from graphrun.document.numbers import Value
@@ -53,6 +52,7 @@ class Document:
     update: UpdateEntry
     steps: int | None
     stop: StopEntry | None
+    uncertainty: UncertaintyEntry | None
     record: tuple[str, ...] | None
     seed: int | None
     dtype: str
@@ -101,7 +101,7 @@ def load_document(file: str | os.PathLike[str] | Source, overrides: Sequence[str
 
 def _document(source: Source, overrides: Sequence[str]) -> Document:
     problems = Problems(source)
-    data, errors = loader.load(source.text)
+    data, errors = source.load()
     for error in errors:
         problems.add_at(error.mark, error.message, suggestion=error.suggestion)
     if not isinstance(data, dict):

@@ -252,6 +252,20 @@ class Plan:
             batches.append(replace(batch, settings=settings))
         return replace(self, batches=tuple(batches))
 
+    def at_rest(self, leaves: Sequence[Array]) -> Plan:
+        """Return the plan of one moment: the leaves have these values, and no step gives them other ones."""
+        return replace(self, leaves=list(leaves), feeds=False, noise=(), states=())
+
+    def towards(self, slot: int) -> Plan:
+        """Return the plan of the passes to and from another value than the objective."""
+        wanted, batches = {slot}, []
+        for batch in reversed(self.batches):
+            needed = not wanted.isdisjoint(batch.slots)
+            if needed:
+                wanted.update(self.inputs(batch).ravel().tolist())
+            batches.append(replace(batch, needed=needed))
+        return replace(self, batches=tuple(reversed(batches)), objective=slot, maximize=False)
+
     def inputs(self, batch: Batch) -> NDArray[np.int32]:
         """Return the slots of a batch's inputs, shape (arity, count)."""
         stop = batch.operands + batch.arity * batch.count

@@ -71,7 +71,7 @@ class Layout:
 
 
 def lay_out(drawing: Drawing, direction: str = "auto") -> Layout:
-    """NodeBox a drawing ``right``, ``down``, or by ``auto`` to the right as long as that is not too wide."""
+    """Place a drawing ``right``, ``down``, or by ``auto`` to the right as long as that is not too wide."""
     if direction == "auto":
         direction = direction_of(drawing)
     layout = _Placing(drawing, {}, to_the_right=direction == "right").layout()
@@ -134,7 +134,7 @@ class _Placing:
         ]
 
     def layout(self) -> Layout:
-        """NodeBox everything."""
+        """Place everything."""
         ports = dict.fromkeys((box.name for box in self.drawing.boxes), 0.0)
         for line, room in zip(self.drawing.lines, self.rooms, strict=True):
             ports[line.target] += room
@@ -236,7 +236,7 @@ class _Placing:
         return (self._size(name)[0] - self._inner_size(name)[0]) / 2
 
     def _put(self, name: str | None, left: float, top: float) -> None:
-        """NodeBox what is inside of a frame whose inside begins at this point, and everything further inside."""
+        """Place what is inside of a frame whose inside begins at this point, and everything further inside."""
         inside = self.insides[name]
 
         def at(point: Point) -> Point:
