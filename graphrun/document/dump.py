@@ -26,7 +26,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "data": None if document.data is None else _data(document.data),
         "parameters": {name: _parameter(entry) for name, entry in document.parameters.items()},
         "constants": {name: _flow(value) for name, value in document.constants.items()},
-        "nodes": document.nodes,
+        "nodes": {**document.nodes, **expressions},
         objective: document.maximize if document.maximize is not None else document.minimize,
         "update": _Flow(type=document.update.type, **document.update.settings),
         "steps": document.steps,

@@ -164,6 +164,10 @@ class BackwardNodes(PlanTrace):
             return self.recorder.cast(self.recorder.make("not_equal", self.values[slot], self.values[slot]))
         return self.recorder.broadcast(self.recorder.cast(0.0), self.plan.shapes[slot])
 
+    def called(self, y: int, x: int) -> str:
+        """Return what the derivative of a value by another is called, by their slots."""
+        return f"d{self.plan.names[y]}_d{self.plan.names[x]}".replace(".", "_")
+
     def new(self, name: str) -> str:
         """Return a name that is not taken."""
         while name in self.taken:

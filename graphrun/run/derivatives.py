@@ -107,14 +107,13 @@ def _write(writer: BackwardNodes, y: int, by: dict[str, int]) -> None:
     """Write the derivatives of one value, all that are asked for in one pass."""
     plan = writer.plan
     owners = {slot: name for name, slot in reversed(by.items())}
-    short = [(name or "").replace(".", "_") for name in plan.names]
-    prefix = f"{next(iter(by))}.d{short[y]}_d"
+    first = next(iter(by))
     given = writer.differentiate(
         y,
         _dependent(plan, owners, y),
-        lambda slot: owners.get(slot) or prefix + short[slot],
+        lambda slot: owners.get(slot) or f"{first}.{writer.called(y, slot)}",
         results=owners,
-        parts=f"{next(iter(by))}.part_",
+        parts=f"{first}.part_",
         rows=bool(plan.data),
     )
     for name, slot in by.items():

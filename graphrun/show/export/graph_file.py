@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from graphrun.base.errors import UsageError
 from graphrun.document.dump import dump_document
@@ -23,16 +24,12 @@ def export(graph: Graph, *, gradient: bool = False) -> str:
     plan = graph.plan("float64")
     if plan.objective is None:
         raise UsageError("export --gradient: the graph has no objective: write maximize or minimize")
-    names = [(name or "").replace(".", "_") for name in plan.names]
     written = BackwardNodes(plan, {name for name in plan.names if name})
+    called = partial(written.called, plan.objective)
     try:
-        given = written.differentiate(
-            plan.objective, plan.moving, lambda slot: f"d{names[plan.objective or 0]}_d{names[slot]}"
-        )
-        missing = {
-            f"d{names[plan.objective]}_d{names[slot]}": slot for slot in range(plan.parameters) if slot not in given
-        }
-        written.write([(written.new(name), written.zero(slot)) for name, slot in missing.items()])
+        given = written.differentiate(plan.objective, plan.moving, called)
+        missing = [slot for slot in range(plan.parameters) if slot not in given]
+        written.write([(written.new(called(slot)), written.zero(slot)) for slot in missing])
     except NotSupportedError as error:
         raise UsageError(f"export --gradient: {error}") from error
     return dump_document(replace(document, constants=document.constants | written.constants), written.nodes)

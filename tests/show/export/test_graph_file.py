@@ -80,6 +80,13 @@ def test_names_that_are_taken(load: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(values["df_dunread"], [0, 0])
 
 
+def test_an_objective_without_nodes(load: Any, tmp_path: Path) -> None:
+    """A parameter is minimized; it has the derivative 1 by itself, and 0 by all others."""
+    found = exported(load("parameters: {x: 3, other: [1, 2], third: 4}\nminimize: x\n"), tmp_path)
+    assert found.document.constants == {"dx_dx": 1, "dx_dthird": 0}
+    np.testing.assert_array_equal(found.run(0).values["dx_dother"], [0, 0])
+
+
 def test_it_trains_as_the_file_does(tmp_path: Path) -> None:
     """The objective and the update are the file's."""
     graph = graphrun.load(GRAPHS / "network.yaml")
