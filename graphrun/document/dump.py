@@ -10,6 +10,7 @@ import yaml
 from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document
 from graphrun.document.nodes import NodeEntry
+from graphrun.document.numbers import StoredValue
 from graphrun.document.parameters import ParameterEntry
 from graphrun.document.scalars import resolve
 
@@ -122,6 +123,8 @@ def _flow(value: Any) -> Any:
     """Return plain data whose mappings and lists are written on one line."""
     if isinstance(value, dict):
         return _Flow({key: _flow(item) for key, item in value.items()})
+    if isinstance(value, StoredValue):
+        return _Flow(file=value.file, key=value.key)
     return _FlowList(map(_flow, value)) if isinstance(value, list | tuple) else value
 
 
@@ -130,6 +133,8 @@ def _parameter(entry: ParameterEntry) -> Any:
     if entry.init is not None:
         init = _flow({"type": entry.init.type, **entry.init.settings})
         return _Flow(shape=_flow(entry.shape), init=init, **bounds)
+    if isinstance(entry.value, StoredValue):
+        return _Flow(_flow(entry.value) | bounds)
     return _Flow(value=_flow(entry.value), **bounds) if bounds else _flow(entry.value)
 
 
