@@ -31,7 +31,7 @@ LATE = (
     "graphrun.graph.ordering",
     "graphrun.data.opening",
     "graphrun.run.distributed",
-    "graphrun.show.export",
+    "graphrun.show.export.python",
     "graphrun.check.check",
     "graphrun.show.notebook",
     "graphrun.show.draw",

@@ -20,7 +20,7 @@ from random_graphs import TYPES, graphs
 
 import graphrun
 from graphrun.cli.entry import run_command
-from graphrun.show.export import export_python
+from graphrun.show.export.python import export
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
 NESTED = f"{lesson.NESTED}steps: 10\n"
@@ -93,7 +93,7 @@ def executed(text: str) -> dict[str, Any]:
 def assert_same(graph: graphrun.Graph, capsys: pytest.CaptureFixture[str]) -> None:
     """Compare an exported program with a run, by names and by what it prints."""
     result = graph.run()
-    text = export_python(graph)
+    text = export(graph)
     names = executed(text)
     target = result.objective.name
     for name, value in {**result.parameters, **result.values}.items():
@@ -112,7 +112,7 @@ def test_every_example_of_numbers_gives_the_same(file: Path, capsys: pytest.Capt
     stepped = isinstance(plan.update.rule, graphrun.UpdateRule) and plan.objective is not None
     if any(plan.shapes) or not stepped:
         with pytest.raises(graphrun.UsageError, match="export to python: "):
-            export_python(graph)
+            export(graph)
     else:
         assert_same(graph, capsys)
 
@@ -128,7 +128,7 @@ def test_random_graphs_give_the_same(data: dict[str, Any], steps: int, rule: str
     graph = graphrun.load(file)
     result = graph.try_run(steps, record=[*data["parameters"], *data["nodes"]], every=1)
     assume(result.error is None)
-    text = export_python(graph, steps)
+    text = export(graph, steps=steps)
     with redirect_stdout(StringIO()):
         try:
             names = executed(text)
@@ -194,14 +194,14 @@ def test_states_and_what_is_aside(tmp_path: Path) -> None:
     file.write_text(
         "parameters: {x: 2}\nnodes: {f: x ** 2, aside: log(x)}\nminimize: f\nupdate: {type: adam, step_size: 0.1}\n"
     )
-    assert export_python(graphrun.load(file), 3).endswith(ADAM)
+    assert export(graphrun.load(file), steps=3).endswith(ADAM)
 
 
 def test_no_complex_numbers(tmp_path: Path) -> None:
     """Python's ** makes one of a negative number to a power that is not whole; the program raises instead."""
     file = tmp_path / "graph.yaml"
     file.write_text('parameters: {x: -1.5, y: 0.5}\nnodes: {f: "x ** 3 + 2 ** y", aside: x ** y}\nminimize: f\n')
-    text = export_python(graphrun.load(file), 0)
+    text = export(graphrun.load(file), steps=0)
     assert "x ** 3" in text
     assert "2 ** y" in text
     with pytest.raises(ValueError, match="math domain error"):

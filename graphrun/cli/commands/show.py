@@ -17,6 +17,7 @@ from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
 from graphrun.cli.terminal import say, tell
+from graphrun.show.export import LANGUAGES
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -211,15 +212,18 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 
 
 @click.command(cls=GraphCommand)
-@click.option("--to", "target", type=click.Choice(["python"]), required=True, help="The language of the program.")
+@click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
 @click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
 @option("set", "plugins")
 def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
     """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
-    from graphrun.show.export import export_python
-
-    text = export_python(file.load(), request.steps)
+    language = LANGUAGES[target]
+    given = {"steps": request.steps}
+    for name, value in given.items():
+        if value is not None and name not in language.options:
+            raise UsageError(f"--{name} is not for --to {target}")
+    text = language.export(file.load(), **{name: given[name] for name in language.options})
     if output is None or output == "-":
         click.echo(text, nl=False)
     else:

@@ -52,7 +52,7 @@ LARGEST_INLINE = 20
 """A function of more numbers and operations than this is written once, as a function, and called."""
 
 
-def export_python(graph: Graph, steps: int | None = None) -> str:
+def export(graph: Graph, *, steps: int | None = None) -> str:
     """Return a run of a graph of numbers as a program, which makes so many steps, default the file's.
 
     Raises:
