@@ -50,7 +50,8 @@ class PlanTrace:
             if plan.names[slot] is None:
                 self.values[slot] = self.recorder.constant(float(plan.leaves[slot]), "float")
             else:
-                self.leaves[slot] = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
+                kind = "int" if plan.leaves[slot] is not None and plan.leaves[slot].dtype.kind in "iu" else "float"
+                self.leaves[slot] = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot], kind)
 
     def forward(self, batches: Iterable[Batch]) -> None:
         """Trace the forward pass of some nodes.
@@ -102,6 +103,21 @@ class PlanTrace:
             kept = {name: make.cast(state) for name, state in zip(rule.state, following, strict=True)}
             updated.append(Updated(value, kept))
         return updated
+
+    def next_states(self) -> dict[int, Any]:
+        """Return what a step makes of the states of nodes, by slot.
+
+        Raises:
+            NotSupportedError: as of `forward`.
+        """
+        found: dict[int, Any] = {}
+        for node in self.plan.states:
+            batch = node.batch
+            assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
+            arguments = [self.values[slot] for slot in (batch.start, *self.plan.inputs_of(batch.start))]
+            given = self._call(batch.type, batch.type.next_state, arguments, dict(batch.settings))
+            found |= {slot: self.recorder.cast(state) for slot, state in zip(node.slots, given, strict=True)}
+        return found
 
     def _clipped(self, slopes: Sequence[Any]) -> Sequence[Any]:
         update, make = self.plan.update, self.recorder
@@ -164,6 +180,8 @@ class PlanTrace:
     def _as_index(self, value: Any) -> Any:
         """Return whole numbers as integers."""
         make = self.recorder
+        if value.kind == "int":
+            return value
         whole = make.make("equal", value, make.make("floor", value))
         return make.integers(make.make("where", whole, value, OUTSIDE))
 

@@ -14,7 +14,7 @@ from graphrun.base.errors import NotFiniteError, RunError, UsageError
 from graphrun.base.files import write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
-from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, names, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
 from graphrun.cli.terminal import say, tell
 from graphrun.show.export import LANGUAGES
@@ -214,17 +214,30 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
-@click.option("-o", "output", metavar="FILE", help="Where to write. [default: stdout]")
+@click.option("-o", "target_file", metavar="FILE", help="Where to write. [default: stdout]")
+@click.option("--output", "outputs", type=names, metavar="NAMES", help="onnx: the nodes that the model gives.")
+@click.option("--training", is_flag=True, default=None, help="onnx: a model that makes a step of training.")
+@option("dtype")
+@option("resume", help="onnx: a checkpoint whose parameters the model has.")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str, output: str | None) -> None:
-    """Print a graph of numbers as a program that needs nothing of graphrun: passes and update, line by line."""
+def export(
+    file: GraphFile,
+    request: RunRequest,
+    target: str,
+    target_file: str | None,
+    outputs: Sequence[str] | None,
+    training: bool | None,
+) -> None:
+    """Print a graph in another language: as a program that needs nothing of graphrun, or as a model for others."""
     language = LANGUAGES[target]
-    given = {"steps": request.steps}
+    given = {"steps": request.steps, "outputs": outputs, "training": training}
+    given |= {"dtype": request.dtype, "resume": request.resume}
     for name, value in given.items():
         if value is not None and name not in language.options:
-            raise UsageError(f"--{name} is not for --to {target}")
+            raise UsageError(f"--{name.removesuffix('s') if name == 'outputs' else name} is not for --to {target}")
+    given["tell"] = say
     text = language.export(file.load(), **{name: given[name] for name in language.options})
-    if output is None or output == "-":
+    if target_file is None or target_file == "-":
         click.echo(text, nl=False)
     else:
-        write_output(output, text)
+        write_output(target_file, text)

@@ -33,5 +33,10 @@ class Language:
 
 LANGUAGES: dict[str, Language] = {
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
+    "onnx": Language(
+        "onnx",
+        ("outputs", "resume", "training", "dtype", "tell"),
+        "a model for ONNX Runtime and others: the forward pass, or with --training a step",
+    ),
 }
 """The languages by the names that ``--to`` takes."""
