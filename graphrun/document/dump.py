@@ -48,6 +48,16 @@ def dump_document(document: Document) -> str:
     return "".join(parts)
 
 
+def dump_data(sections: dict[str, Any]) -> str:
+    """Return the text of a graph file whose sections are plain data."""
+    return _dump(
+        {
+            key: {name: _flow(value) for name, value in part.items()} if isinstance(part, dict) else part
+            for key, part in sections.items()
+        }
+    )
+
+
 def _dump(data: dict[str, Any]) -> str:
     text = str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)) if data else ""
     if text.isascii():

@@ -11,7 +11,6 @@ import pytest
 from lesson import GRAPHS
 
 import graphrun
-from graphrun.base.errors import UsageError
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.run.api import Graph
 from graphrun.show.export import LANGUAGES
@@ -74,3 +73,92 @@ def test_the_forward_pass_of_every_example(file: Path, dtype: str) -> None:
     assert found.keys() == expected.keys()
     for name in names:
         close(found[name], expected[name], 1e-12 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits", "convolution", "softmax", "network", "logistic"])
+def test_any_number_of_rows(name: str) -> None:
+    """One row, and as many as are not in the file."""
+    graph = graphrun.load(GRAPHS / f"{name}.yaml")
+    notes: list[str] = []
+    model = exported(graph, tell=notes.append)
+    assert not any("fixed" in note for note in notes)
+    assert [value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input] == ["rows"] * len(
+        model.graph.input
+    )
+
+
+def test_sizes_that_are_multiples_of_the_rows(load: Callable[..., Graph], tmp_path: Path) -> None:
+    """Reshaped, repeated, reversed, joined; means by the number of rows, which the trace has as numbers."""
+    np.savez(tmp_path / "rows.npz", x=np.arange(24.0).reshape(6, 4))
+    graph = load(
+        """
+data: {file: rows.npz, columns: {x: x}}
+nodes:
+  pairs: {type: reshape, inputs: [x], shape: [-1, 2]}
+  joined: {type: concat, inputs: [pairs, pairs], axis: 0}
+  back: {type: flip, inputs: [x], axis: 0}
+  centred: x - mean(x, axis=0)
+  spread: {type: var, inputs: [x]}
+  first: {type: slice, inputs: [x], stop: 2, axis: 0}
+  loss: mean_squared_error(back, x)
+"""
+    )
+    assert isinstance(graph, Graph)
+    notes: list[str] = []
+    model = exported(graph, outputs=list(graph.document.nodes), tell=notes.append)
+    assert not notes
+    for rows in (2, 3, 9):
+        x = np.random.default_rng(rows).standard_normal((rows, 4))
+        found = outputs_of(model, {"x": x})
+        np.testing.assert_array_equal(found["joined"], np.concatenate([x.reshape(-1, 2)] * 2))
+        np.testing.assert_array_equal(found["back"], x[::-1])
+        np.testing.assert_allclose(found["centred"], x - x.mean(0), atol=1e-15)
+        np.testing.assert_allclose(found["spread"], x.var(), rtol=1e-14)
+        np.testing.assert_array_equal(found["first"], x[:2])
+        np.testing.assert_allclose(found["loss"], ((x[::-1] - x) ** 2).mean(), rtol=1e-14)
+
+
+def test_what_is_tied_to_the_number_of_rows_is_said(load: Callable[..., Graph], tmp_path: Path) -> None:
+    """The model has the file's rows, and a note names the node."""
+    np.savez(tmp_path / "rows.npz", x=np.arange(24.0).reshape(6, 4))
+    graph = load("data: {file: rows.npz, columns: {x: x}}\nnodes: {last: {type: slice, inputs: [x], start: -1}}\n")
+    notes: list[str] = []
+    model = exported(graph, tell=notes.append)
+    assert notes == ["the number of rows is fixed, at 6: node 'last' takes elements by their places among the rows"]
+    x = np.random.default_rng(0).standard_normal((6, 4))
+    np.testing.assert_array_equal(outputs_of(model, {"x": x})["last"], x[-1:])
+
+
+TRAINED = ["nested", "digits", "convolution", "network", "softmax", "rosenbrock", "bounded", "decay", "attention"]
+
+
+def is_trained(file: Path) -> bool:
+    """Whether an example has an update rule, and something to move."""
+    plan = graphrun.load(file).plan()
+    return isinstance(plan.update.rule, UpdateRule) and plan.objective is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [f for f in FILES if is_trained(f)], ids=lambda file: file.stem)
+def test_training_steps_of_every_example(file: Path) -> None:
+    """Outputs fed back as inputs of the same name give the run's parameters."""
+    graph = graphrun.load(file)
+    steps = 100 if file.stem != "convolution" else 10
+    model = exported(graph, training=True)
+    session = session_of(model)
+    names = [value.name for value in session.get_outputs()]
+    wanted = {value.name for value in session.get_inputs()}
+    state: dict[str, Any] = {}
+    for step in range(steps):
+        rows = {name: x for name, x in columns_of(graph, "float64", step).items() if name in wanted}
+        found = dict(zip(names, session.run(None, state | rows), strict=True))
+        if step == 0:
+            start = graph.run(0, engine="numpy")
+            for name in start.parameters:
+                close(found[f"{name}/gradient"], start.gradients[name], 1e-11)
+        state = {name.removesuffix("/next"): value for name, value in found.items() if name.endswith("/next")}
+    assert state.pop("step") == steps
+    after = graph.run(steps, engine="numpy")
+    for name, value in after.parameters.items():
+        close(state[name], value, 1e-6)

@@ -241,3 +241,15 @@ def export(
         click.echo(text, nl=False)
     else:
         write_output(target_file, text)
+
+
+@click.command(name="import")
+@click.argument("model", metavar="MODEL", shell_complete=offering("files"))
+@click.option("-o", "target", metavar="FILE", required=True, help="The graph file; weights go beside it.")
+@click.option("--inputs", metavar="FILE", help="An .npz file with the model's inputs. [default: zeros]")
+def import_(model: str, target: str, inputs: str | None) -> None:
+    """Write an ONNX model as a graph file: its inputs become constants, its weights parameters in a file beside it."""
+    from graphrun.show.onnx.importing import import_model
+
+    for note in import_model(model, target, inputs):
+        say(note)

@@ -126,7 +126,11 @@ def _inference(
         tell("the model takes standardized columns as the graph has them: standardized")
     shapes = {name: _shape(writer, name, is_free=is_free) for name in names}
     inputs = [
-        Value(plan.names[slot] or "", ("rows" if is_free else rows, *plan.shapes[slot][1:]), writer.trace.leaves[slot].kind)
+        Value(
+            plan.names[slot] or "",
+            ("rows" if is_free else rows, *plan.shapes[slot][1:]),
+            writer.trace.leaves[slot].kind,
+        )
         for slot in plan.data
     ]
     nodes, functions = with_functions(document, list(writer.used(names)), names)
@@ -227,7 +231,9 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
     inputs = [Value(str(plan.names[s]), plan.shapes[s], writer.trace.leaves[s].kind) for s in plan.data if plan.feeds]
     if not plan.feeds:
         leaves |= {str(plan.names[slot]): plan.leaves[slot] for slot in plan.data}
-    leaves |= {name: np.asarray(node_program(plan).leaves()[slot]) for name, slot in moved.items() if name not in leaves}
+    leaves |= {
+        name: np.asarray(node_program(plan).leaves()[slot]) for name, slot in moved.items() if name not in leaves
+    }
     inputs += [Value(name, plan.shapes[slot]) for name, slot in moved.items()]
     for state, slot in itertools.product(rule.state, range(plan.parameters)):
         name = f"{plan.names[slot]}/{state}"

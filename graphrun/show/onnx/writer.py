@@ -195,5 +195,3 @@ class Writer:
                 wanted.update(node.input)
                 kept.append((node, owner))
         yield from reversed(kept)
-
-

@@ -1,0 +1,410 @@
+"""Reads an ONNX model: each of its nodes becomes an expression of a graph file, or is told of with all the others.
+
+What is known without the inputs, such as shapes and what is computed of them, is computed while reading. The model is
+a stranger's: nothing of it is believed that takes more memory than there may be.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrun.base.errors import UsageError
+from graphrun.base.memory import memory_limit, size_text
+from graphrun.base.wording import printable, quote
+from graphrun.document.names import is_name, normalize
+from graphrun.show.onnx import load_onnx
+
+LARGEST_KNOWN = 1 << 20
+"""Known arrays of more elements are not computed while reading."""
+
+LARGEST_SETTING = 8
+"""Inputs that are no whole numbers are settings of an operator only where they have so few elements."""
+
+LARGEST_WRITTEN = 16
+"""Arrays of more elements are written to the file beside the graph file."""
+
+RANDOM = {
+    "Bernoulli",
+    "Dropout",
+    "Multinomial",
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+}
+
+DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
+
+
+class RefusedError(Exception):
+    """Why a node of a model has no place in a graph."""
+
+
+@dataclass
+class Value:
+    """A value of the model.
+
+    Attributes:
+        name: its name in the model.
+        shape: its shape.
+        dtype: the dtype that it has there.
+        known: its elements, where no input is needed for them.
+        text: how expressions write it; "" where that is not decided, for it is known.
+        is_trained: whether it is a weight, that becomes a parameter.
+        is_fixed: whether what is known of it was computed of inputs.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    known: NDArray[Any] | None = None
+    text: str = ""
+    is_trained: bool = False
+    is_fixed: bool = False
+
+
+@dataclass
+class GraphText:
+    """The sections of the graph file that a model becomes; leaves are arrays, or the key of a file that is there."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    dtype: str = "float64"
+
+
+def clean_name(name: str) -> str:
+    """Return the nearest name that a graph file may have; numbers after dots are those of expressions."""
+    name = normalize(name)
+    if is_name(name) and not any(part.isdigit() for part in name.split(".")) and len(name) < 200:
+        return name
+    similar = re.sub(r"\W+", "_", name).strip("_")[-100:]
+    return next(text for text in (similar, f"v_{similar}", "value") if is_name(text) and text.isidentifier())
+
+
+class Reader:
+    """Makes the sections of a graph file.
+
+    Args:
+        model: the model, its functions put in place of their calls.
+        inputs: the elements of its inputs by name; of others they are zeros.
+    """
+
+    def __init__(self, model: Any, inputs: Mapping[str, NDArray[Any]]) -> None:
+        self.onnx = load_onnx()
+        self.model = model
+        self.inputs = inputs
+        self.text = GraphText()
+        self.notes: list[str] = []
+        self.values: dict[str, Value] = {}
+        self.opsets = {DOMAINS.get(item.domain, item.domain): item.version for item in model.opset_import}
+        self._names = {"step"}
+        # The names of outputs and inputs are theirs, whatever is read before them.
+        self._kept: dict[str, str] = {}
+        for item in (*model.graph.output, *model.graph.input):
+            name = clean_name(item.name)
+            if name not in self._kept.values():
+                self._kept[item.name] = name
+
+    def read(self) -> GraphText:
+        """Return the sections.
+
+        Raises:
+            UsageError: some of the model's nodes cannot be written; all of them are in the text.
+        """
+        from graphrun.show.onnx.converters import CONVERTERS
+
+        graph = self.model.graph
+        self._refuse_unknown(CONVERTERS)
+        self._leaves()
+        problems: list[str] = []
+        broken: set[str] = set()
+        for node in graph.node:
+            if not broken.isdisjoint(node.input):
+                broken.update(node.output)
+                continue
+            try:
+                self._node(node, CONVERTERS)
+            except RefusedError as error:
+                label = quote(node.name or (node.output[0] if node.output else ""))
+                problems.append(f"{node.op_type} {label}: {error}")
+                broken.update(node.output)
+        if problems:
+            more = [f"... and {len(problems) - 20} more"] if len(problems) > 20 else []
+            raise UsageError("\n  ".join(["the model cannot be written as a graph:", *problems[:20], *more]))
+        for output in graph.output:
+            self._output(output)
+        single = [v.dtype == np.float32 for v in self.values.values() if v.dtype.kind == "f"]
+        self.text.dtype = "float32" if any(single) and not self._has_double() else "float64"
+        return self.text
+
+    def _has_double(self) -> bool:
+        return any(value.dtype == np.float64 and value.shape for value in self.values.values())
+
+    def _refuse_unknown(self, known: Any) -> None:
+        missing: dict[str, int] = {}
+        for node in self.model.graph.node:
+            domain = DOMAINS.get(node.domain, node.domain)
+            name = f"{domain}.{node.op_type}" if domain else node.op_type
+            if name not in known:
+                missing[name] = missing.get(name, 0) + 1
+        if missing:
+            listed = ", ".join(
+                f"{printable(name)}{f' ({count} nodes)' if count > 1 else ''}" for name, count in missing.items()
+            )
+            raise UsageError(f"there are no node types for these operators of the model: {listed}")
+
+    # --- leaves ---
+
+    def _leaves(self) -> None:
+        graph = self.model.graph
+        initialized = {tensor.name for tensor in graph.initializer}
+        if graph.sparse_initializer:
+            raise UsageError("the model has sparse tensors, which a graph has not")
+        held = 0
+        for tensor in graph.initializer:
+            array = self._array(tensor)
+            # A number alone is more often part of a formula; in a model that was a graph it is a leaf.
+            is_weight = array.dtype.kind == "f" and (array.size > 1 or self.model.producer_name == "graphrun")
+            self.values[tensor.name] = Value(tensor.name, array.shape, array.dtype, array, is_trained=is_weight)
+        for item in graph.input:
+            if item.name in initialized and item.name not in self.inputs:
+                continue
+            shape, dtype = self._declared(item)
+            array = self.inputs.get(item.name)
+            if array is None:
+                held += math.prod(shape) * 8
+                if held > memory_limit():
+                    limit = size_text(memory_limit())
+                    raise UsageError(f"the input {quote(item.name)} of the shape {list(shape)} is beyond {limit}")
+                array = np.zeros(shape, dtype)
+            elif array.dtype.kind not in "fiub":
+                raise UsageError(f"the input {quote(item.name)} holds {array.dtype}, not numbers")
+            name = self.new(item.name)
+            self.text.constants[name] = array
+            # Whole numbers may be a shape, or axes: then the graph is that of these numbers.
+            is_setting = array.size <= (LARGEST_SETTING if dtype.kind == "f" else LARGEST_KNOWN)
+            known = array.astype(dtype) if is_setting else None
+            self.values[item.name] = Value(item.name, array.shape, dtype, known, name, is_fixed=True)
+
+    def _array(self, tensor: Any) -> NDArray[Any]:
+        try:
+            array = np.asarray(self.onnx.numpy_helper.to_array(tensor))
+        except Exception as error:
+            reason = printable(str(error).partition("\n")[0])
+            raise UsageError(f"the tensor {quote(tensor.name)} cannot be read: {reason}") from None
+        if array.dtype.kind not in "fiub" or array.dtype.names:
+            raise UsageError(f"the tensor {quote(tensor.name)} holds {array.dtype}, not numbers")
+        return array
+
+    def _declared(self, item: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape and the dtype that an input is declared with; axes of any size have one element."""
+        kind = item.type.WhichOneof("value")
+        if kind != "tensor_type":
+            raise UsageError(f"the input {quote(item.name)} is no tensor")
+        declared = item.type.tensor_type
+        dtype = self.dtype_of(declared.elem_type)
+        if dtype is None:
+            raise UsageError(f"the input {quote(item.name)} does not hold numbers")
+        sizes = tuple(max(size.dim_value, 0) if size.HasField("dim_value") else 1 for size in declared.shape.dim)
+        return sizes, dtype
+
+    def dtype_of(self, number: int) -> np.dtype[Any] | None:
+        """Return the dtype of one of ONNX's types; None of one that has no plain numbers."""
+        try:
+            dtype = np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(number))
+        except (KeyError, TypeError, ValueError):
+            return None
+        return dtype if dtype.kind in "fiub" and dtype.isbuiltin == 1 else None
+
+    # --- nodes ---
+
+    def _node(self, node: Any, converters: Mapping[str, Any]) -> None:
+
+        inputs = [self.values.get(name) if name else None for name in node.input]
+        if any(name and value is None for name, value in zip(node.input, inputs, strict=True)):
+            missing = next(name for name in node.input if name and name not in self.values)
+            raise RefusedError(f"its input {quote(missing)} is not there")
+        shapes = self._inferred(node, inputs)
+        known = self._known(node, inputs, shapes)
+        is_fixed = any(value is not None and value.is_fixed for value in inputs)
+        if known is None or is_fixed:
+            try:
+                self._convert(node, inputs, shapes, converters, known or {})
+            except RefusedError:
+                # Of inputs, only what may be a shape or a part of one is computed here.
+                if known is None or any(array.ndim > 1 or array.dtype.kind == "f" for array in known.values()):
+                    raise
+            else:
+                return
+        for name, array in (known or {}).items():
+            self.values[name] = Value(name, array.shape, array.dtype, array, is_fixed=is_fixed)
+        if is_fixed:
+            self.note(f"{quote(node.output[0])} is computed once: the graph is that of the whole numbers of its inputs")
+
+    def _convert(self, node: Any, inputs: Any, shapes: Any, converters: Any, known: Mapping[str, NDArray[Any]]) -> None:
+        from graphrun.show.onnx.node import NodeInModel
+
+        domain = DOMAINS.get(node.domain, node.domain)
+        try:
+            made = converters[f"{domain}.{node.op_type}" if domain else node.op_type](
+                NodeInModel(self, node, inputs, shapes)
+            )
+        except RefusedError:
+            raise
+        except Exception as error:
+            raise RefusedError(f"it is malformed ({type(error).__name__}: {error})") from error
+        texts = [made] if isinstance(made, str) else list(made)
+        if any(name and k >= len(texts) for k, name in enumerate(node.output)):
+            raise RefusedError("it has outputs that no node type gives")
+        for name, text in zip(node.output, texts, strict=False):
+            if name and name not in shapes:
+                raise RefusedError(f"the shape of {quote(name)} is not known")
+            if name:
+                own = self.new(name)
+                self.text.nodes[own] = text
+                self.values[name] = Value(name, *shapes[name], known.get(name), own, is_fixed=name in known)
+
+    def _inferred(self, node: Any, inputs: Sequence[Value | None]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Return the shapes and dtypes of a node's outputs, as far as ONNX's inference finds them."""
+        helper = self.onnx.helper
+        domain = DOMAINS.get(node.domain, node.domain)
+        types, data = {}, {}
+        for value in inputs:
+            if value is not None:
+                number = helper.np_dtype_to_tensor_dtype(value.dtype)
+                types[value.name] = helper.make_tensor_type_proto(number, value.shape)
+                if value.known is not None and value.known.size <= 1024:
+                    data[value.name] = self.onnx.numpy_helper.from_array(np.asarray(value.known), value.name)
+        found = {}
+        try:
+            schema = self.onnx.defs.get_schema(node.op_type, self.opsets.get(domain, 1), domain)
+            made = self.onnx.shape_inference.infer_node_outputs(
+                schema, node, types, data or None, None, list(self.model.opset_import), self.model.ir_version
+            )
+        except Exception as error:
+            raise RefusedError(printable(str(error).partition("\n")[0])) from None
+        for name, given in made.items():
+            tensor = given.tensor_type
+            dtype = self.dtype_of(tensor.elem_type)
+            sizes = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
+            if dtype is not None and tensor.HasField("shape") and None not in sizes:
+                found[name] = (tuple(int(size or 0) for size in sizes), dtype)
+        return found
+
+    def _known(
+        self, node: Any, inputs: Sequence[Value | None], shapes: Mapping[str, Any]
+    ) -> dict[str, NDArray[Any]] | None:
+        """Compute a node of which all inputs are known, or their shapes where it asks no more, if it is small."""
+        is_shape = node.op_type in {"Shape", "Size"}
+        given = {value.name: value for value in inputs if value is not None}
+        names = [name for name in node.output if name]
+        if node.op_type in RANDOM or any(
+            name not in shapes or math.prod(shapes[name][0]) > LARGEST_KNOWN for name in names
+        ):
+            return None
+        if not is_shape and any(value.known is None or value.is_trained for value in given.values()):
+            return None
+        feeds = {
+            name: np.broadcast_to(np.zeros((), value.dtype), value.shape) if is_shape else np.asarray(value.known)
+            for name, value in given.items()
+        }
+        helper = self.onnx.helper
+        types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in given.items()}
+        graph = helper.make_graph(
+            [node],
+            "known",
+            [helper.make_tensor_value_info(name, types[name], value.shape) for name, value in given.items()],
+            [
+                helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(shapes[n][1]), shapes[n][0])
+                for n in names
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=list(self.model.opset_import), ir_version=self.model.ir_version)
+        try:
+            with np.errstate(all="ignore"):
+                found = self.onnx.reference.ReferenceEvaluator(model).run(None, feeds)
+            return {name: np.asarray(array).reshape(shapes[name][0]) for name, array in zip(names, found, strict=True)}
+        except Exception:  # what it cannot compute is left to the converters
+            return None
+
+    def _output(self, item: Any) -> None:
+        value = self.values.get(item.name)
+        if value is None:
+            raise UsageError(f"the output {quote(item.name)} is not there")
+        name = self._kept.get(item.name, "")
+        if name not in self.text.nodes:
+            text = self.written(value)
+            is_taken = name in self._names or not name
+            self.text.nodes[self.new(f"{item.name}_output" if is_taken else item.name)] = f"identity({text})"
+
+    # --- names and texts ---
+
+    def note(self, text: str) -> None:
+        """Tell something once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def new(self, name: str) -> str:
+        """Return a name for a value of the model that nothing else has."""
+        kept = self._kept.get(name)
+        wanted = base = clean_name(name) if kept is None else kept
+        number = 1
+        while wanted in self._names or (kept is None and wanted in self._kept.values()):
+            number += 1
+            wanted = f"{base}_{number}"
+        self._names.add(wanted)
+        return wanted
+
+    def written(self, value: Value) -> str:
+        """Return how expressions write a value; a known one is a number, a constant or a parameter from then on."""
+        if value.text:
+            return value.text
+        assert value.known is not None  # noqa: S101 (for the type checker: it is one or the other)
+        if not np.isfinite(value.known).all():
+            value.text = self._with_infinities(value)
+            return value.text
+        if not value.shape:
+            number = value.known.item()
+            value.text = repr(number if isinstance(number, float) else int(number))
+            if value.text.startswith("-"):
+                value.text = f"({value.text})"
+            return value.text
+        is_output = self._kept.get(value.name) is not None
+        value.text = self.new(f"{value.name}_value" if is_output else value.name)
+        section = self.text.parameters if value.is_trained else self.text.constants
+        section[value.text] = value.known
+        return value.text
+
+    def _with_infinities(self, value: Value) -> str:
+        """Write an array with infinities, which no leaf may have: as a mask has them, of one sign."""
+        known = np.asarray(value.known, np.float64)
+        signs = set(np.sign(known[np.isinf(known)]).tolist())
+        if np.isnan(known).any() or len(signs) != 1:
+            raise RefusedError(f"{quote(value.name)} holds what is no number")
+        infinity = "log(0)" if signs == {-1.0} else "(-log(0))"
+        if not value.shape:
+            return infinity
+        is_finite = np.isfinite(known)
+        mask = self.constant(is_finite, f"{value.name}_is_finite")
+        rest = self.constant(np.where(is_finite, known, 0.0), f"{value.name}_finite")
+        name = self.new(value.name)
+        self.text.nodes[name] = f"where({mask}, {rest}, {infinity})"
+        return name
+
+    def weight(self, array: Any, name: str) -> str:
+        """Return how expressions write an array that a converter found, and that may be trained."""
+        known = np.asarray(array, np.float32)
+        return self.written(Value(name, known.shape, known.dtype, known, is_trained=True))
+
+    def constant(self, array: Any, name: str) -> str:
+        """Return how expressions write an array that a converter made."""
+        known = np.asarray(array)
+        return self.written(Value(name, known.shape, known.dtype, known))
