@@ -51,9 +51,9 @@ def _slice(c: NodeInModel) -> str:
     axes = list(range(len(starts))) if axes is None else axes
     steps = c.numbers(4) or [1] * len(starts)
     text = c.x()
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for start, end, axis, given in zip(starts, ends, axes, steps, strict=True):
         size = c.shape()[axis]
-        first, last, step = slice(start, end, step).indices(size)
+        first, last, step = slice(start, end, given).indices(size)
         if (first, last, step) != (0, size, 1):
             stop = None if last < 0 else last
             text = call("slice", text, start=first, stop=stop, step=None if step == 1 else step, axis=axis)
@@ -80,7 +80,7 @@ def _compress(c: NodeInModel) -> str:
     places = np.flatnonzero(c.known(1))
     shape = [math.prod(c.shape())] if axis is None else list(c.shape())
     shape[axis or 0] = len(places)
-    c.gives(*shape)
+    c.gives(shape)
     text = call("reshape", c.x(), shape=[-1]) if axis is None else c.x()
     return call("take", text, c.constant(places, "places"), axis=axis or 0)
 

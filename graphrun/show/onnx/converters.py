@@ -44,6 +44,8 @@ def _same(name: str) -> Converter:
 def _operator(sign: str) -> Converter:
     def convert(c: NodeInModel) -> str:
         _check_wrapping(c)
+        if c.version < 7 and sign != "@" and c.attribute("axis") is not None:
+            raise c.refuse("it broadcasts from an axis on, as operators before version 7 did")
         return f"{c.x(0)} {sign} {c.x(1)}"
 
     return convert
@@ -55,7 +57,7 @@ def _truncated(text: str) -> str:
 
 def _div(c: NodeInModel) -> str:
     if not c.is_whole():
-        return f"{c.x(0)} / {c.x(1)}"
+        return _operator("/")(c)
     return _truncated(c.named(f"{c.x(0)} / {c.x(1)}", "quotient"))
 
 
@@ -128,7 +130,8 @@ def _thresholded_relu(c: NodeInModel) -> str:
 
 
 def _prelu(c: NodeInModel) -> str:
-    return f"where(less({c.x()}, 0), {c.x(1)} * {c.x()}, {c.x()})"
+    slope = _along(c, 1, c.rank()) if c.version < 7 and c.rank(1) == 1 else c.x(1)
+    return f"where(less({c.x()}, 0), {slope} * {c.x()}, {c.x()})"
 
 
 def _shrink(c: NodeInModel) -> str:
@@ -381,6 +384,7 @@ def _softmax_cross_entropy(c: NodeInModel) -> list[str]:
 def _linear_regressor(c: NodeInModel) -> str:
     targets = c.attribute("targets")
     weights = c.reader.weight(np.reshape(c.attribute("coefficients"), (targets, -1)).T, f"{c.outputs[0]}_coefficients")
+    c.gives([c.shape()[0], targets], dtype="float32")
     text = f"{c.x()} @ {weights}"
     given = c.attribute("intercepts")
     text = f"{text} + {c.reader.weight(np.asarray(given), f'{c.outputs[0]}_intercepts')}" if given else text
@@ -406,18 +410,28 @@ def _linear_classifier(c: NodeInModel) -> list[str]:
     intercepts = c.attribute("intercepts") or [0.0] * len(classes)
     shift = c.reader.weight(np.asarray(intercepts), f"{c.outputs[0]}_intercepts")
     scores = c.named(f"{c.x()} @ {weights} + {shift}", "scores")
+    c.gives([c.shape()[0]], dtype="int64")
+    c.gives([c.shape()[0], len(classes)], 1, "float32")
     label = call("argmax", scores, axis=1)
     if list(classes) != list(range(len(classes))):
         label = call("take", c.constant(np.asarray(classes), "classes"), label)
     return [label, _transformed(c, scores)]
 
 
+def _feature_extractor(c: NodeInModel) -> str:
+    shape = [*(c.shape()[:-1] or [1]), math.prod(c.shape(1))]
+    c.gives(shape)
+    return call("reshape", call("take", c.x(), c.x(1), axis=-1), shape=shape)
+
+
 def _scaler(c: NodeInModel) -> str:
+    c.gives(dtype="float32")
     offset, scale = (c.constant(np.asarray(c.attribute(name)), name) for name in ("offset", "scale"))
     return f"({c.x()} - {offset}) * {scale}"
 
 
 def _normalizer(c: NodeInModel) -> str:
+    c.gives(dtype="float32")
     order = {"L1": 1.0, "L2": 2.0, "MAX": math.inf}[c.attribute("norm")]
     if math.isinf(order):
         return f"{c.x()} / max(abs({c.x()}), axis=-1, keepdims=True)"
@@ -473,7 +487,6 @@ CONVERTERS: dict[str, Converter] = {
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.Scaler": _scaler,
     "ai.onnx.ml.Normalizer": _normalizer,
-    "ai.onnx.ml.Binarizer": lambda c: f"greater({c.x()}, {c.attribute('threshold')!r})",
-    "ai.onnx.ml.ArrayFeatureExtractor": lambda c: call("take", c.x(0), call("reshape", c.x(1), shape=[-1]), axis=-1),
+    "ai.onnx.ml.ArrayFeatureExtractor": _feature_extractor,
 }
 """The operators that are read, by name; those of another domain than ONNX's own with it."""

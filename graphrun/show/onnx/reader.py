@@ -30,17 +30,17 @@ LARGEST_SETTING = 8
 LARGEST_WRITTEN = 16
 """Arrays of more elements are written to the file beside the graph file."""
 
-RANDOM = {
-    "Bernoulli",
-    "Dropout",
-    "Multinomial",
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-}
+RANDOM = {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomUniform"}
+RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
+
+OF_SHAPES = {"Shape", "Size"}
+"""The operators that ask for no more of their input than its shape."""
 
 DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
+
+
+NAMES = re.compile(r"[^\W\d][\w.]*")
+"""The names in an expression, those of types and settings among them."""
 
 
 class RefusedError(Exception):
@@ -139,8 +139,8 @@ class Reader:
         if problems:
             more = [f"... and {len(problems) - 20} more"] if len(problems) > 20 else []
             raise UsageError("\n  ".join(["the model cannot be written as a graph:", *problems[:20], *more]))
-        for output in graph.output:
-            self._output(output)
+        outputs = [self._output(output) for output in graph.output]
+        self._drop_unread(outputs)
         single = [v.dtype == np.float32 for v in self.values.values() if v.dtype.kind == "f"]
         self.text.dtype = "float32" if any(single) and not self._has_double() else "float64"
         return self.text
@@ -234,7 +234,7 @@ class Reader:
             raise RefusedError(f"its input {quote(missing)} is not there")
         shapes = self._inferred(node, inputs)
         known = self._known(node, inputs, shapes)
-        is_fixed = any(value is not None and value.is_fixed for value in inputs)
+        is_fixed = node.op_type not in OF_SHAPES and any(value is not None and value.is_fixed for value in inputs)
         if known is None or is_fixed:
             try:
                 self._convert(node, inputs, shapes, converters, known or {})
@@ -303,7 +303,7 @@ class Reader:
         self, node: Any, inputs: Sequence[Value | None], shapes: Mapping[str, Any]
     ) -> dict[str, NDArray[Any]] | None:
         """Compute a node of which all inputs are known, or their shapes where it asks no more, if it is small."""
-        is_shape = node.op_type in {"Shape", "Size"}
+        is_shape = node.op_type in OF_SHAPES
         given = {value.name: value for value in inputs if value is not None}
         names = [name for name in node.output if name]
         if node.op_type in RANDOM or any(
@@ -335,15 +335,30 @@ class Reader:
         except Exception:  # what it cannot compute is left to the converters
             return None
 
-    def _output(self, item: Any) -> None:
+    def _output(self, item: Any) -> str:
+        """Return the node that an output is, made where it is none or has another name."""
         value = self.values.get(item.name)
         if value is None:
             raise UsageError(f"the output {quote(item.name)} is not there")
         name = self._kept.get(item.name, "")
-        if name not in self.text.nodes:
-            text = self.written(value)
-            is_taken = name in self._names or not name
-            self.text.nodes[self.new(f"{item.name}_output" if is_taken else item.name)] = f"identity({text})"
+        if name in self.text.nodes:
+            return name
+        text = self.written(value)
+        is_taken = name in self._names or not name
+        made = self.new(f"{item.name}_output" if is_taken else item.name)
+        self.text.nodes[made] = f"identity({text})"
+        return made
+
+    def _drop_unread(self, outputs: Sequence[str]) -> None:
+        """Leave away what no output is made of, but for the model's inputs."""
+        read = {*outputs, *(self.values[item.name].text for item in self.model.graph.input if item.name in self.values)}
+        for name, text in reversed(self.text.nodes.items()):
+            if name in read:
+                read.update(NAMES.findall(text))
+        text = self.text
+        for section in (text.nodes, text.parameters, text.constants):
+            for name in [name for name in section if name not in read]:
+                del section[name]
 
     # --- names and texts ---
 
@@ -371,7 +386,7 @@ class Reader:
         if not np.isfinite(value.known).all():
             value.text = self._with_infinities(value)
             return value.text
-        if not value.shape:
+        if not value.shape and not value.is_trained:
             number = value.known.item()
             value.text = repr(number if isinstance(number, float) else int(number))
             if value.text.startswith("-"):
