@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphrun.show.onnx.primitives import SAME as SAME_OPERATIONS
 from graphrun.show.onnx.primitives import Call
 
@@ -62,25 +64,35 @@ BY_TRACE = {*SAME_OPERATIONS, "reciprocal", "permute_dims", "concat", "einsum", 
 """What the trace writes in the same way, with kinds and shapes seen to."""
 
 
-def operator_call(w: Writer, name: str, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def has_operator(name: str) -> bool:
+    """Say whether a node type is an operator that the trace does not write in the same way."""
+    return name in CALLS or (name in TYPES and name not in BY_TRACE)
+
+
+def operator_call(
+    w: Writer, name: str, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]
+) -> Call | None:
     """Return how a node is written as the operator that its type is; None where the trace has to be written.
 
     Args:
         w: the writer, for what has to be written before.
-        name: the node type.
+        name: a node type that has an operator.
         settings: its settings.
         shapes: the shapes of its inputs.
         inputs: the names of their values.
     """
-    if name in CALLS:
-        return CALLS[name](w, settings, shapes, inputs)
-    same = TYPES.get(name)
-    if same is None or name in BY_TRACE or not (same.is_double or w.is_single):
+    call = CALLS[name](w, settings, shapes, inputs) if name in CALLS else _plain(w, TYPES[name], settings, inputs)
+    # Attributes are of single precision.
+    numbers = [value for value in call.attributes.values() if isinstance(value, float)] if call else []
+    return call if w.is_single or all(float(np.float32(number)) == number for number in numbers) else None
+
+
+def _plain(w: Writer, same: Same, settings: Mapping[str, Any], inputs: list[str]) -> Call | None:
+    if not (same.is_double or w.is_single) or any(settings[key] != value for key, value in same.ours.items()):
         return None
-    if any(settings[key] != value for key, value in same.ours.items()):
-        return None
-    attributes = {theirs: settings[ours] for ours, theirs in same.settings.items()}
-    return Call(same.operator, inputs, attributes | dict(same.theirs))
+    return Call(
+        same.operator, inputs, {theirs: settings[ours] for ours, theirs in same.settings.items()} | dict(same.theirs)
+    )
 
 
 def _each(setting: Any, count: int = 2) -> list[int]:

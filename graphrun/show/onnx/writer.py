@@ -12,7 +12,7 @@ from graphrun.declare.trace import BOOL, FLOAT, Expression, inputs_first
 from graphrun.engines.array_trace import PlanTrace
 from graphrun.plan.plan import Batch, Plan
 from graphrun.show.onnx import load_onnx
-from graphrun.show.onnx.operators import operator_call
+from graphrun.show.onnx.operators import has_operator, operator_call
 from graphrun.show.onnx.primitives import PRIMITIVES, Call
 from graphrun.show.onnx.sizes import FixedRowsError, Rows, Size, Twins
 
@@ -76,7 +76,7 @@ class Writer:
             failure = error
         shapes = [self.plan.shapes[source] for source in inputs]
         call = None
-        if not batch.type.index_inputs and value not in self._names and batch.type.is_built_in:
+        if has_operator(batch.type.name) and batch.type.is_built_in and value not in self._names:
             names = [self.value(self.trace.recorder.cast(self.trace.values[source])) for source in inputs]
             call = operator_call(self, batch.type.name, dict(batch.settings), shapes, names)
         if call is not None:
