@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import yaml
 from lesson import GRAPHS
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
@@ -193,19 +194,15 @@ REFUSED = {"cholesky", "inv", "solve"}
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", TYPES)
 def test_every_type_in_both_dtypes(tmp_path: Path, name: str) -> None:
-    """With all settings and shapes that the checker tries: by onnxruntime, in float64 by ONNX's own where it has none."""
+    """With all settings and shapes that the checker tries: by onnxruntime, else by ONNX's own in float64."""
     declared = TYPES[name]
     for subject, example in trials(declared):
         inputs = inputs_for(subject, example)
         given = inputs[: len(inputs) - len(declared.engine_inputs)]
         settings = {k: v for k, v in subject.settings.items() if k != declared.takes_training}
-        np.savez(tmp_path / "x.npz", **{f"x{k}": x for k, x in enumerate(given)})
-        text = {
-            "constants": {f"x{k}": {"file": "x.npz", "key": f"x{k}"} for k in range(len(given))},
-            "nodes": {"y": {"type": name, "inputs": [f"x{k}" for k in range(len(given))], **plain(settings)}},
-        }
-        (tmp_path / "g.yaml").write_text(yaml.safe_dump(text))
-        graph = graphrun.load(tmp_path / "g.yaml")
+        names = [f"x{k}" for k in range(len(given))]
+        np.savez(tmp_path / "x.npz", **dict(zip(names, given, strict=True)))
+        graph = graph_of(tmp_path, names, [], name, settings)
         if name in REFUSED:
             with pytest.raises(UsageError, match=f"node 'y': ONNX has no operator for {name}"):
                 exported(graph)
@@ -235,3 +232,50 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", [name for name, declared in TYPES.items() if declared.derivative is not None])
+def test_gradients_of_every_type(tmp_path: Path, name: str) -> None:
+    """Of a weighted sum, in a model that trains, and the parameters after its step."""
+    declared = TYPES[name]
+    for subject, example in trials(declared):
+        inputs = inputs_for(subject, example)
+        given = inputs[: len(inputs) - len(declared.engine_inputs)]
+        settings = {k: v for k, v in subject.settings.items() if k != declared.takes_training}
+        names = [f"x{k}" for k in range(len(given))]
+        fixed = {f"x{k}" for k in declared.index_inputs}
+        np.savez(tmp_path / "x.npz", **dict(zip(names, given, strict=True)))
+        shape = np.shape(graph_of(tmp_path, names, [], name, settings).run(0, engine="numpy").values["y"])
+        np.savez(tmp_path / "g.npz", g=np.random.default_rng(1).standard_normal(shape))
+        graph = graph_of(tmp_path, names, [x for x in names if x not in fixed], name, settings)
+        if name in REFUSED | {"dropout", "det"}:
+            with pytest.raises(UsageError, match=r"ONNX has no operator for|dropout 'y' needs random numbers"):
+                exported(graph, training=True)
+            continue
+        if not graph.document.parameters:
+            continue
+        notes: list[str] = []
+        model = exported(graph, training=True, tell=notes.append)
+        start = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+        found = outputs_of(model, start, reference=bool(notes))
+        expected = graph.run(0, engine="numpy")
+        for x in graph.document.parameters:
+            close(found[f"{x}/gradient"], expected.gradients[x], 1e-9)
+            close(found[f"{x}/next"], expected.parameters[x] - 0.01 * expected.gradients[x], 1e-9)
+
+
+def graph_of(folder: Path, names: list[str], moved: list[str], kind: str, settings: Any) -> Graph:
+    """A node of some type, of leaves from a file; where some of them are moved, with a weighted sum to minimize."""
+    leaves = {name: {"file": "x.npz", "key": name} for name in names}
+    text: dict[str, Any] = {
+        "constants": {name: leaf for name, leaf in leaves.items() if name not in moved},
+        "nodes": {"y": {"type": kind, "inputs": names, **plain(settings)}},
+    }
+    if moved:
+        text["parameters"] = {name: leaves[name] for name in moved}
+        text["constants"]["g"] = {"file": "g.npz", "key": "g"}
+        text["nodes"]["loss"] = "sum(y * g)"
+        text["minimize"] = "loss"
+    (folder / "g.yaml").write_text(yaml.safe_dump(text))
+    return graphrun.load(folder / "g.yaml")

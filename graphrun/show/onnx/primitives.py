@@ -179,7 +179,8 @@ def _cast(w: Writer, e: Any, x: str) -> Call:
 
 def _missing(name: str) -> Primitive:
     def refuse(w: Writer, e: Any, *_: str) -> Call:
-        raise NotSupportedError(f"node {w.owner!r}: ONNX has no operator for {name}")
+        what = f"node {w.owner!r}" if w.owner in w.plan.slots else "the gradient"
+        raise NotSupportedError(f"{what}: ONNX has no operator for {name}")
 
     return refuse
 
