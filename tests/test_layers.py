@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import shutil
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -16,14 +16,27 @@ ROW = {room: row for row, rooms in enumerate(TABLE.split(", ")) for room in room
 FACADES = ["api", "hookspecs", "observers", "testing"]
 
 
-def imports(root: Path) -> networkx.DiGraph:
-    """Return the modules below a folder, each with an edge to those that it imports, anywhere in its text."""
-    files = {file: ["graphrun", *file.relative_to(root).with_suffix("").parts] for file in root.rglob("*.py")}
-    modules = {".".join(parts).removesuffix(".__init__"): file for file, parts in files.items()}
+def texts() -> dict[str, str]:
+    """Return the text of each file of the package, by its path."""
+    return {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in ROOT.rglob("*.py")}
+
+
+@cache
+def statements(text: str) -> list[ast.Import | ast.ImportFrom]:
+    """Return the imports anywhere in a text; each is parsed once, for it takes seconds for all of them."""
+    return [found for found in ast.walk(ast.parse(text)) if isinstance(found, ast.Import | ast.ImportFrom)]
+
+
+def imports(files: dict[str, str]) -> networkx.DiGraph:
+    """Return the modules of some files, each with an edge to those that it imports, anywhere in its text."""
+    modules = {
+        f"graphrun/{path}".removesuffix(".py").removesuffix("/__init__").replace("/", "."): text
+        for path, text in files.items()
+    }
     graph = networkx.DiGraph()
-    for module, file in modules.items():
-        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in found.names] if isinstance(found, ast.Import | ast.ImportFrom) else []
+    for module, text in modules.items():
+        for found in statements(text):
+            names = [alias.name for alias in found.names]
             if isinstance(found, ast.ImportFrom):
                 assert not found.level, f"{module} imports by dots"
                 names = [name if (name := f"{found.module}.{last}") in modules else found.module for last in names]
@@ -47,13 +60,13 @@ def mistakes(graph: networkx.DiGraph) -> set[str]:
 
 def test_every_import_runs_with_the_table_and_there_is_no_ring() -> None:
     """Those of types only and those within functions, too."""
-    assert mistakes(imports(ROOT)) == set()
+    assert mistakes(imports(texts())) == set()
 
 
 @pytest.mark.slow
-def test_a_planted_import_is_found(tmp_path: Path) -> None:
+def test_a_planted_import_is_found() -> None:
     """At a module's top, for types only, within a function, by a name of the package, between two rooms of a row."""
-    root = shutil.copytree(ROOT, tmp_path / "graphrun", ignore=shutil.ignore_patterns("__pycache__"))
+    files = texts()
     planted = {
         "base/random.py": "import graphrun.declare.domain",
         "data/split.py": "if TYPE_CHECKING:\n    from graphrun.plan.plan import Plan",
@@ -63,9 +76,8 @@ def test_a_planted_import_is_found(tmp_path: Path) -> None:
         "show/draw/items.py": "from graphrun.show.draw.layout import Place",
     }
     for file, line in planted.items():
-        with (root / file).open("a", encoding="utf-8") as text:
-            text.write(f"\n{line}\n")
-    found = mistakes(imports(root))
+        files[file] += f"\n{line}\n"
+    found = mistakes(imports(files))
     assert {text for text in found if "<->" not in text} == {
         "graphrun.base.random -> graphrun.declare.domain",
         "graphrun.data.split -> graphrun.plan.plan",

@@ -256,7 +256,9 @@ class ArrayNamespace(Namespace):
         x, y = self._make.cast(x), self._make.cast(y)
         if y.ndim == 1:
             return self.squeeze(self._solve(x, self.expand_dims(y, 1)), -1)
-        return self._make.apply("solve", [x, y], FLOAT)
+        leading = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        both = [self._make.broadcast(array, (*leading, *array.shape[-2:])) for array in (x, y)]
+        return self._make.apply("solve", both, FLOAT)
 
     def _svd(self, x: Any, **_: Any) -> tuple[Any, Any, Any]:
         u, s, v = (self._make.apply("svd", [self._make.cast(x)], FLOAT, part) for part in range(3))

@@ -130,7 +130,7 @@ class ArrayRecorder(Recorder):
         """Return a known number or array."""
         if not isinstance(value, np.ndarray) or value.ndim == 0:
             return self._once("constant", (), INT, int(value)) if kind == INT else super().constant(value, kind)
-        if value.size and value.size > 1 and np.all(value == value.flat[0]) and np.isfinite(value.flat[0]):
+        if value.size == 1 or (value.size and np.all(value == value.flat[0]) and value.flat[0]):
             return self.broadcast(self.constant(value.flat[0], kind), value.shape)
         kind = BOOL if value.dtype == bool else INT if value.dtype.kind in "iu" else kind
         return self._once("constant", (), kind, value, value.shape)
@@ -267,7 +267,7 @@ class ArrayRecorder(Recorder):
             return x
         if np.broadcast_shapes(x.shape, shape) != shape:
             raise CannotTraceError(f"it broadcasts {x.shape} to {shape}")
-        if x.size == np.prod(shape, dtype=np.int64):
+        if x.size == np.prod(shape, dtype=np.int64) and not x.is_constant:
             return self.reshape(x, shape)
         if x.operation == "broadcast":
             return self.broadcast(x.arguments[0], shape)

@@ -61,14 +61,17 @@ class PlanTrace:
         """
         forward(self._operations(batches, np.ones(len(self.plan.names), bool)), self.values)
 
-    def gradients(self) -> dict[int, Any]:
-        """Return the derivatives of the objective by what the parameters move, by slot; no entry is 0.
+    def gradients(self, *, everywhere: bool = False) -> dict[int, Any]:
+        """Return the derivatives of the objective by what the parameters move, or by all, by slot; no entry is 0.
 
         Raises:
             NotSupportedError: as of `forward`.
         """
         one = self.recorder.constant(1.0, "float")
-        operations = list(self._operations(self.plan.in_loop, self.plan.moving))
+        plan = self.plan
+        batches = [batch for batch in plan.batches if batch.needed] if everywhere else plan.in_loop
+        wanted = np.ones(len(plan.names), bool) if everywhere else plan.moving
+        operations = list(self._operations(batches, wanted))
         return backward(operations, self.values, self.plan.objective or 0, one)
 
     def updates(self, gradients: Mapping[int, Any]) -> list[Updated]:
@@ -104,20 +107,16 @@ class PlanTrace:
             updated.append(Updated(value, kept))
         return updated
 
-    def next_states(self) -> dict[int, Any]:
-        """Return what a step makes of the states of nodes, by slot.
-
-        Raises:
-            NotSupportedError: as of `forward`.
-        """
-        found: dict[int, Any] = {}
+    def node_states(self) -> dict[int, Any]:
+        """Return what the states that nodes keep become with a step, by slot."""
+        following: dict[int, Any] = {}
         for node in self.plan.states:
-            batch = node.batch
-            assert batch.type.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
-            arguments = [self.values[slot] for slot in (batch.start, *self.plan.inputs_of(batch.start))]
-            given = self._call(batch.type, batch.type.next_state, arguments, dict(batch.settings))
-            found |= {slot: self.recorder.cast(state) for slot, state in zip(node.slots, given, strict=True)}
-        return found
+            declared, settings = node.batch.type, dict(node.batch.settings)
+            assert declared.next_state is not None  # noqa: S101 (for the type checker: a declaration is checked)
+            slots = [node.batch.start, *self.plan.inputs_of(node.batch.start)]
+            found = self._call(declared, declared.next_state, [self.values[slot] for slot in slots], settings)
+            following |= dict(zip(node.slots, map(self.recorder.cast, found), strict=True))
+        return following
 
     def _clipped(self, slopes: Sequence[Any]) -> Sequence[Any]:
         update, make = self.plan.update, self.recorder

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from graphrun.declare.nodetype import Example, Kink, elementwise
 from graphrun.nodes.digits import (
+    FAR,
     VERY_FAR,
     carefully,
     exp_of_square,
-    is_array,
     is_exact,
-    is_far,
+    is_small_array,
     rounded_off_product,
     times_exp,
 )
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
-GELU_SLOPE = math.sqrt(2 / math.pi)
-GELU_CUBIC = 0.044715
+GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
+GELU_CUBIC = GELU_SLOPE * 0.044715
+GELU_FAR = 9.6
+"""Of the polynomial in the exponent of gelu by tanh, and where the exponent is 78."""
+
+
+MISH_FAR = 40.0
+"""Where the gate of mish is 1 or e^x in every dtype, and before the square of e^x overflows."""
 
 
 @elementwise
@@ -40,9 +47,9 @@ def _(xp, y, x):
     def in_a_tail(x, y):
         return y / (1 + xp.exp(x))
 
-    if is_array(xp, x):
+    if is_small_array(xp, x):
         return (in_a_tail(x, y),)
-    return (carefully(xp, y * (1 - y), y > 0.875, in_a_tail, x, y),)
+    return (carefully(xp, lambda x, y: y * (1 - y), y > 0.875, in_a_tail, x, y, everywhere=True),)
 
 
 @elementwise
@@ -108,13 +115,12 @@ def celu(xp, x, *, alpha: AboveZero = 1.0):
 
 @celu.local_derivatives
 def _(xp, y, x, *, alpha):
-    exponent = x / alpha
+    def far(x):
+        exponent = x / alpha
+        return xp.exp(exponent) * (1 + rounded_off_product(xp, alpha, exponent, x) / -alpha)
 
-    def far(x, exponent):
-        rest = rounded_off_product(xp, alpha, exponent, x) / -alpha
-        return xp.exp(exponent) * (1 + rest)
-
-    return (xp.where(x > 0, 1.0, carefully(xp, xp.exp(exponent), is_far(xp, exponent), far, x, exponent)),)
+    lost = alpha != 1 and x < -FAR * alpha
+    return (xp.where(x > 0, 1.0, carefully(xp, lambda x: xp.exp(x / alpha), lost, far, x)),)
 
 
 @elementwise(examples=[Example(settings={"approximate": "tanh"})])
@@ -122,68 +128,66 @@ def gelu(xp, x, *, approximate: Literal["none", "tanh"] = "none"):
     """Gaussian error linear unit: x P(Z <= x), Z standard normal; tanh: x / (1 + e^(-1.5958 (x + 0.044715 x^3)))."""
     if approximate == "tanh":
         # (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), which keeps its digits where tanh(u) is near -1.
-        return gated(xp, x, 2 * GELU_SLOPE * (x + GELU_CUBIC * x * x * x))
+        return gated(xp, x, lambda x: x * (GELU_SLOPE + GELU_CUBIC * x * x), -GELU_FAR)
     return 0.5 * x * twice_normal(xp, x)
 
 
 @gelu.local_derivatives
 def _(xp, y, x, *, approximate):
     if approximate == "tanh":
-        # Beyond 1e4 the gate is 0 or 1 in every dtype, and a power might overflow.
-        near = x if is_exact(xp) else xp.minimum(xp.maximum(x, -1e4), 1e4)
-        exponent = 2 * GELU_SLOPE * (near + GELU_CUBIC * near * near * near)
-        return (through_gate(xp, y, near, exponent, 2 * GELU_SLOPE * (1 + 3 * GELU_CUBIC * near * near)),)
-    density = exp_of_square(xp, x, 0.5) / math.sqrt(2 * math.pi)
-    return (0.5 * twice_normal(xp, x) + x * density,)
+
+        def plain(x, y):
+            square = x * x
+            power = xp.exp(x * (GELU_SLOPE + GELU_CUBIC * square))
+            return (power + y * (GELU_SLOPE + 3 * GELU_CUBIC * square)) / (1 + power)
+
+        def far(x, y):
+            # Beyond -100 it is 0 in every dtype, and a power might overflow.
+            near = xp.maximum(x, -100.0)
+            square = near * near
+            power = xp.exp(near * (GELU_SLOPE + GELU_CUBIC * square))
+            return xp.where(x > 0, 1.0, power + y * (GELU_SLOPE + 3 * GELU_CUBIC * square))
+
+        return (carefully(xp, plain, abs(x) > GELU_FAR, far, x, y),)
+    # The share of the normal distribution is y / x, and a half where y may vanish.
+    share = 0.5 * twice_normal(xp, x) if is_exact(xp) else xp.where(abs(x) < 1e-20, 0.5, y / x)
+    return (share + x * exp_of_square(xp, x, 0.5) / math.sqrt(2 * math.pi),)
 
 
-def gated(xp, x, exponent):
-    """Product of x and the logistic function of an exponent: x / (1 + e^-exponent)."""
+def gated(xp, x, exponent, limit):
+    """Product of x and the logistic function of an exponent, x / (1 + e^-exponent), which is VERY_FAR at a limit."""
     return carefully(
         xp,
-        x / (1 + xp.exp(-exponent)),
-        exponent < VERY_FAR,
-        lambda x, exponent: times_exp(xp, x, exponent),
+        lambda x: x / (1 + xp.exp(-exponent(x))),
+        x < limit,
+        lambda x: times_exp(xp, x, exponent(x)),
         x,
-        exponent,
     )
-
-
-def through_gate(xp, y, x, exponent, slope):
-    """Derivative of y = x / (1 + e^-exponent), where slope is that of the exponent."""
-    gate = 1 / (1 + xp.exp(-exponent))
-    rest = 1 - gate if is_exact(xp) else 1 / (1 + xp.exp(exponent))
-
-    def in_a_tail(x, exponent, slope):
-        return times_exp(xp, 1 + x * slope, exponent)
-
-    return carefully(xp, gate + y * rest * slope, exponent < VERY_FAR, in_a_tail, x, exponent, slope)
 
 
 @elementwise(examples=[Example(settings={"beta": 2.5})])
 def softplus(xp, x, *, beta: AboveZero = 1.0):
     """Smooth maximum of x and 0: log(1 + e^(beta x)) / beta."""
-    exponent = beta * x
 
-    def far(x, exponent):
+    def far(x):
+        exponent = beta * x
         rest = 1 + rounded_off_product(xp, beta, x, exponent)
         return xp.where(
             exponent < -40.0, times_exp(xp, rest / beta, exponent), xp.log1p(xp.exp(exponent) * rest) / beta
         )
 
-    is_small = is_far(xp, exponent) & (exponent < 0)
-    return carefully(xp, xp.logaddexp(exponent, 0.0) / beta, is_small, far, x, exponent)
+    lost = beta != 1 and x < -FAR / beta
+    return carefully(xp, lambda x: xp.logaddexp(beta * x, 0.0) / beta, lost, far, x)
 
 
 @softplus.local_derivatives
 def _(xp, y, x, *, beta):
-    exponent = -beta * x
-
-    def far(x, exponent):
+    def far(x):
+        exponent = -beta * x
         return 1 / (1 + xp.exp(exponent) * (1 + rounded_off_product(xp, -beta, x, exponent)))
 
-    is_small = is_far(xp, exponent) & (exponent > 0)
-    return (carefully(xp, 1 / (1 + xp.exp(exponent)), is_small, far, x, exponent),)
+    lost = beta != 1 and x < -FAR / beta
+    return (carefully(xp, lambda x: 1 / (1 + xp.exp(-beta * x)), lost, far, x),)
 
 
 @elementwise
@@ -200,38 +204,52 @@ def _(xp, y, x):
 @elementwise
 def silu(xp, x):
     """Sigmoid linear unit, also called swish: x / (1 + e^-x)."""
-    return gated(xp, x, x)
+    return gated(xp, x, lambda x: x, VERY_FAR)
 
 
 @silu.local_derivatives
 def _(xp, y, x):
-    return (through_gate(xp, y, x, x, 1.0),)
+    def plain(x, y):
+        power = xp.exp(x)
+        return (power + y) / (1 + power)
+
+    return (carefully(xp, plain, x > -VERY_FAR, ones(xp), x, y),)
+
+
+def ones(xp):
+    """What a derivative is where an exponential would overflow."""
+    return lambda x, *_: xp.ones_like(x)
 
 
 @elementwise
 def mish(xp, x):
     """Self-regularized activation: x tanh(log(1 + e^x))."""
-    plain = x * xp.tanh(xp.logaddexp(x, 0.0))
-    return carefully(xp, plain, x < VERY_FAR, lambda x: times_exp(xp, x, x), x)
+    if is_exact(xp):
+        return x * xp.tanh(xp.logaddexp(x, 0.0))
+
+    def plain(x):
+        # With e = e^x the gate is e (e + 2) / (e (e + 2) + 2).
+        power = xp.exp(x)
+        twice = power * (power + 2)
+        return x * (twice / (twice + 2))
+
+    return carefully(xp, plain, abs(x) > MISH_FAR, lambda x: xp.where(x > 0, x, times_exp(xp, x, x)), x)
 
 
 @mish.local_derivatives
 def _(xp, y, x):
+    if not is_exact(xp):
+        return (carefully(xp, partial(through_mish, xp), x > MISH_FAR, ones(xp), x, y),)
     gate = xp.tanh(xp.logaddexp(x, 0.0))
+    return (gate + x * (1 - gate * gate) / (1 + xp.exp(-x)),)
 
-    def in_a_tail(x):
-        # With e = e^x the gate is e (e + 2) / (e^2 + 2e + 2), and its derivative 4e (e + 1) / (e^2 + 2e + 2)^2.
-        half = xp.exp(-xp.abs(x) / 2)
-        e = half * half
-        below, above = e * e + 2 * e + 2, 1 + 2 * e + 2 * e * e
-        return xp.where(
-            x < 0,
-            ((e + 2) * half + 4 * (x * half) * (e + 1) / below) / below * half,
-            (1 + 2 * e + 4 * (x * e) * e * (e + 1) / above) / above,
-        )
 
-    plain = gate + x * (1 - gate * gate) / (1 + xp.exp(-x))
-    return (carefully(xp, plain, xp.abs(x) > 2, in_a_tail, x),)
+def through_mish(xp, x, y):
+    """The gate, and y times its relative slope, 4 (e + 1) / ((e + 2) (e (e + 2) + 2)), where e = e^x."""
+    power = xp.exp(x)
+    more = power + 2
+    twice = power * more
+    return (twice + 4 * y * ((power + 1) / more)) / (twice + 2)
 
 
 @elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (0,))])

@@ -20,6 +20,10 @@ exponential is 0 or infinite in every dtype."""
 VERY_FAR = -80.0
 """Below it e^-x soon overflows and e^x vanishes in float32, while x e^x is a number still."""
 
+SMALL, MOST = 2**18, 0.5
+"""NumPy's arrays are small up to 4,096 numbers of float64, or 16,384 of float32, whose exponentials take less time;
+elements are picked and computed by themselves where they are less than this share."""
+
 GRID, FINE = 16.0, 64.0
 """In such parts numbers are taken whose products and squares are to be exact in every dtype."""
 
@@ -29,27 +33,43 @@ def is_exact(xp):
     return getattr(xp, "is_exact", False)
 
 
-def carefully(xp, plain, lost, careful, *inputs):
-    """A result, which may be overwritten, and where its digits are lost ``careful(*inputs)``, which takes longer.
+def computes_as_told(xp):
+    """Whether formulas are evaluated as they stand, and a choice evaluates one of two; XLA rewrites, and does both."""
+    return is_numpy(xp) or hasattr(xp, "is_exact")
 
-    Where values may be looked at, only that part is computed anew; compiled code branches, or computes both.
+
+def carefully(xp, plain, lost, careful, *inputs, everywhere=False):
+    """``plain(*inputs)``, a fresh result, and where its digits are lost ``careful(*inputs)``, which takes longer.
+
+    Where values may be looked at, only what is needed is computed, of large arrays that part; compiled code of numbers
+    branches, XLA computes both. Where `careful` is right everywhere, it serves alone what would compute both.
     """
-    if is_exact(xp):
-        return plain
-    if type(lost).__module__ == "numpy" and not lost.ndim:
-        # A number: known where the function is called, or while it is traced.
-        return careful(*inputs) if lost else plain
-    if not is_numpy(xp):
-        return xp.where(lost, careful(*inputs), plain)
-    if lost.any():
-        lost = xp.broadcast_to(lost, plain.shape)
-        plain[lost] = careful(*(xp.broadcast_to(x, plain.shape)[lost] for x in inputs))
-    return plain
+    if is_numpy(xp):
+        if not getattr(lost, "ndim", 0):
+            return (careful if lost else plain)(*inputs)
+        count = xp.count_nonzero(lost)
+        if not count:
+            return plain(*inputs)
+        if count < MOST * lost.size:
+            result = plain(*inputs)
+            if result.flags.c_contiguous:
+                places = xp.flatnonzero(xp.broadcast_to(lost, result.shape))
+                parts = (xp.broadcast_to(x, result.shape).reshape(-1)[places] for x in inputs)
+                result.reshape(-1)[places] = careful(*parts)
+                return result
+    elif is_exact(xp):
+        return plain(*inputs)
+    elif type(lost).__module__ == "numpy" and not lost.ndim:
+        # A number that is known while the function is traced.
+        return (careful if lost else plain)(*inputs)
+    elif computes_as_told(xp):
+        return xp.where(lost, careful(*inputs), plain(*inputs))
+    return careful(*inputs) if everywhere else xp.where(lost, careful(*inputs), plain(*inputs))
 
 
-def is_array(xp, x):
-    """Whether one way for all elements is faster than two ways and a choice: NumPy's arrays are computed whole."""
-    return is_numpy(xp) and getattr(x, "ndim", 0) > 0
+def is_small_array(xp, x):
+    """Whether an exponential of every element is faster than a look at them: NumPy's small arrays."""
+    return is_numpy(xp) and getattr(x, "ndim", 0) > 0 and x.size * x.itemsize**2 <= SMALL
 
 
 def rounded_off_difference(x, y, difference):
@@ -65,12 +85,8 @@ def rounded_off_product(xp, factor, x, product):
     unit = math.ldexp(1 / GRID, -exponent)
     coarse = xp.round(x / unit) * unit
     # The first product is exact, and so is its difference from nearly the same number.
-    return ((high * coarse - product) + high * (x - coarse)) + (factor - high) * x
-
-
-def is_far(xp, exponent):
-    """Where the exponential of a rounded exponent is a number, but has lost digits."""
-    return (xp.abs(exponent) > FAR) & (xp.abs(exponent) < TOO_FAR)
+    rest = ((high * coarse - product) + high * (x - coarse)) + (factor - high) * x
+    return xp.where(xp.abs(product) < TOO_FAR, rest, 0.0)
 
 
 def times_exp(xp, x, exponent):
@@ -80,12 +96,15 @@ def times_exp(xp, x, exponent):
 
 
 def exp_of_square(xp, x, factor):
-    """e^(-factor x^2), factor a power of 2; in two parts, the first of an exact square, for rounding is magnified."""
-    if is_exact(xp):
-        return xp.exp(-factor * x * x)
-    # At 40 it is 0 in every dtype.
-    size = xp.minimum(xp.abs(x), 40.0)
-    coarse = xp.floor(size * FINE) / FINE
-    # Not a product of two exponentials, of which XLA makes the exponential of a sum.
-    exponential = xp.exp(-factor * coarse * coarse)
-    return exponential + exponential * xp.expm1(-factor * (size - coarse) * (size + coarse))
+    """e^(-factor x^2), factor a power of 2; far out in two parts, the first of an exact square, for rounding counts."""
+
+    def in_two_parts(x):
+        # At 40 it is 0 in every dtype.
+        size = xp.minimum(xp.abs(x), 40.0)
+        coarse = xp.floor(size * FINE) / FINE
+        exponential, rest = xp.exp(-factor * coarse * coarse), -factor * (size - coarse) * (size + coarse)
+        # Of a product of two exponentials XLA makes the exponential of a sum.
+        return exponential * xp.exp(rest) if computes_as_told(xp) else exponential + exponential * xp.expm1(rest)
+
+    lost = xp.abs(x) > math.sqrt(4 / factor)
+    return carefully(xp, lambda x: xp.exp(-factor * x * x), lost, in_two_parts, x, everywhere=True)

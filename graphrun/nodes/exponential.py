@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import elementwise
-from graphrun.nodes.digits import FAR, carefully, rounded_off_difference
+from graphrun.nodes.digits import FAR, carefully, is_exact, rounded_off_difference
 
 LOG_2 = math.log(2)
 LOG_10 = math.log(10)
@@ -98,14 +98,13 @@ def logaddexp(xp, x, y):
 def _(xp, z, x, y):
     # Equal infinities have no difference; equal inputs share alike.
     equal = xp.equal(x, y)
-    return xp.where(equal, 0.5, weight(xp, x, y)), xp.where(equal, 0.5, weight(xp, y, x))
+    if is_exact(xp):
+        return xp.where(equal, 0.5, 1 / (1 + xp.exp(y - x))), xp.where(equal, 0.5, 1 / (1 + xp.exp(x - y)))
+    difference = y - x
 
+    def far(difference, x, y):
+        rest = rounded_off_difference(y, x, difference)
+        return xp.exp(difference) * (1 + xp.where(xp.isfinite(rest), rest, 0.0))
 
-def weight(xp, x, y):
-    """Share of e^x in e^x + e^y."""
-
-    def small(x, y):
-        rest = rounded_off_difference(y, x, y - x)
-        return 1 / (1 + xp.exp(y - x) * (1 + xp.where(xp.isfinite(rest), rest, 0.0)))
-
-    return carefully(xp, 1 / (1 + xp.exp(y - x)), y - x > FAR, small, x, y)
+    ratio = carefully(xp, lambda difference, *_: xp.exp(difference), abs(difference) > FAR, far, difference, x, y)
+    return xp.where(equal, 0.5, 1 / (1 + ratio)), xp.where(equal, 0.5, 1 / (1 + 1 / ratio))

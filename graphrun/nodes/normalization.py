@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from graphrun.declare.declaration import State, Training
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import all_from_front, check_axes, check_same_size, count, from_front, size_along
-from graphrun.nodes.reduction import deviations, exponentials, root_mean_square
+from graphrun.nodes.placing import is_numpy
+from graphrun.nodes.reduction import deviations, exponentials, log_sum, mean_square, root_mean_square
 
 if TYPE_CHECKING:
     from graphrun.base.types import NotNegative, Share
@@ -21,33 +21,38 @@ ALONG_AN_AXIS = (
 )
 
 
+UNSURE = 0.75
+"""Of shares below it, a difference of gradients and their mean keeps its digits."""
+
+
 def shares(xp, x, axis):
     """Softmax along an axis; of nothing but -inf, as in a masked row, every share is 0."""
     if x.shape[axis] == 0:
         return x
-    _, _, powers, rest = exponentials(xp, x, axis)
+    _, _, powers, total = exponentials(xp, x, axis)
     # The largest exponential is 1, or all are 0.
-    return powers / xp.maximum(1 + rest, 1.0)
+    return powers / xp.maximum(total, 1.0)
 
 
 def log_shares(xp, x, axis):
     """Logarithm of the softmax along an axis; of nothing but -inf it is -inf."""
     if x.shape[axis] == 0:
         return x
-    _, shifted, _, rest = exponentials(xp, x, axis)
-    return shifted - xp.log1p(xp.maximum(rest, 0.0))
+    _, shifted, powers, total = exponentials(xp, x, axis)
+    return shifted - xp.maximum(log_sum(xp, shifted, powers, total, axis), 0.0)
 
 
 def through_shares(xp, gradient, y, axis):
     """The vector-Jacobian product of shares: y (gradient - sum(gradient y)), also where one share is nearly 1.
 
-    All gradients are taken relative to that of the largest share, which changes nothing but what is rounded.
+    There the second mean takes off what was rounded in the first; it is 0 but for that.
     """
-    if y.shape[axis] == 0:
+    if y.size == 0:
         return gradient
-    largest = xp.equal(y, xp.max(y, axis=axis, keepdims=True))
-    relative = gradient - xp.max(xp.where(largest, gradient, -math.inf), axis=axis, keepdims=True)
-    return y * (relative - xp.sum(relative * y, axis=axis, keepdims=True))
+    relative = gradient - xp.sum(gradient * y, axis=axis, keepdims=True)
+    if not is_numpy(xp) or not xp.max(y) < UNSURE:
+        relative = relative - xp.sum(relative * y, axis=axis, keepdims=True)
+    return y * relative
 
 
 @tensor(formula="exp(x) / sum(exp(x))", gradients=["y * (gradient - sum(gradient * y))"], examples=ALONG_AN_AXIS)
@@ -83,8 +88,17 @@ def along(xp, scale, x, axes, name):
 
 def standardize(xp, x, axes, epsilon):
     """Deviations from the mean in standard deviations, and 1 over the standard deviation."""
-    deviation = deviations(xp, x, axes)
-    inverse = 1 / root_mean_square(xp, deviation, axes, epsilon)
+    square = None
+    if is_numpy(xp):
+        # Beside small deviations the mean's rounding shows.
+        center = xp.mean(x, axis=axes, keepdims=True)
+        deviation = x - center
+        square = mean_square(xp, deviation, axes)
+        if xp.count_nonzero(center * center < 4 * square) < center.size:
+            square = None
+    if square is None:
+        deviation = deviations(xp, x, axes)
+    inverse = 1 / root_mean_square(xp, deviation, axes, epsilon, square)
     return deviation * inverse, inverse
 
 

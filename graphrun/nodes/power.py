@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import Kink, elementwise
-from graphrun.nodes.digits import carefully, rounded_off_difference
+from graphrun.nodes.digits import carefully, is_exact, rounded_off_difference
 
 
 @elementwise(domain={"x": "[0, inf)"}, kinks=[Kink({"x": 0, "y": 0}, (0, 0))])
@@ -17,21 +17,29 @@ def pow_(xp, x, y):
 @pow_.local_derivatives
 def _(xp, z, x, y):
     # Each mask holds where the other factor is infinite, or the logarithm of no use: x^0 = 1 for all x, and 0^y = 0.
-    return (xp.where(xp.equal(y, 0), 0.0, slope(xp, x, y)), xp.where(xp.equal(x, 0) & (y >= 0), 0.0, z * xp.log(x)))
+    return (xp.where(xp.equal(y, 0), 0.0, slope(xp, z, x, y)), xp.where(xp.equal(x, 0) & (y >= 0), 0.0, z * xp.log(x)))
 
 
-def slope(xp, x, y):
+def slope(xp, z, x, y):
     """Derivative y x^(y - 1), where the exponent is rounded too, and the power may vanish before it is multiplied."""
     exponent = y - 1
     rest = rounded_off_difference(y, 1.0, exponent)
-    power = x**exponent
 
-    def corrected(x, y, exponent, rest, power):
+    def plain(z, x, y, exponent, rest):
+        return y * x**exponent
+
+    def corrected(z, x, y, exponent, rest):
         base = xp.where(x > 0, x, 1.0)
         half = base ** (exponent / 2)
-        return xp.where((x > 0) & (power < 1e-30), y * half * half, y * power) * (1 + rest * xp.log(base))
+        return xp.where(x > 0, y * half * half * (1 + rest * xp.log(base)), y * x**exponent)
 
-    return carefully(xp, y * power, (rest != 0) | (abs(y) > 8), corrected, x, y, exponent, rest, power)
+    lost = (rest != 0) | (abs(y) > 8)
+    if is_exact(xp) or getattr(lost, "is_constant", not getattr(lost, "ndim", 0)):
+        return carefully(xp, plain, lost, corrected, z, x, y, exponent, rest)
+    # Of exponents that vary, z / x is less work than another power.
+    size = abs(z)
+    lost = ~((size > 1e-30) & (size < 1e30))
+    return carefully(xp, lambda z, x, y, *_: y * z / x, lost, corrected, z, x, y, exponent, rest)
 
 
 @elementwise

@@ -150,20 +150,26 @@ def deviations(xp, x, axes):
     """Differences from the mean; those of equal numbers are exactly 0, for the mean alone may round."""
     first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(x.ndim))
     shifted = x - x[first]
-    return shifted - xp.mean(shifted, axis=axes, keepdims=True)
+    shifted -= xp.mean(shifted, axis=axes, keepdims=True)
+    return shifted
 
 
-def root_mean_square(xp, x, axes, epsilon=0.0):
+def mean_square(xp, x, axes):
+    """mean(x^2), those axes kept."""
+    return xp.mean(x * x, axis=axes, keepdims=True)
+
+
+def root_mean_square(xp, x, axes, epsilon=0.0, square=None):
     """(mean(x^2) + epsilon)^(1/2), those axes kept; in units of the largest where squares overflow or vanish."""
-    plain = xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + epsilon)
-    lost = ~((plain > 1e-15) & (plain < 1e15))
-    if is_numpy(xp) and not lost.any():
+    plain = xp.sqrt((mean_square(xp, x, axes) if square is None else square) + epsilon)
+    kept = (plain > 1e-15) & (plain < 1e15)
+    if is_numpy(xp) and xp.count_nonzero(kept) == kept.size:
         return plain
     root = math.sqrt(epsilon)
     largest = xp.maximum(xp.max(xp.abs(x), axis=axes, keepdims=True), root)
     unit = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
     ratio, rest = x / unit, root / unit
-    return xp.where(lost, unit * xp.sqrt(xp.mean(ratio * ratio, axis=axes, keepdims=True) + rest * rest), plain)
+    return xp.where(kept, plain, unit * xp.sqrt(mean_square(xp, ratio, axes) + rest * rest))
 
 
 @tensor(
@@ -206,19 +212,29 @@ def _(xp, gradient, y, x, *, axis, correction, keepdims):
 
 
 def exponentials(xp, x, axes):
-    """Numbers as multiples of the largest e^x along some axes: what is subtracted, differences, exponentials, rest.
+    """Numbers as multiples of the largest e^x along some axes: what is subtracted, the differences, exponentials, sums.
 
-    The rest is the sum of the exponentials less 1, that of the largest itself, with all its digits; -1 where every x is
-    -inf. Where the largest is infinite, 0 is subtracted.
+    Where the largest is infinite, 0 is subtracted.
     """
     largest = xp.max(x, axis=axes, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0.0)
     shifted = x - largest
     powers = xp.exp(shifted)
+    return largest, shifted, powers, xp.sum(powers, axis=axes, keepdims=True)
+
+
+SURE = 1.1
+"""The sum of exponentials, of which the largest is 1, from which on its logarithm keeps its digits."""
+
+
+def log_sum(xp, shifted, powers, total, axes):
+    """Logarithm of a sum of exponentials, of which the largest is 1, with all its digits; -inf where every one is 0."""
+    if is_numpy(xp) and xp.count_nonzero(total > SURE) == total.size:
+        return xp.log(total)
+    # That of the sum less 1; the number of ones less 1 is 0 but for ties.
     ones = xp.equal(shifted, 0)
-    # The number of ones less 1 is 0 but for ties.
     rest = xp.sum(xp.where(ones, 0.0, powers), axis=axes, keepdims=True)
-    return largest, shifted, powers, rest + (xp.astype(xp.count_nonzero(ones, axis=axes, keepdims=True), x.dtype) - 1.0)
+    return xp.log1p(rest + (xp.astype(xp.count_nonzero(ones, axis=axes, keepdims=True), powers.dtype) - 1.0))
 
 
 def dropped(xp, y, x, axes):
@@ -232,8 +248,8 @@ def logsumexp(xp, x, *, axis: Axes = None, keepdims: bool = False):
     axes = all_from_front(axis, x)
     if size_along(x, axes) == 0:
         return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
-    largest, _, _, rest = exponentials(xp, x, axes)
-    y = xp.log1p(rest) + largest
+    largest, shifted, powers, total = exponentials(xp, x, axes)
+    y = log_sum(xp, shifted, powers, total, axes) + largest
     return y if keepdims else dropped(xp, y, x, axes)
 
 
@@ -243,11 +259,13 @@ def _(xp, gradient, y, x, *, axis, keepdims):
     if x.size == 0:
         return (x,)
     # Infinities have no difference; equal ones share alike, as in logaddexp.
-    infinite = spread(xp, xp.isinf(y), x, axes)
+    infinite = xp.isinf(y)
+    none = is_numpy(xp) and not xp.count_nonzero(infinite)
+    infinite = None if none else spread(xp, infinite, x, axes)
     # Not e^(x - y): y is rounded, and of large numbers by more than 1.
-    _, _, powers, rest = exponentials(xp, xp.where(infinite, 0.0, x), axes)
-    weight = powers / (1 + rest)
-    return (xp.where(infinite, share(xp, gradient, y, x, axes), spread(xp, gradient, x, axes) * weight),)
+    _, _, powers, total = exponentials(xp, x if none else xp.where(infinite, 0.0, x), axes)
+    through = powers * (spread(xp, gradient, x, axes) / total)
+    return (through if none else xp.where(infinite, share(xp, gradient, y, x, axes), through),)
 
 
 @tensor(

@@ -111,7 +111,7 @@ def twice_normal(xp, x):
         rest = rounded_off_product(xp, -ROOT_OF_HALF, x, scaled) - REST_OF_ROOT * x
         return xp.erfc(scaled) - 2 / math.sqrt(math.pi) * rest * xp.exp(-scaled * scaled)
 
-    return carefully(xp, xp.erfc(scaled), (x < -2) & (x > -60), far, x, scaled)
+    return carefully(xp, lambda x, scaled: xp.erfc(scaled), (x < -2) & (x > -60), far, x, scaled)
 
 
 @elementwise

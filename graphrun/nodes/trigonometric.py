@@ -86,4 +86,5 @@ def _(xp, angle, y, x):
     # By the distance twice, for its square overflows and underflows; XLA would divide by it after two divisions.
     distance = xp.hypot(x, y)
     distance = xp.where(xp.equal(distance, 0), 1.0, distance)
-    return (x / distance) * (1 / distance), (-y / distance) * (1 / distance)
+    inverse = 1 / distance
+    return (x / distance) * inverse, (-y / distance) * inverse

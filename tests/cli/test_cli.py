@@ -189,7 +189,10 @@ def test_a_closed_pipe_ends_quietly(output_format: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("arguments", [["nested.yaml"], ["nested.yaml", "--format", "jsonl"], ["nodes"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["nested.yaml"], pytest.param(["nested.yaml", "--format", "jsonl"], marks=pytest.mark.campaign), ["nodes"]],
+)
 def test_an_output_that_cannot_be_written_is_an_error(arguments: list[str]) -> None:
     """A full disk ends with status 1 and says so, without a traceback."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -212,7 +215,9 @@ def test_a_stream_that_is_closed_gives_no_traceback(stream: int, status: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output_format", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    "output_format", ["table", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("json", "csv"))]
+)
 def test_names_that_the_encoding_lacks_are_escaped(output_format: str) -> None:
     """A θ on a stdout of ASCII is shown as an escape, and JSON stays JSON."""
     Path("greek.yaml").write_text(

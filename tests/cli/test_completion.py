@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from graphrun.cli.entry import commands
+from graphrun.cli.entry import commands, run_command
 
 BASH = shutil.which("bash")
 
@@ -33,18 +34,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def complete(line: str) -> list[str]:
-    """Return what is offered at the end of a command line, as ``type,value``."""
-    position = len(line.split()) - (not line.endswith(" "))
-    asked = {"_GRAPHRUN_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(position)}
-    finished = subprocess.run(
-        [sys.executable, "-m", "graphrun"], env=os.environ | asked, capture_output=True, text=True, check=True
-    )
-    assert finished.stderr == ""
-    return finished.stdout.split()
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
+    """Return a function from a command line to what is offered at its end, as ``type,value``."""
+
+    def offered(line: str) -> list[str]:
+        position = len(line.split()) - (not line.endswith(" "))
+        asked = {"_GRAPHRUN_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(position)}
+        with monkeypatch.context() as patch:
+            for name, value in asked.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                run_command([])
+        assert ended.value.code == 0
+        said = capsys.readouterr()
+        assert said.err == ""
+        return said.out.split()
+
+    return offered
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -66,20 +75,18 @@ def complete(line: str) -> list[str]:
         ("graphrun chekc ne", []),
     ],
 )
-def test_words_are_offered(line: str, offered: list[str]) -> None:
+def test_words_are_offered(line: str, offered: list[str], complete: Callable[[str], list[str]]) -> None:
     """Commands, files, options, their choices and node types are offered where they can stand."""
     assert complete(line) == offered
 
 
-@pytest.mark.slow
-def test_every_command_is_offered() -> None:
+def test_every_command_is_offered(complete: Callable[[str], list[str]]) -> None:
     """At the beginning, all commands and the graph files of the working folder are offered."""
     files = ["plain,nested.yaml", "plain,line.yml"]
     assert sorted(complete("graphrun ")) == sorted([*(f"plain,{name}" for name in commands.commands), *files])
 
 
-@pytest.mark.slow
-def test_completing_a_word_opens_no_plugin() -> None:
+def test_completing_a_word_opens_no_plugin(complete: Callable[[str], list[str]]) -> None:
     """Neither of a folder that the line names, nor of one that the project names: their code was not asked for."""
     Path("mine").mkdir()
     Path("mine/thrice.py").write_text("open('opened', 'w').close()\n", encoding="utf-8")

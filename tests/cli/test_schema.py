@@ -285,20 +285,19 @@ def test_schema_has_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 MODELINE = "# yaml-language-server: $schema=.graphrun-schema.json"
 
 
-@pytest.mark.campaign
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("a: 1\n", f"{MODELINE}\na: 1\n"),
-        ("a: 1\r\nb: 2\n", f"{MODELINE}\r\na: 1\r\nb: 2\n"),
-        ("# text\n\na: 1", f"{MODELINE}\n# text\n\na: 1"),
-        ("# yaml-language-server: $schema=x.json\na: 1\n", f"{MODELINE}\na: 1\n"),
-        ("# text\r\n\r\n#  yaml-language-server : $schema=x\r\na: 1", f"# text\r\n\r\n{MODELINE}\r\na: 1"),
-        ("a: |\n  # yaml-language-server: x\n", f"{MODELINE}\na: |\n  # yaml-language-server: x\n"),
-        ("é: 1\n", f"{MODELINE}\né: 1\n"),
-        ("", f"{MODELINE}{os.linesep}"),
-    ],
-)
+WITH_ITS_LINE = [
+    ("a: 1\n", f"{MODELINE}\na: 1\n"),
+    ("a: 1\r\nb: 2\n", f"{MODELINE}\r\na: 1\r\nb: 2\n"),
+    ("# text\n\na: 1", f"{MODELINE}\n# text\n\na: 1"),
+    ("# yaml-language-server: $schema=x.json\na: 1\n", f"{MODELINE}\na: 1\n"),
+    ("# text\r\n\r\n#  yaml-language-server : $schema=x\r\na: 1", f"# text\r\n\r\n{MODELINE}\r\na: 1"),
+    ("a: |\n  # yaml-language-server: x\n", f"{MODELINE}\na: |\n  # yaml-language-server: x\n"),
+    ("é: 1\n", f"{MODELINE}\né: 1\n"),
+    ("", f"{MODELINE}{os.linesep}"),
+]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mark", "encoding"),
     [
@@ -308,14 +307,15 @@ MODELINE = "# yaml-language-server: $schema=.graphrun-schema.json"
         (codecs.BOM_UTF16_BE, "utf-16-be"),
     ],
 )
-def test_init_writes_one_line(before: str, after: str, mark: bytes, encoding: str, folder: Path) -> None:
+def test_init_writes_one_line(mark: bytes, encoding: str, folder: Path) -> None:
     """The modeline comes first or replaces the one there; every other byte stays."""
-    file = folder / "graph.yaml"
-    file.write_bytes(mark + before.encode(encoding))
-    assert run_command(["schema", "--init", "graph.yaml"]) == 0
-    assert file.read_bytes() == mark + after.encode(encoding)
-    assert run_command(["schema", "--init", "graph.yaml"]) == 0
-    assert file.read_bytes() == mark + after.encode(encoding)
+    files = {folder / f"{k}.yaml": pair for k, pair in enumerate(WITH_ITS_LINE)}
+    for file, (before, _) in files.items():
+        file.write_bytes(mark + before.encode(encoding))
+    for _ in range(2):
+        assert run_command(["schema", "--init", *(file.name for file in files)]) == 0
+        for file, (_, after) in files.items():
+            assert file.read_bytes() == mark + after.encode(encoding)
 
 
 def test_init_says_what_it_wrote(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

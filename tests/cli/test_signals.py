@@ -56,7 +56,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("SIGINT", "SIGHUP"))]
+)
 def test_a_signal_ends_a_run_with_its_checkpoint(name: str) -> None:
     """Ctrl-C, a scheduler's SIGTERM, a terminal that is closed: the run goes on from where it was ended."""
     process = start("endless.yaml", "-q", "--format", "jsonl", "--save", "c.safetensors")
@@ -69,6 +71,7 @@ def test_a_signal_ends_a_run_with_its_checkpoint(name: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+@pytest.mark.campaign
 def test_several_signals_end_it_once() -> None:
     """Systemd sends SIGTERM and SIGHUP, and some wrappers send SIGTERM again: the checkpoint is still written."""
     process = start("endless.yaml", "-q", "--format", "jsonl", "--save", "c.safetensors")
@@ -91,7 +94,7 @@ def test_what_is_ignored_stays_so() -> None:
     assert ended(process) == (130, "")
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("stream", ["stdout", pytest.param("stderr", marks=pytest.mark.campaign)])
 def test_a_reader_that_goes_leaves_the_checkpoint(stream: str) -> None:
     """`graphrun ... --format jsonl --save FILE | head -1`: quiet, status 0, and the run can go on."""
     arguments = ["endless.yaml", "--format", "jsonl", "--save", "c.safetensors"]
@@ -195,6 +198,7 @@ def run_code(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.campaign
 def test_ctrl_c_ends_a_query() -> None:
     """DuckDB makes an error of its own of it, which must not be taken for one of the file's."""
     pytest.importorskip("duckdb")
@@ -207,7 +211,7 @@ def test_threads_leave_stdout_as_it_was() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("use", ["used", "unused"])
+@pytest.mark.parametrize("use", ["used", pytest.param("unused", marks=pytest.mark.campaign)])
 def test_a_child_of_a_fork_after_a_streamed_run(use: str) -> None:
     """It runs the graph as its parent does, and ends; what the parent reads is still there."""
     duckdb = pytest.importorskip("duckdb")

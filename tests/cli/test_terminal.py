@@ -108,6 +108,7 @@ def test_what_remains_is_told_by_the_steps_after_the_first(monkeypatch: pytest.M
     assert "2,001/2,001" in last
 
 
+@pytest.mark.slow
 @given(
     width=st.integers(1, 200),
     total=st.integers(1, 10**15),

@@ -95,7 +95,7 @@ def test_orders_differ_by_seed_and_by_epoch(archive: Callable[[int], str]) -> No
     assert np.array_equal(whole.holdout()[0], first.holdout()[0])  # type: ignore[index]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_every_row_is_held_back_equally_often(archive: Callable[[int], str]) -> None:
     """A share of 0.3 holds each of ten rows back in three of ten seeds: 300 of 1,000, within five deviations."""
     entry = DataEntry(archive(10), None, 2, holdout=0.3)

@@ -33,6 +33,8 @@ from graphrun.check.check import check_graph
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
+"""Commands that take seconds: their blocks are the campaign's. Each command is in both parts of tests of its own."""
 FILE_NAME = re.compile(r"# (\S+\.(?:yaml|py|toml))\n")
 
 
@@ -65,7 +67,9 @@ def in_language(language: str) -> pytest.MarkDecorator:
     """Parametrize a test by the blocks of a language, each called by its file and line."""
     blocks = [
         pytest.param(
-            block, id=f"{block.document}:{block.line}", marks=[pytest.mark.campaign] * ("--distributed" in block.text)
+            block,
+            id=f"{block.document}:{block.line}",
+            marks=[pytest.mark.campaign] * (language != "python" and any(part in block.text for part in LONG)),
         )
         for block in BLOCKS
         if block.language == language

@@ -297,6 +297,7 @@ def files(draw: Any) -> str:
     return yaml.safe_dump(file, sort_keys=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(files())
 def test_random_graphs_give_the_same_result(text: str) -> None:

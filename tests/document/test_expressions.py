@@ -226,6 +226,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
 def test_hostile_expressions_end_quickly(text: str) -> None:
     """With an error or with nodes, within a second; nothing is evaluated."""

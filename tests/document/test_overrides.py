@@ -260,7 +260,7 @@ def test_problems_with_a_value_stand_in_the_override(override: str, message: str
     assert found.startswith(message)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_path_of_a_large_file_is_looked_for_quickly() -> None:
     """However many paths there are."""
     text = "nodes:\n" + "".join(f"  n{i}: {{type: add, inputs: [a, b]}}\n" for i in range(50_000))

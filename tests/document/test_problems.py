@@ -92,12 +92,15 @@ def test_the_nearest_name(word: str, candidates: list[str], expected: str | None
     "text",
     [
         pytest.param("nodes:\n  p: concat(" + ",".join(f"x{i}" for i in range(8000)) + ")", id="in one expression"),
-        pytest.param("nodes:\n" + "".join(f"  n{i}: tanh(q{i})\n" for i in range(8000)), id="in many"),
+        pytest.param(
+            "nodes:\n" + "".join(f"  n{i}: tanh(q{i})\n" for i in range(8000)), id="in many", marks=pytest.mark.campaign
+        ),
         pytest.param(
             "parameters: {a: 1}\nsubgraphs:\n"
             "  s: {inputs: [x], output: y, settings: {k: null}, nodes: {y: 'elu(x, alpha=$k)'}}\n"
             "nodes:\n" + "".join(f"  n{i}: s(a, k=w{i})\n" for i in range(8000)),
             id="in uses of a subgraph",
+            marks=pytest.mark.campaign,
         ),
     ],
 )

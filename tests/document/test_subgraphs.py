@@ -543,7 +543,10 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.campaign] * (name == "three thousand levels")) for name in HOSTILE],
+)
 def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[[str], str]) -> None:
     """What a graph would have is counted before anything is made."""
     text, message = HOSTILE[name]
@@ -554,6 +557,7 @@ def test_hostile_subgraphs_are_refused_quickly(name: str, problems_of: Callable[
     assert len(found) < 10_000
 
 
+@pytest.mark.campaign
 def test_an_unknown_type_in_each_of_many_copies() -> None:
     """It is told once, and the nearest name is looked for once."""
     text = (
@@ -566,7 +570,7 @@ def test_an_unknown_type_in_each_of_many_copies() -> None:
     assert time.process_time() - start < 5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_within_the_limits() -> None:
     """64 levels are possible, and a million copies of what is shared make no million leaves."""
     text = (

@@ -32,7 +32,7 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
-IN_BOTH_PARTS = {"nested", "network", "decay", "linear"}
+IN_BOTH_PARTS = {"nested", "linear"}
 MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem not in IN_BOTH_PARTS)) for path in GRAPHS]
 
 # Each example compiles two programs.
@@ -211,8 +211,13 @@ UPDATES = {
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize(
+    ("update", "direction"),
+    [
+        pytest.param(update, ("minimize", "maximize")[k % 2], id=name)
+        for k, (name, update) in enumerate([*UPDATES.items(), ("momentum too", UPDATES["momentum"])])
+    ],
+)
 def test_updates_agree(update, direction, write):
     """Every rule, schedule and way of clipping moves the parameters as in the NumPy engine, also upwards."""
     data = {**QUADRATIC, "update": update}
@@ -265,7 +270,7 @@ def test_noise_and_states_agree(write):
     assert_engines_agree(write(data), steps=12)
 
 
-@pytest.mark.parametrize("every", [1, 150])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.campaign), 150])
 def test_what_a_node_keeps_is_of_every_step(every, write, tmp_path):
     """Also of a node that the objective does not depend on, and however many rows are recorded."""
     data = {
@@ -383,7 +388,10 @@ def compilations():
     return counts
 
 
-@pytest.mark.parametrize("stop", [None, {"gradient_norm": 1e-30}], ids=["steps", "stop"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(None, id="steps", marks=pytest.mark.campaign), pytest.param({"gradient_norm": 1e-30}, id="stop")],
+)
 def test_a_run_compiles_its_loop_once(stop, write, compilations):
     """Rows, stretches of any length, stop rules and the last pass are all of one program."""
     data = {**QUADRATIC, "update": {"type": "adam"}, **({"stop": stop} if stop else {})}
@@ -525,8 +533,12 @@ def classifier(file, **data):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
-    [{"batch_size": 8, "shuffle": True}, {"batch_size": 8}, {}, {"batch_size": 8, "shuffle": True, "holdout": 0.2}],
-    ids=["shuffled", "in order", "all rows", "held back"],
+    [
+        pytest.param({"batch_size": 8, "shuffle": True}, id="shuffled", marks=pytest.mark.campaign),
+        pytest.param({"batch_size": 8}, id="in order", marks=pytest.mark.campaign),
+        pytest.param({}, id="all rows", marks=pytest.mark.campaign),
+        pytest.param({"batch_size": 8, "shuffle": True, "holdout": 0.2}, id="held back"),
+    ],
 )
 def test_steps_get_the_rows_of_the_data_set(data, write, classes):
     """Batches are those of the NumPy engine, over several epochs."""

@@ -29,7 +29,7 @@ pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
-IN_BOTH_PARTS = {"nested", "activations"}
+IN_BOTH_PARTS = {"nested"}
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -149,8 +149,8 @@ def test_random_runs_end_alike(
             np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""
     nodes: dict[str, Any] = {}
@@ -210,6 +210,7 @@ def test_stop_rules_agree(load: Load, shape: str, stop: str) -> None:
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_a_step_that_is_not_finite_is_undone(load: Load, shape: str) -> None:
     """The run ends at the same step, with the last finite parameters, and the same error names the node."""
     graph = load("parameters: {x: 1.5}\nnodes: {f: x ** 4}\nminimize: f\nupdate: {type: momentum, step_size: 1}\n")
@@ -227,6 +228,7 @@ def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> No
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_a_gradient_of_zero_hides_what_is_behind_it(load: Load, shape: str) -> None:
     """The branch of a where that is not taken gives 0, be its derivative infinite or not a number."""
     graph = load(
@@ -259,6 +261,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_
 
 
 @pytest.mark.slow
+@MOSTLY_STRAIGHT
 def test_rows_do_not_change_a_run(load: Load, shape: str) -> None:
     """However often a run is looked at, its numbers are the same to the last bit."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")

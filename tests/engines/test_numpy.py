@@ -90,8 +90,8 @@ def assert_same(one, other) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("goal", [pytest.param("minimize", marks=pytest.mark.campaign), "maximize"])
 @pytest.mark.parametrize("update", RULES, ids=["sgd", "momentum", "adamw"])
 def test_straight_line_code_of_a_network_gives_the_same_bits(folder, update, goal, dtype):
     """Batches, noise, states of nodes, schedules, clipping, bounds and unused parameters, in both dtypes."""

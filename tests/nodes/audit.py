@@ -529,27 +529,34 @@ def tensor_by_numpy(
         return y, [part() if callable(part) else part for part in given]
 
 
-def tensor_by_jax(
-    node_type: NodeType, truth: TensorTruth, settings: Mapping[str, Any], dtype: np.dtype[Any]
-) -> Evaluated:
-    """Evaluate a tensor type as the JAX engine does."""
+@cache
+def compiled_by_jax(name: str, settings: tuple[tuple[str, Any], ...], dtype: str) -> Callable[..., Any]:
+    """Return a tensor type and its derivatives as JAX's program, which all patterns of numbers of an example share."""
     import jax
     import jax.numpy as jnp
 
     from graphrun.engines.jax import passes  # noqa: F401 (it declares the forms)
-    from graphrun.engines.jax.devices import double_precision
 
-    form = node_type.forms.get("jax", node_type)
+    form, given_settings = TYPES[name].forms.get("jax", TYPES[name]), dict(settings)
 
     @jax.jit
     def evaluate(gradient: Any, *inputs: Any) -> Any:
-        y = jnp.asarray(form.function(jnp, *inputs, **settings)).astype(dtype)
+        y = jnp.asarray(form.function(jnp, *inputs, **given_settings)).astype(dtype)
         assert form.derivative is not None
-        given = form.derivative(jnp, gradient, y, *inputs, **settings)
+        given = form.derivative(jnp, gradient, y, *inputs, **given_settings)
         return y, [part() if callable(part) else part for part in given]
 
+    return evaluate
+
+
+def tensor_by_jax(
+    node_type: NodeType, truth: TensorTruth, settings: Mapping[str, Any], dtype: np.dtype[Any]
+) -> Evaluated:
+    """Evaluate a tensor type as the JAX engine does."""
+    from graphrun.engines.jax.devices import double_precision
+
     with double_precision(), np.errstate(all="ignore"):
-        return evaluate(truth.gradient, *truth.inputs)
+        return compiled_by_jax(node_type.name, tuple(settings.items()), dtype.name)(truth.gradient, *truth.inputs)
 
 
 TENSOR_ENGINES = {"numpy": tensor_by_numpy, "jax": tensor_by_jax}

@@ -21,9 +21,15 @@ def truth(condition: Any) -> Number:
     return mp.mpf(bool(condition))
 
 
+def exponential(x: Number) -> Number:
+    """e^x; 0 where it has more zeros than any arithmetic here has digits: mpmath takes long for those."""
+    return mp.exp(x) if x > -1e5 else mp.mpf(0)
+
+
 def sigmoid(x: Number) -> Number:
     """Logistic function."""
-    return 1 / (1 + mp.exp(-x))
+    tail = exponential(-abs(x))
+    return (1 if x > 0 else tail) / (1 + tail)
 
 
 def gelu(x: Number, approximate: str = "none") -> Number:
@@ -117,7 +123,7 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
 
 def softplus(x: Number) -> Number:
     """log(1 + e^x); beyond the range of any dtype what it tends to."""
-    return mp.log1p(mp.exp(x)) if x < 1e4 else x
+    return mp.log1p(exponential(x)) if x < 1e4 else x
 
 
 def bounded(x: Number, low: float | None, high: float | None) -> Number:
@@ -128,7 +134,7 @@ def bounded(x: Number, low: float | None, high: float | None) -> Number:
 
 # --- tensor types ----------------------------------------------------------------------------------------------------
 
-exp = np.frompyfunc(mp.exp, 1, 1)
+exp = np.frompyfunc(exponential, 1, 1)
 log = np.frompyfunc(mp.log, 1, 1)
 root = np.frompyfunc(mp.sqrt, 1, 1)
 positive = np.frompyfunc(lambda x: x > 0, 1, 1)

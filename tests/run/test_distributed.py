@@ -87,6 +87,16 @@ sys.exit(status)
 """The command line, which says at the end which rows of its batches it took from the data set."""
 
 
+IMPATIENT = """
+import sys
+from graphrun.cli.entry import run_command
+from graphrun.run import rendezvous
+rendezvous.SECONDS_OF_SILENCE = 6
+sys.exit(run_command(sys.argv[1:]))
+"""
+"""The command line, which gives a process up that is silent for a shorter time than a user's does."""
+
+
 def start(path, count, *arguments, program=("-m", "graphrun")):
     """Start the processes of a run; in the arguments, `{}` stands for the number of each."""
     coordinator = f"127.0.0.1:{free_port()}"
@@ -169,7 +179,8 @@ def test_another_number_of_processes_goes_on(network, tmp_path):
 def test_a_lost_process_ends_the_others(lost, how, network, tmp_path):
     """A process that is killed or stopped within the run is noticed, and the others end with an error that says so."""
     file = tmp_path / "going.safetensors"
-    processes = start(network, 2, "--steps", "100000000", "--save", str(file), "--save-every", "50")
+    arguments = ("--steps", "100000000", "--save", str(file), "--save-every", "50")
+    processes = start(network, 2, *arguments, program=("-c", IMPATIENT))
     try:
         deadline = time.monotonic() + SECONDS
         while not file.exists() and time.monotonic() < deadline:

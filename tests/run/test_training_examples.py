@@ -187,6 +187,7 @@ def test_network_reads_digits_that_it_has_not_seen(name: str, goal: float, epoch
 # --- as a user would -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 def test_train_in_two_parts_and_predict(tmp_path: Path) -> None:
     """A run that goes on from a checkpoint ends as the uninterrupted one; its predictions are those of the network."""
     graph = GRAPHS / "digits.yaml"
@@ -209,6 +210,7 @@ def test_train_in_two_parts_and_predict(tmp_path: Path) -> None:
     assert np.mean(read == digits) > 0.97
 
 
+@pytest.mark.campaign
 def test_other_files_of_the_same_rows_train_alike(tmp_path: Path) -> None:
     """CSV, Parquet and npz give the same steps."""
     graph, short = GRAPHS / "digits.yaml", ("--steps", "20", "--every", "20", "--format", "csv")

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,29 @@ def test_python(file: str, shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
     exec(compile(tree, "exported", "exec"), {})  # noqa: S102 (our own output)
     assert builtins.planted == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("file", MIXED, ids=range(len(MIXED)))
+@pytest.mark.parametrize("language", ["c", "javascript"])
+def test_compiled(file: str, language: str, shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler and Node take the text; it prints the numbers by their names, and does nothing else."""
+    monkeypatch.setattr(f"{__name__}.NAMES", [*NAMES, "__proto__", "constructor"])
+    text = shown("export", write(file), "--to", language)
+    if language == "c":
+        Path("program.c").write_text(text, encoding="utf-8")
+        warnings = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+        subprocess.run(["cc", *warnings, "program.c", "-o", "program", "-lm"], check=True)  # noqa: S607
+        command = ["./program"]
+    else:
+        Path("program.mjs").write_text(f"{text}main();", encoding="utf-8")
+        command = ["node", "program.mjs"]
+    printed = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    result = graphrun.load(file, plugins=next(Path().glob("plug*"))).run()
+    found = dict(line.split(" = ", 1) for line in printed.splitlines())
+    assert set(found) >= {*NAMES, "f"}
+    assert all(float(found[name]) == pytest.approx(result.parameters[name], rel=1e-12) for name in NAMES)
+    assert not Path("planted").exists()
 
 
 class Page(HTMLParser):

@@ -129,6 +129,7 @@ def test_plot() -> None:
     pyplot.close("all")
 
 
+@pytest.mark.slow
 def test_to_pandas() -> None:
     """A row for each step, a column for each element of an array."""
     result = graphrun.load(GRAPHS / "softmax.yaml").run(2, record=["loss", "bias"])

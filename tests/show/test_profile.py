@@ -96,7 +96,10 @@ def test_the_lesson_is_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "form"), [("20", "node by node"), ("200", "straight-line Python")])
+@pytest.mark.parametrize(
+    ("steps", "form"),
+    [pytest.param("20", "node by node", marks=pytest.mark.campaign), ("200", "straight-line Python")],
+)
 def test_the_table_of_the_numpy_engine_divides_a_whole_step(
     steps: str, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,8 +253,11 @@ def test_auto_compiles_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
+OTHERS = [pytest.param(name, marks=pytest.mark.campaign) for name in ("decay", "digits", "convolution", "bounded")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nested", "decay", "digits", "convolution", "attention", "bounded"])
+@pytest.mark.parametrize("name", ["nested", "attention", *OTHERS])
 def test_the_table_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of graphs with data, arrays, states, bounds and many nodes; every type and the machine's rates are named."""
     file = str(GRAPHS / f"{name}.yaml")
@@ -312,6 +318,7 @@ def test_mistakes(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.slow
 def test_what_is_advised_for_a_solver_works(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same passes with another update."""
     (folder / "graph.yaml").write_text(NESTED.replace("sgd, step_size: 1e-9", "lbfgs"))

@@ -19,7 +19,12 @@ from graphrun.api import Graph
 Load = Callable[[dict[str, Any]], Graph]
 
 PROBLEMS = [json.loads(file.read_text()) for file in sorted((Path(__file__).parent / "nist").glob("*.json"))]
-FITS = [pytest.param(problem, start, id=f"{problem['name']}-{start + 1}") for problem in PROBLEMS for start in (0, 1)]
+FITS = [
+    # The first start of a problem is far off, and takes long.
+    pytest.param(problem, start, id=f"{problem['name']}-{start + 1}", marks=[pytest.mark.campaign] * (start == 0))
+    for problem in PROBLEMS
+    for start in (0, 1)
+]
 LEAST_SQUARES = {"type": "least_squares", "residual": "residual"}
 
 

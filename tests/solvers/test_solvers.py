@@ -256,6 +256,7 @@ def rosenbrock(x: Any) -> tuple[float, Any]:
     return u * u + v * v, np.array([-2 * u - 40 * v * x[0], 20 * v])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", [{}, {"upper": 0.5}, {"lower": -1.5, "upper": 0.8}])
 def test_lbfgs_makes_the_iterations_of_scipy(load: Load, bounds: dict[str, float]) -> None:
     """In SciPy's own measure it comes through the points that SciPy's L-BFGS-B comes through by itself."""
@@ -278,6 +279,7 @@ def test_lbfgs_makes_the_iterations_of_scipy(load: Load, bounds: dict[str, float
     assert result.values["f"] <= direct.fun * (1 + 1e-9) + 1e-20
 
 
+@pytest.mark.slow
 def test_lbfgs_of_many_parameters(load: Load) -> None:
     """A thousand parameters, and a graph of numbers alone, which the engine runs in batches."""
     names = [f"p{k}" for k in range(60)]

@@ -6,9 +6,8 @@ import math
 
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, each, reduced
-
-SURE = 1.1
-"""The sum of a row's exponentials, of which the largest is 1, from which on its logarithm keeps its digits."""
+from graphrun.nodes.normalization import UNSURE
+from graphrun.nodes.reduction import SURE
 
 
 @cross_entropy.form("numpy")
@@ -20,7 +19,7 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
         shifted = logits - xp.max(logits, axis=1, keepdims=True)
         powers = xp.exp(shifted)
         totals = xp.sum(powers, axis=1)
-        if totals.min() < SURE:
+        if xp.count_nonzero(totals > SURE) < len(rows):
             powers[rows, powers.argmax(axis=1)] = 0
             logarithms = xp.log1p(xp.sum(powers, axis=1))
         else:
@@ -37,12 +36,17 @@ def _(xp, gradient, y, logits, labels, *, axis, reduction):
     if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
         return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
     powers = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    totals = xp.sum(powers, axis=1, keepdims=True)
-    # Of the label's class, the probability less 1 is the sum of the others with its sign changed.
+    totals = xp.sum(powers, axis=1)
     named = xp.arange(len(labels)), labels.astype(int)
-    powers[named] = 0
-    powers[named] = -xp.sum(powers, axis=1)
-    return powers * (each(gradient, len(labels), reduction) / totals), None
+    of_labels = powers[named]
+    if xp.count_nonzero(of_labels < UNSURE * totals) == len(labels):
+        powers[named] = of_labels - totals
+    else:
+        # The probability of the label's class less 1 is the sum of the others with its sign changed.
+        powers[named] = 0
+        powers[named] = -xp.sum(powers, axis=1)
+    powers *= xp.expand_dims(each(gradient, len(labels), reduction) / totals, 1)
+    return powers, None
 
 
 def is_rows(logits, labels, axis, reduction):

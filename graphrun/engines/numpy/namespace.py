@@ -22,6 +22,9 @@ from graphrun.declare.declaration import Function
 ONE_BY_ONE = 128
 """So many numbers at most are added one by one; NumPy does so along every axis but the one that lies in memory."""
 
+EXACT = 2**11
+"""Numbers of elements up to here every dtype holds."""
+
 _ADD: Any = np.add.reduce
 
 
@@ -45,7 +48,7 @@ def namespace(dtype: np.dtype[Any]) -> ModuleType:
 
 def add_up(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum an array along axes, in blocks where NumPy would add long rows one by one: an error grows with each."""
-    if x.ndim > 1 and x.size > ONE_BY_ONE:
+    if x.ndim > 1 and max(x.shape) > ONE_BY_ONE:
         axes = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
         for number in axes:
             if x.shape[number] > ONE_BY_ONE and x.strides[number] != x.itemsize:
@@ -78,6 +81,8 @@ def _add_in_blocks(x: Any, axes: list[int], keepdims: bool) -> Any:
 
 
 def _sum(x: Any, axis: Any = None, *more: Any, keepdims: bool = False, **named: Any) -> Any:
+    if x.__class__ is ndarray and not more and not named and (x.ndim < 2 or max(x.shape) <= ONE_BY_ONE):
+        return _ADD(x, axis, None, None, keepdims)
     if more or named or x.__class__ is not ndarray or x.dtype.kind != "f":
         return np.sum(x, axis, *more, keepdims=keepdims, **named)
     return add_up(x, axis, keepdims)
@@ -101,10 +106,11 @@ def _mean(x: Any, axis: Any = None, *more: Any, **named: Any) -> Any:
     ):
         return np.mean(x, axis, *more, **named)
     total = add_up(x, axis, **named)
+    number = x.size // total.size
+    if number <= EXACT or x.dtype == np.float64:
+        return total / x.dtype.type(number)
     # Divided as float64, as NumPy does, for float32 does not hold every number of elements.
-    if not total.ndim:
-        return total.dtype.type(float(total) / x.size)
-    return np.divide(total, x.size // total.size, dtype=np.float64).astype(x.dtype, copy=False)
+    return np.divide(total, number, dtype=np.float64).astype(x.dtype, copy=False)[()]
 
 
 def _reshape(x: Any, shape: Any, *more: Any, **named: Any) -> Any:

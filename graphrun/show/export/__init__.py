@@ -32,6 +32,8 @@ class Language:
 
 
 LANGUAGES: dict[str, Language] = {
+    "c": Language("c", ("steps",), "C99: values, gradients, steps, and a main"),
+    "javascript": Language("javascript", ("steps",), "an ES module: values, gradients, steps"),
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
     "onnx": Language(
         "onnx",

@@ -221,7 +221,7 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
         give(f"{name}/next", updates[slot].value, slot)
         for state, value in updates[slot].states.items():
             give(f"{name}/{state}/next", value, slot)
-    for slot, value in writer.trace.next_states().items():
+    for slot, value in writer.trace.node_states().items():
         give(f"{plan.names[slot]}/next", value, slot)
     give_step = writer.node("Add", ["step", writer.number(1.0, "weak")], "step/next")
     outputs.append(Value(give_step, (), "weak"))

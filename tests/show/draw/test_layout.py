@@ -94,8 +94,11 @@ def test_random_drawings(drawing: Drawing, direction: str) -> None:
     assert_in_order(drawing, lay_out(drawing, direction))
 
 
+RIGHT, DOWN = (pytest.param(direction, marks=pytest.mark.campaign) for direction in ("right", "down"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("direction", ["auto", "right", "down"])
+@pytest.mark.parametrize("direction", ["auto", RIGHT, DOWN])
 def test_examples(example, direction: str) -> None:
     """Every graph of the repository, with the values of its first step."""
     graph = graphrun.load(example)
@@ -189,7 +192,7 @@ def test_labels_of_random_drawings(drawing: Drawing, direction: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("direction", ["right", "down"])
+@pytest.mark.parametrize("direction", ["right", DOWN])
 def test_labels_of_examples(example, direction: str) -> None:
     """With the local derivatives of the first step: no two of them stand on one trunk."""
     graph = graphrun.load(example)

@@ -168,7 +168,7 @@ def test_a_font_of_the_system(no_fonts: Path) -> None:
     assert sum(count for count, pixel in top.getcolors(1 << 16) if pixel == colour) > 500
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """What would be more than programs can open is drawn smaller, whole, and in proportion."""
     boxes = tuple(Box(f"n{k}", f"n{k}", Shape.NODE) for k in range(300))

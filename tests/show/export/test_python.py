@@ -22,7 +22,7 @@ import graphrun
 from graphrun.cli.entry import run_command
 from graphrun.show.export.python import export
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("graphs/*.yaml"))
+EXAMPLES = sorted(Path(__file__).parents[3].glob("graphs/*.yaml"))
 NESTED = f"{lesson.NESTED}steps: 10\n"
 LESSON = f'''\
 """nested.yaml as a program: f is maximized by sgd."""

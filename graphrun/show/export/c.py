@@ -1,0 +1,269 @@
+"""`graphrun export FILE --to c`: one file of C99 that computes values, gradients and steps, and needs only libm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphrun.base.errors import UsageError
+from graphrun.base.version import __version__
+from graphrun.base.wording import printable
+from graphrun.declare.notation import ATOM, CHOICE, NOT, OPERATORS, Bound, Form, Forms, Notation, signed
+from graphrun.declare.trace import BOOL, Expression
+from graphrun.declare.updaterule import UpdateRule
+from graphrun.engines.array_trace import PlanTrace
+from graphrun.engines.traced import NotSupportedError
+from graphrun.show.export.loops import LoopSyntax, LoopWriter, indented
+
+if TYPE_CHECKING:
+    from graphrun.run.api import Graph
+
+PART = 1000
+"""So many lines make a function: compilers take more than their time for one of a hundred thousand."""
+
+HELPERS = {
+    "square": "static real square(real x) { return x * x; }",
+    "larger": "static real larger(real x, real y) { return x > y || x != x ? x : y; }",
+    "smaller": "static real smaller(real x, real y) { return x < y || x != x ? x : y; }",
+    "sign": "static real sign(real x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
+    "modulo": (
+        "static real modulo(real x, real y) { real r = fmod(x, y); "
+        "return r != 0 ? ((r < 0) != (y < 0) ? r + y : r) : copysign(0, y); }"
+    ),
+    "quotient": (
+        "static real quotient(real x, real y) { if (y == 0) return x / y; "
+        "real q = (x - modulo(x, y)) / y, f = floor(q); return q - f > 0.5 ? f + 1 : f; }"
+    ),
+    "logaddexp": (
+        "static real logaddexp(real x, real y) { return x == y ? x + (real)M_LN2 : "
+        "larger(x, y) + log1p(exp(-fabs(x - y))); }"
+    ),
+    "place": "static long place(long index, long size) { return index < 0 ? index + size : index; }",
+}
+NEEDS = {"quotient": ["modulo"], "logaddexp": ["larger"]}
+
+FUNCTIONS = {"round": "rint", "abs": "fabs", "maximum": "larger", "minimum": "smaller", "remainder": "modulo"}
+FUNCTIONS |= {"floor_divide": "quotient"}
+
+
+def notation(*, single: bool) -> Notation:
+    """Return how C writes numbers and functions of them; single precision has literals of its own."""
+    used: set[str] = set()
+
+    def number(value: float, _kind: str) -> Bound:
+        if not math.isfinite(value):
+            return signed("NAN" if math.isnan(value) else "INFINITY" if value > 0 else "-INFINITY")
+        return signed(f"{float(np.float32(value))!r}f" if single else repr(float(value)))
+
+    def power(_base: Expression, exponent: Expression) -> Form | None:
+        # NumPy multiplies where the exponent is 2.
+        if not exponent.is_constant or exponent.value != 2:
+            return None
+        used.add("square")
+        return Form("square({0})", ATOM, (CHOICE, CHOICE))
+
+    forms: Forms = {
+        **{name: form for name, form in OPERATORS.items() if name != "pow"},
+        "pow": power,
+        "where": Form("({0} ? {1} : {2})", ATOM, (NOT, NOT, NOT)),
+        "logical_and": Form("({0} && {1})", ATOM, (ATOM, ATOM)),
+        "logical_or": Form("({0} || {1})", ATOM, (ATOM, ATOM)),
+        "logical_xor": Form("(!{0} != !{1})", ATOM, (ATOM, ATOM)),
+        "logical_not": Form("!{0}", ATOM, (ATOM,)),
+        "cast": _cast,
+        "number": _cast,
+    }
+    return Notation(forms=forms, functions=FUNCTIONS, number=number, truths=("0", "1"), used=used)
+
+
+def _cast(x: Expression) -> Form:
+    return Form("(real)({0})", ATOM, (CHOICE,)) if x.kind == BOOL else Form("{0}", CHOICE, (CHOICE,))
+
+
+def export(graph: Graph, *, steps: int | None = None) -> str:
+    """Return a graph as a program, which makes so many steps, default the file's.
+
+    Raises:
+        UsageError: something of it cannot be written in C; the text says what and why.
+    """
+    try:
+        return "\n".join(_Program(graph, graph.steps if steps is None else steps).text()) + "\n"
+    except NotSupportedError as error:
+        raise UsageError(f"export to c: {error}") from error
+
+
+class _Program:
+    """Writes the program: `value_and_gradient`, `step` and `main`."""
+
+    def __init__(self, graph: Graph, steps: int) -> None:
+        self.graph, self.steps = graph, steps
+        plan = self.plan = graph.plan()
+        self.check()
+        self.notation = notation(single=plan.dtype == np.float32)
+        self.syntax = LoopSyntax(
+            notation=self.notation,
+            number="const real {name} = {text};",
+            changing="real {name} = {text};",
+            loop="for (long {index} = 0; {index} < {count}; {index}++)",
+            position="(long){0}",
+        )
+        self.trace = PlanTrace(plan)
+        self.trace.forward(plan.batches)
+        self.globals: list[str] = []
+
+    def check(self) -> None:
+        """Refuse what the program would need a data file, or another's random numbers, for."""
+        plan = self.plan
+        if plan.objective is None:
+            raise NotSupportedError("there is no objective, so there is no gradient to compute")
+        if not isinstance(plan.update.rule, UpdateRule):
+            raise NotSupportedError(f"its steps are those of an update rule, and {plan.update.rule.name} is a solver")
+        if plan.data or plan.noise or plan.states:
+            raise NotSupportedError("it runs graphs without data sets, random numbers and states")
+        array = next((slot for slot, shape in enumerate(plan.shapes) if shape), None)
+        if array is not None:
+            raise NotSupportedError(
+                f"it runs graphs of numbers, and {plan.names[array]} has the shape {plan.shapes[array]}"
+            )
+
+    def text(self) -> Iterator[str]:
+        plan = self.plan
+        passes, update = self.passes(), self.update()
+        file = printable(self.graph.name.replace("\\", "/").rpartition("/")[2]).replace("*/", "* /")
+        nodes = [slot for slot in range(len(plan.leaves), len(plan.names)) if plan.names[slot] is not None]
+        yield f"/* {file} in C99, written by graphrun {__version__}: cc -O3 -ffp-contract=off FILE.c -lm"
+        yield "   With -DGRAPHRUN_NO_MAIN, value_and_gradient and step are for a program of your own. */"
+        yield "#define _XOPEN_SOURCE 700"
+        if plan.dtype == np.float32:
+            yield from ("#include <tgmath.h>", "typedef float real;")
+        else:
+            yield from ("#include <math.h>", "typedef double real;")
+        yield from ("#include <stdio.h>", "#include <stdlib.h>", "")
+        yield f"enum {{ PARAMETERS = {plan.parameters}, STATES = {len(self.kept)}, NODES = {len(nodes)} }};"
+        yield f"const char *const parameter_names[] = {{{_strings(plan.names[: plan.parameters])}}};"
+        yield f"const char *const node_names[] = {{{_strings([plan.names[slot] for slot in nodes])}}};"
+        yield f"const real start[] = {{{', '.join(self.leaf(slot) for slot in range(plan.parameters))}}};"
+        yield f"const long objective = {nodes.index(plan.objective or 0) if plan.objective in nodes else -1};"
+        yield from (*self.helpers(), *self.globals, "")
+        yield from passes
+        yield from update
+        yield from ("", "#ifndef GRAPHRUN_NO_MAIN", *MAIN.format(steps=self.steps).splitlines(), "#endif")
+
+    def leaf(self, slot: int) -> str:
+        return self.notation.constant(float(self.plan.leaves[slot]), "float")[0]
+
+    def helpers(self) -> Iterator[str]:
+        used = set(self.notation.used)
+        used |= {need for name in used for need in NEEDS.get(name, ())}
+        return (text for name, text in HELPERS.items() if name in used)
+
+    def write(self, pattern: str, symbols: Mapping[str, str], roots: Sequence[Any]) -> tuple[list[str], list[str]]:
+        """Write expressions; return the lines and the names of the roots."""
+        writer = LoopWriter(self.syntax, symbols, pattern=pattern)
+        names = writer.write(roots)
+        return writer.lines, names
+
+    def passes(self) -> list[str]:
+        """Return the functions of both passes; values and gradients go to where pointers show."""
+        plan, trace = self.plan, self.trace
+        gradients = trace.gradients()
+        nodes = [slot for slot in range(len(plan.leaves), len(plan.names)) if plan.names[slot] is not None]
+        symbols = {f"v{slot}": f"p[{slot}]" for slot in range(plan.parameters)}
+        symbols |= {f"v{slot}": self.leaf(slot) for slot in trace.leaves if slot >= plan.parameters}
+        symbols = {name: f"({text})" if text.startswith("-") else text for name, text in symbols.items()}
+        zero = trace.recorder.constant(0.0, "float")
+        roots = [trace.values[slot] for slot in nodes]
+        roots += [gradients.get(slot, zero) for slot in range(plan.parameters)]
+        is_long = plan.node_count > PART
+        if is_long:
+            self.syntax.number = "{name} = {text};"
+        lines, names = self.write("w[{}]" if is_long else "t{}", symbols, roots)
+        self.syntax.number = "const real {name} = {text};"
+        stores = [f"values[{k}] = {name};" for k, name in enumerate(names[: len(nodes)])]
+        slopes = [f"gradient[{k}] = {name};" for k, name in enumerate(names[len(nodes) :])]
+        value = names[nodes.index(plan.objective or 0)] if plan.objective in nodes else f"p[{plan.objective}]"
+        head = "real passes(const real *p, real *gradient, real *values) {"
+        parts = self.parts("pass", "const real *p", "p", lines) if is_long else [[], lines]
+        stored = ["if (values) {", *stores, "}"]
+        if is_long:
+            self.globals.append(f"static real w[{len(lines) + 1}];")
+            called = "const real *p, real *gradient, real *values"
+            extra = self.parts("store", called, "p, gradient, values", [*slopes, *(f"if (values) {s}" for s in stores)])
+            parts = [[*parts[0], *extra[0]], [*parts[1], *extra[1]]]
+            slopes, stored = [], []
+        body = [*parts[1], *slopes, *stored, "(void)p, (void)gradient, (void)values;", f"return {value};"]
+        return [
+            *parts[0],
+            "/* The objective; its derivatives by the parameters, and all nodes' values where they are asked for. */",
+            f"static {head}",
+            *(f"    {line}" for line in indented(body)),
+            "}",
+            "real value_and_gradient(const real *parameters, real *gradient) {",
+            "    return passes(parameters, gradient, NULL);",
+            "}",
+        ]
+
+    def parts(self, name: str, declared: str, given: str, lines: Sequence[str]) -> list[list[str]]:
+        """Return lines as functions, and the calls of those."""
+        functions, calls = [], []
+        for number, start in enumerate(range(0, len(lines), PART)):
+            body = (f"    {line}" for line in lines[start : start + PART])
+            functions += [f"static void {name}{number}({declared}) {{", *body, "}"]
+            calls.append(f"{name}{number}({given});")
+        return [functions, calls]
+
+    @property
+    def kept(self) -> list[tuple[int, str]]:
+        """The states of the update rule, parameter by parameter."""
+        return [(slot, state) for slot in range(self.plan.parameters) for state in self.plan.rule.state]
+
+    def update(self) -> list[str]:
+        plan, trace = self.plan, self.trace
+        slopes = {slot: trace.recorder.array(f"g{slot}", ()) for slot in range(plan.parameters)}
+        updated = trace.updates(slopes)
+        symbols = {f"v{slot}": f"p[{slot}]" for slot in slopes} | {f"g{slot}": f"gradient[{slot}]" for slot in slopes}
+        symbols |= {f"{state}.{slot}": f"states[{k}]" for k, (slot, state) in enumerate(self.kept)}
+        symbols["step"] = "(real)steps_made"
+        states = [updated[slot].states[state] for slot, state in self.kept]
+        lines, names = self.write("u{}", symbols, [*(made.value for made in updated), *states])
+        stores = [f"p[{k}] = {name};" for k, name in enumerate(names[: plan.parameters])]
+        stores += [f"states[{k}] = {name};" for k, name in enumerate(names[plan.parameters :])]
+        # Every parameter moves at once: what is only a copy of another is read before that changes.
+        return [
+            "/* One update of the parameters and of what the rule keeps, after so many steps were made. */",
+            "void step(real *p, real *states, long steps_made) {",
+            "    static real gradient[PARAMETERS ? PARAMETERS : 1];",
+            "    passes(p, gradient, NULL);",
+            *(f"    {line}" for line in indented([*lines, *stores])),
+            "    (void)states, (void)steps_made;",
+            "}",
+        ]
+
+
+MAIN = """\
+int main(int argc, char **argv) {{
+    static real p[PARAMETERS ? PARAMETERS : 1], states[STATES ? STATES : 1], values[NODES ? NODES : 1];
+    static real gradient[PARAMETERS ? PARAMETERS : 1];
+    const long steps = argc > 1 ? strtol(argv[1], NULL, 10) : {steps};
+    for (long k = 0; k < PARAMETERS; k++) p[k] = start[k];
+    for (long k = 0; k < steps; k++) step(p, states, k);
+    passes(p, gradient, values);
+    if (objective >= 0) printf("%s = %.17g\\n", node_names[objective], (double)values[objective]);
+    for (long k = 0; k < PARAMETERS; k++) printf("%s = %.17g\\n", parameter_names[k], (double)p[k]);
+    for (long k = 0; k < NODES; k++) {{
+        if (k != objective) printf("%s = %.17g\\n", node_names[k], (double)values[k]);
+    }}
+    return 0;
+}}"""
+
+
+def _strings(names: Sequence[str | None]) -> str:
+    """Return texts as C's literals, whatever is in them: what is no plain letter by its UTF-8 bytes."""
+    return ", ".join(f'"{"".join(_byte(b) for b in (name or "").encode())}"' for name in names) or '""'
+
+
+def _byte(byte: int) -> str:
+    return chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "._") else f"\\{byte:03o}"
