@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -230,7 +230,7 @@ def export(
 ) -> None:
     """Print a graph in another language: as a program that needs nothing of graphrun, or as a model for others."""
     language = LANGUAGES[target]
-    given = {"steps": request.steps, "outputs": outputs, "training": training}
+    given: dict[str, Any] = {"steps": request.steps, "outputs": outputs, "training": training}
     given |= {"dtype": request.dtype, "resume": request.resume}
     for name, value in given.items():
         if value is not None and name not in language.options:

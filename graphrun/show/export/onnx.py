@@ -194,10 +194,10 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
     if not isinstance(rule, UpdateRule):
         raise UsageError(f"the solver {rule.name} makes no plain steps: a model that trains has an update rule")
     if plan.noise:
-        nodes = {slot: batch.type.name for batch, slot, inputs in plan.nodes() for slot in inputs}
-        name = plan.names[plan.noise[0].slot] or ""
-        kind = nodes.get(plan.noise[0].slot, "node")
-        raise UsageError(f"{kind} {name.rpartition('.')[0]!r} needs random numbers, which a model that trains has not")
+        slot = plan.noise[0].slot
+        node = plan.uses[slot][0][0]
+        kind, name = plan.batch_of(node).type.name, plan.names[node]
+        raise UsageError(f"{kind} {name!r} needs random numbers, which a model that trains has not")
     if saved is not None and resume is not None:
         check_fits(saved, plan, resume)
     writer = Writer(plan)
@@ -214,7 +214,7 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
         outputs.append(Value(name, plan.shapes[slot]))
 
     for slot in range(plan.parameters):
-        name = plan.names[slot]
+        name = str(plan.names[slot])
         gradient = gradients.get(slot)
         zeros = writer.trace.recorder.constant(np.zeros(plan.shapes[slot], plan.dtype), FLOAT)
         give(f"{name}/gradient", zeros if gradient is None else gradient, slot)

@@ -129,7 +129,7 @@ def _trilu(c: NodeInModel) -> str:
 
 
 def _eye_like(c: NodeInModel) -> str:
-    return f"identity({c.constant(np.eye(*c.shape(), k=c.attribute('k')), 'ones')})"
+    return f"identity({c.constant(np.eye(c.shape()[0], c.shape()[1], c.attribute('k')), 'ones')})"
 
 
 def _constant_of_shape(c: NodeInModel) -> str:

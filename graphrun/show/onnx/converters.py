@@ -6,8 +6,9 @@ The definitions are those of https://onnx.ai/onnx/operators; what has no place i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from graphrun.show.onnx import arranging, windows
 from graphrun.show.onnx.node import NodeInModel, call
 from graphrun.show.onnx.operators import TYPES
 
-Converter = Callable[[NodeInModel], "str | Sequence[str]"]
+Converter = Callable[[NodeInModel], Any]
+"""Returns the expression of a node's output, or a list of one for each."""
 
 SMALL = {"int8", "int16", "uint8", "uint16", "uint32", "uint64"}
 """Whole numbers that wrap around where those of a graph do not."""
@@ -57,14 +59,14 @@ def _truncated(text: str) -> str:
 
 def _div(c: NodeInModel) -> str:
     if not c.is_whole():
-        return _operator("/")(c)
+        return str(_operator("/")(c))
     return _truncated(c.named(f"{c.x(0)} / {c.x(1)}", "quotient"))
 
 
 def _pow(c: NodeInModel) -> str:
     if c.is_whole() and not c.is_whole(1):
         raise c.refuse("a whole number to the power of one that is not whole is rounded")
-    return _operator("**")(c)
+    return str(_operator("**")(c))
 
 
 def _mod(c: NodeInModel) -> str:

@@ -91,8 +91,8 @@ class _Instance:
             copy.output.extend(inner[name] for name in node.output)
             copy.name = copy.output[-1]
             body.append(copy)
-        key = self.kind, tuple(node.SerializeToString(deterministic=True) for node in body)
-        key = (*key, tuple(inner[name] for name in (*given, *results)))
+        texts = tuple(node.SerializeToString(deterministic=True) for node in body)
+        key = self.kind, texts, tuple(inner[name] for name in (*given, *results))
         if key not in functions:
             same = sum(other[0] == self.kind for other in functions)
             functions[key] = onnx.helper.make_function(

@@ -114,7 +114,7 @@ class NodeInModel:
 
     def numbers(self, position: int, attribute: str | None = None) -> list[int] | None:
         """Return whole numbers that are an input, or in older versions an attribute; None where neither is given."""
-        if attribute in self._attributes:
+        if attribute is not None and attribute in self._attributes:
             return [int(number) for number in self.attribute(attribute)]
         if not self.has(position):
             return None

@@ -178,15 +178,15 @@ class Reader:
             if item.name in initialized and item.name not in self.inputs:
                 continue
             shape, dtype = self._declared(item)
-            array = self.inputs.get(item.name)
-            if array is None:
+            given = self.inputs.get(item.name)
+            if given is None:
                 held += math.prod(shape) * 8
                 if held > memory_limit():
                     limit = size_text(memory_limit())
                     raise UsageError(f"the input {quote(item.name)} of the shape {list(shape)} is beyond {limit}")
-                array = np.zeros(shape, dtype)
-            elif array.dtype.kind not in "fiub":
-                raise UsageError(f"the input {quote(item.name)} holds {array.dtype}, not numbers")
+            elif given.dtype.kind not in "fiub":
+                raise UsageError(f"the input {quote(item.name)} holds {given.dtype}, not numbers")
+            array = np.zeros(shape, dtype) if given is None else given
             name = self.new(item.name)
             self.text.constants[name] = array
             # Whole numbers may be a shape, or axes: then the graph is that of these numbers.
@@ -270,7 +270,8 @@ class Reader:
             if name:
                 own = self.new(name)
                 self.text.nodes[own] = text
-                self.values[name] = Value(name, *shapes[name], known.get(name), own, is_fixed=name in known)
+                shape, dtype = shapes[name]
+                self.values[name] = Value(name, shape, dtype, known.get(name), own, is_fixed=name in known)
 
     def _inferred(self, node: Any, inputs: Sequence[Value | None]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Return the shapes and dtypes of a node's outputs, as far as ONNX's inference finds them."""
@@ -355,8 +356,7 @@ class Reader:
         for name, text in reversed(self.text.nodes.items()):
             if name in read:
                 read.update(NAMES.findall(text))
-        text = self.text
-        for section in (text.nodes, text.parameters, text.constants):
+        for section in (self.text.nodes, self.text.parameters, self.text.constants):
             for name in [name for name in section if name not in read]:
                 del section[name]
 

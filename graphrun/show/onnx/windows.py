@@ -140,7 +140,7 @@ class _Pool:
         return text
 
     def _windows(self, k: int) -> int:
-        return (self.sizes[k] + sum(self.margins[k]) - self.kernel[k]) // self.strides[k] + 1
+        return int(self.sizes[k] + sum(self.margins[k]) - self.kernel[k]) // int(self.strides[k]) + 1
 
     def counts(self, *, with_margins: bool) -> Any:
         """Return how many elements each window holds, of the image alone or with its margins."""

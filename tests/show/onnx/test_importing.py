@@ -21,7 +21,7 @@ from graphrun.show.export import LANGUAGES
 from graphrun.show.onnx.importing import import_model
 from graphrun.show.onnx.reader import clean_name
 
-sys.path.append(str(Path(__file__).parents[1] / "bench"))
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 
 def model_of(
