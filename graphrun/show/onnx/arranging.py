@@ -75,16 +75,6 @@ def _gather_nd(c: NodeInModel) -> str:
     return call("take", flat, c.constant(places, "places"), axis=0)
 
 
-def _compress(c: NodeInModel) -> str:
-    axis = c.attribute("axis")
-    places = np.flatnonzero(c.known(1))
-    shape = [math.prod(c.shape())] if axis is None else list(c.shape())
-    shape[axis or 0] = len(places)
-    c.gives(shape)
-    text = call("reshape", c.x(), shape=[-1]) if axis is None else c.x()
-    return call("take", text, c.constant(places, "places"), axis=axis or 0)
-
-
 def _one_hot(c: NodeInModel) -> str:
     depth = int(c.known(1).reshape(-1)[0])
     off, on = c.known(2).tolist()
@@ -117,7 +107,10 @@ def _pad(c: NodeInModel) -> str:
             text = call("slice", text, start=max(-before, 0), stop=size - max(-behind, 0), axis=axis)
     wide = [[max(before, 0), max(behind, 0)] for before, behind in widths]
     if mode == "constant" and any(map(any, wide)):
-        text = call("pad", text, widths=wide, value=value or None)
+        text = call("pad", text, widths=wide, value=value if value and math.isfinite(value) else None)
+        if math.isinf(value):
+            inside = c.constant(np.pad(np.ones(c.shape(), bool), wide), "inside")
+            text = f"where({inside}, {text}, {'log(0)' if value < 0 else '-log(0)'})"
     return text if text != c.x() else f"identity({text})"
 
 
@@ -126,10 +119,6 @@ def _trilu(c: NodeInModel) -> str:
     rows, columns = c.shape()[-2:]
     below = np.tri(rows, columns, k - 1 if c.attribute("upper") else k, dtype=bool)
     return f"where({c.constant(~below if c.attribute('upper') else below, 'triangle')}, {c.x()}, 0)"
-
-
-def _eye_like(c: NodeInModel) -> str:
-    return f"identity({c.constant(np.eye(c.shape()[0], c.shape()[1], c.attribute('k')), 'ones')})"
 
 
 def _constant_of_shape(c: NodeInModel) -> str:
@@ -149,14 +138,6 @@ def _depth_to_space(c: NodeInModel) -> str:
     return call("reshape", call("permute_dims", apart, axes=order), shape=[n, inner, height * size, width * size])
 
 
-def _space_to_depth(c: NodeInModel) -> str:
-    size, (n, channels, height, width) = c.attribute("blocksize"), c.shape()
-    apart = call("reshape", c.x(), shape=[n, channels, height // size, size, width // size, size])
-    is_first = c.attribute("mode", "DCR") == "DCR"
-    moved = call("permute_dims", apart, axes=[0, 3, 5, 1, 2, 4] if is_first else [0, 1, 3, 5, 2, 4])
-    return call("reshape", moved, shape=[n, channels * size**2, height // size, width // size])
-
-
 CONVERTERS: dict[str, Any] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _to_known_shape),
     **dict.fromkeys(("Constant", "Shape", "Size", "Range"), lambda c: (_ for _ in ()).throw(c.refuse(NOT_KNOWN))),
@@ -166,15 +147,12 @@ CONVERTERS: dict[str, Any] = {
     "Slice": _slice,
     "Gather": _gather,
     "GatherND": _gather_nd,
-    "Compress": _compress,
     "OneHot": _one_hot,
     "Tile": lambda c: call("tile", c.x(), repetitions=c.numbers(1)),
     "Pad": _pad,
     "Trilu": _trilu,
-    "EyeLike": _eye_like,
     "ConstantOfShape": _constant_of_shape,
     "DepthToSpace": _depth_to_space,
-    "SpaceToDepth": _space_to_depth,
 }
 
 NOT_KNOWN = "it has to be known before the graph runs, and small"

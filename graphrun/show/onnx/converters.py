@@ -85,10 +85,6 @@ def _folded(name: str) -> Converter:
     return convert
 
 
-def _mean_of_several(c: NodeInModel) -> str:
-    return f"({' + '.join(c.all())}) / {len(c.all())}"
-
-
 def _cast(c: NodeInModel) -> str:
     dtype = c.shapes[c.outputs[0]][1] if c.outputs[0] in c.shapes else None
     if dtype is None or dtype.name == "float16":
@@ -115,36 +111,13 @@ def _clip(c: NodeInModel) -> str:
     return text if text != c.x() else f"identity({text})"
 
 
-def _selu(c: NodeInModel) -> str:
-    try:
-        return str(_same("selu")(c))
-    except Exception:
-        alpha, gamma = c.attribute("alpha"), c.attribute("gamma")
-        return f"where(greater({c.x()}, 0), {gamma!r} * {c.x()}, {gamma * alpha!r} * expm1({c.x()}))"
-
-
 def _hard_sigmoid(c: NodeInModel) -> str:
     return f"clip({c.attribute('alpha')!r} * {c.x()} + {c.attribute('beta')!r}, min=0, max=1)"
-
-
-def _thresholded_relu(c: NodeInModel) -> str:
-    return f"where(greater({c.x()}, {c.attribute('alpha')!r}), {c.x()}, 0)"
 
 
 def _prelu(c: NodeInModel) -> str:
     slope = _along(c, 1, c.rank()) if c.version < 7 and c.rank(1) == 1 else c.x(1)
     return f"where(less({c.x()}, 0), {slope} * {c.x()}, {c.x()})"
-
-
-def _shrink(c: NodeInModel) -> str:
-    lambd, bias = c.attribute("lambd"), c.attribute("bias")
-    inside = f"where(greater({c.x()}, {lambd!r}), {c.x()} - {bias!r}, 0)"
-    return f"where(less({c.x()}, {-lambd!r}), {c.x()} + {bias!r}, {inside})"
-
-
-def _swish(c: NodeInModel) -> str:
-    alpha = c.attribute("alpha", 1.0)
-    return f"silu({c.x()})" if alpha == 1 else f"{c.x()} * sigmoid({alpha!r} * {c.x()})"
 
 
 def _softmax(name: str) -> Converter:
@@ -158,19 +131,6 @@ def _softmax(name: str) -> Converter:
         return call("reshape", call(name, flat, axis=1), shape=c.shape())
 
     return convert
-
-
-def _hardmax(c: NodeInModel) -> str:
-    axis = c.attribute("axis", -1) % c.rank()
-    shape = c.shape()
-    if c.version < 13:
-        rows = math.prod(shape[:axis])
-        x = c.named(call("reshape", c.x(), shape=[rows, -1]), "flat")
-        places = c.constant(np.arange(math.prod(shape[axis:])), "places")
-        chosen = call("argmax", x, axis=1, keepdims=True)
-        return call("reshape", f"equal({chosen}, {places})", shape=shape)
-    places = c.constant(np.arange(shape[axis]).reshape([-1] + [1] * (c.rank() - axis - 1)), "places")
-    return f"equal({call('argmax', c.x(), axis=axis, keepdims=True)}, {places})"
 
 
 # --- reductions ------------------------------------------------------------------------------------------------------
@@ -236,19 +196,6 @@ def _cumsum(c: NodeInModel) -> str:
     return f"{total} - {c.x()}" if c.attribute("exclusive") else total
 
 
-def _mean_variance(c: NodeInModel) -> str:
-    axes = c.attribute("axes", [0, 2, 3])
-    c.gives()
-    apart = c.named(f"{c.x()} - {call('mean', c.x(), axis=axes, keepdims=True)}", "apart")
-    return f"{apart} / ({call('std', c.x(), axis=axes, keepdims=True)} + 1e-9)"
-
-
-def _lp_normalization(c: NodeInModel) -> str:
-    norm = call("vector_norm", c.x(), axis=c.attribute("axis"), ord=c.attribute("p"), keepdims=True)
-    norm = c.named(norm, "norm")
-    return f"where(equal({norm}, 0), 0, {c.x()} / where(equal({norm}, 0), 1, {norm}))"
-
-
 # --- products --------------------------------------------------------------------------------------------------------
 
 
@@ -299,19 +246,6 @@ def _instance_normalization(c: NodeInModel) -> str:
     return f"{apart} / {spread} * {_along(c, 1, c.rank())} + {_along(c, 2, c.rank())}"
 
 
-def _group_normalization(c: NodeInModel) -> str:
-    groups, shape = c.attribute("num_groups"), c.shape()
-    c.gives()
-    x = c.named(call("reshape", c.x(), shape=[shape[0], groups, -1]), "groups")
-    spread = f"sqrt({call('var', x, axis=-1, keepdims=True)} + {c.attribute('epsilon')!r})"
-    whole = f"({x} - {call('mean', x, axis=-1, keepdims=True)}) / {spread}"
-    if c.version >= 21:
-        return f"{call('reshape', whole, shape=shape)} * {_along(c, 1, c.rank())} + {_along(c, 2, c.rank())}"
-    # Of version 18 there is one number a group.
-    scale, shift = (call("reshape", c.x(k), shape=[groups, 1]) for k in (1, 2))
-    return call("reshape", f"{whole} * {scale} + {shift}", shape=shape)
-
-
 def _layer_normalization(c: NodeInModel) -> str | list[str]:
     axes = list(range(c.attribute("axis") % c.rank(), c.rank()))
     epsilon = c.attribute("epsilon")
@@ -326,10 +260,9 @@ def _layer_normalization(c: NodeInModel) -> str | list[str]:
 
 def _rms_normalization(c: NodeInModel) -> str:
     axes = list(range(c.attribute("axis") % c.rank(), c.rank()))
-    if c.shape(1) == c.shape()[axes[0] :]:
-        return call("rms_norm", c.x(), c.x(1), axis=axes, epsilon=c.attribute("epsilon"))
-    mean = call("mean", f"square({c.x()})", axis=axes, keepdims=True)
-    return f"{c.x()} / sqrt({mean} + {c.attribute('epsilon')!r}) * {c.x(1)}"
+    if c.shape(1) != c.shape()[axes[0] :]:
+        raise c.refuse("its scale has another shape than what is normalized")
+    return call("rms_norm", c.x(), c.x(1), axis=axes, epsilon=c.attribute("epsilon"))
 
 
 def _lrn(c: NodeInModel) -> str:
@@ -349,35 +282,6 @@ def _dropout(c: NodeInModel) -> list[str]:
     if is_training and ratio:
         raise c.refuse("it is told to train, and random numbers of another library's are not here")
     return [f"identity({c.x()})", f"equal({c.x()}, {c.x()})"]
-
-
-# --- losses ----------------------------------------------------------------------------------------------------------
-
-
-def _loss(c: NodeInModel, logarithms: str) -> str:
-    """Return the negative logarithms of the labels' classes, weighted and put together."""
-    labels, ignored = c.x(1), c.attribute("ignore_index")
-    counted = None if ignored is None else c.named(f"not_equal({labels}, {ignored})", "counted")
-    places = labels if counted is None else c.named(f"where({counted}, {labels}, 0)", "labels")
-    chosen = call("take_along_axis", logarithms, call("expand_dims", places, axis=1), axis=1)
-    loss = f"-{call('squeeze', chosen, axis=1)}"
-    weight = call("take", c.x(2), places) if c.has(2) else None
-    if counted is not None:
-        weight = counted if weight is None else f"{weight} * {counted}"
-    if weight is not None:
-        weight = c.named(weight, "weights")
-        loss = f"{loss} * {weight}"
-    reduction = c.attribute("reduction")
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return f"sum({loss})"
-    return f"mean({loss})" if weight is None else f"sum({loss}) / sum({weight})"
-
-
-def _softmax_cross_entropy(c: NodeInModel) -> list[str]:
-    logarithms = c.named(call("log_softmax", c.x(), axis=1), "logarithms")
-    return [_loss(c, logarithms), f"identity({logarithms})"]
 
 
 # --- scikit-learn's --------------------------------------------------------------------------------------------------
@@ -455,36 +359,23 @@ CONVERTERS: dict[str, Converter] = {
     "Max": _folded("maximum"),
     "Min": _folded("minimum"),
     "Sum": _folded("add"),
-    "Mean": _mean_of_several,
     "Cast": _cast,
-    "CastLike": _cast,
     "Clip": _clip,
-    "Selu": _selu,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda c: f"{c.x()} * hard_sigmoid({c.x()})",
-    "ThresholdedRelu": _thresholded_relu,
     "PRelu": _prelu,
-    "Shrink": _shrink,
-    "Swish": _swish,
     "IsNaN": lambda c: f"not_equal({c.x()}, {c.x()})",
     "Softmax": _softmax("softmax"),
     "LogSoftmax": _softmax("log_softmax"),
-    "Hardmax": _hardmax,
     "ArgMax": _arg(""),
     "ArgMin": _arg("-"),
     "CumSum": _cumsum,
-    "MeanVarianceNormalization": _mean_variance,
-    "LpNormalization": _lp_normalization,
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _instance_normalization,
-    "GroupNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
     "LRN": _lrn,
     "Dropout": _dropout,
-    "NegativeLogLikelihoodLoss": lambda c: _loss(c, c.x()),
-    "SoftmaxCrossEntropyLoss": _softmax_cross_entropy,
     "ai.onnx.ml.LinearRegressor": _linear_regressor,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.Scaler": _scaler,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from graphrun.base.memory import COPIES, memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.document.dump import dump_data
 from graphrun.show.onnx import load_onnx
-from graphrun.show.onnx.reader import LARGEST_WRITTEN, GraphText, Reader, RefusedError
+from graphrun.show.onnx.converters import CONVERTERS
+from graphrun.show.onnx.node import RefusedError
+from graphrun.show.onnx.reader import LARGEST_WRITTEN, GraphText, Reader
 
 MOST_NODES = 200_000
 
@@ -41,7 +44,7 @@ def import_model(model: str | Path, target: str | Path, inputs: str | Path | Non
     declared = {item.name for item in read.graph.input}
     if given and not declared & given.keys():
         raise UsageError(f"{inputs} has none of the model's inputs: {', '.join(sorted(map(quote, declared)))}")
-    reader = Reader(read, {name: array for name, array in given.items() if name in declared})
+    reader = Reader(read, {name: array for name, array in given.items() if name in declared}, CONVERTERS)
     try:
         text = reader.read()
     except RefusedError as error:
@@ -106,8 +109,7 @@ def read_model(path: Path) -> Any:
             if item.type.WhichOneof("value") == "tensor_type":
                 item.type.tensor_type.shape.SetInParent()
         onnx.checker.check_model(model)
-        if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
+        model = _written_out(onnx, model)
     except UsageError:
         raise
     except Exception as error:  # protobuf, the checker and the inliner raise what they like
@@ -116,6 +118,31 @@ def read_model(path: Path) -> Any:
     if len(model.graph.node) > MOST_NODES:
         raise UsageError(f"the model has {len(model.graph.node):,} nodes; the limit is {MOST_NODES:,}")
     return model
+
+
+def _written_out(onnx: Any, model: Any) -> Any:
+    """Return a model with the model's own functions, and ONNX's where no node type is one, in place of their calls."""
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    versions = {item.domain: item.version for item in model.opset_import}
+    tried: set[tuple[str, str]] = set()
+    while True:
+        found: dict[tuple[str, str], None] = {}
+        for node in model.graph.node:
+            key = node.domain, node.op_type
+            if key not in tried and node.op_type not in CONVERTERS and onnx.defs.has(node.op_type, node.domain):
+                schema = onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
+                if schema.has_function or schema.has_context_dependent_function:
+                    found[key] = None
+                    given = {item.name for item in node.attribute}
+                    # The inliner leaves out what is not given.
+                    defaults = [item.default_value for name, item in schema.attributes.items() if name not in given]
+                    node.attribute.extend(default for default in defaults if default.name)
+        if not found:
+            return model
+        tried.update(found)
+        with suppress(RuntimeError):  # of some nodes it does not know the types, and gives up
+            model = onnx.inliner.inline_selected_functions(model, list(found), inline_schema_functions=True)
 
 
 def _load_external(onnx: Any, model: Any, path: Path) -> None:

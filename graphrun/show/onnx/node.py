@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.wording import quote
-from graphrun.show.onnx.reader import DOMAINS, Reader, RefusedError, Value, clean_name
+from graphrun.document.names import is_name, normalize
+
+DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
+
+
+class RefusedError(Exception):
+    """Why a node of a model has no place in a graph."""
+
+
+@dataclass
+class Value:
+    """A value of the model.
+
+    Attributes:
+        name: its name in the model.
+        shape: its shape.
+        dtype: the dtype that it has there.
+        known: its elements, where no input is needed for them.
+        text: how expressions write it; "" where that is not decided, for it is known.
+        is_trained: whether it is a weight, that becomes a parameter.
+        is_fixed: whether what is known of it was computed of inputs.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    known: NDArray[Any] | None = None
+    text: str = ""
+    is_trained: bool = False
+    is_fixed: bool = False
+
+
+def clean_name(name: str) -> str:
+    """Return the nearest name that a graph file may have; numbers after dots are those of expressions."""
+    name = normalize(name)
+    if is_name(name) and not any(part.isdigit() for part in name.split(".")) and len(name) < 200:
+        return name
+    similar = re.sub(r"\W+", "_", name).strip("_")[-100:]
+    return next(text for text in (similar, f"v_{similar}", "value") if is_name(text) and text.isidentifier())
+
+
+def operator_name(node: Any) -> str:
+    """Return the name of a node's operator; of another domain than ONNX's own with it."""
+    domain = DOMAINS.get(node.domain, node.domain)
+    return f"{domain}.{node.op_type}" if domain else str(node.op_type)
 
 
 def call(name: str, *inputs: str, **settings: Any) -> str:
@@ -35,7 +81,7 @@ class NodeInModel:
         inputs: its inputs; None for one that is left out.
     """
 
-    def __init__(self, reader: Reader, proto: Any, inputs: Sequence[Value | None], shapes: Any) -> None:
+    def __init__(self, reader: Any, proto: Any, inputs: Sequence[Value | None], shapes: Any) -> None:
         self.reader = reader
         self.proto = proto
         self.inputs = inputs
@@ -45,7 +91,7 @@ class NodeInModel:
     @property
     def version(self) -> int:
         """The version of the operators that the model is written in."""
-        return int(self.reader.opsets.get(DOMAINS.get(self.proto.domain, self.proto.domain), 1))
+        return int(self.reader.version(self.proto))
 
     @property
     def outputs(self) -> list[str]:
@@ -81,7 +127,7 @@ class NodeInModel:
 
     def x(self, position: int = 0) -> str:
         """Return how an expression writes an input."""
-        return self.reader.written(self.value(position))
+        return str(self.reader.written(self.value(position)))
 
     def all(self) -> list[str]:
         """Return how an expression writes each of the inputs."""
@@ -126,9 +172,7 @@ class NodeInModel:
         """Return an attribute as a number, a text, a list of them or an array; else the operator's own default."""
         if name in self._attributes:
             return self._plain(self._attributes[name])
-        domain = DOMAINS.get(self.proto.domain, self.proto.domain)
-        schema = self.reader.onnx.defs.get_schema(self.proto.op_type, self.version, domain)
-        declared = schema.attributes.get(name)
+        declared = self.reader.schema(self.proto).attributes.get(name)
         if declared is not None and declared.default_value.name:
             return self._plain(declared.default_value)
         return default
@@ -151,11 +195,11 @@ class NodeInModel:
         if expression.isidentifier() or expression.replace(".", "", 1).isdecimal():
             return expression
         first = next((name for name in self.proto.output if name), "value")
-        name = self.reader.new(f"{clean_name(first)}_{suffix}")
+        name = str(self.reader.new(f"{clean_name(first)}_{suffix}"))
         self.reader.text.nodes[name] = expression
         return name
 
     def constant(self, array: Any, suffix: str) -> str:
         """Return how expressions write a known array; it is told by its elements, so that equal ones are one."""
         first = next((name for name in self.proto.output if name), "value")
-        return self.reader.constant(array, f"{clean_name(first)}_{suffix}")
+        return str(self.reader.constant(array, f"{clean_name(first)}_{suffix}"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphrun.show.onnx.primitives import SAME as SAME_OPERATIONS
 from graphrun.show.onnx.primitives import Call
-
-if TYPE_CHECKING:
-    from graphrun.show.onnx.writer import Writer
 
 OPSET = 21
 """The version of ONNX's operators that models are written in."""
@@ -69,9 +66,7 @@ def has_operator(name: str) -> bool:
     return name in CALLS or (name in TYPES and name not in BY_TRACE)
 
 
-def operator_call(
-    w: Writer, name: str, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]
-) -> Call | None:
+def operator_call(w: Any, name: str, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Call | None:
     """Return how a node is written as the operator that its type is; None where the trace has to be written.
 
     Args:
@@ -87,7 +82,7 @@ def operator_call(
     return call if w.is_single or all(float(np.float32(number)) == number for number in numbers) else None
 
 
-def _plain(w: Writer, same: Same, settings: Mapping[str, Any], inputs: list[str]) -> Call | None:
+def _plain(w: Any, same: Same, settings: Mapping[str, Any], inputs: list[str]) -> Call | None:
     if not (same.is_double or w.is_single) or any(settings[key] != value for key, value in same.ours.items()):
         return None
     return Call(
@@ -108,14 +103,14 @@ def _window(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
     }
 
 
-def _conv(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _conv(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     if not w.is_single:
         return None
     more = {"output_padding": _each(settings["output_padding"])} if "output_padding" in settings else {}
     return Call("ConvTranspose" if more else "Conv", inputs, _window(settings, len(shapes[1]) - 2) | more)
 
 
-def _max_pool(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _max_pool(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     kernel = _each(settings["kernel_size"])
     if len(shapes[0]) != 4:
         return None
@@ -123,12 +118,12 @@ def _max_pool(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs:
     return Call("MaxPool", inputs, {"kernel_shape": kernel, "strides": strides, "pads": _each(settings["padding"]) * 2})
 
 
-def _avg_pool(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _avg_pool(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     window = _max_pool(w, settings, shapes, inputs) if w.is_single else None
     return window and Call("AveragePool", inputs, window.attributes | {"count_include_pad": 1})
 
 
-def _mean(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _mean(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     axis = settings["axis"]
     axes = list(range(len(shapes[0]))) if axis is None else _each(axis, 1)
     if not axes:
@@ -136,20 +131,20 @@ def _mean(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: lis
     return Call("ReduceMean", [*inputs, w.integers(axes)], {"keepdims": int(settings["keepdims"])})
 
 
-def _layer_norm(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _layer_norm(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     axes = sorted(axis % len(shapes[0]) for axis in _each(settings["axis"], 1))
     if axes != list(range(axes[0], len(shapes[0]))):
         return None
     return Call("LayerNormalization", inputs, {"axis": axes[0], "epsilon": settings["epsilon"]})
 
 
-def _batch_norm(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _batch_norm(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     if settings["training"] or settings["axis"] % len(shapes[0]) != 1:
         return None
     return Call("BatchNormalization", inputs, {"epsilon": settings["epsilon"]})
 
 
-def _silu(w: Writer, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+def _silu(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     return Call("Mul", [inputs[0], w.node("Sigmoid", inputs)])
 
 

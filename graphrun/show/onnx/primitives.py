@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphrun.declare.arrays import INT
 from graphrun.engines.traced import NotSupportedError
 from graphrun.show.onnx.sizes import Rows
-
-if TYPE_CHECKING:
-    from graphrun.show.onnx.writer import Writer
 
 
 class Call(NamedTuple):
@@ -44,23 +41,23 @@ SAME = {
 REDUCTIONS = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
 
 
-def _reduce(w: Writer, e: Any, x: str) -> Call:
+def _reduce(w: Any, e: Any, x: str) -> Call:
     if not e.value:
         return Call("Identity", [x])
     return Call(REDUCTIONS[e.operation], [x, w.integers(e.value)], {"keepdims": 0})
 
 
-def _expm1(w: Writer, e: Any, x: str) -> Call:
+def _expm1(w: Any, e: Any, x: str) -> Call:
     # e^x - 1 = tanh(x / 2) (e^x + 1), which keeps the digits near 0.
     half = w.node("Tanh", [w.node("Mul", [x, w.number(0.5, e.kind)])])
     return Call("Mul", [half, w.node("Add", [w.node("Exp", [x]), w.number(1.0, e.kind)])])
 
 
-def _log1p(w: Writer, e: Any, x: str) -> Call:
+def _log1p(w: Any, e: Any, x: str) -> Call:
     return _log1p_of(w, e.kind, x)
 
 
-def _log1p_of(w: Writer, kind: str, x: str) -> Call:
+def _log1p_of(w: Any, kind: str, x: str) -> Call:
     # Kahan's: log(u) x / (u - 1) with the rounded u = 1 + x, or x where u is 1; of large numbers u is x.
     u = w.node("Add", [x, w.number(1.0, kind)])
     rest = w.node("Sub", [u, w.number(1.0, kind)])
@@ -69,7 +66,7 @@ def _log1p_of(w: Writer, kind: str, x: str) -> Call:
     return Call("Where", [is_one, x, w.node("Mul", [w.node("Log", [u]), ratio])])
 
 
-def _logaddexp(w: Writer, e: Any, x: str, y: str) -> Call:
+def _logaddexp(w: Any, e: Any, x: str, y: str) -> Call:
     # Equal infinities have no difference.
     apart = w.node("Where", [w.node("Equal", [x, y]), w.number(0.0, e.kind), w.node("Sub", [x, y])])
     power = w.node("Exp", [w.node("Neg", [w.node("Abs", [apart])])])
@@ -77,7 +74,7 @@ def _logaddexp(w: Writer, e: Any, x: str, y: str) -> Call:
     return Call("Add", [w.node("Max", [x, y]), w.node(call.operator, call.inputs)])
 
 
-def _hypot(w: Writer, e: Any, x: str, y: str) -> Call:
+def _hypot(w: Any, e: Any, x: str, y: str) -> Call:
     x, y = w.node("Abs", [x]), w.node("Abs", [y])
     large, small = w.node("Max", [x, y]), w.node("Min", [x, y])
     is_zero = w.node("Equal", [large, w.number(0.0, e.kind)])
@@ -86,7 +83,7 @@ def _hypot(w: Writer, e: Any, x: str, y: str) -> Call:
     return Call("Mul", [large, w.node("Sqrt", [square])])
 
 
-def _atan2(w: Writer, e: Any, y: str, x: str) -> Call:
+def _atan2(w: Any, e: Any, y: str, x: str) -> Call:
     zero, pi = w.number(0.0, e.kind), w.number(math.pi, e.kind)
     is_below, is_left = w.node("Less", [y, zero]), w.node("Less", [x, zero])
     is_upright = w.node("Equal", [x, zero])
@@ -97,12 +94,12 @@ def _atan2(w: Writer, e: Any, y: str, x: str) -> Call:
     return Call("Where", [is_upright, quarter, turned])
 
 
-def _copysign(w: Writer, e: Any, x: str, y: str) -> Call:
+def _copysign(w: Any, e: Any, x: str, y: str) -> Call:
     size = w.node("Abs", [x])
     return Call("Where", [w.node("Less", [y, w.number(0.0, e.kind)]), w.node("Neg", [size]), size])
 
 
-def _trunc(w: Writer, e: Any, x: str) -> Call:
+def _trunc(w: Any, e: Any, x: str) -> Call:
     is_below = w.node("Less", [x, w.number(0.0, e.kind)])
     return Call("Where", [is_below, w.node("Ceil", [x]), w.node("Floor", [x])])
 
@@ -111,7 +108,7 @@ def _scaled_log(base: float) -> Primitive:
     return lambda w, e, x: Call("Div", [w.node("Log", [x]), w.number(math.log(base), e.kind)])
 
 
-def _remainder(w: Writer, e: Any, x: str, y: str) -> Call:
+def _remainder(w: Any, e: Any, x: str, y: str) -> Call:
     if e.kind == INT:
         return Call("Mod", [x, y])
     zero, rest = w.number(0.0, e.kind), w.node("Mod", [x, y], fmod=1)
@@ -119,20 +116,20 @@ def _remainder(w: Writer, e: Any, x: str, y: str) -> Call:
     return Call("Where", [is_off, w.node("Add", [rest, y]), rest])
 
 
-def _floor_divide(w: Writer, e: Any, x: str, y: str) -> Call:
+def _floor_divide(w: Any, e: Any, x: str, y: str) -> Call:
     if e.kind == INT:
         return Call("Div", [w.node("Sub", [x, w.node("Mod", [x, y])]), y])
     return Call("Floor", [w.node("Div", [x, y])])
 
 
-def _reshape(w: Writer, e: Any, x: str) -> Call:
+def _reshape(w: Any, e: Any, x: str) -> Call:
     sizes = w.twins.setting(e)
     if sum(isinstance(size, Rows) for size in sizes) == 1 and 0 not in sizes:
         return Call("Reshape", [x, w.integers([-1 if isinstance(size, Rows) else size for size in sizes])])
     return Call("Reshape", [x, w.shape(sizes)], {"allowzero": 1} if 0 in sizes else {})
 
 
-def _slice(w: Writer, e: Any, x: str) -> Call:
+def _slice(w: Any, e: Any, x: str) -> Call:
     pieces = w.twins.setting(e)
     starts, ends = [], []
     for start, count, step in pieces.values():
@@ -144,7 +141,7 @@ def _slice(w: Writer, e: Any, x: str) -> Call:
     return Call("Slice", [x, *map(w.integers, (starts, ends, list(pieces), steps))])
 
 
-def _cumulative_prod(w: Writer, e: Any, x: str) -> Call:
+def _cumulative_prod(w: Any, e: Any, x: str) -> Call:
     # Each element times that which is 1, 2, 4, ... places before: log2(n) products in place of n.
     shape, axis = w.twins.shape(e), e.value
     size = shape[axis]
@@ -159,7 +156,7 @@ def _cumulative_prod(w: Writer, e: Any, x: str) -> Call:
     return Call("Identity", [x])
 
 
-def _add_rows(w: Writer, e: Any, indices: str, rows: str) -> Call:
+def _add_rows(w: Any, e: Any, indices: str, rows: str) -> Call:
     count = w.twins.setting(e)
     of_indices = e.arguments[0].ndim
     shape = (count, *w.twins.shape(e.arguments[1])[of_indices:])
@@ -168,17 +165,17 @@ def _add_rows(w: Writer, e: Any, indices: str, rows: str) -> Call:
     return Call("ScatterND", [zeros, columns, rows], {"reduction": "add"})
 
 
-def _argsort(w: Writer, e: Any, x: str) -> Call:
+def _argsort(w: Any, e: Any, x: str) -> Call:
     count = w.shape([w.twins.shape(e)[e.value]])
     return Call("TopK", [x, count], {"axis": e.value, "largest": 0}, outputs_before=1)
 
 
-def _cast(w: Writer, e: Any, x: str) -> Call:
+def _cast(w: Any, e: Any, x: str) -> Call:
     return Call("Cast", [x], {"to": w.type_of(e.kind)})
 
 
 def _missing(name: str) -> Primitive:
-    def refuse(w: Writer, e: Any, *_: str) -> Call:
+    def refuse(w: Any, e: Any, *_: str) -> Call:
         what = f"node {w.owner!r}" if w.owner in w.plan.slots else "the gradient"
         raise NotSupportedError(f"{what}: ONNX has no operator for {name}")
 

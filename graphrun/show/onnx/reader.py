@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import memory_limit, size_text
 from graphrun.base.wording import printable, quote
-from graphrun.document.names import is_name, normalize
 from graphrun.show.onnx import load_onnx
+from graphrun.show.onnx.node import DOMAINS, NodeInModel, RefusedError, Value, clean_name, operator_name
 
 LARGEST_KNOWN = 1 << 20
 """Known arrays of more elements are not computed while reading."""
@@ -36,38 +37,8 @@ RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
 OF_SHAPES = {"Shape", "Size"}
 """The operators that ask for no more of their input than its shape."""
 
-DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
-
-
 NAMES = re.compile(r"[^\W\d][\w.]*")
 """The names in an expression, those of types and settings among them."""
-
-
-class RefusedError(Exception):
-    """Why a node of a model has no place in a graph."""
-
-
-@dataclass
-class Value:
-    """A value of the model.
-
-    Attributes:
-        name: its name in the model.
-        shape: its shape.
-        dtype: the dtype that it has there.
-        known: its elements, where no input is needed for them.
-        text: how expressions write it; "" where that is not decided, for it is known.
-        is_trained: whether it is a weight, that becomes a parameter.
-        is_fixed: whether what is known of it was computed of inputs.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    known: NDArray[Any] | None = None
-    text: str = ""
-    is_trained: bool = False
-    is_fixed: bool = False
 
 
 @dataclass
@@ -80,31 +51,24 @@ class GraphText:
     dtype: str = "float64"
 
 
-def clean_name(name: str) -> str:
-    """Return the nearest name that a graph file may have; numbers after dots are those of expressions."""
-    name = normalize(name)
-    if is_name(name) and not any(part.isdigit() for part in name.split(".")) and len(name) < 200:
-        return name
-    similar = re.sub(r"\W+", "_", name).strip("_")[-100:]
-    return next(text for text in (similar, f"v_{similar}", "value") if is_name(text) and text.isidentifier())
-
-
 class Reader:
     """Makes the sections of a graph file.
 
     Args:
         model: the model, its functions put in place of their calls.
         inputs: the elements of its inputs by name; of others they are zeros.
+        converters: what makes an expression of a node, by the operator's name.
     """
 
-    def __init__(self, model: Any, inputs: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, model: Any, inputs: Mapping[str, NDArray[Any]], converters: Mapping[str, Any]) -> None:
         self.onnx = load_onnx()
         self.model = model
         self.inputs = inputs
+        self.converters = converters
         self.text = GraphText()
         self.notes: list[str] = []
         self.values: dict[str, Value] = {}
-        self.opsets = {DOMAINS.get(item.domain, item.domain): item.version for item in model.opset_import}
+        self._opsets = {DOMAINS.get(item.domain, item.domain): item.version for item in model.opset_import}
         self._names = {"step"}
         # The names of outputs and inputs are theirs, whatever is read before them.
         self._kept: dict[str, str] = {}
@@ -119,10 +83,8 @@ class Reader:
         Raises:
             UsageError: some of the model's nodes cannot be written; all of them are in the text.
         """
-        from graphrun.show.onnx.converters import CONVERTERS
-
         graph = self.model.graph
-        self._refuse_unknown(CONVERTERS)
+        self._refuse_unknown()
         self._leaves()
         problems: list[str] = []
         broken: set[str] = set()
@@ -131,7 +93,7 @@ class Reader:
                 broken.update(node.output)
                 continue
             try:
-                self._node(node, CONVERTERS)
+                self._node(node)
             except RefusedError as error:
                 label = quote(node.name or (node.output[0] if node.output else ""))
                 problems.append(f"{node.op_type} {label}: {error}")
@@ -148,17 +110,12 @@ class Reader:
     def _has_double(self) -> bool:
         return any(value.dtype == np.float64 and value.shape for value in self.values.values())
 
-    def _refuse_unknown(self, known: Any) -> None:
-        missing: dict[str, int] = {}
-        for node in self.model.graph.node:
-            domain = DOMAINS.get(node.domain, node.domain)
-            name = f"{domain}.{node.op_type}" if domain else node.op_type
-            if name not in known:
-                missing[name] = missing.get(name, 0) + 1
+    def _refuse_unknown(self) -> None:
+        names = map(operator_name, self.model.graph.node)
+        missing = Counter(name for name in names if name not in self.converters)
         if missing:
-            listed = ", ".join(
-                f"{printable(name)}{f' ({count} nodes)' if count > 1 else ''}" for name, count in missing.items()
-            )
+            several = {name: f" ({count} nodes)" if count > 1 else "" for name, count in missing.items()}
+            listed = ", ".join(f"{printable(name)}{count}" for name, count in several.items())
             raise UsageError(f"there are no node types for these operators of the model: {listed}")
 
     # --- leaves ---
@@ -226,8 +183,7 @@ class Reader:
 
     # --- nodes ---
 
-    def _node(self, node: Any, converters: Mapping[str, Any]) -> None:
-
+    def _node(self, node: Any) -> None:
         inputs = [self.values.get(name) if name else None for name in node.input]
         if any(name and value is None for name, value in zip(node.input, inputs, strict=True)):
             missing = next(name for name in node.input if name and name not in self.values)
@@ -237,10 +193,12 @@ class Reader:
         is_fixed = node.op_type not in OF_SHAPES and any(value is not None and value.is_fixed for value in inputs)
         if known is None or is_fixed:
             try:
-                self._convert(node, inputs, shapes, converters, known or {})
+                self._convert(node, inputs, shapes, known or {})
             except RefusedError:
                 # Of inputs, only what may be a shape or a part of one is computed here.
-                if known is None or any(array.ndim > 1 or array.dtype.kind == "f" for array in known.values()):
+                arrays = (known or {}).values()
+                is_shape = all(array.ndim < 2 and array.dtype.kind != "f" for array in arrays)
+                if known is None or not (is_shape or node.op_type == "Range"):
                     raise
             else:
                 return
@@ -249,14 +207,9 @@ class Reader:
         if is_fixed:
             self.note(f"{quote(node.output[0])} is computed once: the graph is that of the whole numbers of its inputs")
 
-    def _convert(self, node: Any, inputs: Any, shapes: Any, converters: Any, known: Mapping[str, NDArray[Any]]) -> None:
-        from graphrun.show.onnx.node import NodeInModel
-
-        domain = DOMAINS.get(node.domain, node.domain)
+    def _convert(self, node: Any, inputs: Any, shapes: Any, known: Mapping[str, NDArray[Any]]) -> None:
         try:
-            made = converters[f"{domain}.{node.op_type}" if domain else node.op_type](
-                NodeInModel(self, node, inputs, shapes)
-            )
+            made = self.converters[operator_name(node)](NodeInModel(self, node, inputs, shapes))
         except RefusedError:
             raise
         except Exception as error:
@@ -276,7 +229,6 @@ class Reader:
     def _inferred(self, node: Any, inputs: Sequence[Value | None]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Return the shapes and dtypes of a node's outputs, as far as ONNX's inference finds them."""
         helper = self.onnx.helper
-        domain = DOMAINS.get(node.domain, node.domain)
         types, data = {}, {}
         for value in inputs:
             if value is not None:
@@ -286,7 +238,7 @@ class Reader:
                     data[value.name] = self.onnx.numpy_helper.from_array(np.asarray(value.known), value.name)
         found = {}
         try:
-            schema = self.onnx.defs.get_schema(node.op_type, self.opsets.get(domain, 1), domain)
+            schema = self.schema(node)
             made = self.onnx.shape_inference.infer_node_outputs(
                 schema, node, types, data or None, None, list(self.model.opset_import), self.model.ir_version
             )
@@ -300,6 +252,14 @@ class Reader:
                 found[name] = (tuple(int(size or 0) for size in sizes), dtype)
         return found
 
+    def version(self, node: Any) -> int:
+        """Return the version of the operators that a node is written in."""
+        return int(self._opsets.get(DOMAINS.get(node.domain, node.domain), 1))
+
+    def schema(self, node: Any) -> Any:
+        """Return what ONNX says of a node's operator in the model's version."""
+        return self.onnx.defs.get_schema(node.op_type, self.version(node), DOMAINS.get(node.domain, node.domain))
+
     def _known(
         self, node: Any, inputs: Sequence[Value | None], shapes: Mapping[str, Any]
     ) -> dict[str, NDArray[Any]] | None:
@@ -307,9 +267,9 @@ class Reader:
         is_shape = node.op_type in OF_SHAPES
         given = {value.name: value for value in inputs if value is not None}
         names = [name for name in node.output if name]
-        if node.op_type in RANDOM or any(
-            name not in shapes or math.prod(shapes[name][0]) > LARGEST_KNOWN for name in names
-        ):
+        if node.op_type in RANDOM or not shapes.keys() >= {*names}:
+            return None
+        if any(math.prod(shapes[name][0]) > LARGEST_KNOWN for name in names):
             return None
         if not is_shape and any(value.known is None or value.is_trained for value in given.values()):
             return None
@@ -318,16 +278,12 @@ class Reader:
             for name, value in given.items()
         }
         helper = self.onnx.helper
-        types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in given.items()}
-        graph = helper.make_graph(
-            [node],
-            "known",
-            [helper.make_tensor_value_info(name, types[name], value.shape) for name, value in given.items()],
-            [
-                helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(shapes[n][1]), shapes[n][0])
-                for n in names
-            ],
-        )
+
+        def told(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+            return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape)
+
+        inside = [told(name, value.shape, value.dtype) for name, value in given.items()]
+        graph = helper.make_graph([node], "known", inside, [told(name, *shapes[name]) for name in names])
         model = helper.make_model(graph, opset_imports=list(self.model.opset_import), ir_version=self.model.ir_version)
         try:
             with np.errstate(all="ignore"):
@@ -387,7 +343,9 @@ class Reader:
             value.text = self._with_infinities(value)
             return value.text
         if not value.shape and not value.is_trained:
-            number = value.known.item()
+            # 0.1 of single precision is meant to be 0.1.
+            is_single = value.known.dtype == np.float32
+            number = float(str(value.known[()])) if is_single else value.known.item()
             value.text = repr(number if isinstance(number, float) else int(number))
             if value.text.startswith("-"):
                 value.text = f"({value.text})"

@@ -166,12 +166,6 @@ def _average_pool(c: NodeInModel) -> str:
     return text if np.all(share == 1) else f"{text} * {c.constant(share, 'shares')}"
 
 
-def _lp_pool(c: NodeInModel) -> str:
-    pool, order = _Pool(c), c.attribute("p")
-    total = f"{math.prod(pool.kernel)} * {pool.write('avg_pool2d', f'abs({c.x()}) ** {order}')}"
-    return f"({total}) ** {1 / order!r}"
-
-
 def _global(name: str) -> Any:
     return lambda c: call(name, c.x(), axis=list(range(2, c.rank())), keepdims=True)
 
@@ -181,7 +175,6 @@ CONVERTERS: dict[str, Any] = {
     "ConvTranspose": _conv_transpose,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,
-    "LpPool": _lp_pool,
     "GlobalAveragePool": _global("mean"),
     "GlobalMaxPool": _global("max"),
 }

@@ -19,7 +19,7 @@ import graphrun
 from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.show.export import LANGUAGES
 from graphrun.show.onnx.importing import import_model
-from graphrun.show.onnx.reader import clean_name
+from graphrun.show.onnx.node import clean_name
 
 sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
