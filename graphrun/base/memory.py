@@ -86,6 +86,17 @@ def memory_limit() -> int:
     return _allowed.get() or half_of_memory()
 
 
+def check_memory(need: float, what: str, advice: str) -> None:
+    """Refuse what would take so many bytes where these are more than the limit.
+
+    Raises:
+        MemoryLimitError: they are.
+    """
+    if need > memory_limit():
+        size, limit = size_text(need), size_text(memory_limit())
+        raise MemoryLimitError(f"{what} {size} of memory; the limit is {limit}\n  {advice}; {MORE_MEMORY}")
+
+
 @contextmanager
 def limited(memory: int | None) -> Iterator[None]:
     """Let so many bytes be the limit inside, None for the one of outside; what no estimate foresaw is an error too."""

@@ -19,7 +19,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document.names import LITERALS
 from graphrun.plugins.registry import Registry
-from graphrun.solvers import SOLVERS
+from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES
 
 Schema = dict[str, Any]
@@ -317,6 +317,10 @@ def keys_of(declared: Declaration) -> Schema:
         if "step_size" in properties:
             properties["step_size"] = scheduled(properties["step_size"])
         properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
+    if isinstance(declared, Solver):
+        properties["starts"] = COUNT | _told(
+            "How many starts the solver makes, the file's own first; the best is kept."
+        )
     told = {"title": _signature(declared), "description": _description(declared), "required": required}
     return told | {"properties": keys | properties, "additionalProperties": False}
 

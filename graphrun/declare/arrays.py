@@ -6,6 +6,7 @@ What stays is a graph of the operations of `array_operations` and of elementwise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class ArrayExpression(Expression):
     @property
     def size(self) -> int:  # type: ignore[override]
         """How many elements there are."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -137,6 +138,8 @@ class ArrayRecorder(Recorder):
 
     def lift(self, value: Any) -> Any:
         """Take a number or an array as an expression."""
+        if isinstance(value, ArrayExpression):
+            return value
         if isinstance(value, np.ndarray) and value.ndim:
             return self.constant(value, FLOAT)
         if isinstance(value, list | tuple):
@@ -172,11 +175,13 @@ class ArrayRecorder(Recorder):
     def _once(
         self, operation: str, arguments: tuple[Any, ...], kind: str, value: Any = None, shape: Shape | None = None
     ) -> Any:
-        key: Any = value if isinstance(value, tuple | str) else repr(value)
+        # The text of a number tells 0.0 from -0.0.
+        key: Any = value if value is None or isinstance(value, tuple | str) else repr(value)
         if isinstance(value, np.ndarray):
             key = value.shape, value.dtype.str, value.tobytes()
         if shape is None:
-            shape = shape_of(operation, value, [argument.shape for argument in arguments])
+            shapes = [argument.shape for argument in arguments]
+            shape = shape_of(operation, value, shapes) if value is not None or any(shapes) else ()
         key = operation, tuple(map(id, arguments)), kind, key, shape
         if key not in self._made:
             made = ArrayExpression(self, operation, arguments, kind, value)
@@ -189,6 +194,8 @@ class ArrayRecorder(Recorder):
     def make(self, operation: str, *values: Any) -> Any:
         """Return the expression of an operation on each element; what was only broadcast for it is not."""
         arguments = [self.lift(value) for value in values]
+        if not any(x.shape for x in arguments):
+            return super().make(operation, *arguments)
         try:
             shape = np.broadcast_shapes(*(x.shape for x in arguments))
         except ValueError as error:
@@ -235,9 +242,9 @@ class ArrayRecorder(Recorder):
         x = self.lift(x)
         wanted = tuple(int(n) for n in ((shape,) if isinstance(shape, int) else shape))
         if -1 in wanted:
-            rest = -int(np.prod(wanted, dtype=np.int64))
+            rest = -math.prod(wanted)
             wanted = tuple(x.size // rest if rest and n == -1 else n for n in wanted)
-        if x.size != np.prod(wanted, dtype=np.int64):
+        if x.size != math.prod(wanted):
             raise CannotTraceError(f"it reshapes {x.shape} to {wanted}")
         if wanted == x.shape:
             return x
@@ -267,7 +274,7 @@ class ArrayRecorder(Recorder):
             return x
         if np.broadcast_shapes(x.shape, shape) != shape:
             raise CannotTraceError(f"it broadcasts {x.shape} to {shape}")
-        if x.size == np.prod(shape, dtype=np.int64) and not x.is_constant:
+        if x.size == math.prod(shape) and not x.is_constant:
             return self.reshape(x, shape)
         if x.operation == "broadcast":
             return self.broadcast(x.arguments[0], shape)
@@ -379,9 +386,9 @@ class ArrayRecorder(Recorder):
         of_x, of_y = (range(x.ndim - axes, x.ndim), range(axes)) if isinstance(axes, int) else axes
         of_x, of_y = [i % x.ndim for i in of_x], [i % y.ndim for i in of_y]
         free_x, free_y = [i for i in range(x.ndim) if i not in of_x], [i for i in range(y.ndim) if i not in of_y]
-        summed = int(np.prod([x.shape[i] for i in of_x], dtype=np.int64))
+        summed = math.prod([x.shape[i] for i in of_x])
         shape = [x.shape[i] for i in free_x] + [y.shape[i] for i in free_y]
-        count = int(np.prod([x.shape[i] for i in free_x], dtype=np.int64))
+        count = math.prod([x.shape[i] for i in free_x])
         left = self.reshape(self.permute(x, [*free_x, *of_x]), (count, summed))
         right = self.reshape(self.permute(y, [*of_y, *free_y]), (summed, y.size // max(summed, 1)))
         return self.reshape(self.matmul(left, right), shape)

@@ -15,6 +15,8 @@ EXPONENTIAL = ["exp", "expm1", "log", "log1p", "log2", "log10", "sqrt"]
 TRIGONOMETRIC = ["sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"]
 UNARY = [*EXPONENTIAL, *TRIGONOMETRIC, "floor", "ceil", "trunc", "round", "sign", "abs"]
 BEYOND_NUMPY = {"erf": math.erf, "erfc": math.erfc}
+FORMULAS = {"erfinv", "lgamma", "digamma", "trigamma"}
+"""What formulas have a name for; programs compute it of the others."""
 BINARY = ["atan2", "hypot", "copysign", "logaddexp", "maximum", "minimum"]
 ARITHMETIC = ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "negative"]
 

@@ -36,9 +36,15 @@ class Problem(Protocol):
     epsilon: float
     """The relative rounding of the graph's numbers."""
 
+    random: np.random.Generator
+    """Where random numbers come from: others for each start, the same ones in each run of a seed."""
+
     @property
     def has_bounds(self) -> bool:
         """Whether any element has a bound."""
+
+    def begin_at(self, point: Vector) -> bool:
+        """Make a point the start; return whether the objective is finite there."""
 
     def scale_at(self, point: Vector) -> Vector:
         """Return the size of each element at a point: the root mean square of its parameter, or 1 where that is 0.
@@ -56,8 +62,11 @@ class Problem(Protocol):
     def jacobian(self, point: Vector) -> Vector:
         """Return the derivatives of the residuals: a row a residual, a column a parameter."""
 
-    def iteration(self, point: Vector) -> None:
-        """Hand over the point that an iteration came to; a solver calls it once an iteration."""
+    def iteration(self, point: Vector, *, always: bool = False) -> None:
+        """Hand over the point that an iteration came to; a solver calls it once an iteration.
+
+        One that is where the last one was counts for none, but `always`.
+        """
 
 
 class Solved(Exception):  # noqa: N818 (no error: a way out of a library's loop)
@@ -69,16 +78,29 @@ class Solver(Declaration):
 
     It works on all rows at once. A setting called ``residual`` names the node whose squares the objective sums up.
 
+    A setting ``loss`` beside it, with ``f_scale``, has the robust cost of these residuals take the objective's place.
+
     Attributes:
         takes_bounds: whether it keeps the parameters within bounds; one that does not is refused where there are any.
+        needs_bounds: whether every parameter must have a lower and an upper bound.
     """
+
+    keys = ("type", "starts")
 
     first_parameter = "the problem, `problem`"
     takes_bounds = True
+    needs_bounds = False
 
-    def __init__(self, function: Function, name: str | None = None, *, takes_bounds: bool = True) -> None:
+    def __init__(
+        self,
+        function: Function,
+        name: str | None = None,
+        *,
+        takes_bounds: bool = True,
+        needs_bounds: bool = False,
+    ) -> None:
         super().__init__(function, name)
-        self.takes_bounds = takes_bounds
+        self.takes_bounds, self.needs_bounds = takes_bounds, needs_bounds
 
     def check_declaration(self) -> None:
         """Read the whole declaration once."""
@@ -87,6 +109,6 @@ class Solver(Declaration):
             raise DeclarationError(f"{self.name}: a solver is (problem, *, settings)")
 
 
-def solver(*, takes_bounds: bool) -> Callable[[Function], Solver]:
+def solver(*, takes_bounds: bool = True, needs_bounds: bool = False) -> Callable[[Function], Solver]:
     """Declare a solver by its function, as ``@Solver`` does, with what else there is to say about it."""
-    return lambda function: Solver(function, takes_bounds=takes_bounds)
+    return lambda function: Solver(function, takes_bounds=takes_bounds, needs_bounds=needs_bounds)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from graphrun.declare.operations import COMPARISONS, FOLD, LOGICAL, OF_UFUNCS
+from graphrun.declare.operations import COMPARISONS, FOLD, FORMULAS, LOGICAL, OF_UFUNCS
 
 FLOAT, WEAK, BOOL = "float", "weak", "bool"
 """Kinds: a number of the graph's dtype; one of float64 that yields to it, as Python's do in NumPy; a truth value."""
@@ -200,7 +200,7 @@ class Recorder:
 
     def _simpler(self, operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
         """Return something simpler that gives the same number, to the last bit, if there is one."""
-        if all(argument.is_constant for argument in arguments):
+        if operation not in FORMULAS and all(argument.is_constant for argument in arguments):
             return self._fold(operation, arguments)
         first, second = arguments[0], arguments[-1]
         if operation == "negative" and first.operation == "negative":
@@ -216,6 +216,8 @@ class Recorder:
             return self._simpler_product(operation, first, second)
         if operation in {"add", "subtract"} and second.operation == "negative":
             return self.make("subtract" if operation == "add" else "add", first, second.arguments[0])
+        if operation == "subtract" and second.is_constant and repr(second.value) == "0.0":
+            return first
         if operation == "pow" and second.is_constant and second.value == 1:
             return first
         return None
@@ -276,7 +278,7 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         if name in COMPOSED:
             return partial(COMPOSED[name], self._recorder)
-        if name in FOLD:
+        if name in FOLD or (self.is_exact and name in FORMULAS):
             return lambda *values, **_: self._recorder.make(name, *values)
         raise CannotTraceError(f"it calls xp.{name}, which {self._recorder.others}")
 

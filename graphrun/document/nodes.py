@@ -4,6 +4,7 @@ Written by hand: a graph file may have a million nodes, for which pydantic takes
 """
 
 import re
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe, nearest, quote
@@ -13,7 +14,7 @@ from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
 from graphrun.document.problems import Expression, Problems, Use
 from graphrun.document.references import Reference, references
-from graphrun.document.slips import expression_in_mapping
+from graphrun.document.slips import NUMBERS, expression_in_mapping
 
 # What people write for the two keys that every node has, beyond misspellings.
 SYNONYMS = {
@@ -92,6 +93,19 @@ def read_nodes(
                 problems.add(("nodes", own), message, key=True)
         result.update(expressions.get(name) or {name: node})
     return result
+
+
+KNOWN_NUMBERS = {name: NUMBERS[name] for name in ("pi", "e")}
+
+
+def put_known_numbers(nodes: dict[str, NodeEntry], *own: Container[str]) -> None:
+    """Put pi and e in place of their names where a node reads them and nothing of its own has the name."""
+    known = {name: number for name, number in KNOWN_NUMBERS.items() if not any(name in names for names in own)}
+    for name, entry in nodes.items():
+        if not known.keys().isdisjoint(entry.inputs):
+            # A reference to a setting is a text, too.
+            inputs = tuple([known.get(source, source) if type(source) is str else source for source in entry.inputs])
+            nodes[name] = entry._replace(inputs=inputs)
 
 
 def _read_expression(

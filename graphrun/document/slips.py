@@ -142,8 +142,8 @@ def known_number(name: str) -> str | None:
     """Say how the number that a name stands for in other languages is written: pi, math.e, np.inf."""
     own = name.rpartition(".")[2].lower()
     if own in NUMBERS:
-        power = "; e ** x is exp(x)" if own == "e" else ""
-        return f"no number has a name: write {NUMBERS[own]!r}, or put it under 'constants'{power}"
+        instead = "put it under 'constants'" if own == "tau" else f"{own} in an expression"
+        return f"write {NUMBERS[own]!r}, or {instead}"
     if own in ("inf", "infinity", "nan"):
         return "a number is finite; write the limit itself"
     return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
-from graphrun.document.nodes import NodeEntry, read_nodes
+from graphrun.document.nodes import NodeEntry, put_known_numbers, read_nodes
 from graphrun.document.numbers import Value
 from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
 from graphrun.document.problems import Problems
@@ -103,6 +103,7 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
     fixed = {key: {k: v for k, v in values.items() if not any(references(v))} for key, values in referring.items()}
     nodes = read_nodes(sections["nodes"], problems, broken, in_subgraph=True)
     nodes = {key: _definition_entry(key, entry, problems) for key, entry in nodes.items()}
+    put_known_numbers(nodes, inputs, nodes, broken, *(sections[key] for key in ("settings", "parameters", "constants")))
     varying = {key for key, entry in nodes.items() if any(references((entry.type, entry.inputs, entry.settings)))}
     return Subgraph(
         name=name,

@@ -167,7 +167,7 @@ class PlanTrace:
         part = make.cast(given)
         if batch.type.is_elementwise:
             product = make.make("multiply", gradient, part)
-            if not (part.is_constant and np.all(np.isfinite(part.value))):
+            if not (part.is_constant and np.isfinite(part.value).all()):
                 # Zero times anything is zero.
                 product = make.make("where", make.make("equal", gradient, 0.0), 0.0, product)
             part = make.broadcast(product, batch.shape)

@@ -14,11 +14,12 @@ from graphrun.declare.declaration import Settings
 from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.document import Document, InitEntry, NodeEntry, Value, did_you_mean
+from graphrun.document.nodes import KNOWN_NUMBERS, put_known_numbers
 from graphrun.document.numbers import StoredValue
 from graphrun.document.slips import OF_SEVERAL
 from graphrun.graph.graph import ComputationalGraph, EngineLeaf, Node
 from graphrun.graph.lookup import Lookup
-from graphrun.graph.update import resolve_update
+from graphrun.graph.update import resolve_update, robust_objective
 from graphrun.plugins.registry import Registry
 
 _UNKNOWN = NodeType(lambda: None, "unknown")
@@ -59,6 +60,17 @@ class _Builder:
         self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
         nodes = self._resolve_nodes()
+        update, objective, maximize = (
+            resolve_update(self.lookup),
+            self._resolve_objective(),
+            document.maximize is not None,
+        )
+        stated = None
+        robust = None if objective is None else robust_objective(update, self.lookup)
+        if objective is not None and robust is not None:
+            stated, maximize = (objective, maximize), False
+            objective = self.numbers[robust[0]] = len(self.leaves) + len(nodes)
+            nodes.append(robust[1])
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
         for name, number in self.numbers.items():
             names[number] = name
@@ -72,13 +84,14 @@ class _Builder:
             data=tuple(self.numbers[name] for name in self.read),
             engine_leaves=self.engine_leaves,
             order=self._sort(nodes, names),
-            update=resolve_update(self.lookup),
-            objective=self._resolve_objective(),
-            maximize=document.maximize is not None,
+            update=update,
+            objective=objective,
+            maximize=maximize,
             record=None if record is None else tuple(self._resolve_record(record)),
             expect=document.expect,
             document=document,
             unread=[name for name in self.columns if name not in self.read],
+            stated=stated,
         )
         self._check_expect()
         self.problems.raise_if_any()
@@ -133,6 +146,8 @@ class _Builder:
 
     def _resolve_nodes(self) -> list[Node]:
         entries = self.document.nodes
+        declared = (self.document.data and self.document.data.columns) or ()
+        put_known_numbers(entries, self.numbers, entries, self.read, declared, self.document.broken)
         for entry in entries.values():
             for source in entry.inputs:
                 if type(source) is not str and _literal(source) not in self.literals:
@@ -155,7 +170,9 @@ class _Builder:
         for name, entry in self.document.instances.items():
             # Told where they are used, for what reads them stands inside the definition.
             for position, source in enumerate(entry.inputs):
-                if type(source) is str and source not in self.numbers and source not in self.columns:
+                if type(source) is not str or source in KNOWN_NUMBERS:
+                    continue
+                if source not in self.numbers and source not in self.columns:
                     self.lookup.check_name(
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )

@@ -46,6 +46,7 @@ class Update:
         schedule: the schedule of the step size and its settings, or None.
         clip_norm: the largest Euclidean norm of the whole gradient, or None.
         clip_value: the largest absolute value of an element of the gradient, or None.
+        starts: how often a solver begins.
     """
 
     rule: UpdateRule | Solver
@@ -53,6 +54,7 @@ class Update:
     schedule: tuple[Schedule, Settings] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    starts: int = 1
 
     @property
     def clips(self) -> bool:
@@ -76,6 +78,7 @@ class ComputationalGraph:
         engine_leaves: the inputs of nodes that the engine gives, by their numbers.
         order: the numbers of the nodes' values in topological order, file order among those that are ready.
         objective: the number of the value to optimize, or None; `maximize` says which way.
+        stated: what the file has as the objective, and whether to maximize it, where a robust cost takes its place.
     """
 
     names: list[str | None]
@@ -93,6 +96,7 @@ class ComputationalGraph:
     expect: tuple[ExpectEntry, ...]
     document: Document
     unread: Sequence[str] = ()
+    stated: tuple[int, bool] | None = None
 
     @property
     def numbers(self) -> dict[str, int]:

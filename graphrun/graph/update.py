@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from graphrun.base.wording import quote
+from graphrun.base.types import MOST, whole
+from graphrun.base.wording import describe, quote
 from graphrun.declare.declaration import Settings
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
+from graphrun.document.names import normalize
 from graphrun.document.numbers import LARGEST
-from graphrun.graph.graph import Update
+from graphrun.graph.graph import Node, Update
 from graphrun.graph.lookup import Lookup
 from graphrun.solvers import SOLVERS, Solver
+from graphrun.solvers.robust import robust_cost
 from graphrun.updates.schedule import SCHEDULES, Schedule
 
 CLIPS = ("clip_norm", "clip_value")
@@ -26,7 +29,10 @@ def resolve_update(lookup: Lookup) -> Update:
     rule = SOLVERS.get(entry.type) or lookup.registry.update_rule(entry.type)
     raw = dict(entry.settings)
     schedule = _resolve_schedule(lookup, raw) if isinstance(raw.get("step_size"), dict) else None
-    clips = {} if isinstance(rule, Solver) else {key: _read_clip(lookup, key, raw) for key in CLIPS}
+    common: dict[str, Any] = {key: _read_clip(lookup, key, raw) for key in CLIPS if not isinstance(rule, Solver)}
+    if isinstance(rule, Solver):
+        common = {"starts": _read_starts(lookup, raw)}
+        _check_bounds(lookup, rule)
     if rule is None:
         lookup.unknown_type(at(), ("type",), entry.type, "update rule", UpdateRule)
         return Update(_NO_RULE, ())
@@ -36,7 +42,20 @@ def resolve_update(lookup: Lookup) -> Update:
         hint = f"write {{type: {quote(name + ''.join(shown))[1:-1]}}}"
         at().add((name,), "an update rule is named by 'type'", suggestion=hint, key=True)
         return Update(rule, ())
-    return Update(rule, lookup.settings(rule, raw, at, ("type", *clips)), schedule, **clips)
+    return Update(rule, lookup.settings(rule, raw, at, ("type", *common)), schedule, **common)
+
+
+def robust_objective(update: Update, lookup: Lookup) -> tuple[str, Node] | None:
+    """Return what a solver minimizes in place of a sum of squares, where it has a loss of another kind: name, node."""
+    settings = dict(update.settings)
+    loss, residual = settings.get("loss", "linear"), normalize(settings.get("residual") or "")
+    if not isinstance(update.rule, Solver) or loss == "linear" or residual not in lookup.numbers:
+        return None
+    name = f"{loss}_of_{residual.replace('.', '_')}"
+    while name in lookup.numbers:
+        name += "_"
+    given = (("loss", loss), ("f_scale", settings.get("f_scale", 1.0)))
+    return name, Node(robust_cost, (lookup.numbers[residual],), given)
 
 
 def _resolve_schedule(lookup: Lookup, raw: dict[str, Any]) -> tuple[Schedule, Settings] | None:
@@ -63,3 +82,32 @@ def _read_clip(lookup: Lookup, key: str, raw: dict[str, Any]) -> float | None:
         lookup.problems.add(("update", key), f"{key!r} takes a number above 0")
         return None
     return float(value)
+
+
+def _read_starts(lookup: Lookup, raw: dict[str, Any]) -> int:
+    value = raw.pop("starts", 1)
+    number = whole(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
+        message = f"'starts' takes how many starts the solver makes, a whole number of 1 or more, not {describe(value)}"
+        lookup.problems.add(("update", "starts"), message)
+        return 1
+    return number
+
+
+def _check_bounds(lookup: Lookup, rule: Solver) -> None:
+    """Refuse a parameter without bounds where a solver looks at all that is within them."""
+    for name, entry in lookup.document.parameters.items() if rule.needs_bounds else ():
+        missing = [key for key in ("lower", "upper") if not _is_finite(getattr(entry, key))]
+        if missing:
+            lookup.document.leaf_problems("parameters", name).add(
+                (),
+                f"{rule.name} looks within bounds, and {name!r} has no finite {' and no finite '.join(missing)} one",
+                suggestion="write {value: 1, lower: 0, upper: 10}",
+                key=True,
+            )
+
+
+def _is_finite(bound: Any) -> bool:
+    import numpy as np
+
+    return bound is not None and bool(np.isfinite(np.asarray(bound, float)).all())

@@ -12,8 +12,9 @@ from graphrun.declare.hookspecs import hookimpl
 from graphrun.declare.nodetype import NodeType
 
 ORDER = """
-arithmetic power exponential trigonometric hyperbolic rounding comparison selection activation special reduction
-contraction linear_algebra shape joining indexing normalization regularization convolution pooling attention loss
+arithmetic power exponential trigonometric hyperbolic rounding comparison selection activation special gamma
+reduction contraction linear_algebra shape joining indexing normalization regularization convolution pooling attention
+loss likelihood
 """
 FAMILIES = [import_module(f"graphrun.nodes.{family}") for family in ORDER.split()]
 

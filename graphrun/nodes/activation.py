@@ -96,15 +96,15 @@ def _(xp, y, x, *, alpha):
     return (xp.where(x > 0, 1.0, alpha * xp.exp(x)),)
 
 
-@elementwise(kinks=[Kink({"x": 0}, (SELU_SCALE * SELU_ALPHA,))])
-def selu(xp, x):
-    """Scaled exponential linear unit: 1.0507 x where x > 0, else 1.7581 (e^x - 1)."""
-    return xp.where(x > 0, SELU_SCALE * x, SELU_SCALE * SELU_ALPHA * xp.expm1(x))
+@elementwise(kinks=[Kink({"x": 0}, (...,))], examples=[Example(settings={"alpha": 0.5, "gamma": 1.25})])
+def selu(xp, x, *, alpha: Finite = SELU_ALPHA, gamma: Finite = SELU_SCALE):
+    """Scaled exponential linear unit: gamma x where x > 0, else gamma alpha (e^x - 1)."""
+    return xp.where(x > 0, gamma * x, gamma * alpha * xp.expm1(x))
 
 
 @selu.local_derivatives
-def _(xp, y, x):
-    return (xp.where(x > 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA * xp.exp(x)),)
+def _(xp, y, x, *, alpha, gamma):
+    return (xp.where(x > 0, gamma, gamma * alpha * xp.exp(x)),)
 
 
 @elementwise(kinks=[Kink({"x": 0}, (1,))], examples=[Example(settings={"alpha": 0.5})])
@@ -252,16 +252,34 @@ def through_mish(xp, x, y):
     return (twice + 4 * y * ((power + 1) / more)) / (twice + 2)
 
 
-@elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (0,))])
-def hard_sigmoid(xp, x):
-    """Sigmoid of straight lines: x / 6 + 1/2, kept between 0 and 1."""
-    # Near -3 the sum would be rounded.
-    return xp.minimum(xp.maximum(x / 6 + 0.5 if is_exact(xp) else (x + 3) / 6, 0.0), 1.0)
+@elementwise(
+    kinks=[
+        Kink({"x": lambda xp, x, *, alpha, beta: 0 * x - beta / alpha}, (0,), label="alpha x + beta = 0"),
+        Kink({"x": lambda xp, x, *, alpha, beta: 0 * x + (1 - beta) / alpha}, (0,), label="alpha x + beta = 1"),
+    ],
+    examples=[Example(settings={"alpha": 0.25, "beta": 0.75})],
+)
+def hard_sigmoid(xp, x, *, alpha: AboveZero = 1 / 6, beta: Finite = 0.5):
+    """Sigmoid of straight lines: alpha x + beta, kept between 0 and 1."""
+    # Near its zero the sum would be rounded.
+    line = x / (1 / alpha) + beta if is_exact(xp) else (x + beta / alpha) / (1 / alpha)
+    return xp.minimum(xp.maximum(line, 0.0), 1.0)
 
 
 @hard_sigmoid.local_derivatives
+def _(xp, y, x, *, alpha, beta):
+    return (xp.where(xp.abs(x - (0.5 - beta) / alpha) < 0.5 / alpha, alpha, 0.0),)
+
+
+@elementwise(kinks=[Kink({"x": -3}, (0,)), Kink({"x": 3}, (1,))])
+def hard_swish(xp, x):
+    """Swish of straight lines: x times x / 6 + 1/2, kept between 0 and 1."""
+    return x * hard_sigmoid.function(xp, x, alpha=1 / 6, beta=0.5)
+
+
+@hard_swish.local_derivatives
 def _(xp, y, x):
-    return (xp.where(xp.abs(x) < 3, 1 / 6, 0.0),)
+    return (xp.where(x > -3, xp.where(x < 3, (2 * x + 3) / 6, 1.0), 0.0),)
 
 
 @elementwise(kinks=[Kink({"x": -1}, (0,)), Kink({"x": 1}, (0,))])

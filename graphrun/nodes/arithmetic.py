@@ -64,6 +64,20 @@ def _(xp, z, x, y):
     return 1.0, -(x // y)
 
 
+@elementwise(
+    domain={"y": "(-inf, 0) | (0, inf)"},
+    kinks=[Kink({"x": lambda xp, x, y: xp.round(x / y) * y}, (1, ...), label="x a multiple of y")],
+)
+def fmod(xp, x, y):
+    """Remainder with the sign of x, as C has it: x - y trunc(x / y)."""
+    return xp.copysign(xp.abs(x) % xp.abs(y), x)
+
+
+@fmod.local_derivatives
+def _(xp, z, x, y):
+    return 1.0, -xp.sign(x) * xp.sign(y) * (xp.abs(x) // xp.abs(y))
+
+
 @elementwise
 def negative(xp, x):
     """Negative of x: -x."""

@@ -108,3 +108,18 @@ def exp_of_square(xp, x, factor):
 
     lost = xp.abs(x) > math.sqrt(4 / factor)
     return carefully(xp, lambda x: xp.exp(-factor * x * x), lost, in_two_parts, x, everywhere=True)
+
+
+def coefficients(*polynomials):
+    """Coefficients of polynomials, from the highest power down, written in a text each."""
+    return tuple(tuple(map(float, polynomial.split())) for polynomial in polynomials)
+
+
+def ratio(polynomials, x):
+    """Ratio of two polynomials of one degree, by Horner's rule."""
+    numerators, denominators = polynomials
+    numerator, denominator = 0.0 * x, 0.0 * x
+    for i in range(len(numerators)):
+        numerator = numerator * x + numerators[i]
+        denominator = denominator * x + denominators[i]
+    return numerator / denominator

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 from graphrun.declare.declaration import Index
 from graphrun.declare.nodetype import Example, tensor
-from graphrun.nodes.axes import check_axes, check_same_axes, count, from_front
+from graphrun.nodes.axes import check_axes, check_same_axes, check_same_size, count, from_front
 from graphrun.nodes.placing import add_rows, is_numpy, place
+
+if TYPE_CHECKING:
+    from graphrun.base.types import Positive
 
 
 def check_indices(xp, indices, size, lowest=0, name="indices"):
@@ -132,6 +138,56 @@ def embedding(xp, weight, indices: Index):
 @embedding.vjp
 def _(xp, gradient, y, weight, indices):
     return add_rows(xp, weight.shape[0], indices, gradient), None
+
+
+@tensor(
+    formula="sum of the rows of x with each index",
+    gradients=["gradient[indices]", None],
+    examples=[
+        Example(shapes=[(5, 2), (5,)], values=[None, [2, 0, 2, 2, 0]], settings={"num_segments": 4}),
+        Example(shapes=[(2, 3), (2, 3)], values=[None, [[0, 1, 1], [0, 0, 1]]], settings={"num_segments": 2}),
+        Example(shapes=[(0, 2), (0,)], settings={"num_segments": 1}),
+    ],
+)
+def segment_sum(xp, x, indices: Index, *, num_segments: Positive):
+    """Sums of the rows of x that have the same index; 0 for an index that no row has."""
+    return sums_of_rows(xp, x, indices, num_segments)
+
+
+def sums_of_rows(xp, x, indices, number):
+    """Sums by index, checked; NaN where an index is none and cannot be refused."""
+    check_axes(x, indices.ndim)
+    for axis in range(indices.ndim):
+        check_same_size(x, axis, indices, axis, ("x", "indices"))
+    indices = check_indices(xp, indices, number)
+    sums = add_rows(xp, number, indices, x)
+    return sums if is_numpy(xp) else xp.where(xp.any(indices >= number), math.nan, sums)
+
+
+@segment_sum.vjp
+def _(xp, gradient, y, x, indices, *, num_segments):
+    return xp.take(gradient, check_indices(xp, indices, num_segments), axis=0), None
+
+
+@tensor(
+    formula="1 at the labels, 0 elsewhere",
+    gradients=[None],
+    examples=[
+        Example(values=[[2, 0, 1]], settings={"num_classes": 4}),
+        Example(values=[[[2, 0], [1, 1]]], settings={"num_classes": 3}),
+        Example(values=[1], settings={"num_classes": 2}),
+    ],
+)
+def one_hot(xp, labels: Index, *, num_classes: Positive):
+    """A vector of zeros with a 1 at the label's place, for each label, which counts from 0."""
+    chosen = xp.expand_dims(check_indices(xp, labels, num_classes, name="labels"), axis=-1)
+    named = xp.equal(chosen, xp.arange(num_classes))
+    return named if is_numpy(xp) else xp.where(chosen < num_classes, named, math.nan)
+
+
+@one_hot.vjp
+def _(xp, gradient, y, labels, *, num_classes):
+    return (None,)
 
 
 def named_classes(xp, labels, size, name="labels"):

@@ -6,6 +6,7 @@ import math
 
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_broadcast, check_same_size, undo_broadcast
+from graphrun.nodes.placing import pad_with
 
 GENERAL = [[2.0, -1.0, 0.5], [0.25, 1.5, 1.0], [-1.0, 0.75, 3.0]]
 POSITIVE = [[2.0, 0.5, -0.25], [0.5, 1.5, 0.75], [-0.25, 0.75, 3.0]]
@@ -43,8 +44,59 @@ def trace(xp, x, *, offset: int = 0):
 
 @trace.vjp
 def _(xp, gradient, y, x, *, offset):
-    diagonal = xp.eye(x.shape[-2], x.shape[-1], k=offset, dtype=x.dtype)
-    return (xp.reshape(gradient, (*y.shape, 1, 1)) * diagonal,)
+    ones = xp.eye(x.shape[-2], x.shape[-1], k=offset, dtype=x.dtype)
+    return (xp.reshape(gradient, (*y.shape, 1, 1)) * ones,)
+
+
+def on_diagonal(xp, elements, shape, offset):
+    """Matrices of a shape with elements on a diagonal, 0 elsewhere."""
+    # As a column or a row, by which of them begins on the diagonal, filled up to the matrix's size.
+    axis, size = (-1, shape[0]) if offset >= 0 else (-2, shape[1])
+    widths = [(0, 0)] * (elements.ndim - 1) + [(0, size - elements.shape[-1])]
+    lines = xp.expand_dims(pad_with(xp, elements, widths), axis=axis)
+    return xp.where(xp.eye(*shape, k=offset, dtype=bool), lines, 0.0)
+
+
+@tensor(
+    formula="diagonal(x)",
+    gradients=["gradient on the diagonal, 0 elsewhere"],
+    examples=[
+        Example(shapes=[(3, 3)]),
+        Example(shapes=[(2, 4)], settings={"offset": 1}),
+        Example(shapes=[(2, 4, 3)], settings={"offset": -2}),
+        Example(shapes=[(2, 3)], settings={"offset": -2}),
+    ],
+)
+def diagonal(xp, x, *, offset: int = 0):
+    """Diagonal of a matrix, or of each in a stack: the main one, or so many above (or, negative, below)."""
+    check_axes(x, 2)
+    return xp.linalg.diagonal(x, offset=offset)
+
+
+@diagonal.vjp
+def _(xp, gradient, y, x, *, offset):
+    return (on_diagonal(xp, gradient, x.shape[-2:], offset),)
+
+
+@tensor(
+    formula="matrix with x on a diagonal",
+    gradients=["diagonal(gradient)"],
+    examples=[
+        Example(shapes=[(3,)]),
+        Example(shapes=[(2, 3)], settings={"offset": 1}),
+        Example(shapes=[(2,)], settings={"offset": -2}),
+    ],
+)
+def diag_embed(xp, x, *, offset: int = 0):
+    """Square matrix, or a stack, with the last axis of x on a diagonal and 0 elsewhere."""
+    check_axes(x, 1)
+    size = x.shape[-1] + abs(offset)
+    return on_diagonal(xp, x, (size, size), offset)
+
+
+@diag_embed.vjp
+def _(xp, gradient, y, x, *, offset):
+    return (xp.linalg.diagonal(gradient, offset=offset),)
 
 
 @tensor(
@@ -120,7 +172,8 @@ def solve(xp, x, y):
 
 
 @solve.vjp
-def _(xp, gradient, z, x, y):
+def through_solve(xp, gradient, z, x, y):
+    """The vector-Jacobian product of solve."""
     columns = gradient if y.ndim > 1 else xp.expand_dims(gradient, axis=-1)
     solution = z if y.ndim > 1 else xp.expand_dims(z, axis=-1)
     of_y = xp.linalg.solve(xp.matrix_transpose(x), columns)
@@ -129,6 +182,32 @@ def _(xp, gradient, z, x, y):
         return undo_broadcast(xp, -xp.matmul(of_y, xp.matrix_transpose(solution)), x.shape)
 
     return of_x, undo_broadcast(xp, of_y if y.ndim > 1 else of_y[..., 0], y.shape)
+
+
+def triangle(xp, x, upper):
+    """The triangle of a matrix that is looked at."""
+    return xp.triu(x) if upper else xp.tril(x)
+
+
+@tensor(
+    formula="inv(triangle of x) @ y",
+    gradients=["triangle of -inv(x).T @ gradient @ z.T", "inv(x).T @ gradient"],
+    examples=[
+        Example(values=[GENERAL, [1.0, -2.0, 0.5]]),
+        Example(values=[GENERAL, [[1.0, 2.0], [-2.0, 0.5], [0.0, 3.0]]], settings={"upper": True}),
+        Example(values=[[GENERAL, POSITIVE], [[1.0], [-2.0], [0.5]]]),
+    ],
+)
+def solve_triangular(xp, x, y, *, upper: bool = False):
+    """Solution z of the linear equations x z = y, of x only its lower triangle (or upper), as cholesky makes it."""
+    check_square(x)
+    return solve.function(xp, triangle(xp, x, upper), y)
+
+
+@solve_triangular.vjp
+def _(xp, gradient, z, x, y, *, upper):
+    of_x, of_y = through_solve(xp, gradient, z, triangle(xp, x, upper), y)
+    return lambda: triangle(xp, of_x(), upper), of_y
 
 
 @tensor(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from graphrun.declare.declaration import Index
@@ -11,7 +13,7 @@ from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.normalization import log_shares, shares
 
 if TYPE_CHECKING:
-    from graphrun.base.types import AboveZero
+    from graphrun.base.types import AboveZero, Share
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -20,22 +22,99 @@ PAIRS = (
     Example(shapes=[(4,), (4,)], settings={"reduction": "sum"}),
     Example(shapes=[(2, 3), (2, 3)], settings={"reduction": "none"}),
     Example(shapes=[(), ()]),
+    Example(shapes=[(3, 2), (3, 2), (3,)]),
+    Example(shapes=[(2, 2), (2, 2), (2, 2)], settings={"reduction": "sum"}),
+    Example(shapes=[(2, 3), (2, 3), (2,)], settings={"reduction": "none"}),
 )
-PAIRS_AND_NUMBER = (*PAIRS, Example(shapes=[(2, 3), ()]))
+PAIRS_AND_NUMBER = (*PAIRS, Example(shapes=[(2, 3), ()]), Example(shapes=[(3,), (), ()]))
+BY_WEIGHTS = "gradient * (losses - y) / sum(weights)"
+WEIGHTS = {"weights": "[0, inf)"}
 
 
-def reduced(xp, losses, reduction):
-    """The mean, the sum, or the losses themselves."""
+# --- weights and reduction -------------------------------------------------------------------------------------------
+
+
+def spread_weights(xp, weights, losses):
+    """Weights along the first axes of the losses, with axes of size 1 for the others."""
+    if weights.ndim > losses.ndim:
+        raise ValueError(f"weights has {count(weights.ndim, 'axis')}, the losses have {losses.ndim}")
+    for axis in range(weights.ndim):
+        check_same_size(losses, axis, weights, axis, ("the losses", "weights"))
+    return xp.reshape(weights, weights.shape + (1,) * (losses.ndim - weights.ndim))
+
+
+def number_of(losses, reduction):
+    """How many a mean is of: all losses, or the rows, which PyTorch's batchmean divides by; 1 where it is no mean."""
+    if reduction != "batchmean":
+        return losses.size if reduction == "mean" else 1
+    if not losses.ndim or not losses.shape[0]:
+        raise ValueError("the mean over a batch needs an axis of the batch, with elements")
+    return losses.shape[0]
+
+
+def relative(xp, weights, reduction):
+    """Weights by their mean, where that is what the result is divided by."""
+    return weights if reduction in ("sum", "none") else weights / xp.mean(weights)
+
+
+def reduced(xp, losses, reduction, weights=None):
+    """The mean, the sum, or the losses themselves, each times its weight, by whose sum the mean is divided."""
+    if weights is not None:
+        wide = spread_weights(xp, relative(xp, weights, reduction), losses)
+        losses = xp.where(xp.equal(wide, 0), 0.0, wide * losses)
     if reduction == "none":
         return losses
     if losses.size == 0:
         raise ValueError("a loss of no elements")
-    return xp.mean(losses) if reduction == "mean" else xp.sum(losses)
+    return xp.mean(losses) if reduction == "mean" else xp.sum(losses) / number_of(losses, reduction)
 
 
-def each(gradient, losses, reduction):
-    """The gradient of each of so many losses; a lone number where all have the same."""
-    return gradient / losses if reduction == "mean" else gradient
+def through(loss, *, masked=False):
+    """Declare a loss's vjp by the slopes of one loss alone, before weights and reduction.
+
+    They are ``(xp, *inputs, *, settings) -> tuple``, an entry for each input but the weights: an array, a function of
+    no arguments that returns one, or None; masked are those that may be no numbers where a gradient is 0.
+    """
+    own = inspect.signature(loss.function)
+    leading, *others = own.parameters.values()
+    most = len(loss.inputs) - 1
+
+    def declare(slopes):
+        def vjp(xp, gradient, y, *inputs, reduction, **settings):
+            inputs, weights = inputs[:most], inputs[most:]
+            axis = from_front(settings["axis"], inputs[0]) if "axis" in settings else None
+            lines = inputs[0] if axis is None else inputs[0][(slice(None),) * axis + (0,)]
+            number = number_of(lines, reduction)
+            share = gradient / number
+            weighed = share
+            if weights:
+                weighed = share * spread_weights(xp, relative(xp, weights[0], reduction), lines)
+            wide = weighed if axis is None or not lines.ndim or not weighed.ndim else xp.expand_dims(weighed, axis=axis)
+
+            def part(slope, x):
+                found = wide * (slope() if callable(slope) else slope)
+                if weights or masked:
+                    found = xp.where(xp.equal(wide, 0), 0.0, found)
+                if found.shape != inputs[0].shape:
+                    found = xp.broadcast_to(found, inputs[0].shape)
+                return undo_broadcast(xp, found, x.shape)
+
+            def of_weights():
+                losses = loss.function(xp, *inputs, reduction="none", **settings)
+                if reduction not in ("sum", "none"):
+                    losses = (losses - y * (number / lines.size)) / xp.mean(weights[0])
+                return xp.sum(share * losses, axis=tuple(range(weights[0].ndim, lines.ndim)))
+
+            given = slopes(xp, *inputs, **settings)
+            parts = [None if s is None else partial(part, s, x) for s, x in zip(given, inputs, strict=True)]
+            return (*parts, of_weights) if weights else tuple(parts)
+
+        passed = (inspect.Parameter(name, leading.kind) for name in ("gradient", "y"))
+        signature = own.replace(parameters=[leading, *passed, *others])
+        vars(vjp)["__signature__"] = signature
+        return loss.vjp(vjp)
+
+    return declare
 
 
 # --- of two arrays of numbers ----------------------------------------------------------------------------------------
@@ -49,42 +128,38 @@ def difference(x, y, names=("prediction", "target")):
     return x - y
 
 
-def both(xp, slopes, prediction, target):
-    """Slopes by the difference as gradients of prediction and target."""
-    slopes = xp.broadcast_to(slopes, prediction.shape)
-    return slopes, lambda: undo_broadcast(xp, -slopes, target.shape)
-
-
 @tensor(
     formula="mean((prediction - target) ** 2)",
-    gradients=["gradient * 2 * (prediction - target) / n", "-gradient * 2 * (prediction - target) / n"],
+    gradients=["gradient * 2 * (prediction - target) / n", "-gradient * 2 * (prediction - target) / n", BY_WEIGHTS],
+    domain=WEIGHTS,
     examples=PAIRS_AND_NUMBER,
 )
-def mean_squared_error(xp, prediction, target, *, reduction: Reduction = "mean"):
+def mean_squared_error(xp, prediction, target, weights=None, *, reduction: Reduction = "mean"):
     """Squared difference: (prediction - target)^2."""
-    return reduced(xp, difference(prediction, target) ** 2, reduction)
+    return reduced(xp, difference(prediction, target) ** 2, reduction, weights)
 
 
-@mean_squared_error.vjp
-def _(xp, gradient, y, prediction, target, *, reduction):
-    slopes = each(2 * gradient, prediction.size, reduction) * (prediction - target)
-    return both(xp, slopes, prediction, target)
+@through(mean_squared_error)
+def _(xp, prediction, target):
+    slope = 2 * (prediction - target)
+    return slope, lambda: -slope
 
 
 @tensor(
     formula="mean(abs(prediction - target))",
-    gradients=["gradient * sign(prediction - target) / n", "-gradient * sign(prediction - target) / n"],
+    gradients=["gradient * sign(prediction - target) / n", "-gradient * sign(prediction - target) / n", BY_WEIGHTS],
+    domain=WEIGHTS,
     examples=PAIRS_AND_NUMBER,
 )
-def mean_absolute_error(xp, prediction, target, *, reduction: Reduction = "mean"):
+def mean_absolute_error(xp, prediction, target, weights=None, *, reduction: Reduction = "mean"):
     """Absolute difference: |prediction - target|; the derivative is 0 where they are equal."""
-    return reduced(xp, xp.abs(difference(prediction, target)), reduction)
+    return reduced(xp, xp.abs(difference(prediction, target)), reduction, weights)
 
 
-@mean_absolute_error.vjp
-def _(xp, gradient, y, prediction, target, *, reduction):
-    slopes = each(gradient, prediction.size, reduction) * xp.sign(prediction - target)
-    return both(xp, slopes, prediction, target)
+@through(mean_absolute_error)
+def _(xp, prediction, target):
+    slope = xp.sign(prediction - target)
+    return slope, lambda: -slope
 
 
 @tensor(
@@ -92,78 +167,96 @@ def _(xp, gradient, y, prediction, target, *, reduction):
     gradients=[
         "gradient * clip(prediction - target, -delta, delta) / n",
         "-gradient * clip(prediction - target, -delta, delta) / n",
+        BY_WEIGHTS,
     ],
+    domain=WEIGHTS,
     examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"delta": 2.5})],
 )
-def huber_loss(xp, prediction, target, *, delta: AboveZero = 1.0, reduction: Reduction = "mean"):
+def huber_loss(xp, prediction, target, weights=None, *, delta: AboveZero = 1.0, reduction: Reduction = "mean"):
     """Half the squared difference d up to |d| = delta, beyond it a straight line: delta (|d| - delta / 2)."""
     size = xp.abs(difference(prediction, target))
-    return reduced(xp, xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction)
+    return reduced(xp, xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction, weights)
 
 
-@huber_loss.vjp
-def _(xp, gradient, y, prediction, target, *, delta, reduction):
-    bounded = xp.minimum(xp.maximum(prediction - target, -delta), delta)
-    return both(xp, each(gradient, prediction.size, reduction) * bounded, prediction, target)
+@through(huber_loss)
+def _(xp, prediction, target, *, delta):
+    slope = xp.minimum(xp.maximum(prediction - target, -delta), delta)
+    return slope, lambda: -slope
+
+
+@tensor(
+    formula="mean(maximum(quantile * d, (quantile - 1) * d)), where d = target - prediction",
+    gradients=[
+        "-gradient * (quantile where d > 0, quantile - 1 where d < 0) / n, where d = target - prediction",
+        "gradient * (quantile where d > 0, quantile - 1 where d < 0) / n, where d = target - prediction",
+        BY_WEIGHTS,
+    ],
+    domain=WEIGHTS,
+    kinks=[Kink({"prediction": "target"}, (0, 0, ...))],
+    examples=[*PAIRS_AND_NUMBER, Example(shapes=[(2, 3), (2, 3)], settings={"quantile": 0.9})],
+)
+def quantile_loss(xp, prediction, target, weights=None, *, quantile: Share = 0.5, reduction: Reduction = "mean"):
+    """Pinball loss, least at a quantile: quantile d where d = target - prediction > 0, else (quantile - 1) d."""
+    d = -difference(prediction, target)
+    return reduced(xp, xp.maximum(quantile * d, (quantile - 1) * d), reduction, weights)
+
+
+@through(quantile_loss)
+def _(xp, prediction, target, *, quantile):
+    d = target - prediction
+    slope = xp.where(d > 0, -quantile, xp.where(d < 0, 1 - quantile, 0.0))
+    return slope, lambda: -slope
 
 
 @tensor(
     formula="mean(log(1 + exp(logits)) - target * logits)",
-    gradients=["gradient * (sigmoid(logits) - target) / n", "-gradient * logits / n"],
+    gradients=["gradient * (sigmoid(logits) - target) / n", "-gradient * logits / n", BY_WEIGHTS],
+    domain=WEIGHTS,
     examples=[
         *PAIRS_AND_NUMBER,
         Example(values=[[40.0, -40.0, 800.0, -800.0], [1.0, 0.0, 0.25, 1.0]], settings={"reduction": "none"}),
     ],
 )
-def binary_cross_entropy_with_logits(xp, logits, target, *, reduction: Reduction = "mean"):
+def binary_cross_entropy_with_logits(xp, logits, target, weights=None, *, reduction: Reduction = "mean"):
     """Cross-entropy of two classes: -target log(p) - (1 - target) log(1 - p), p the sigmoid of the logits."""
     difference(logits, target, ("logits", "target"))
     # log(1 + e^-|x|) and, where x is positive, x (1 - target), else -x target: no digits are lost in either tail.
     linear = logits * xp.where(logits > 0, 1 - target, -target)
-    return reduced(xp, linear + xp.log1p(xp.exp(-xp.abs(logits))), reduction)
+    return reduced(xp, linear + xp.log1p(xp.exp(-xp.abs(logits))), reduction, weights)
 
 
-@binary_cross_entropy_with_logits.vjp
-def _(xp, gradient, y, logits, target, *, reduction):
-    gradient = each(gradient, logits.size, reduction)
-    of_logits = (1 - target) / (1 + xp.exp(-logits)) - target / (1 + xp.exp(logits))
-    return gradient * of_logits, lambda: undo_broadcast(xp, -gradient * logits, target.shape)
+@through(binary_cross_entropy_with_logits)
+def _(xp, logits, target):
+    return (1 - target) / (1 + xp.exp(-logits)) - target / (1 + xp.exp(logits)), lambda: -logits
 
 
 @tensor(
     formula="mean(target * (log(target) - logarithms))",
-    gradients=["-gradient * target / n", "gradient * (log(target) + 1 - logarithms) / n"],
-    domain={"target": "[0, inf)"},
-    kinks=[Kink({"target": 0}, (..., 0))],
-    examples=[*PAIRS, Example(shapes=[(4, 3), (4, 3)], settings={"reduction": "batchmean"})],
+    gradients=["-gradient * target / n", "gradient * (log(target) + 1 - logarithms) / n", BY_WEIGHTS],
+    domain={"target": "[0, inf)", **WEIGHTS},
+    kinks=[Kink({"target": 0}, (..., 0, ...))],
+    examples=[
+        *PAIRS,
+        Example(shapes=[(4, 3), (4, 3)], settings={"reduction": "batchmean"}),
+        Example(shapes=[(4, 3), (4, 3), (4,)], settings={"reduction": "batchmean"}),
+    ],
 )
-def kl_div(xp, logarithms, target, *, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean"):
+def kl_div(xp, logarithms, target, weights=None, *, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean"):
     """Divergence of a distribution, given by its logarithms, from a target: target (log(target) - logarithms)."""
     difference(logarithms, target, ("logarithms", "target"))
     positive = target > 0
     losses = xp.where(positive, target * (xp.log(xp.where(positive, target, 1.0)) - logarithms), 0.0)
-    if reduction == "batchmean":
-        return xp.sum(losses) / rows(logarithms)
-    return reduced(xp, losses, reduction)
+    return reduced(xp, losses, reduction, weights)
 
 
-@kl_div.vjp
-def _(xp, gradient, y, logarithms, target, *, reduction):
-    gradient = gradient / rows(logarithms) if reduction == "batchmean" else each(gradient, target.size, reduction)
+@through(kl_div)
+def _(xp, logarithms, target):
     positive = target > 0
 
     def of_target():
-        slopes = xp.log(xp.where(positive, target, 1.0)) + 1 - logarithms
-        return undo_broadcast(xp, xp.where(positive, gradient * slopes, 0.0), target.shape)
+        return xp.where(positive, xp.log(xp.where(positive, target, 1.0)) + 1 - logarithms, 0.0)
 
-    return -gradient * xp.where(positive, target, 0.0), of_target
-
-
-def rows(x):
-    """The size of the first axis, which PyTorch's batchmean divides by."""
-    if not x.ndim or not x.shape[0]:
-        raise ValueError("the mean over a batch needs an axis of the batch, with elements")
-    return x.shape[0]
+    return -xp.where(positive, target, 0.0), of_target
 
 
 # --- of classes ------------------------------------------------------------------------------------------------------
@@ -173,6 +266,8 @@ CLASSES = (
     Example(shapes=[(4, 3), (4,)], values=[None, [0, 2, 1, 1]], settings={"reduction": "sum"}),
     Example(shapes=[(2, 3, 2), (2, 2)], values=[None, [[0, 2], [1, 1]]], settings={"axis": 1, "reduction": "none"}),
     Example(shapes=[(3,), ()], values=[None, 2]),
+    Example(shapes=[(4, 3), (4,), (4,)], values=[None, [0, 2, 1, 1], None]),
+    Example(shapes=[(2, 3, 2), (2, 2), (2,)], values=[None, [[0, 2], [1, 1]], None], settings={"axis": 1}),
 )
 
 
@@ -181,12 +276,6 @@ def class_labels(xp, scores, labels, axis, name):
     for i in range(labels.ndim):
         check_same_size(scores, i + (i >= axis), labels, i, (name, "labels"))
     return xp.expand_dims(named_classes(xp, labels, scores.shape[axis]), axis=axis)
-
-
-def each_line(xp, gradient, scores, axis, reduction):
-    """The gradient of the loss of each line of scores along an axis, with that axis of size 1."""
-    gradient = each(gradient, scores.size // scores.shape[axis], reduction)
-    return xp.expand_dims(gradient, axis=axis) if reduction == "none" else gradient
 
 
 def has_labels(scores, labels, name):
@@ -204,7 +293,9 @@ def has_labels(scores, labels, name):
     gradients=[
         "gradient * (softmax(logits) - (1 at the labels, 0 elsewhere)) / n",
         "-gradient * log(softmax(logits)) / n, for probabilities",
+        BY_WEIGHTS,
     ],
+    domain=WEIGHTS,
     examples=[
         *CLASSES,
         Example(shapes=[(4, 3), (4, 3)]),
@@ -212,31 +303,30 @@ def has_labels(scores, labels, name):
         Example(shapes=[(3,), (3,)], settings={"reduction": "sum"}),
     ],
 )
-def cross_entropy(xp, logits, labels, *, axis: int = -1, reduction: Reduction = "mean"):
+def cross_entropy(xp, logits, labels, weights=None, *, axis: int = -1, reduction: Reduction = "mean"):
     """Cross-entropy: -log(softmax(logits)) of the labels' class, or weighted by labels that are probabilities."""
     number = from_front(axis, logits, "logits")
     if has_labels(logits, labels, "logits"):
         chosen = class_labels(xp, logits, labels, number, "logits")
         losses = -xp.take_along_axis(log_shares(xp, logits, number), chosen, axis=number)
-        return reduced(xp, xp.squeeze(losses, axis=number), reduction)
+        return reduced(xp, xp.squeeze(losses, axis=number), reduction, weights)
     check_same_axes(logits, labels, ("logits", "labels"))
     terms = xp.where(xp.equal(labels, 0), 0.0, -labels * log_shares(xp, logits, number))
-    return reduced(xp, xp.sum(terms, axis=number), reduction)
+    return reduced(xp, xp.sum(terms, axis=number), reduction, weights)
 
 
-@cross_entropy.vjp
-def cross_entropy_vjp(xp, gradient, y, logits, labels, *, axis, reduction):
-    """The gradient of the logits: the probabilities, less what the labels say."""
+@through(cross_entropy)
+def cross_entropy_vjp(xp, logits, labels, *, axis):
+    """The slope of each line's loss: the probabilities, less what the labels say."""
     number = from_front(axis, logits, "logits")
-    gradient = each_line(xp, gradient, logits, number, reduction)
     probabilities = shares(xp, logits, number)
     if has_labels(logits, labels, "logits"):
         # Of the labels' class, the probability less 1 is the sum of the others with its sign changed.
         named = at_class(xp, probabilities, labels, number)
         others = xp.where(named, 0.0, probabilities)
-        return gradient * xp.where(named, -xp.sum(others, axis=number, keepdims=True), others), None
+        return xp.where(named, -xp.sum(others, axis=number, keepdims=True), others), None
     expected = probabilities * xp.sum(labels, axis=number, keepdims=True)
-    return gradient * (expected - labels), lambda: -gradient * log_shares(xp, logits, number)
+    return expected - labels, lambda: -log_shares(xp, logits, number)
 
 
 def at_class(xp, scores, labels, axis):
@@ -247,25 +337,24 @@ def at_class(xp, scores, labels, axis):
 
 @tensor(
     formula="mean(-log_probabilities at the labels)",
-    gradients=["-gradient / n at the labels, 0 elsewhere", None],
+    gradients=["-gradient / n at the labels, 0 elsewhere", None, BY_WEIGHTS],
+    domain=WEIGHTS,
     examples=CLASSES,
 )
-def nll_loss(xp, log_probabilities, labels: Index, *, axis: int = -1, reduction: Reduction = "mean"):
+def nll_loss(xp, log_probabilities, labels: Index, weights=None, *, axis: int = -1, reduction: Reduction = "mean"):
     """Negative logarithm of the probability of the labels' class, given all logarithms."""
     number = from_front(axis, log_probabilities, "log_probabilities")
     if not has_labels(log_probabilities, labels, "log_probabilities"):
         raise ValueError("labels are classes: one axis fewer than log_probabilities")
     chosen = class_labels(xp, log_probabilities, labels, number, "log_probabilities")
     losses = -xp.take_along_axis(log_probabilities, chosen, axis=number)
-    return reduced(xp, xp.squeeze(losses, axis=number), reduction)
+    return reduced(xp, xp.squeeze(losses, axis=number), reduction, weights)
 
 
-@nll_loss.vjp
-def _(xp, gradient, y, log_probabilities, labels, *, axis, reduction):
-    number = from_front(axis, log_probabilities)
-    gradient = each_line(xp, gradient, log_probabilities, number, reduction)
-    at_labels = at_class(xp, log_probabilities, labels, number)
-    return xp.where(at_labels, -gradient, xp.zeros_like(log_probabilities)), None
+@through(nll_loss)
+def _(xp, log_probabilities, labels, *, axis):
+    at_labels = at_class(xp, log_probabilities, labels, from_front(axis, log_probabilities))
+    return xp.where(at_labels, -xp.ones_like(log_probabilities), 0.0), None
 
 
 def right_rows(xp, logits, labels):

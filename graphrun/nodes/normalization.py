@@ -11,7 +11,7 @@ from graphrun.nodes.placing import is_numpy
 from graphrun.nodes.reduction import deviations, exponentials, log_sum, mean_square, root_mean_square
 
 if TYPE_CHECKING:
-    from graphrun.base.types import NotNegative, Share
+    from graphrun.base.types import NotNegative, Positive, Share
 
 ALONG_AN_AXIS = (
     Example(shapes=[(3, 4)]),
@@ -172,6 +172,50 @@ def _(xp, gradient, y, x, scale, *, axis, epsilon):
         return inverse * (scaled - normalized * xp.mean(scaled * normalized, axis=axes, keepdims=True))
 
     return of_x, lambda: xp.sum(gradient * normalized, axis=others)
+
+
+def in_groups(xp, x, scale, shift, groups):
+    """The channels of x, axis 1, laid out in groups, and what of the scale and the shift goes with each channel."""
+    check_axes(x, 2)
+    for name, array in (("scale", scale), ("shift", shift)):
+        check_axes(array, 1, name, 1)
+        check_same_size(x, 1, array, 0, ("x", name))
+    if x.shape[1] % groups:
+        raise ValueError(f"axis 1 of x has {count(x.shape[1], 'channel')}, no multiple of the {groups} groups")
+    shape = (x.shape[0], groups, size_along(x, range(1, x.ndim)) // groups)
+    return xp.reshape(x, shape), along(xp, scale, x, (1,), "scale"), along(xp, shift, x, (1,), "shift")
+
+
+@tensor(
+    formula="scale * (x - mean(x)) / sqrt(var(x) + epsilon) + shift",
+    gradients=STANDARDIZED,
+    examples=[
+        Example(shapes=[(2, 4, 3), (4,), (4,)], settings={"groups": 2}),
+        Example(shapes=[(2, 2, 2, 2), (2,), (2,)], settings={"groups": 1, "epsilon": 0.1}),
+        Example(shapes=[(1, 3, 4), (3,), (3,)], settings={"groups": 3}),
+    ],
+)
+def group_norm(xp, x, scale, shift, *, groups: Positive, epsilon: NotNegative = 1e-5):
+    """Input with mean 0 and variance 1 in each group of channels, axis 1, then scaled and shifted by channel."""
+    parts, wide, moved = in_groups(xp, x, scale, shift, groups)
+    return xp.reshape(standardize(xp, parts, (2,), epsilon)[0], x.shape) * wide + moved
+
+
+@group_norm.vjp
+def _(xp, gradient, y, x, scale, shift, *, groups, epsilon):
+    parts, wide, _ = in_groups(xp, x, scale, shift, groups)
+    others = tuple(i for i in range(x.ndim) if i != 1)
+    normalized, inverse = standardize(xp, parts, (2,), epsilon)
+
+    def of_x():
+        scaled = xp.reshape(gradient * wide, parts.shape)
+        return xp.reshape(through_standardize(xp, scaled, normalized, inverse, (2,)), x.shape)
+
+    return (
+        of_x,
+        lambda: xp.sum(gradient * xp.reshape(normalized, x.shape), axis=others),
+        lambda: xp.sum(gradient, axis=others),
+    )
 
 
 def batch_axes(x, axis, scale, shift):

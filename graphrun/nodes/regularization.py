@@ -1,11 +1,14 @@
-"""Regularization by noise."""
+"""Random numbers: for regularization, and for what is random itself."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from graphrun.declare.declaration import Noise, Training
 from graphrun.declare.nodetype import Example, tensor
+from graphrun.nodes import special
+from graphrun.nodes.axes import check_same_axes, undo_broadcast
 
 if TYPE_CHECKING:
     from graphrun.base.types import Finite
@@ -37,3 +40,30 @@ def dropout(xp, x, noise: Noise, *, rate: Finite = 0.5, training: Training):
 @dropout.vjp
 def _(xp, gradient, y, x, noise, *, rate, training):
     return xp.where(noise >= rate, kept_scale(rate) * gradient, 0.0) if training else gradient, None
+
+
+def standard_normal(xp, noise):
+    """Standard normal numbers of uniform ones, multiples of 2^-24: each the quantile of its cell's middle."""
+    return math.sqrt(2) * special.erfinv.function(xp, (2 * noise - 1) + 2.0**-24)
+
+
+@tensor(
+    formula="mean + scale * normal(noise)",
+    gradients=["gradient", "gradient * normal(noise)", None],
+    examples=[
+        Example(shapes=[(4, 5), (4, 5)]),
+        Example(shapes=[(3,), ()]),
+        Example(shapes=[(), ()]),
+    ],
+)
+def normal_noise(xp, mean, scale, noise: Noise, *, training: Training):
+    """Normal random numbers with a mean and a standard deviation, drawn anew in each step; evaluated, the mean."""
+    if scale.ndim:
+        check_same_axes(mean, scale, ("mean", "scale"))
+    return mean + scale * standard_normal(xp, noise) if training else mean
+
+
+@normal_noise.vjp
+def _(xp, gradient, y, mean, scale, noise, *, training):
+    drawn = gradient * standard_normal(xp, noise) if training else xp.zeros_like(mean)
+    return gradient, undo_broadcast(xp, drawn, scale.shape), None

@@ -97,7 +97,9 @@ class Budget:
 
     def _refusal(self, number: int, node: Node, what: str) -> MemoryLimitError:
         name = str(self.graph.names[number])
-        at = self.graph.document.nodes[name].problems(name, self.graph.document.problems)
+        entry, document = self.graph.document.nodes.get(name), self.graph.document
+        # What a robust loss makes of the residuals stands in the file as the solver's settings.
+        at = document.problems.at(("update",)) if entry is None else entry.problems(name, document.problems)
         hint = MORE_MEMORY if "memory" in what else "write it as several nodes, of two arrays each"
         return MemoryLimitError(at.describe((), f"node {name!r} of type {node.type.name} {what}", hint))
 

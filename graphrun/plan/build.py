@@ -106,6 +106,9 @@ def build_plan(
         feeds=feeds,
         noise=tuple(_noise(graph, shapes, slots, seed)),
         states=tuple(_states(graph, slots, batches)),
+        stated=None if graph.stated is None else (slots[graph.stated[0]], graph.stated[1]),
+        seed=seed,
+        initializers=graph.initializers,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Settings
+from graphrun.declare.initializers import Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
@@ -117,6 +118,9 @@ class Plan:
         data: the slots of the data set's columns, which each step is given anew where `feeds` is true.
         noise: the random numbers that each step is given.
         states: what the engine keeps from step to step for nodes.
+        stated: the slot of the file's own objective, and whether to maximize it, where a robust cost takes its place.
+        seed: what every random draw derives from.
+        initializers: how parameters are drawn, by slot.
     """
 
     names: Sequence[str | None]
@@ -134,6 +138,9 @@ class Plan:
     feeds: bool = False
     noise: tuple[NoisePlan, ...] = ()
     states: tuple[StatePlan, ...] = ()
+    stated: tuple[int, bool] | None = None
+    seed: int = 0
+    initializers: Mapping[int, tuple[Initializer, Settings]] = field(default_factory=dict)
 
     @property
     def rule(self) -> UpdateRule:

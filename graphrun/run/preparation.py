@@ -152,6 +152,8 @@ def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) 
     settings: dict[str, Any] = {"type": update.rule.name, **dict(update.settings)}
     if update.schedule is not None:
         settings["step_size"] = {"type": update.schedule[0].name, **dict(update.schedule[1])}
+    if update.starts > 1:
+        settings["starts"] = update.starts
     return RunDescription(
         graph=job.name,
         description=description,

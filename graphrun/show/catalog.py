@@ -23,7 +23,7 @@ from graphrun.solvers import SOLVERS
 from graphrun.updates.schedule import SCHEDULES
 
 USES = {
-    "solver": "in a graph file: update: {{type: {}}}",
+    "solver": "in a graph file: update: {{type: {}}}; starts: 10 beside it keeps the best of ten starts",
     "schedule": "in a graph file: update: {{type: sgd, step_size: {{type: {}, ...}}}}",
     "initializer": "in a graph file: parameters: {{W: {{shape: [2, 3], init: {{type: {}}}}}}}",
 }

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from graphrun.base.norms import norm
+from graphrun.base.types import AboveZero
 from graphrun.declare.solver import Problem, Solver, Vector
+from graphrun.solvers.robust import Loss, rho
 from graphrun.solvers.scaling import check_gradient, power_of_two
 
 EPSILON = float(np.finfo(np.float64).eps)
+FURTHEST = 1e140
+"""The largest scale of a loss, in units of the residuals, whose square is a number with room to spare."""
+
 NO_STEP = 3
 """SciPy's status where it ends because its steps became too short."""
 
 
 @Solver
-def least_squares(problem: Problem, *, residual: str, x_scale: Literal["jac", "none"] = "jac") -> str:
+def least_squares(
+    problem: Problem,
+    *,
+    residual: str,
+    x_scale: Literal["jac", "none"] = "jac",
+    loss: Loss = "linear",
+    f_scale: AboveZero = 1.0,
+) -> str:
     """Sums of squares, by a trust region and the exact Jacobian: SciPy's trf (Branch, Coleman and Li, 1999).
 
     `residual` names the node whose sum of squares the objective is, times any constant (1, 1/2, 1/n). ``x_scale: jac``
     measures each parameter by how much it moves the residuals (Moré, 1978), `none` all of them alike. It goes on until
     the objective no longer changes. Within bounds it comes as near to one as numbers can show, but not onto it.
+
+    A `loss` other than `linear` counts residuals larger than about `f_scale` less. Then the cost that it makes of the
+    residuals is minimized in place of their sum of squares, and is the objective of the run.
     """
     point = problem.start
     check_gradient(problem, point)
     while True:
         value, _ = problem.objective(point)
-        point, status = _solve(problem, point, x_scale)
+        point, status = _solve(problem, point, x_scale, loss, f_scale)
         gained = value - problem.objective(point)[0]
         if status != NO_STEP:
             return "the objective no longer changes"
@@ -37,7 +53,7 @@ def least_squares(problem: Problem, *, residual: str, x_scale: Literal["jac", "n
             return "no step changes the parameters"
 
 
-def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
+def _solve(problem: Problem, start: Vector, x_scale: str, loss: str, f_scale: float) -> tuple[Vector, int]:
     """Solve from a point; return where it ended and SciPy's status."""
     from scipy.optimize import least_squares as solve
 
@@ -67,8 +83,16 @@ def _solve(problem: Problem, start: Vector, x_scale: str) -> tuple[Vector, int]:
         gtol=None,
         max_nfev=sys.maxsize,
         callback=iteration,
+        loss=partial(_losses, loss) if loss != "linear" else loss,
+        # SciPy squares it; so far from the residuals' size, a loss is the same at any scale.
+        f_scale=min(max(f_scale / size, 1 / FURTHEST), FURTHEST),
     )
     return found.x * unit, found.status
+
+
+def _losses(loss: str, z: Vector) -> Vector:
+    """Return a loss and its derivatives as SciPy takes them, whose own loses digits where z is small."""
+    return np.stack(rho(np, loss, z))
 
 
 def _noticed(jacobian: Vector, is_sized: Vector) -> Vector:

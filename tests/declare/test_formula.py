@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from scipy import special
 
 from graphrun import nodes
 from graphrun.declare.formula import formulas_of
@@ -24,7 +25,8 @@ NUMPY = (
 FUNCTIONS: dict[str, Any] = {name: getattr(np, name) for name in NUMPY} | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "atan2": np.arctan2, "abs": abs, "inf": math.inf,
-    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc),
+    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc), "erfinv": special.erfinv,
+    "lgamma": special.gammaln, "digamma": special.digamma, "trigamma": lambda x: special.zeta(2, x),
 }  # fmt: skip
 
 NO_LINE = {"cbrt"}

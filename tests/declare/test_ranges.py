@@ -26,6 +26,7 @@ KINDS: dict[str, list[Declaration]] = {
 MAY_BE_INFINITE = {("clip", "min"), ("clip", "max"), ("vector_norm", "ord")}
 
 ANY_FINITE = {
+    *(("selu", "alpha"), ("selu", "gamma"), ("hard_sigmoid", "beta")),
     *(("leaky_relu", "slope"), ("elu", "alpha"), ("pad", "value"), ("scaled_dot_product_attention", "scale")),
     *((initializer, "gain") for initializer in INITIALIZERS),
     *(("constant", "value"), ("uniform", "low"), ("uniform", "high"), ("normal", "mean"), ("truncated_normal", "mean")),
@@ -34,8 +35,8 @@ ANY_FINITE = {
 
 OUTSIDE = {
     ("step_size", "weight_decay", "epsilon", "step_size_decay", "initial_accumulator"): [-1e-9],
-    ("start", "end", "factor", "peak", "std", "correction"): [-1e-9],
-    ("start_divisor", "end_divisor", "trust_radius", "beta", "delta"): [0.0, -1.0],
+    ("start", "end", "factor", "peak", "std", "correction", "tol"): [-1e-9],
+    ("start_divisor", "end_divisor", "trust_radius", "beta", "delta", "f_scale"): [0.0, -1.0],
     ("beta1", "beta2"): [-0.1, 1.0, 1.5],
     ("momentum", "dampening", "rise", "rate"): [-0.1, 1.5, 5.0],
     ("ord",): [0.5, -2.0],
@@ -64,6 +65,7 @@ def wrong_numbers(declared: Declaration, name: str) -> list[float]:
     found = [math.nan] + ([] if (declared.name, name) in MAY_BE_INFINITE else [math.inf, -math.inf])
     if (declared.name, name) not in ANY_FINITE:
         special = {("rmsprop", "alpha"): [-0.1, 1.0], ("celu", "alpha"): [0.0, -1.0]}
+        special |= {("hard_sigmoid", "alpha"): [0.0, -1.0], ("quantile_loss", "quantile"): [-0.1, 1.1]}
         named = [numbers for names, numbers in OUTSIDE.items() if name in names]
         found += special.get((declared.name, name)) or (named[0] if named else [])
     return found

@@ -129,8 +129,8 @@ def test_initializer_is_described(name: str) -> None:
 
 def in_words(value: object) -> str:
     """Return a default as a graph file would give it."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from mpmath import mp
-from references import ELEMENTWISE, TENSOR, axes_of, mean
+from references import ELEMENTWISE, TENSOR, TERMS, axes_of, loss, mean
 
 from graphrun import nodes
 from graphrun.declare.declaration import Noise
@@ -329,14 +329,15 @@ def condition(name: str, truth: Truth, settings: Mapping[str, Any]) -> Sequence[
 SUMS = {
     *("sum", "mean", "cumulative_sum", "matmul", "vecdot", "tensordot", "outer", "einsum", "trace"),
     *("conv1d", "conv2d", "conv_transpose2d", "avg_pool2d", "scaled_dot_product_attention"),
-    *("kl_div", "nll_loss", "binary_cross_entropy_with_logits"),
+    *("kl_div", "nll_loss", "binary_cross_entropy_with_logits", "segment_sum", "normal_noise"),
+    "poisson_nll_loss",
 }
 """Their values are measured by the sum of the absolute terms."""
 
 EXPONENTIALS = {"softmax", "log_softmax", "logsumexp", "cross_entropy", "scaled_dot_product_attention"}
 """Of differences from the largest, which are rounded: a share is as good as that difference is large."""
 
-DEVIATIONS = {"var", "std", "layer_norm", "batch_norm", "rms_norm"}
+DEVIATIONS = {"var", "std", "layer_norm", "batch_norm", "group_norm", "rms_norm"}
 """Measured by the largest element: a deviation from the mean is as good as the largest."""
 
 MATRICES = {"det", "inv", "solve", "cholesky"}
@@ -487,9 +488,11 @@ def measured_by(
         for scale in scales:
             if scale is not None and scale.size:
                 scale[...] = np.max(scale) * factor**2
-    if name in {"layer_norm", "batch_norm", "rms_norm"}:
+    if name in DEVIATIONS - {"var", "std"}:
         x, epsilon = exact[0], mp.mpf(settings["epsilon"])
-        axes = axes_of(x, settings["axis"])
+        if name == "group_norm":
+            x = np.reshape(x, (x.shape[0], settings["groups"], -1))
+        axes = axes_of(x, settings.get("axis", 2))
         if name == "batch_norm":
             axes = tuple(i for i in range(x.ndim) if i not in axes)
         x = x if name == "rms_norm" else x - mean(x, axes, keepdims=True)
@@ -498,14 +501,32 @@ def measured_by(
             np.max(scales[0]), np.max(np.abs(exactly(gradient))) * np.max(np.abs(exact[1])) / mp.sqrt(least + epsilon)
         )
     if name == "binary_cross_entropy_with_logits":
+        if len(exact) > 2 and gradient.ndim:
+            gradient = gradient * np.reshape(exact[2], exact[2].shape + (1,) * (gradient.ndim - exact[2].ndim))
         scales[0][...] = np.maximum(
-            scales[0], np.abs(exactly(gradient)) * np.abs(exact[1]) if gradient.ndim else np.max(scales[0])
+            scales[0], np.abs(gradient) * np.abs(exact[1]) if gradient.ndim else np.max(scales[0])
         )
+    if name in TERMS:
+        # Its terms, and of a derivative the terms by the size of the input.
+        count = TERMS[name].nin
+        size[...] = weighed(TERMS[name](*exact[:count]), exact[count:], settings["reduction"])
+        of_all = np.max(np.abs(exactly(gradient))) * np.sum(size)
+        for x, scale in zip(exact[:count], scales, strict=False):
+            scale[...] = np.maximum(scale, of_all / np.where(x == 0, mp.mpf(1), np.abs(x)))
+    if TYPES[name].inputs[-1] == "weights" and len(exact) == len(TYPES[name].inputs) and scales[-1] is not None:
+        # The loss of a sample, less the mean of all.
+        losses = np.abs(TENSOR[name](*exact[:-1], **{**settings, "reduction": "none"}))
+        scales[-1][...] = np.max(np.abs(exactly(gradient))) * np.sum(losses) / np.mean(exact[-1])
     if name == "kl_div":
         scales[1][...] = scales[1] * 4
     if name == "scaled_dot_product_attention":
         for scale in scales[:3]:
             scale[...] = np.max(scale)
+
+
+def weighed(losses: Any, weights: Sequence[Any], reduction: str) -> Any:
+    """Losses with weights and their reduction."""
+    return loss(lambda x: x, 1)(losses, *weights, reduction=reduction)
 
 
 def tensor_settings(node_type: NodeType, example: Example) -> dict[str, Any]:
@@ -562,6 +583,11 @@ def tensor_by_jax(
 TENSOR_ENGINES = {"numpy": tensor_by_numpy, "jax": tensor_by_jax}
 
 
+def patterns_of(name: str) -> Sequence[str]:
+    """Return the patterns that a type is tried with; the gamma function of huge numbers takes long in many digits."""
+    return ("plain", "large", "tiny") if name in MATRICES else ("plain", "mixed") if name in TERMS else PATTERNS
+
+
 def audit_tensor(name: str, engine: str, dtype: str) -> Iterator[Row]:
     """Yield the worst errors of a tensor type: every pattern of numbers in one of its examples."""
     node_type, limits = TYPES[name], np.finfo(dtype)
@@ -569,7 +595,7 @@ def audit_tensor(name: str, engine: str, dtype: str) -> Iterator[Row]:
     sizes = [sum(map(math.prod, e.shapes or map(np.shape, e.values))) for e in node_type.examples]
     some = [all(map(all, e.shapes)) for e in node_type.examples]
     small = [k for k, size in enumerate(sizes) if size <= 40 and some[k]] or [0]
-    for k, pattern in enumerate(("plain", "large", "tiny") if name in MATRICES else PATTERNS):
+    for k, pattern in enumerate(patterns_of(name)):
         which = small[k % len(small)]
         settings = tensor_settings(node_type, node_type.examples[which])
         truth = tensor_truth(name, which, pattern, dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,17 @@ def power(x: Number, y: Number) -> Number:
     return mp.power(x, int(y) if y == int(y) and abs(y) < 2**31 else y)
 
 
-SELU_ALPHA = mp.mpf("1.6732632423543772848170429916717")
-SELU_SCALE = mp.mpf("1.0507009873554804934193349852946")
+def normal_log_cdf(x: Number) -> Number:
+    """Logarithm of the normal distribution function; far out by its asymptotic series."""
+    if x > 0:
+        return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2) if x < 1e4 else mp.mpf(0)
+    if x > -100:
+        return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+    terms = [mp.mpf(1)]
+    while abs(terms[-1]) > mp.eps and len(terms) < 400:
+        terms.append(-terms[-1] * (2 * len(terms) - 1) / (x * x))
+    return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(mp.fsum(terms))
+
 
 ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "add": lambda x, y: x + y,
@@ -53,6 +63,7 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y,
     "remainder": lambda x, y: x - y * mp.floor(x / y),
+    "fmod": lambda x, y: x - y * (mp.floor(x / y) if x / y > 0 else mp.ceil(x / y)),
     "negative": lambda x: -x,
     "abs": abs,
     "identity": lambda x: x,
@@ -68,6 +79,8 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "expm1": mp.expm1,
     "log": mp.log,
     "log1p": mp.log1p,
+    "log1mexp": lambda x: mp.log(-mp.expm1(-x)) if x < 1 else mp.log1p(-mp.exp(-x)),
+    "logit": lambda x: mp.log(x) - mp.log1p(-x),
     "log2": lambda x: mp.log(x) / mp.log(2),
     "log10": lambda x: mp.log(x) / mp.log(10),
     "logaddexp": lambda x, y: mp.log(mp.exp(x) + mp.exp(y)) if max(x, y) < 1e5 else max(x, y) + softplus(-abs(x - y)),
@@ -107,17 +120,26 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "relu": lambda x: max(x, mp.mpf(0)),
     "leaky_relu": lambda x, slope: x if x > 0 else mp.mpf(slope) * x,
     "elu": lambda x, alpha: x if x > 0 else alpha * mp.expm1(x),
-    "selu": lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)),
+    "selu": lambda x, alpha, gamma: gamma * (x if x > 0 else alpha * mp.expm1(x)),
     "celu": lambda x, alpha: x if x > 0 else alpha * mp.expm1(x / alpha),
     "gelu": gelu,
     "softplus": lambda x, beta: softplus(beta * x) / beta,
     "softsign": lambda x: x / (1 + abs(x)),
     "silu": lambda x: x * sigmoid(x),
     "mish": lambda x: x * mp.tanh(softplus(x)) if x < 1e4 else x,
-    "hard_sigmoid": lambda x: bounded(x / 6 + mp.mpf(1) / 2, 0, 1),
+    # The default alpha is meant to be a sixth.
+    "hard_sigmoid": lambda x, alpha, beta: bounded(
+        (x / 6 if alpha == 1 / 6 else mp.mpf(alpha) * x) + mp.mpf(beta), 0, 1
+    ),
+    "hard_swish": lambda x: x * bounded(x / 6 + mp.mpf(1) / 2, 0, 1),
     "hard_tanh": lambda x: bounded(x, -1, 1),
     "erf": mp.erf,
     "erfc": lambda x: mp.erfc(x) if abs(x) < 1e4 else 1 - mp.sign(x),
+    "erfinv": mp.erfinv,
+    "normal_cdf": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2 if abs(x) < 1e4 else truth(x > 0),
+    "normal_log_cdf": normal_log_cdf,
+    "lgamma": mp.loggamma,
+    "digamma": mp.digamma,
 }
 
 
@@ -258,6 +280,11 @@ def transposed_convolution(
     return y if bias is None else y + np.reshape(bias, (1, -1, 1, 1))
 
 
+def as_tuple(setting: Any) -> tuple[int, ...]:
+    """A setting of one axis, which may be a list of one."""
+    return setting if isinstance(setting, tuple) else (setting,)
+
+
 def pooled(reduction: Callable[..., Any], fill: Any) -> Callable[..., Any]:
     """Return the pooling of windows by a reduction."""
 
@@ -274,6 +301,41 @@ def pooled(reduction: Callable[..., Any], fill: Any) -> Callable[..., Any]:
         return np.moveaxis(np.array(parts, object), (0, 1), (-2, -1))
 
     return pool
+
+
+def group_norm(x: Any, scale: Any, shift: Any, groups: int, epsilon: float) -> Any:
+    """Group normalization."""
+    parts = np.reshape(x, (x.shape[0], groups, -1))
+    found = np.reshape(normalized(parts, (2,), epsilon), x.shape)
+    return found * along(scale, x, (1,)) + along(shift, x, (1,))
+
+
+def segment_sum(x: Any, indices: Any, num_segments: int) -> Any:
+    """Sums of rows by number."""
+    total = np.full((num_segments, *x.shape[indices.ndim :]), mp.mpf(0), object)
+    for place in np.ndindex(*indices.shape):
+        total[int(indices[place])] = total[int(indices[place])] + x[place]
+    return total
+
+
+def on_diagonal(x: Any, offset: int) -> Any:
+    """A matrix of each vector on a diagonal."""
+    size = x.shape[-1] + abs(offset)
+    matrix = np.full((*x.shape[:-1], size, size), mp.mpf(0), object)
+    for i in range(x.shape[-1]):
+        matrix[..., i - min(offset, 0), i + max(offset, 0)] = x[..., i]
+    return matrix
+
+
+@cache
+def quantile(share: float, digits: int) -> Number:
+    """The standard normal number below which a share of all lies; it takes long in hundreds of digits."""
+    return mp.sqrt(2) * mp.erfinv(2 * mp.mpf(share) - 1) if digits else None
+
+
+def normal_noise(center: Any, scale: Any, noise: Any) -> Any:
+    """Normal numbers, of uniform ones."""
+    return center + scale * np.frompyfunc(lambda u: quantile(float(u) + 2.0**-25, mp.dps), 1, 1)(noise)
 
 
 def determinant(x: Any) -> Any:
@@ -326,17 +388,20 @@ def attention(query: Any, key: Any, value: Any, mask: Any = None, *, causal: boo
     return np.matmul(weights / np.where(total == 0, mp.mpf(1), total), value)
 
 
-def loss(losses: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a loss with its reduction."""
+def loss(losses: Callable[..., Any], count: int = 2) -> Callable[..., Any]:
+    """Return a loss of so many inputs before its weights, with its reduction."""
 
     def reduced(*inputs: Any, reduction: str, **settings: Any) -> Any:
-        found = losses(*inputs, **settings)
+        found = losses(*inputs[:count], **settings)
+        weights = np.ones(np.shape(found)[:1]) if len(inputs) == count else inputs[count]
+        wide = np.reshape(weights, np.shape(weights) + (1,) * (np.ndim(found) - np.ndim(weights))) + 0 * found
         if reduction == "none":
-            return found
-        total = np.sum(found)
-        if reduction == "batchmean":
-            return total / len(inputs[0])
-        return total / mp.mpf(np.size(found)) if reduction == "mean" else total
+            return wide * found
+        total = np.sum(wide * found)
+        if reduction == "sum":
+            return total
+        share = mp.mpf(len(found)) / np.size(found) if reduction == "batchmean" else 1
+        return total / (np.sum(wide) * share)
 
     return reduced
 
@@ -364,6 +429,54 @@ def huber(d: Number, delta: float) -> Number:
 def binary(x: Number, target: Number) -> Number:
     """Cross-entropy of two classes."""
     return softplus(x) - target * x
+
+
+def pinball(d: Number, quantile: float) -> Number:
+    """Loss of a quantile."""
+    return max(mp.mpf(quantile) * d, (mp.mpf(quantile) - 1) * d)
+
+
+def poisson(x: Number, count: Number, log_input: bool, full: bool) -> Number:
+    """Minus the logarithm of a Poisson probability."""
+    constant = mp.loggamma(count + 1) if full else 0
+    return constant + (mp.exp(x) - count * x if log_input else x - (count * mp.log(x) if count else 0))
+
+
+def poissons(x: Any, counts: Any, log_input: bool, full: bool) -> Any:
+    """Those of arrays."""
+    return np.frompyfunc(poisson, 4, 1)(x, counts, log_input, full)
+
+
+def negative_binomial(mean: Number, count: Number, dispersion: Number) -> Number:
+    """Minus the logarithm of a negative binomial probability."""
+    r = 1 / dispersion
+    binomial = mp.loggamma(count + r) - mp.loggamma(r) - mp.loggamma(count + 1)
+    return -binomial + r * mp.log1p(mean / r) - count * mp.log(mean / (r + mean))
+
+
+def terms_of_negative_binomial(mean: Number, count: Number, dispersion: Number) -> Number:
+    """The sizes of the terms that it is made of."""
+    r = 1 / dispersion
+    logarithms = sum(abs(mp.loggamma(x)) for x in (count + r, r, count + 1))
+    return logarithms + (r + count) * mp.log1p(mean / r) + abs(count * mp.log(mean)) + abs(count * mp.log(r))
+
+
+def terms_of_student_t(x: Number, target: Number, scale: Number, df: Number) -> Number:
+    """The sizes of the terms that it is made of."""
+    logarithms = sum(abs(mp.loggamma(x)) for x in (df / 2, (df + 1) / 2)) + abs(mp.log(df)) + abs(mp.log(scale))
+    return 1 + logarithms + (df + 1) / 2 * mp.log1p(((x - target) / scale) ** 2 / df)
+
+
+TERMS = {
+    "negative_binomial_nll_loss": np.frompyfunc(terms_of_negative_binomial, 3, 1),
+    "student_t_nll_loss": np.frompyfunc(terms_of_student_t, 4, 1),
+}
+
+
+def student_t(x: Number, target: Number, scale: Number, df: Number) -> Number:
+    """Minus the logarithm of a density of Student's t."""
+    constant = mp.loggamma(df / 2) - mp.loggamma((df + 1) / 2) + mp.log(df * mp.pi) / 2 + mp.log(scale)
+    return constant + (df + 1) / 2 * mp.log1p(((x - target) / scale) ** 2 / df)
 
 
 def divergence(logarithm: Number, target: Number) -> Number:
@@ -403,7 +516,10 @@ TENSOR: dict[str, Callable[..., Any]] = {
     "trace": lambda x, offset: np.trace(x, offset, -2, -1),
     "det": determinant,
     "inv": inverse,
+    "diagonal": lambda x, offset: np.diagonal(x, offset, -2, -1),
+    "diag_embed": on_diagonal,
     "solve": solution,
+    "solve_triangular": lambda x, y, upper: solution((np.triu if upper else np.tril)(x), y),
     "cholesky": cholesky,
     "reshape": np.reshape,
     "permute_dims": np.transpose,
@@ -420,26 +536,38 @@ TENSOR: dict[str, Callable[..., Any]] = {
     "take": taken,
     "take_along_axis": lambda x, indices, axis: np.take_along_axis(x, indices.astype(int), axis),
     "embedding": taken,
+    "segment_sum": segment_sum,
+    "one_hot": lambda labels, num_classes: np.eye(num_classes, dtype=int)[labels.astype(int)],
     "softmax": softmax,
     "log_softmax": log_softmax,
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
+    "group_norm": group_norm,
     "batch_norm": batch_norm,
     "dropout": lambda x, noise, rate: np.where(
         noise >= rate, x * (1 / (1 - mp.mpf(rate)) if rate < 1 else 0), mp.mpf(0)
     ),
+    "normal_noise": normal_noise,
     "conv1d": lambda x, weight, bias=None, **settings: convolution(x, weight, bias, **settings),
     "conv2d": lambda x, weight, bias=None, **settings: convolution(x, weight, bias, **settings),
     "conv_transpose2d": transposed_convolution,
+    "max_pool1d": lambda x, kernel_size, stride, padding: pooled(np.max, mp.mpf("-1e9999"))(
+        x[..., None, :],
+        *((None if s is None else (k, *as_tuple(s))) for k, s in ((1, kernel_size), (1, stride), (0, padding))),
+    )[..., 0, :],
     "max_pool2d": pooled(np.max, mp.mpf("-1e9999")),
     "avg_pool2d": pooled(lambda x, axis: np.sum(x, axis=axis) / mp.mpf(x.shape[-1] * x.shape[-2]), mp.mpf(0)),
     "scaled_dot_product_attention": attention,
     "mean_squared_error": loss(lambda x, y: (x - y) ** 2),
     "mean_absolute_error": loss(lambda x, y: np.abs(x - y)),
     "huber_loss": loss(lambda x, y, delta: np.frompyfunc(huber, 2, 1)(x - y, delta)),
+    "quantile_loss": loss(lambda x, y, quantile: np.frompyfunc(pinball, 2, 1)(y - x, quantile)),
     "binary_cross_entropy_with_logits": loss(np.frompyfunc(binary, 2, 1)),
     "kl_div": loss(np.frompyfunc(divergence, 2, 1)),
     "cross_entropy": loss(cross_entropies),
     "nll_loss": loss(lambda x, labels, axis: -at_labels(x, labels, axis)),
     "accuracy": accuracy,
+    "poisson_nll_loss": loss(poissons),
+    "negative_binomial_nll_loss": loss(np.frompyfunc(negative_binomial, 3, 1), 3),
+    "student_t_nll_loss": loss(np.frompyfunc(student_t, 4, 1), 4),
 }

@@ -32,6 +32,7 @@ SAME_NAME = [
     "subtract",
     "multiply",
     "remainder",
+    "fmod",
     "negative",
     "abs",
     "pow",
@@ -73,6 +74,10 @@ SAME_NAME = [
     "sigmoid",
     "erf",
     "erfc",
+    "erfinv",
+    "logit",
+    "lgamma",
+    "digamma",
 ]
 OTHER_NAME = {
     "divide": "div",
@@ -91,12 +96,18 @@ FUNCTIONAL = {
     "silu": "silu",
     "mish": "mish",
     "hard_sigmoid": "hardsigmoid",
+    "hard_swish": "hardswish",
     "hard_tanh": "hardtanh",
 }
 ELEMENTWISE: list[tuple[str, dict[str, Any], Oracle]] = [
     *((name, {}, of_torch(name)) for name in SAME_NAME),
     *((name, {}, of_torch(theirs)) for name, theirs in OTHER_NAME.items()),
     *((name, {}, of_functional(theirs)) for name, theirs in FUNCTIONAL.items()),
+    ("normal_cdf", {}, lambda torch, x: torch.special.ndtr(x)),
+    ("normal_log_cdf", {}, lambda torch, x: torch.special.log_ndtr(x)),
+    ("log1mexp", {}, lambda torch, x: torch.log(-torch.expm1(-x))),
+    ("hard_sigmoid", {"alpha": 0.2, "beta": 0.25}, lambda torch, x: torch.clamp(0.2 * x + 0.25, 0, 1)),
+    ("selu", {"alpha": 0.5, "gamma": 1.5}, lambda torch, x: 1.5 * torch.nn.functional.elu(x, alpha=0.5)),
     ("identity", {}, lambda torch, x: x),
     ("stop_gradient", {}, lambda torch, x: x.detach()),
     ("where", {}, lambda torch, condition, x, y: torch.where(condition != 0, x, y)),
@@ -120,6 +131,8 @@ ELEMENTWISE: list[tuple[str, dict[str, Any], Oracle]] = [
 ]
 # Where PyTorch has fewer digits.
 TOLERANCES = {
+    "digamma": 1e-9,  # its trigamma ends the series early
+    "fmod": 2e-6,  # of a quotient that rounds up to a whole number, its derivative by y is one off
     "acosh": 1e-10,  # its derivative squares x before it subtracts 1
     "hard_sigmoid": 3e-8,  # its derivative has 1/6 in float32
 }
@@ -219,6 +232,10 @@ KINKS: list[tuple[str, dict[str, Any], list[float]]] = [
     ("celu", {"alpha": 0.5}, [0]),
     ("hard_sigmoid", {}, [-3]),
     ("hard_sigmoid", {}, [3]),
+    ("hard_swish", {}, [-3]),
+    ("hard_swish", {}, [3]),
+    ("fmod", {}, [6, 3]),
+    ("fmod", {}, [-6, 3]),
     ("hard_tanh", {}, [-1]),
     ("hard_tanh", {}, [1]),
     ("logaddexp", {}, [2, 2]),

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mpmath import mp
+from scipy import special
 
 from graphrun import nodes
 
@@ -173,3 +175,39 @@ def test_shapes_that_do_not_fit_are_refused(name: str, settings: dict[str, Any],
     node_type = BUILT_IN[name]
     with pytest.raises(ValueError, match=r"."):
         node_type.function(np, *(np.ones(shape) for shape in shapes), **dict(node_type.read_settings(settings)))
+
+
+def test_gamma_of_negative_numbers() -> None:
+    """By reflection, as SciPy has it; poles are infinite."""
+    x = np.array([-0.5, -1.3, -2.5, -10.3, -200.25, -1e-300])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(BUILT_IN["lgamma"](np, x), special.gammaln(x), rtol=1e-13)
+        np.testing.assert_allclose(BUILT_IN["digamma"](np, x), special.digamma(x), rtol=1e-12)
+        derivative = BUILT_IN["digamma"].derivative
+        assert derivative is not None
+        np.testing.assert_allclose(derivative(np, None, x[:-1])[0], special.polygamma(1, x[:-1]), rtol=1e-12)
+        assert BUILT_IN["lgamma"](np, np.array([0.0, -1.0, -7.0, math.inf])).tolist() == [math.inf] * 4
+        assert BUILT_IN["erfinv"](np, np.array([-1.0, 1.0])).tolist() == [-math.inf, math.inf]
+
+
+@pytest.mark.slow
+def test_the_zero_of_digamma() -> None:
+    """Beside it all digits are those of the distance."""
+    zero = 1.4616321449683622
+    for x in (zero, math.nextafter(zero, 2), math.nextafter(zero, 0), zero + 1e-9):
+        with mp.workdps(40):
+            expected = float(mp.digamma(mp.mpf(x)))
+        assert float(BUILT_IN["digamma"](np, np.float64(x))) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.slow
+def test_the_logarithm_of_one_more_in_xla() -> None:
+    """XLA's own loses 7 bits where x is about -0.4."""
+    jax = pytest.importorskip("jax")
+    from graphrun.engines.jax import forms  # noqa: F401 (it declares the form)
+    from graphrun.engines.jax.devices import double_precision
+
+    x = np.linspace(-0.45, -0.2, 1001)
+    with double_precision():
+        found = jax.jit(lambda x: BUILT_IN["log1p"].functions("jax")[0](jax.numpy, x))(x)
+    np.testing.assert_allclose(np.asarray(found), np.log1p(x), rtol=6e-16)

@@ -240,6 +240,62 @@ def trace(draw: Draw) -> Case:
     return [shape_of(draw, 2, 3)], {"offset": draw(st.integers(-3, 3))}
 
 
+def vector(draw: Draw) -> Case:
+    """Any diagonal to lie on."""
+    return [shape_of(draw, 1, 3)], {"offset": draw(st.integers(-2, 2))}
+
+
+def segments(draw: Draw) -> Case:
+    """Rows by number, which may have several axes."""
+    shape, more, number = shape_of(draw, 1, 2), shape_of(draw, 0, 2), draw(SIZE)
+    return [(*shape, *more), indices_of(draw, shape, 0, number)], {"num_segments": number}
+
+
+def labels(draw: Draw) -> Case:
+    """Labels of any shape."""
+    number = draw(SIZE)
+    return [indices_of(draw, shape_of(draw, 0, 3), 0, number)], {"num_classes": number}
+
+
+def in_groups(draw: Draw) -> Case:
+    """Channels in groups, with something to be normalized in each."""
+    groups, size = draw(SIZE), draw(SIZE)
+    channels = groups * size
+    shape = (draw(SIZE), channels, *shape_of(draw, 0, 2), 2)
+    return [shape, (channels,), (channels,)], {"groups": groups, "epsilon": draw(st.sampled_from([1e-5, 0.1]))}
+
+
+def triangular(draw: Draw) -> Case:
+    """Either triangle."""
+    inputs, _ = solve(draw)
+    return inputs, {"upper": draw(st.booleans())}
+
+
+def torch_triangular(torch: Any, x: Any, y: Any, upper: bool) -> Any:
+    """PyTorch has matrices on the right side."""
+    columns = y if y.ndim > 1 else y[:, None]
+    found = torch.linalg.solve_triangular(x, columns, upper=upper)
+    return found if y.ndim > 1 else found[..., 0]
+
+
+def normal(draw: Draw) -> Case:
+    """Noise that is given."""
+    (shape, noise), _ = dropout(draw)
+    return [shape, draw(st.sampled_from([shape, ()])), noise], {"training": draw(st.booleans())}
+
+
+def torch_normal(torch: Any, mean: Any, scale: Any, noise: Any, training: bool) -> Any:
+    """The quantile of the middle of a cell of 2^-24."""
+    return mean + scale * torch.special.ndtri(noise + 2**-25) if training else mean + 0 * scale
+
+
+def pooling_1d(draw: Draw) -> Case:
+    """Windows along one axis."""
+    kernel = draw(st.integers(1, 3))
+    options = {"stride": draw(st.none() | st.integers(1, 3)), "padding": draw(st.integers(0, kernel // 2))}
+    return [(draw(SIZE), draw(SIZE), kernel + draw(SIZE))], {"kernel_size": kernel, **options}
+
+
 def dominant(draw: Draw, stacks: tuple[int, ...], size: int) -> Any:
     """Matrices that are far from singular."""
     random = np.random.default_rng(draw(st.integers(0, 999)))
@@ -267,10 +323,79 @@ def solve(draw: Draw) -> Case:
 REDUCTION = st.sampled_from(["mean", "sum", "none"])
 
 
+def weights(draw: Draw, shape: tuple[int, ...]) -> list[Any]:
+    """No weights, or some along the first axes of the losses."""
+    number = draw(st.none() | st.integers(0, len(shape)))
+    random = np.random.default_rng(draw(st.integers(0, 999)))
+    return [] if number is None else [random.uniform(0.1, 2, shape[:number])]
+
+
 def pair(draw: Draw) -> Case:
     """Two arrays of one shape, or one and a number."""
     shape = shape_of(draw)
-    return [shape, draw(st.sampled_from([shape, ()]))], {"reduction": draw(REDUCTION)}
+    second = draw(st.sampled_from([shape, ()]))
+    return [shape, second, *weights(draw, shape)], {"reduction": draw(REDUCTION)}
+
+
+def quantile(draw: Draw) -> Case:
+    """A share too."""
+    inputs, options = pair(draw)
+    return inputs, options | {"quantile": draw(st.sampled_from([0.1, 0.5, 0.75]))}
+
+
+def likelihood(count: int) -> Callable[[Draw], Case]:
+    """So many inputs that are positive."""
+
+    def case(draw: Draw) -> Case:
+        shape = shape_of(draw)
+        random = np.random.default_rng(draw(st.integers(0, 999)))
+        shapes = [shape, shape, *(draw(st.sampled_from([shape, ()])) for _ in range(count - 2))]
+        inputs = [random.uniform(0.1, 4, size) for size in shapes]
+        return [*inputs, *weights(draw, shape)], {"reduction": draw(REDUCTION)}
+
+    return case
+
+
+def poisson(draw: Draw) -> Case:
+    """A mean or its logarithm, with and without the constant."""
+    inputs, options = likelihood(2)(draw)
+    return inputs, options | {"log_input": draw(st.booleans()), "full": draw(st.booleans())}
+
+
+def torch_weighed(losses: Callable[..., Any], count: int = 2) -> Callable[..., Any]:
+    """What PyTorch's losses of so many inputs are with weights: the mean by their sum."""
+
+    def loss(torch: Any, *inputs: Any, reduction: str, **options: Any) -> Any:
+        found = losses(torch, *inputs[:count], **options)
+        given = inputs[count] if len(inputs) > count else torch.ones((), dtype=torch.float64)
+        wide = given.reshape(given.shape + (1,) * (found.ndim - given.ndim)).expand(found.shape)
+        if reduction == "none":
+            return found * wide
+        total = (found * wide).sum()
+        if reduction == "sum":
+            return total
+        return total / (wide.sum() if reduction == "mean" else wide.mean() * len(found))
+
+    return loss
+
+
+def torch_poisson(torch: Any, x: Any, target: Any, log_input: bool, full: bool) -> Any:
+    """PyTorch's, with log(target!) instead of Stirling's approximation."""
+    plain = torch.nn.functional.poisson_nll_loss(x, target, log_input=log_input, eps=0.0, reduction="none")
+    return plain + torch.lgamma(target + 1) if full else plain
+
+
+def torch_negative_binomial(torch: Any, mean: Any, target: Any, dispersion: Any) -> Any:
+    """Its distribution has a number of failures and the logarithm of the odds."""
+    given = torch.distributions.NegativeBinomial(
+        1 / dispersion, logits=torch.log(mean * dispersion), validate_args=False
+    )
+    return -given.log_prob(target)
+
+
+def torch_student(torch: Any, x: Any, target: Any, scale: Any, df: Any) -> Any:
+    """Its distribution."""
+    return -torch.distributions.StudentT(df, x, scale).log_prob(target)
 
 
 def huber(draw: Draw) -> Case:
@@ -291,19 +416,20 @@ def classes(draw: Draw) -> Case:
     shape = shape_of(draw, 1, 3)
     axis = axis_of(draw, shape)
     rest = tuple(size for i, size in enumerate(shape) if i != axis % len(shape))
-    return [shape, indices_of(draw, rest, 0, shape[axis])], {"axis": axis, "reduction": draw(REDUCTION)}
+    labels = indices_of(draw, rest, 0, shape[axis])
+    return [shape, labels, *weights(draw, rest)], {"axis": axis, "reduction": draw(REDUCTION)}
 
 
 def classes_or_probabilities(draw: Draw) -> Case:
     """Labels, or a number for each class."""
-    (shape, labels), options = classes(draw)
+    (shape, labels, *more), options = classes(draw)
     random = np.random.default_rng(draw(st.integers(0, 999)))
-    return [shape, draw(st.sampled_from([labels.astype(float), random.uniform(0, 1, shape)]))], options
+    return [shape, draw(st.sampled_from([labels.astype(float), random.uniform(0, 1, shape)])), *more], options
 
 
 def accuracy(draw: Draw) -> Case:
     """Classes along the last axis."""
-    (shape, labels), _ = classes(draw)
+    (shape, labels, *_), _ = classes(draw)
     return [(*labels.shape, max(shape) + 1), labels], {}
 
 
@@ -421,7 +547,7 @@ def torch_accuracy(torch: Any, logits: Any, labels: Any) -> Any:
 def torch_classes(name: str) -> Callable[..., Any]:
     """PyTorch has the classes along axis 1, and takes labels only as integers."""
 
-    def loss(torch: Any, scores: Any, labels: Any, axis: int, reduction: str) -> Any:
+    def loss(torch: Any, scores: Any, labels: Any, axis: int) -> Any:
         if labels.ndim < scores.ndim:
             labels = labels.detach().long()
             if scores.ndim > 1:
@@ -429,19 +555,19 @@ def torch_classes(name: str) -> Callable[..., Any]:
         elif scores.ndim > 1:
             scores, labels = torch.movedim(scores, axis, 1), torch.movedim(labels, axis, 1)
         if scores.ndim == 1 and name == "nll_loss":
-            return torch.nn.functional.nll_loss(scores[None], labels[None], reduction=reduction).reshape(())
-        return getattr(torch.nn.functional, name)(scores, labels, reduction=reduction)
+            return torch.nn.functional.nll_loss(scores[None], labels[None], reduction="none").reshape(())
+        return getattr(torch.nn.functional, name)(scores, labels, reduction="none")
 
-    return loss
+    return torch_weighed(loss)
 
 
 def of_pair(name: str) -> Callable[..., Any]:
     """PyTorch's loss, which warns where shapes differ."""
 
     def loss(torch: Any, x: Any, y: Any, **options: Any) -> Any:
-        return getattr(torch.nn.functional, name)(x, y.expand(x.shape), **options)
+        return getattr(torch.nn.functional, name)(x, y.expand(x.shape), reduction="none", **options)
 
-    return loss
+    return torch_weighed(loss)
 
 
 def torch_batch_norm(torch: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any, **options: Any) -> Any:
@@ -489,6 +615,9 @@ TABLE: dict[str, tuple[Callable[[Draw], Case], Callable[..., Any]]] = {
     "outer": (outer, lambda torch, x, y: torch.outer(x, y)),
     "einsum": (einsum, lambda torch, *arrays, subscripts: torch.einsum(subscripts, *arrays)),
     "trace": (trace, lambda torch, x, offset: torch.diagonal(x, offset, -2, -1).sum(-1)),
+    "diagonal": (trace, lambda torch, x, offset: torch.diagonal(x, offset, -2, -1)),
+    "diag_embed": (vector, lambda torch, x, offset: torch.diag_embed(x, offset)),
+    "solve_triangular": (triangular, torch_triangular),
     "det": (square, lambda torch, x: torch.linalg.det(x)),
     "inv": (square, lambda torch, x: torch.linalg.inv(x)),
     "solve": (solve, lambda torch, x, y: torch.linalg.solve(x, y) if y.ndim > 1 else torch.linalg.inv(x) @ y),
@@ -514,6 +643,13 @@ TABLE: dict[str, tuple[Callable[[Draw], Case], Callable[..., Any]]] = {
         lambda torch, x, indices, axis: torch.gather(x, axis, indices % x.shape[axis]),
     ),
     "embedding": (embedding, lambda torch, weight, indices: torch.nn.functional.embedding(indices, weight)),
+    "segment_sum": (
+        segments,
+        lambda torch, x, indices, num_segments: torch.zeros(
+            (num_segments, *x.shape[indices.ndim :]), dtype=x.dtype
+        ).index_add(0, indices.flatten(), x.reshape(-1, *x.shape[indices.ndim :])),
+    ),
+    "one_hot": (labels, lambda torch, x, num_classes: torch.nn.functional.one_hot(x, num_classes).double()),
     "softmax": (along_axis, lambda torch, x, axis: torch.softmax(x, axis)),
     "log_softmax": (along_axis, lambda torch, x, axis: torch.log_softmax(x, axis)),
     "layer_norm": (
@@ -526,6 +662,12 @@ TABLE: dict[str, tuple[Callable[[Draw], Case], Callable[..., Any]]] = {
         root_mean_square,
         lambda torch, x, scale, axis, epsilon: torch.nn.functional.rms_norm(x, scale.shape, scale, epsilon),
     ),
+    "group_norm": (
+        in_groups,
+        lambda torch, x, scale, shift, groups, epsilon: torch.nn.functional.group_norm(
+            x, groups, scale, shift, epsilon
+        ),
+    ),
     "batch_norm": (batch, torch_batch_norm),
     "dropout": (
         dropout,
@@ -533,20 +675,29 @@ TABLE: dict[str, tuple[Callable[[Draw], Case], Callable[..., Any]]] = {
             x * (noise >= rate) / (1 - rate if rate < 1 else 1) if training else x * 1
         ),
     ),
+    "normal_noise": (normal, torch_normal),
     "conv1d": (convolution(1), convolution_of("conv1d")),
     "conv2d": (convolution(2), convolution_of("conv2d")),
     "conv_transpose2d": (convolution(2, transposed=True), convolution_of("conv_transpose2d")),
+    "max_pool1d": (pooling_1d, lambda torch, x, **options: torch.nn.functional.max_pool1d(x, **options)),
     "max_pool2d": (pooling, lambda torch, x, **options: torch.nn.functional.max_pool2d(x, **options)),
     "avg_pool2d": (pooling, lambda torch, x, **options: torch.nn.functional.avg_pool2d(x, **options)),
     "scaled_dot_product_attention": (attention, torch_attention),
     "mean_squared_error": (pair, of_pair("mse_loss")),
     "mean_absolute_error": (pair, of_pair("l1_loss")),
+    "quantile_loss": (
+        quantile,
+        torch_weighed(lambda torch, x, y, quantile: torch.maximum(quantile * (y - x), (quantile - 1) * (y - x))),
+    ),
     "huber_loss": (huber, of_pair("huber_loss")),
     "binary_cross_entropy_with_logits": (pair, of_pair("binary_cross_entropy_with_logits")),
     "kl_div": (divergence, of_pair("kl_div")),
     "cross_entropy": (classes_or_probabilities, torch_classes("cross_entropy")),
     "nll_loss": (classes, torch_classes("nll_loss")),
     "accuracy": (accuracy, torch_accuracy),
+    "poisson_nll_loss": (poisson, torch_weighed(torch_poisson)),
+    "negative_binomial_nll_loss": (likelihood(3), torch_weighed(torch_negative_binomial, 3)),
+    "student_t_nll_loss": (likelihood(4), torch_weighed(torch_student, 4)),
 }
 
 
@@ -620,7 +771,7 @@ def test_the_running_states_of_a_batch_norm(torch: Any) -> None:
 
 
 def test_noise_and_states_are_the_engines() -> None:
-    """The two types that take more than the graph file gives."""
+    """The types that take more than the graph file gives."""
     taking = {name: [marker for _, marker in node.engine_inputs] for name, node in BUILT_IN.items()}
-    assert {name for name, markers in taking.items() if markers} == {"dropout", "batch_norm"}
+    assert {name for name, markers in taking.items() if markers} == {"dropout", "normal_noise", "batch_norm"}
     assert taking["dropout"] == [Noise]

@@ -98,3 +98,14 @@ def test_an_index_out_of_range_gives_nan(jax: Any, name: str) -> None:
     for index in (bad, -bad):
         value = node_type.function(jnp, jnp.ones((2, 3)), jnp.asarray([0, index]), **settings)
         assert bool(jnp.any(jnp.isnan(value)))
+
+
+@pytest.mark.slow
+def test_a_segment_or_a_class_out_of_range_gives_nan(jax: Any) -> None:
+    """Of sums and of zeros and ones it would be left out in silence."""
+    jnp = importlib.import_module("jax.numpy")
+    of_name = {node.name: node for node in TENSOR}
+    for index in (2, -1):
+        sums = of_name["segment_sum"].function(jnp, jnp.ones((2, 3)), jnp.asarray([0, index]), num_segments=2)
+        assert bool(jnp.any(jnp.isnan(sums)))
+        assert bool(jnp.any(jnp.isnan(of_name["one_hot"].function(jnp, jnp.asarray([0, index]), num_classes=2))))

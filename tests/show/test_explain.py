@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from languages import assert_is_latex
 from lesson import LONG_NAMES
 from random_graphs import graphs
+from scipy import special
 
 import graphrun
 from graphrun.cli.entry import commands, run_command
@@ -71,7 +72,8 @@ NUMPY = (
 FUNCTIONS: dict[str, Any] = {name: getattr(np, name) for name in NUMPY} | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "atan2": np.arctan2, "abs": abs, "number": np.float64, "inf": math.inf, "NaN": math.nan,
-    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc),
+    "erf": np.vectorize(math.erf), "erfc": np.vectorize(math.erfc), "erfinv": special.erfinv,
+    "lgamma": special.gammaln, "digamma": special.digamma, "trigamma": lambda x: special.zeta(2, x),
 }  # fmt: skip
 
 

@@ -217,7 +217,7 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     """A format without the plan, and a file with an error, end with 2 and print nothing."""
     monkeypatch.chdir(tmp_path)
     Path("nested.yaml").write_text(NESTED)
-    Path("wrong.yaml").write_text(NESTED.replace("[d, c]", "[d, e]"))
+    Path("wrong.yaml").write_text(NESTED.replace("[d, c]", "[d, z]"))
     for arguments in (["nested.yaml", "--format", "json"], ["wrong.yaml", "--plan"], ["nothing.yaml", "--plan"]):
         assert run_command(["show", *arguments]) == 2
         assert capsys.readouterr().out == ""

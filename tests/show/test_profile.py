@@ -298,7 +298,7 @@ def test_a_run_is_not_changed_by_how_often_it_is_looked_at() -> None:
     [
         (NESTED, ["--engine", "nump"], 2, "engine 'nump' is unknown"),
         (NESTED, ["--steps", "0"], 2, "x>=1"),
-        (NESTED.replace("[d, c]", "[d, e]"), [], 2, "graph.yaml:4:"),
+        (NESTED.replace("[d, c]", "[d, z]"), [], 2, "graph.yaml:4:"),
         (NESTED.replace("maximize: f\n", ""), [], 2, "no objective"),
         (NESTED.replace("sgd, step_size: 1e-9", "lbfgs"), [], 2, "lbfgs is a solver"),
         (NESTED.replace("1e-9", "1e+9"), ["--steps", "200"], 1, "ends before"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from graphrun.api import Graph
 
@@ -88,3 +89,26 @@ def test_the_general_solvers_reach_most(load: Load, solver: str, least: int) -> 
     ]
     reached = [is_reached(problem, result.objective.value) for problem, result in results if result.objective]
     assert sum(reached) >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "start"), [("Eckerle4", 0), ("ENSO", 0), ("Lanczos3", 1)])
+def test_several_starts_reach_what_one_does_not(load: Load, name: str, start: int) -> None:
+    """From these of NIST's starts `lbfgs` ends elsewhere, and from five the certified fit is found."""
+    problem = next(problem for problem in PROBLEMS if problem["name"] == name)
+    alone, several = (load(graph(problem, start, {"type": "lbfgs", "starts": n})).run() for n in (1, 5))
+    assert alone.objective is not None
+    assert several.objective is not None
+    assert not is_reached(problem, alone.objective.value)
+    assert is_reached(problem, several.objective.value)
+
+
+def test_the_oscillation_is_certified() -> None:
+    """What `graphs/oscillation.yaml` expects is what NIST certifies, and its data are NIST's."""
+    problem = next(problem for problem in PROBLEMS if problem["name"] == "ENSO")
+    graphs = Path(__file__).parents[2] / "graphs"
+    rows = [line.split(",") for line in (graphs / "data" / "enso.csv").read_text(encoding="utf-8").split()[1:]]
+    assert [float(month) for month, _ in rows] == problem["data"]["x"]
+    assert [float(pressure) for _, pressure in rows] == problem["data"]["y"]
+    expected = yaml.safe_load((graphs / "oscillation.yaml").read_text(encoding="utf-8"))["expect"][0]["values"]
+    assert [*expected.values()] == [*problem["certified"].values(), problem["residual_sum_of_squares"]]

@@ -192,6 +192,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "log2": lambda x: sympy.log(x) / sympy.log(2),
     "log10": lambda x: sympy.log(x) / sympy.log(10),
     "logaddexp": lambda x, y: sympy.log(sympy.exp(x) + sympy.exp(y)),
+    "lgamma": sympy.loggamma,
     "ceil": sympy.ceiling,
     "trunc": lambda x: sympy.sign(x) * sympy.floor(sympy.Abs(x)),
     "round": Round,

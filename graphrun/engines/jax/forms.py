@@ -16,6 +16,7 @@ from graphrun.nodes.convolution import (
     through_convolve,
     with_bias,
 )
+from graphrun.nodes.exponential import log1p
 from graphrun.nodes.hyperbolic import atanh, cosh, sinh
 
 # XLA's own convolution is worth it for many products, and on a processor only with the channels last: within a loop it
@@ -112,6 +113,12 @@ def atanh_by_logarithm(xp, x):
     """The inverse hyperbolic tangent."""
     size = xp.abs(x)
     return xp.sign(x) * 0.5 * xp.log1p(2 * size / (1 - size))
+
+
+@log1p.form("jax")
+def log1p_by_logarithm(xp, x):
+    """The logarithm of one more; XLA's own is off by up to 128 units in float64, of x from -0.41 to -0.36."""
+    return xp.where(x < -0.25, xp.log(1 + x), xp.log1p(x))
 
 
 for convolution in (conv1d, conv2d):

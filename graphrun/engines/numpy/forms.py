@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 from graphrun.nodes.indexing import named_classes
-from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, each, reduced
+from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp, reduced
 from graphrun.nodes.normalization import UNSURE
 from graphrun.nodes.reduction import SURE
 
 
 @cross_entropy.form("numpy")
-def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
+def cross_entropy_of_rows(xp, logits, labels, weights=None, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy."""
-    if is_rows(logits, labels, axis, reduction):
+    if weights is None and is_rows(logits, labels, axis, reduction):
         classes = named_classes(xp, labels, logits.shape[1])
         rows = xp.arange(len(classes))
         shifted = logits - xp.max(logits, axis=1, keepdims=True)
@@ -28,13 +28,13 @@ def cross_entropy_of_rows(xp, logits, labels, *, axis, reduction):
         if math.isfinite(loss):
             return loss
     # Infinite logits, among others.
-    return cross_entropy.function(xp, logits, labels, axis=axis, reduction=reduction)
+    return cross_entropy.function(xp, logits, labels, weights, axis=axis, reduction=reduction)
 
 
 @cross_entropy_of_rows.second
-def _(xp, gradient, y, logits, labels, *, axis, reduction):
-    if not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
-        return cross_entropy_vjp(xp, gradient, y, logits, labels, axis=axis, reduction=reduction)
+def _(xp, gradient, y, logits, labels, *weights, axis, reduction):
+    if weights or not is_rows(logits, labels, axis, reduction) or not math.isfinite(y):
+        return cross_entropy_vjp(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
     powers = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
     totals = xp.sum(powers, axis=1)
     named = xp.arange(len(labels)), labels.astype(int)
@@ -45,7 +45,7 @@ def _(xp, gradient, y, logits, labels, *, axis, reduction):
         # The probability of the label's class less 1 is the sum of the others with its sign changed.
         powers[named] = 0
         powers[named] = -xp.sum(powers, axis=1)
-    powers *= xp.expand_dims(each(gradient, len(labels), reduction) / totals, 1)
+    powers *= xp.expand_dims((gradient / len(labels) if reduction == "mean" else gradient) / totals, 1)
     return powers, None
 
 

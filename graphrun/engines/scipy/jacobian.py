@@ -83,7 +83,12 @@ class Jacobian:
         """Return the operations between the parameters and a node."""
         wanted: set[int] = {slot}
         found: list[Operation] = []
-        for operation in reversed(self.program.operations(masked=True)):
+        operations = self.program.operations(masked=True)
+        if all(operation.output != slot for operation in operations):
+            # The objective does not depend on it, so it is none of the loop's.
+            moving = [batch for batch in self.program.plan.batches if batch.moving]
+            operations = self.program.passes.operations(moving, masked=True)
+        for operation in reversed(operations):
             if operation.output in wanted and operation.wanted:
                 found.append(operation)
                 wanted.update(source for _, source, _ in operation.wanted)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import check_memory
 from graphrun.base.norms import norm
 from graphrun.base.types import Array
-from graphrun.declare.solver import Vector
+from graphrun.base.wording import counted
+from graphrun.declare.solver import Solved, Vector
 from graphrun.engines import NotFinite
 from graphrun.engines.numpy import NumpyProgram
 from graphrun.engines.scipy.jacobian import Jacobian
 
 LARGEST_EXPONENT = 1000
 """Sizes are powers of two within this, so that neither they nor what they divide one by overflow."""
+
+
+JACOBIANS = 10
+"""How many arrays of the Jacobian's size there are at once: our own, in units, and what SciPy decomposes."""
 
 
 class ProgramProblem:
@@ -35,6 +42,11 @@ class ProgramProblem:
         self._sign = -1.0 if plan.maximize else 1.0
         self._slot = residual
         self._jacobian = None if residual is None else Jacobian(program, residual)
+        if self._jacobian is not None:
+            rows, columns = self._jacobian.rows, self._jacobian.columns
+            what = f"the derivatives of {plan.names[residual or 0]!r}, {counted(rows, 'number')}, by"
+            what = f"{plan.update.rule.name}: {what} {counted(columns, 'parameter')} take"
+            check_memory(JACOBIANS * rows * columns * 8, what, "lbfgs needs none of them")
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
         lower, upper = (
             _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
@@ -44,8 +56,12 @@ class ProgramProblem:
         self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
         self.lower, self.upper = lower[self._free], upper[self._free]
         self._whole = _end_to_end(plan.leaves[: plan.parameters])
-        self._current = self._evaluated = self.start = self._whole[self._free].copy()
+        self._current = self._evaluated = self.start = self.reached = self._whole[self._free].copy()
         self._found = np.inf, self.start
+        self.best: tuple[float, Vector] = self._found
+        self._shown = np.inf
+        self.enough = ""
+        self.random = np.random.default_rng(plan.seed)
         self.epsilon = float(np.finfo(plan.dtype).eps)
         self.scale = np.ones_like(self.start)
         self.hand_over: Callable[[Vector], None] = lambda _: None
@@ -59,11 +75,28 @@ class ProgramProblem:
     def begin(self) -> None:
         """Take the point where the program is as the start; its passes were run."""
         self._whole = _end_to_end(self._program.values(self._parameters))
-        self.start = self._current = self._evaluated = self._whole[self._free].copy()
+        self.start = self.reached = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
+        self.best = self._found[0], self.start
+        self._shown = self._found[0]
+        self.enough = ""
         self.scale = self.scale_at(self.start)
         if self._slot is not None:
             self._check_residuals()
+
+    def begin_at(self, point: Vector) -> bool:
+        """Make a point the start; return whether the objective is finite there."""
+        self.start = self.reached = point.copy()
+        value, _ = self.objective(point)
+        self.best = value, self.start
+        if np.isfinite(value):
+            self.scale = self.scale_at(point)
+        return bool(np.isfinite(value))
+
+    def vector(self, parameters: Sequence[Array]) -> Vector:
+        """Return the point of some values of the parameters."""
+        point: Vector = _end_to_end(parameters)[self._free]
+        return point
 
     def scale_at(self, point: Vector) -> Vector:
         """Return the size of each element at a point where the objective is known to be finite."""
@@ -107,10 +140,22 @@ class ProgramProblem:
         assert self._jacobian is not None  # noqa: S101 (for the type checker: there are residuals)
         return self._jacobian()[:, self._free]
 
-    def iteration(self, point: Vector) -> None:
-        """Hand over the point of an iteration; one that brought nothing is none."""
-        if not np.array_equal(point, self._current):
-            self.hand_over(point.copy())
+    def iteration(self, point: Vector, *, always: bool = False) -> None:
+        """Hand over the point of an iteration; one that brought nothing is none.
+
+        Of several starts only what is better than all before is handed over: between two steps the best is in place.
+        """
+        if np.array_equal(point, self.reached) and not always:
+            return
+        self.reached = point.copy()
+        value, _ = self.objective(point)
+        self.best = min(self.best, (value, self.reached), key=itemgetter(0))
+        if self._program.plan.update.starts == 1 or value < self._shown or (always and value == self._shown):
+            self._shown = value
+            self.hand_over(self.reached)
+            if self.enough:
+                reason, self.enough = self.enough, ""
+                raise Solved(reason)
 
     def _go(self, point: Vector) -> None:
         if np.array_equal(point, self._evaluated):
@@ -140,7 +185,13 @@ class ProgramProblem:
 
     def _check_residuals(self) -> None:
         """Refuse an objective that is no multiple of the sum of the residuals' squares: its gradient is another."""
-        value, gradient = self._found
+        plan = self._program.plan
+        value, gradient, slot, maximize = *self._found, plan.objective, plan.maximize
+        if plan.stated is not None:
+            slot, maximize = plan.stated
+            sign = -1.0 if maximize else 1.0
+            value = sign * float(self._program.values([slot])[0])
+            gradient = sign * Jacobian(self._program, slot)()[0, self._free]
         assert self._jacobian is not None  # noqa: S101 (for the type checker: there are residuals)
         residuals, jacobian = self._residuals(), self._jacobian()[:, self._free]
         size = norm(residuals)
@@ -148,17 +199,16 @@ class ProgramProblem:
         # The gradient over the objective is twice that of the residuals over their size, whatever the factor is.
         expected, most = 2 * (unit @ jacobian), 2 * (np.abs(unit) @ np.abs(jacobian))
         found = gradient / (value or 1.0) * size
-        limits = np.finfo(self._program.plan.dtype)
+        limits = np.finfo(plan.dtype)
         if 0 <= value < limits.tiny / limits.eps and size:
             # The squares vanish, and nothing can be said of what they are.
             return
         if value < 0 or (value and not size) or not np.all(np.abs(found - expected) <= limits.eps**0.5 * most):
-            plan = self._program.plan
-            names = [plan.names[slot] for slot in (plan.objective, self._slot) if slot is not None]
-            direction = "maximize" if plan.maximize else "minimize"
-            wanted = "minus the sum" if plan.maximize else "the sum"
+            names = [plan.names[k] for k in (slot, self._slot) if k is not None]
+            direction = "maximize" if maximize else "minimize"
+            wanted = "minus the sum" if maximize else "the sum"
             raise UsageError(
-                f"least_squares: {direction}: {names[0]} is not {wanted} of the squares of {names[-1]}, "
+                f"{plan.update.rule.name}: {direction}: {names[0]} is not {wanted} of the squares of {names[-1]}, "
                 "nor a positive multiple of it"
             )
 

@@ -13,13 +13,14 @@ from importlib.util import find_spec
 import numpy as np
 
 from graphrun.base.errors import UsageError
-from graphrun.declare.solver import Solved, Solver, Vector
+from graphrun.declare.solver import Solver, Vector
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Program, Stop, Timing
 from graphrun.engines.numpy import NumpyEngine, node_program
 from graphrun.engines.scipy.iterations import iterations
 from graphrun.engines.scipy.problem import ProgramProblem
+from graphrun.engines.scipy.starts import from_all_starts
 from graphrun.plan.plan import Feed, Plan
 
 
@@ -85,13 +86,16 @@ class SolverProgram:
             if stop is not None and self.plan.objective is not None:
                 objective = float(self.values([self.plan.objective])[0])
                 if met := stop(objective, self.gradient_norm()):
-                    return met
+                    if self.plan.update.starts == 1 or met == "value":
+                        return met
+                    # It is this start that has come far enough.
+                    self._problem.enough = met
         return None
 
     def _iterate(self) -> str | None:
         """Make the solver's next iteration, and leave the parameters where it came to; return why there is none."""
         if self._iterations is None:
-            self._iterations = _run(self._problem, self._solve, self.plan.update.rule.name)
+            self._iterations = _run(self._problem, self._solve, self.plan)
         try:
             while (point := next(self._iterations)) is None:
                 if self.interrupted():
@@ -125,9 +129,10 @@ class SolverProgram:
 
 
 def _run(
-    problem: ProgramProblem, solve: Callable[[ProgramProblem], str], name: str
+    problem: ProgramProblem, solve: Callable[[ProgramProblem], str], plan: Plan
 ) -> Generator[Vector | None, None, str]:
     """Yield the points of a solver's iterations; return why it ended."""
+    name = plan.update.rule.name
 
     def work(hand_over: Callable[[Vector], None], look: Callable[[], None]) -> str:
         problem.hand_over, problem.look = hand_over, look
@@ -135,11 +140,7 @@ def _run(
             return f"{name}: no parameter has an element that may move"
         # A solver's own arithmetic overflows where the objective does, and it is ready for that.
         with np.errstate(all="ignore"):
-            try:
-                reason = solve(problem)
-            except Solved as solved:
-                reason = str(solved)
-        return f"{name}: {reason}"
+            return f"{name}: {from_all_starts(problem, solve, plan)}"
 
     return iterations(work)
 

@@ -58,8 +58,10 @@ def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:
         return [], [before, *_promise(board, changes, parts), "."]
     if not any(np.any(change) for change in changes):
         flat = not any(np.any(board.passes.gradients[slot]) for slot in range(plan.parameters))
-        bounds = ": the bounds hold those that have a derivative" if any(plan.bounds) else ""
-        held = f"No parameter moved{bounds}."
+        reason = ": the bounds hold those that have a derivative" if any(plan.bounds) else ""
+        if isinstance(plan.update.rule, Solver):
+            reason = f": {plan.update.rule.name} found nothing better in this step"
+        held = f"No parameter moved{reason}."
         return [": ", goal, " stays"], ["Every derivative is 0: ", goal, " is flat here."] if flat else [held]
     verb = "rose" if actual > 0 else "fell" if actual < 0 else "stayed"
     wrong = actual < 0 if plan.maximize else actual > 0

@@ -134,19 +134,13 @@ def update(board: Board) -> Iterator[Block]:
     if board.objective is None:
         return
     update, after = UpdateStep(board), board.step.after
-    rule = board.plan.update.rule
     if not board.plan.parameters:
         yield Heading(["No update: there are no parameters"])
         return
     if after is None:
         yield Heading([f"No update: the run ends here ({printable(board.step.ended)})"])
         return
-    yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
-    if isinstance(rule, Solver):
-        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
-    else:
-        yield from _clipping(update)
-        yield from _formula(update)
+    yield from update_rule(board)
     shown = list(range(board.plan.parameters))
     if len(shown) > SHOWN_PARAMETERS:
         most = sorted(shown, key=lambda slot: -float(f"{norm(update.change(slot)):.6g}"))
@@ -154,6 +148,17 @@ def update(board: Board) -> Iterator[Block]:
     yield from _moves(update, shown)
     if len(shown) < board.plan.parameters:
         yield Paragraph([f"{len(shown)} of {board.plan.parameters} parameters are shown: those that move most."])
+
+
+def update_rule(board: Board) -> Iterator[Block]:
+    """Yield the rule by which all parameters move, in symbols."""
+    update, rule = UpdateStep(board), board.plan.update.rule
+    yield Heading(["Update by ", *_rule(update), ": all parameters at once"])
+    if isinstance(rule, Solver):
+        yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
+    else:
+        yield from _clipping(update)
+        yield from _formula(update)
 
 
 def _moves(update: UpdateStep, shown: Sequence[int]) -> Iterator[Block]:

@@ -34,6 +34,7 @@ class Language:
 LANGUAGES: dict[str, Language] = {
     "c": Language("c", ("steps",), "C99: values, gradients, steps, and a main"),
     "javascript": Language("javascript", ("steps",), "an ES module: values, gradients, steps"),
+    "latex": Language("latex", (), "an article: the derivation in symbols"),
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
     "onnx": Language(
         "onnx",

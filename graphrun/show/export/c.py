@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ from graphrun.show.export.loops import LoopSyntax, LoopWriter, indented
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
 
-PART = 1000
+PART = 300
 """So many lines make a function: compilers take more than their time for one of a hundred thousand."""
+
+DEFINED, USED = re.compile(r"w\[(\d+)\] = "), re.compile(r"\bw\[(\d+)\]")
+ARGUMENTS = "const real *p, real *gradient, real *values"
 
 HELPERS = {
     "square": "static real square(real x) { return x * x; }",
@@ -185,20 +189,18 @@ class _Program:
         stores = [f"values[{k}] = {name};" for k, name in enumerate(names[: len(nodes)])]
         slopes = [f"gradient[{k}] = {name};" for k, name in enumerate(names[len(nodes) :])]
         value = names[nodes.index(plan.objective or 0)] if plan.objective in nodes else f"p[{plan.objective}]"
-        head = "real passes(const real *p, real *gradient, real *values) {"
-        parts = self.parts("pass", "const real *p", "p", lines) if is_long else [[], lines]
         stored = ["if (values) {", *stores, "}"]
+        functions: list[str] = []
         if is_long:
             self.globals.append(f"static real w[{len(lines) + 1}];")
-            called = "const real *p, real *gradient, real *values"
-            extra = self.parts("store", called, "p, gradient, values", [*slopes, *(f"if (values) {s}" for s in stores)])
-            parts = [[*parts[0], *extra[0]], [*parts[1], *extra[1]]]
+            stored = [f"if (values) {store}" for store in stores]
+            functions, lines = self.parts([*lines, *slopes, *stored])
             slopes, stored = [], []
-        body = [*parts[1], *slopes, *stored, "(void)p, (void)gradient, (void)values;", f"return {value};"]
+        body = [*lines, *slopes, *stored, "(void)p, (void)gradient, (void)values;", f"return {value};"]
         return [
-            *parts[0],
+            *functions,
             "/* The objective; its derivatives by the parameters, and all nodes' values where they are asked for. */",
-            f"static {head}",
+            "static real passes(const real *p, real *gradient, real *values) {",
             *(f"    {line}" for line in indented(body)),
             "}",
             "real value_and_gradient(const real *parameters, real *gradient) {",
@@ -206,14 +208,23 @@ class _Program:
             "}",
         ]
 
-    def parts(self, name: str, declared: str, given: str, lines: Sequence[str]) -> list[list[str]]:
-        """Return lines as functions, and the calls of those."""
-        functions, calls = [], []
-        for number, start in enumerate(range(0, len(lines), PART)):
-            body = (f"    {line}" for line in lines[start : start + PART])
-            functions += [f"static void {name}{number}({declared}) {{", *body, "}"]
-            calls.append(f"{name}{number}({given});")
-        return [functions, calls]
+    def parts(self, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return lines as functions, and what calls those: by pointers, or compilers make one function of all."""
+        pieces = [lines[start : start + PART] for start in range(0, len(lines), PART)]
+        own = [{match[1] for line in piece if (match := DEFINED.match(line))} for piece in pieces]
+        users = [set(USED.findall("\n".join(piece))) for piece in pieces]
+        functions, names = [], []
+        for number, (piece, defined) in enumerate(zip(pieces, own, strict=True)):
+            kept = sorted(defined.intersection(*[set().union(*users[number + 1 :])]), key=int)
+            names.append(f"part{number}")
+            functions += [f"static void {names[-1]}({ARGUMENTS}) {{", "    (void)p, (void)gradient, (void)values;"]
+            functions += [
+                *(f"    {_local(line, defined)}" for line in piece),
+                *(f"    w[{k}] = t{k};" for k in kept),
+                "}",
+            ]
+        table = f"static void (*const parts[])({ARGUMENTS}) = {{{', '.join(names)}}};"
+        return [*functions, table], [f"for (int k = 0; k < {len(names)}; k++) parts[k](p, gradient, values);"]
 
     @property
     def kept(self) -> list[tuple[int, str]]:
@@ -258,6 +269,12 @@ int main(int argc, char **argv) {{
     }}
     return 0;
 }}"""
+
+
+def _local(line: str, defined: set[str]) -> str:
+    """Return a line with local names for what its function defines: compilers cannot tell places of one array apart."""
+    text = USED.sub(lambda match: f"t{match[1]}" if match[1] in defined else match[0], line)
+    return f"const real {text}" if DEFINED.match(line) else text
 
 
 def _strings(names: Sequence[str | None]) -> str:
