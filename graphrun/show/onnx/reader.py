@@ -237,6 +237,9 @@ class Reader:
                 if value.known is not None and value.known.size <= 1024:
                     data[value.name] = self.onnx.numpy_helper.from_array(np.asarray(value.known), value.name)
         found = {}
+        # ONNX's own code does not look, and ends the process.
+        if any(item.name == "num_outputs" and item.i != len(node.output) for item in node.attribute):
+            raise RefusedError("its outputs are not as many as num_outputs")
         try:
             schema = self.schema(node)
             made = self.onnx.shape_inference.infer_node_outputs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from graphrun import nodes
 from graphrun.base.errors import UsageError
 from graphrun.check.subject import Subject
 from graphrun.check.trials import draw, input_count, shapes_of, trials
+from graphrun.cli.entry import run_command
 from graphrun.declare.nodetype import Example
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numpy import node_program
@@ -279,3 +281,156 @@ def graph_of(folder: Path, names: list[str], moved: list[str], kind: str, settin
         text["minimize"] = "loss"
     (folder / "g.yaml").write_text(yaml.safe_dump(text))
     return graphrun.load(folder / "g.yaml")
+
+
+# --- what a model holds, and the command -----------------------------------------------------------------------------
+
+
+def test_instances_of_a_subgraph_are_calls_of_a_function(load: Callable[..., Graph]) -> None:
+    """Equal ones, copies among them, of one; another size makes another; the inner names are kept."""
+    graph = load(
+        """
+subgraphs:
+  layer:
+    inputs: [x]
+    settings: {n: 3}
+    parameters: {W: {shape: [$n, $n], init: {type: normal}}, b: {shape: [$n], init: {type: ones}}}
+    nodes: {h: x @ W, y: tanh(h + b)}
+    output: y
+constants: {x: [[1, 2, 3]]}
+nodes:
+  first: {type: layer, inputs: [x]}
+  more: {type: layer, inputs: [first], repeat: 3}
+  inside: exp(first.h)
+  wide: {type: reshape, inputs: [more], shape: [1, 3]}
+"""
+    )
+    model = exported(graph, outputs=["wide", "inside", "more.2"])
+    assert [function.name for function in model.functions] == ["layer", "layer_2"]
+    assert [list(function.input) for function in model.functions] == [["input", "W", "b"]] * 2
+    calls = [node for node in model.graph.node if node.domain == "graphrun"]
+    assert [(node.op_type, node.name, list(node.input)) for node in calls] == [
+        ("layer", "first", ["x", "first.W", "first.b"]),
+        ("layer_2", "more.1", ["first", "more.1.W", "more.1.b"]),
+        ("layer_2", "more.2", ["more.1", "more.2.W", "more.2.b"]),
+        ("layer_2", "more", ["more.2", "more.3.W", "more.3.b"]),
+    ]
+    found, expected = outputs_of(model, {}), graph.run(0, engine="numpy").values
+    for name in ("wide", "inside", "more.2"):
+        close(found[name], expected[name], 1e-12)
+
+
+def test_an_instance_that_feeds_itself_from_outside_stays_written_out(load: Callable[..., Graph]) -> None:
+    """A call would read what is made of its own output."""
+    graph = load(
+        """
+subgraphs: {pair: {inputs: [x, y], nodes: {a: exp(x), b: a + y}, output: b}}
+constants: {x: 0.5}
+nodes: {back: sin(p.a), p: {type: pair, inputs: [x, back]}}
+"""
+    )
+    model = exported(graph)
+    assert not model.functions
+    close(outputs_of(model, {})["p"], np.exp(0.5) + np.sin(np.exp(0.5)), 1e-14)
+
+
+def test_the_graph_file_is_in_the_metadata(load: Callable[..., Graph], tmp_path: Path) -> None:
+    """As it was written; with what was set put into it."""
+    text = "# why\nparameters: {x: 1.5}\nnodes: {y: x ** 2}\nminimize: y\n"
+    model = exported(load(text))
+    assert {entry.key: entry.value for entry in model.metadata_props} == {"graphrun": text}
+    (tmp_path / "g.yaml").write_text(text)
+    changed = exported(graphrun.load(tmp_path / "g.yaml", overrides=["parameters.x=3"]))
+    assert "x: 3" in changed.metadata_props[0].value
+    assert outputs_of(changed, {})["y"] == 9
+
+
+def test_a_checkpoint_and_the_statistics_of_its_data(tmp_path: Path) -> None:
+    """The model gives what `predict` gives; it takes standardized columns as they are after that, and says so."""
+    x = np.random.default_rng(0).normal(5, 3, (30, 4))
+    np.savez(tmp_path / "rows.npz", x=x, y=x.sum(1))
+    (tmp_path / "g.yaml").write_text(
+        """
+data: {file: rows.npz, columns: {x: {column: x, standardize: true}, y: y}, batch_size: 8, shuffle: true}
+parameters: {W: {shape: [4], init: {type: normal}}}
+nodes: {mean_of_y: x @ W, loss: 'mean_squared_error(mean_of_y, y)'}
+minimize: loss
+"""
+    )
+    graph = graphrun.load(tmp_path / "g.yaml")
+    saved = tmp_path / "c.safetensors"
+    graph.run(20, save=saved)
+    notes: list[str] = []
+    model = exported(graph, outputs=["mean_of_y"], resume=str(saved), tell=notes.append)
+    assert notes == ["the model takes standardized columns as the graph has them: standardized"]
+    expected = np.concatenate([piece["mean_of_y"] for piece in graph.predict(saved, ["mean_of_y"])])
+    found = outputs_of(model, {"x": (x - x.mean(0)) / x.std(0)})["mean_of_y"]
+    close(found, expected, 1e-9)
+    trained = exported(graph, resume=str(saved), training=True)
+    assert {value.name: numpy_helper.to_array(value) for value in trained.graph.initializer}["step"] == 20
+
+
+def test_running_states_of_batches(tmp_path: Path) -> None:
+    """They are outputs of a step, and of the checkpoint in a model for inference."""
+    x = np.random.default_rng(0).normal(5, 3, (12, 4))
+    np.savez(tmp_path / "rows.npz", x=x)
+    (tmp_path / "g.yaml").write_text(
+        """
+data: {file: rows.npz, columns: {x: x}, batch_size: 4}
+parameters: {scale: [1, 1, 1, 1], shift: [0, 0, 0, 0]}
+nodes: {normed: 'batch_norm(x, scale, shift)', loss: sum(normed ** 3)}
+minimize: loss
+"""
+    )
+    graph = graphrun.load(tmp_path / "g.yaml")
+    saved = tmp_path / "c.safetensors"
+    graph.run(5, engine="numpy", save=saved)
+    model = exported(graph, outputs=["normed"], resume=str(saved))
+    expected = np.concatenate([piece["normed"] for piece in graph.predict(saved, ["normed"])])
+    close(outputs_of(model, {"x": x})["normed"], expected, 1e-10)
+    assert "normed.running_mean/next" in {value.name for value in exported(graph, training=True).graph.output}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--to python --training", "--training is not for --to python"),
+        ("--to python --output f", "--output is not for --to python"),
+        ("--to onnx --steps 3", "--steps is not for --to onnx"),
+        ("--to onnx --output g", "there is no node 'g'"),
+        ("--to onnx --training --output f", "--output is for a model without --training"),
+        ("--to onnx --resume none.safetensors", "there is no checkpoint none.safetensors"),
+    ],
+)
+def test_words_that_do_not_go_together(capfd: Any, words: str, told: str) -> None:
+    """The message names the option."""
+    assert run_command(["export", str(GRAPHS / "nested.yaml"), *words.split()]) == 2
+    assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("parameters: {x: [1, 2]}\nnodes: {y: sum(dropout(x))}\nminimize: y\n", "dropout 'y.1' needs random numbers"),
+        ("nodes: {y: 1 + 1}\n", "no objective"),
+        ("parameters: {x: 1}\nnodes: {y: x ** 2}\nminimize: y\nupdate: {type: lbfgs}\n", "the solver lbfgs makes no"),
+    ],
+)
+def test_what_a_model_that_trains_has_not(load: Callable[..., Graph], text: str, told: str) -> None:
+    """It is refused by name."""
+    with pytest.raises(UsageError, match=told):
+        exported(load(text), training=True)
+
+
+def test_the_commands(tmp_path: Path, capfd: Any) -> None:
+    """Out and in again; the numbers are those of the graph, also as a program's output."""
+    model, graph = tmp_path / "m.onnx", tmp_path / "again.yaml"
+    assert run_command(["export", str(GRAPHS / "nested.yaml"), "--to", "onnx", "-o", str(model)]) == 0
+    assert run_command(["import", str(model), "-o", str(graph)]) == 0
+    assert run_command([str(graph), "--steps", "0", "--format", "json"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["values"]["f"] == -4
+    assert printed["parameters"] == {"a": 5, "b": -3, "c": -2}
+    (tmp_path / "bad.onnx").write_bytes(b"graphrun: 1")
+    assert run_command(["import", str(tmp_path / "bad.onnx"), "-o", str(graph)]) == 2
+    assert "is no model of ONNX" in capfd.readouterr().err
