@@ -281,6 +281,8 @@ def _dropout(c: NodeInModel) -> list[str]:
     ratio = float(c.known(1).reshape(-1)[0]) if c.has(1) else 0.5
     if is_training and ratio:
         raise c.refuse("it is told to train, and random numbers of another library's are not here")
+    c.gives()
+    c.gives(position=1, dtype="bool")
     return [f"identity({c.x()})", f"equal({c.x()}, {c.x()})"]
 
 

@@ -227,6 +227,28 @@ def test_models_that_come_with_onnx(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(values[clean_name(item.name)], tensor(f"output_{k}.pb"), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.campaign
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's, of what the old model has
+@pytest.mark.parametrize("name", ["shufflenet", "zfnet512"])
+def test_architectures_that_come_with_onnx(tmp_path: Path, name: str) -> None:
+    """Hundreds of nodes, of old versions of the operators, with onnxruntime's numbers."""
+    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
+    model = onnx.load(path)
+    kept = {tensor.name for tensor in model.graph.initializer}
+    shapes = {
+        item.name: [size.dim_value for size in item.type.tensor_type.shape.dim]
+        for item in model.graph.input
+        if item.name not in kept
+    }
+    random = np.random.default_rng(0)
+    given = {name: random.random(shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(tmp_path / "inputs.npz", **given)
+    import_model(path, tmp_path / "graph.yaml", tmp_path / "inputs.npz")
+    values = graphrun.load(tmp_path / "graph.yaml").run(0, engine="numpy").values
+    for output, expected in onnxruntime_of(model, given).items():
+        np.testing.assert_allclose(values[clean_name(output)], expected, rtol=1e-5, atol=1e-6)
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
