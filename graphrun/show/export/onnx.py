@@ -35,7 +35,7 @@ from graphrun.show.onnx import load_onnx
 from graphrun.show.onnx.functions import DOMAIN, with_functions
 from graphrun.show.onnx.operators import NO_DOUBLE, OPSET
 from graphrun.show.onnx.sizes import FixedRowsError
-from graphrun.show.onnx.writer import Writer
+from graphrun.show.onnx.writer import ModelWriter
 
 IR_VERSION = 10
 LARGEST = 2**31 - 2**20
@@ -48,7 +48,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Value:
+class Port:
     """An input or an output of a model: its shape, where a text stands for any size, and its kind."""
 
     name: str
@@ -118,7 +118,7 @@ def _inference(
     writer = _free(plan, plan_of, tell) if columns else None
     is_free = writer is not None
     if writer is None:
-        writer = Writer(plan)
+        writer = ModelWriter(plan)
         writer.forward(plan.batches)
     if saved is not None and resume is not None:
         check_fits(saved, writer.plan, resume, whole=False)
@@ -126,7 +126,7 @@ def _inference(
         tell("the model takes standardized columns as the graph has them: standardized")
     shapes = {name: _shape(writer, name, is_free=is_free) for name in names}
     inputs = [
-        Value(
+        Port(
             plan.names[slot] or "",
             ("rows" if is_free else rows, *plan.shapes[slot][1:]),
             writer.trace.leaves[slot].kind,
@@ -141,19 +141,19 @@ def _inference(
         document,
         nodes,
         inputs,
-        [Value(name, shapes[name]) for name in names],
+        [Port(name, shapes[name]) for name in names],
         {name: value for name, value in leaves.items() if name in taken},
         functions,
         writer,
     )
 
 
-def _free(plan: Plan, plan_of: Callable[[int], Plan], tell: Tell) -> Writer | None:
+def _free(plan: Plan, plan_of: Callable[[int], Plan], tell: Tell) -> ModelWriter | None:
     """Return what is written of a graph for any number of rows; None, after telling why, where it is not possible."""
     sizes = {size for shape in plan.shapes for size in shape}
     first, second = [n for n in FEW_ROWS if n not in sizes][:2]
     plans = plan_of(first), plan_of(second)
-    writer = Writer(*plans, (first, second))
+    writer = ModelWriter(*plans, (first, second))
     try:
         writer.forward(plans[0].batches)
     except FixedRowsError as error:
@@ -162,13 +162,13 @@ def _free(plan: Plan, plan_of: Callable[[int], Plan], tell: Tell) -> Writer | No
     return writer
 
 
-def _shape(writer: Writer, name: str, *, is_free: bool) -> list[int | str]:
+def _shape(writer: ModelWriter, name: str, *, is_free: bool) -> list[int | str]:
     slot = writer.plan.slots[name]
     sizes = writer.twins.shape(writer.trace.values[slot]) if is_free else writer.plan.shapes[slot]
     return [int(s) if isinstance(s, int) else "rows" if s.factor == 1 else f"rows*{s.factor}" for s in sizes]
 
 
-def _leaves(writer: Writer, saved: Checkpoint | None) -> Iterator[tuple[str, Any]]:
+def _leaves(writer: ModelWriter, saved: Checkpoint | None) -> Iterator[tuple[str, Any]]:
     """Yield the values of the leaves that nodes read, by name: of a checkpoint, or as the file has them."""
     plan = writer.plan
     program = node_program(plan)
@@ -200,18 +200,18 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
         raise UsageError(f"{kind} {name!r} needs random numbers, which a model that trains has not")
     if saved is not None and resume is not None:
         check_fits(saved, plan, resume)
-    writer = Writer(plan)
+    writer = ModelWriter(plan)
     needed = [batch for batch in plan.batches if batch.needed or batch in plan.in_loop]
     writer.forward(needed)
     gradients = writer.trace.gradients()
     updates = writer.trace.updates(gradients)
     target = str(plan.names[plan.objective])
-    outputs = [Value(target, ())]
+    outputs = [Port(target, ())]
     writer.owner = "update"
 
     def give(name: str, value: Any, slot: int) -> None:
         writer.value(value, name)
-        outputs.append(Value(name, plan.shapes[slot]))
+        outputs.append(Port(name, plan.shapes[slot]))
 
     for slot in range(plan.parameters):
         name = str(plan.names[slot])
@@ -224,23 +224,23 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
     for slot, value in writer.trace.node_states().items():
         give(f"{plan.names[slot]}/next", value, slot)
     give_step = writer.node("Add", ["step", writer.number(1.0, "weak")], "step/next")
-    outputs.append(Value(give_step, (), "weak"))
+    outputs.append(Port(give_step, (), "weak"))
     _tell_of_kernels(writer, tell)
     leaves = dict(_leaves(writer, saved))
     moved = {str(plan.names[slot]): slot for slot in (*range(plan.parameters), *plan.state_slots)}
-    inputs = [Value(str(plan.names[s]), plan.shapes[s], writer.trace.leaves[s].kind) for s in plan.data if plan.feeds]
+    inputs = [Port(str(plan.names[s]), plan.shapes[s], writer.trace.leaves[s].kind) for s in plan.data if plan.feeds]
     if not plan.feeds:
         leaves |= {str(plan.names[slot]): plan.leaves[slot] for slot in plan.data}
     leaves |= {
         name: np.asarray(node_program(plan).leaves()[slot]) for name, slot in moved.items() if name not in leaves
     }
-    inputs += [Value(name, plan.shapes[slot]) for name, slot in moved.items()]
+    inputs += [Port(name, plan.shapes[slot]) for name, slot in moved.items()]
     for state, slot in itertools.product(rule.state, range(plan.parameters)):
         name = f"{plan.names[slot]}/{state}"
         kept = None if saved is None else saved.arrays[f"rule/{state}/{plan.names[slot]}"]
         leaves[name] = np.zeros(plan.shapes[slot], plan.dtype) if kept is None else kept
-        inputs.append(Value(name, plan.shapes[slot]))
-    inputs.append(Value("step", (), "weak"))
+        inputs.append(Port(name, plan.shapes[slot]))
+    inputs.append(Port("step", (), "weak"))
     leaves["step"] = np.array(0.0 if saved is None else float(saved.step))
     names = [value.name for value in outputs]
     nodes = [node for node, _ in writer.used(names)]
@@ -250,7 +250,7 @@ def _training(graph: Graph, saved: Checkpoint | None, resume: str | None, dtype:
 # --- the model -------------------------------------------------------------------------------------------------------
 
 
-def _tell_of_kernels(writer: Writer, tell: Tell) -> None:
+def _tell_of_kernels(writer: ModelWriter, tell: Tell) -> None:
     missing = sorted({node.op_type for node in writer.nodes} & NO_DOUBLE)
     if missing and not writer.is_single:
         tell(f"onnxruntime has no {', '.join(missing)} of float64: for it, export with --dtype float32")
@@ -259,11 +259,11 @@ def _tell_of_kernels(writer: Writer, tell: Tell) -> None:
 def _model(
     document: Document,
     nodes: Sequence[Any],
-    inputs: Sequence[Value],
-    outputs: Sequence[Value],
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
     leaves: Mapping[str, Any],
     functions: Sequence[Any],
-    writer: Writer,
+    writer: ModelWriter,
 ) -> bytes:
     """Return the bytes of a model; what has a value in `leaves` and is an input too has it as its default."""
     onnx = load_onnx()

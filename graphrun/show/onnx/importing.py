@@ -18,7 +18,7 @@ from graphrun.document.dump import dump_data
 from graphrun.show.onnx import load_onnx
 from graphrun.show.onnx.converters import CONVERTERS
 from graphrun.show.onnx.node import RefusedError
-from graphrun.show.onnx.reader import LARGEST_WRITTEN, GraphText, Reader
+from graphrun.show.onnx.reader import LARGEST_WRITTEN, GraphText, ModelReader
 
 MOST_NODES = 200_000
 
@@ -44,7 +44,7 @@ def import_model(model: str | Path, target: str | Path, inputs: str | Path | Non
     declared = {item.name for item in read.graph.input}
     if given and not declared & given.keys():
         raise UsageError(f"{inputs} has none of the model's inputs: {', '.join(sorted(map(quote, declared)))}")
-    reader = Reader(read, {name: array for name, array in given.items() if name in declared}, CONVERTERS)
+    reader = ModelReader(read, {name: array for name, array in given.items() if name in declared}, CONVERTERS)
     try:
         text = reader.read()
     except RefusedError as error:
@@ -62,7 +62,7 @@ def import_model(model: str | Path, target: str | Path, inputs: str | Path | Non
 
 
 def _text(
-    text: GraphText, reader: Reader, description: str, files: dict[str, str], weights: str, stored: dict[str, Any]
+    text: GraphText, reader: ModelReader, description: str, files: dict[str, str], weights: str, stored: dict[str, Any]
 ) -> str:
     """Return the graph file; arrays of many elements are added to what is stored beside it."""
     own = {reader.values[name].text: name for name in files if name in reader.values}

@@ -21,7 +21,7 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Value:
+class ModelValue:
     """A value of the model.
 
     Attributes:
@@ -81,7 +81,7 @@ class NodeInModel:
         inputs: its inputs; None for one that is left out.
     """
 
-    def __init__(self, reader: Any, proto: Any, inputs: Sequence[Value | None], shapes: Any) -> None:
+    def __init__(self, reader: Any, proto: Any, inputs: Sequence[ModelValue | None], shapes: Any) -> None:
         self.reader = reader
         self.proto = proto
         self.inputs = inputs
@@ -118,7 +118,7 @@ class NodeInModel:
         """Whether an input is given."""
         return position < len(self.inputs) and self.inputs[position] is not None
 
-    def value(self, position: int) -> Value:
+    def value(self, position: int) -> ModelValue:
         """Return an input."""
         value = self.inputs[position] if self.has(position) else None
         if value is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrun.declare.arrays import INT
 from graphrun.engines.traced import NotSupportedError
-from graphrun.show.onnx.sizes import Rows
+from graphrun.show.onnx.sizes import RowMultiple
 
 
 class Call(NamedTuple):
@@ -124,8 +124,8 @@ def _floor_divide(w: Any, e: Any, x: str, y: str) -> Call:
 
 def _reshape(w: Any, e: Any, x: str) -> Call:
     sizes = w.twins.setting(e)
-    if sum(isinstance(size, Rows) for size in sizes) == 1 and 0 not in sizes:
-        return Call("Reshape", [x, w.integers([-1 if isinstance(size, Rows) else size for size in sizes])])
+    if sum(isinstance(size, RowMultiple) for size in sizes) == 1 and 0 not in sizes:
+        return Call("Reshape", [x, w.integers([-1 if isinstance(size, RowMultiple) else size for size in sizes])])
     return Call("Reshape", [x, w.shape(sizes)], {"allowzero": 1} if 0 in sizes else {})
 
 
@@ -145,7 +145,7 @@ def _cumulative_prod(w: Any, e: Any, x: str) -> Call:
     # Each element times that which is 1, 2, 4, ... places before: log2(n) products in place of n.
     shape, axis = w.twins.shape(e), e.value
     size = shape[axis]
-    if isinstance(size, Rows):
+    if isinstance(size, RowMultiple):
         raise NotSupportedError("cumulative_prod along the rows has no operator in ONNX")
     place = 1
     while place < size:

@@ -20,7 +20,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.memory import memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.show.onnx import load_onnx
-from graphrun.show.onnx.node import DOMAINS, NodeInModel, RefusedError, Value, clean_name, operator_name
+from graphrun.show.onnx.node import DOMAINS, ModelValue, NodeInModel, RefusedError, clean_name, operator_name
 
 LARGEST_KNOWN = 1 << 20
 """Known arrays of more elements are not computed while reading."""
@@ -31,11 +31,17 @@ LARGEST_SETTING = 8
 LARGEST_WRITTEN = 16
 """Arrays of more elements are written to the file beside the graph file."""
 
+LARGEST_EXACT = 2**24
+"""Larger whole numbers are rounded in single precision."""
+
 RANDOM = {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomUniform"}
 RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
 
 OF_SHAPES = {"Shape", "Size"}
 """The operators that ask for no more of their input than its shape."""
+
+Shapes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Shapes and dtypes by name."""
 
 NAMES = re.compile(r"[^\W\d][\w.]*")
 """The names in an expression, those of types and settings among them."""
@@ -51,7 +57,7 @@ class GraphText:
     dtype: str = "float64"
 
 
-class Reader:
+class ModelReader:
     """Makes the sections of a graph file.
 
     Args:
@@ -67,7 +73,7 @@ class Reader:
         self.converters = converters
         self.text = GraphText()
         self.notes: list[str] = []
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, ModelValue] = {}
         self._opsets = {DOMAINS.get(item.domain, item.domain): item.version for item in model.opset_import}
         self._names = {"step"}
         # The names of outputs and inputs are theirs, whatever is read before them.
@@ -103,12 +109,11 @@ class Reader:
             raise UsageError("\n  ".join(["the model cannot be written as a graph:", *problems[:20], *more]))
         outputs = [self._output(output) for output in graph.output]
         self._drop_unread(outputs)
-        single = [v.dtype == np.float32 for v in self.values.values() if v.dtype.kind == "f"]
-        self.text.dtype = "float32" if any(single) and not self._has_double() else "float64"
+        floats = {value.dtype.name for value in self.values.values() if value.dtype.kind == "f" and value.shape}
+        whole = [array for array in self.text.constants.values() if array.dtype.kind in "iu" and array.size]
+        is_exact = all(np.abs(array).max() <= LARGEST_EXACT for array in whole)
+        self.text.dtype = "float32" if "float32" in floats and "float64" not in floats and is_exact else "float64"
         return self.text
-
-    def _has_double(self) -> bool:
-        return any(value.dtype == np.float64 and value.shape for value in self.values.values())
 
     def _refuse_unknown(self) -> None:
         names = map(operator_name, self.model.graph.node)
@@ -130,7 +135,7 @@ class Reader:
             array = self._array(tensor)
             # A number alone is more often part of a formula; in a model that was a graph it is a leaf.
             is_weight = array.dtype.kind == "f" and (array.size > 1 or self.model.producer_name == "graphrun")
-            self.values[tensor.name] = Value(tensor.name, array.shape, array.dtype, array, is_trained=is_weight)
+            self.values[tensor.name] = ModelValue(tensor.name, array.shape, array.dtype, array, is_trained=is_weight)
         for item in graph.input:
             if item.name in initialized and item.name not in self.inputs:
                 continue
@@ -149,7 +154,7 @@ class Reader:
             # Whole numbers may be a shape, or axes: then the graph is that of these numbers.
             is_setting = array.size <= (LARGEST_SETTING if dtype.kind == "f" else LARGEST_KNOWN)
             known = array.astype(dtype) if is_setting else None
-            self.values[item.name] = Value(item.name, array.shape, dtype, known, name, is_fixed=True)
+            self.values[item.name] = ModelValue(item.name, array.shape, dtype, known, name, is_fixed=True)
 
     def _array(self, tensor: Any) -> NDArray[Any]:
         try:
@@ -203,7 +208,7 @@ class Reader:
             else:
                 return
         for name, array in (known or {}).items():
-            self.values[name] = Value(name, array.shape, array.dtype, array, is_fixed=is_fixed)
+            self.values[name] = ModelValue(name, array.shape, array.dtype, array, is_fixed=is_fixed)
         if is_fixed:
             self.note(f"{quote(node.output[0])} is computed once: the graph is that of the whole numbers of its inputs")
 
@@ -224,9 +229,11 @@ class Reader:
                 own = self.new(name)
                 self.text.nodes[own] = text
                 shape, dtype = shapes[name]
-                self.values[name] = Value(name, shape, dtype, known.get(name), own, is_fixed=name in known)
+                self.values[name] = ModelValue(name, shape, dtype, known.get(name), own, is_fixed=name in known)
 
-    def _inferred(self, node: Any, inputs: Sequence[Value | None]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    def _inferred(
+        self, node: Any, inputs: Sequence[ModelValue | None]
+    ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Return the shapes and dtypes of a node's outputs, as far as ONNX's inference finds them."""
         helper = self.onnx.helper
         types, data = {}, {}
@@ -236,7 +243,7 @@ class Reader:
                 types[value.name] = helper.make_tensor_type_proto(number, value.shape)
                 if value.known is not None and value.known.size <= 1024:
                     data[value.name] = self.onnx.numpy_helper.from_array(np.asarray(value.known), value.name)
-        found = {}
+        found: Shapes = {}
         # ONNX's own code does not look, and ends the process.
         if any(item.name == "num_outputs" and item.i != len(node.output) for item in node.attribute):
             raise RefusedError("its outputs are not as many as num_outputs")
@@ -264,7 +271,7 @@ class Reader:
         return self.onnx.defs.get_schema(node.op_type, self.version(node), DOMAINS.get(node.domain, node.domain))
 
     def _known(
-        self, node: Any, inputs: Sequence[Value | None], shapes: Mapping[str, Any]
+        self, node: Any, inputs: Sequence[ModelValue | None], shapes: Mapping[str, Any]
     ) -> dict[str, NDArray[Any]] | None:
         """Compute a node of which all inputs are known, or their shapes where it asks no more, if it is small."""
         is_shape = node.op_type in OF_SHAPES
@@ -337,7 +344,7 @@ class Reader:
         self._names.add(wanted)
         return wanted
 
-    def written(self, value: Value) -> str:
+    def written(self, value: ModelValue) -> str:
         """Return how expressions write a value; a known one is a number, a constant or a parameter from then on."""
         if value.text:
             return value.text
@@ -359,7 +366,7 @@ class Reader:
         section[value.text] = value.known
         return value.text
 
-    def _with_infinities(self, value: Value) -> str:
+    def _with_infinities(self, value: ModelValue) -> str:
         """Write an array with infinities, which no leaf may have: as a mask has them, of one sign."""
         known = np.asarray(value.known, np.float64)
         signs = set(np.sign(known[np.isinf(known)]).tolist())
@@ -378,9 +385,9 @@ class Reader:
     def weight(self, array: Any, name: str) -> str:
         """Return how expressions write an array that a converter found, and that may be trained."""
         known = np.asarray(array, np.float32)
-        return self.written(Value(name, known.shape, known.dtype, known, is_trained=True))
+        return self.written(ModelValue(name, known.shape, known.dtype, known, is_trained=True))
 
     def constant(self, array: Any, name: str) -> str:
         """Return how expressions write an array that a converter made."""
         known = np.asarray(array)
-        return self.written(Value(name, known.shape, known.dtype, known))
+        return self.written(ModelValue(name, known.shape, known.dtype, known))

@@ -12,13 +12,13 @@ import numpy as np
 from graphrun.declare.trace import Expression, inputs_first
 
 
-class Rows(NamedTuple):
+class RowMultiple(NamedTuple):
     """So many times the number of rows."""
 
     factor: float
 
 
-Size = int | Rows
+Size = int | RowMultiple
 
 
 class FixedRowsError(Exception):
@@ -71,7 +71,7 @@ class Twins:
         few, many = self.rows or (1, 1)
         if first % few or first // few * many != second:
             raise FixedRowsError(f"has an axis of {first} elements at {few} rows and of {second} at {many}")
-        return Rows(first // few)
+        return RowMultiple(first // few)
 
     def shape(self, expression: Any) -> tuple[Size, ...]:
         """Return the sizes of an expression's axes."""
@@ -95,7 +95,7 @@ class Twins:
         if np.array_equal(a, b, equal_nan=first.is_constant):
             return a
         if first.is_constant and not np.shape(a) and self.rows and a * self.rows[1] == b * self.rows[0]:
-            return Rows(a / self.rows[0])
+            return RowMultiple(a / self.rows[0])
         raise FixedRowsError("depends on the number of rows")
 
     def _pieces(self, first: Any, second: Any) -> dict[int, tuple[int, int | None, int]]:

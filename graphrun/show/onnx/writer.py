@@ -14,10 +14,10 @@ from graphrun.plan.plan import Batch, Plan
 from graphrun.show.onnx import load_onnx
 from graphrun.show.onnx.operators import has_operator, operator_call
 from graphrun.show.onnx.primitives import PRIMITIVES, Call
-from graphrun.show.onnx.sizes import FixedRowsError, Rows, Size, Twins
+from graphrun.show.onnx.sizes import FixedRowsError, RowMultiple, Size, Twins
 
 
-class Writer:
+class ModelWriter:
     """Makes the nodes of a model.
 
     Args:
@@ -119,7 +119,7 @@ class Writer:
         if not expression.is_constant:
             return self._names[expression]
         value = self.twins.setting(expression)
-        if not isinstance(value, Rows):
+        if not isinstance(value, RowMultiple):
             return self.number(value, expression.kind)
         count = self.node("Cast", [self.node("Squeeze", [self.rows()])], to=self.type_of(expression.kind))
         return count if value.factor == 1 else self.node("Mul", [count, self.number(value.factor, expression.kind)])
@@ -158,11 +158,11 @@ class Writer:
 
     def shape(self, sizes: Sequence[Size]) -> str:
         """Return the name of a shape, computed where it depends on the number of rows."""
-        if not any(isinstance(size, Rows) for size in sizes):
+        if not any(isinstance(size, RowMultiple) for size in sizes):
             return self.integers([int(size) for size in sizes])  # type: ignore[arg-type]
         parts = []
         for size in sizes:
-            if not isinstance(size, Rows):
+            if not isinstance(size, RowMultiple):
                 parts.append(self.integers([size]))
             elif size.factor == 1:
                 parts.append(self.rows())
