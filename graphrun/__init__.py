@@ -12,11 +12,11 @@ hooks of `graphrun.hookspecs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.version import __version__ as __version__
-from graphrun.run.display import Displayed
+from graphrun.run.display import Displayed, Shown
 
 if TYPE_CHECKING:
     from graphrun.base.errors import (
@@ -35,13 +35,16 @@ if TYPE_CHECKING:
     from graphrun.declare.hookspecs import hookimpl
     from graphrun.declare.nodetype import Example, Kink, NodeType, elementwise, tensor
     from graphrun.declare.updaterule import UpdateRule, update_rule
-    from graphrun.run.api import Graph, load
+    from graphrun.run.api import Graph
+    from graphrun.run.function import Function
+    from graphrun.run.loading import load, loads
     from graphrun.run.result import Result
 
 __all__ = [
     "CheckpointError",
     "DeclarationError",
     "Example",
+    "Function",
     "Graph",
     "GraphFileError",
     "GraphrunError",
@@ -62,6 +65,7 @@ __all__ = [
     "elementwise",
     "hookimpl",
     "load",
+    "loads",
     "tensor",
     "update_rule",
 ]
@@ -73,7 +77,9 @@ _MODULES = {
     "declare.hookspecs": "hookimpl",
     "declare.nodetype": "Example Kink NodeType elementwise tensor",
     "declare.updaterule": "UpdateRule update_rule",
-    "run.api": "Graph load",
+    "run.api": "Graph",
+    "run.function": "Function",
+    "run.loading": "load loads",
     "run.result": "Result",
 }
 _LATER = {name: f"graphrun.{module}" for module, names in _MODULES.items() for name in names.split()}
@@ -102,4 +108,13 @@ def _display(item: Graph | Result) -> Mapping[str, str]:
     return bundle(item)
 
 
+def _page(name: str) -> Callable[..., Any]:
+    """Return what makes a page of a graph."""
+    from graphrun.show import pages
+
+    made: Callable[..., Any] = getattr(pages, name)
+    return made
+
+
 Displayed.display = _display
+Shown.page = _page

@@ -1,11 +1,12 @@
-"""The Python interface: `load` a graph file, then `run` it."""
+"""The Python interface: `load` a graph file, then `run` it, or call it as a `Function`."""
 
-from graphrun.run.api import (
-    Graph,
-    load,
-)
+from graphrun.run.api import Graph
+from graphrun.run.function import Function
+from graphrun.run.loading import load, loads
 
 __all__ = [
+    "Function",
     "Graph",
     "load",
+    "loads",
 ]

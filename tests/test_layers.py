@@ -73,7 +73,7 @@ def test_a_planted_import_is_found() -> None:
         "run/predict.py": "def late():\n    from graphrun.show import notebook",
         "check/finite_differences.py": "from graphrun import __version__",
         "updates/adaptive.py": "from graphrun.nodes.axes import count",
-        "show/draw/items.py": "from graphrun.show.draw.layout import Place",
+        "show/draw/items.py": "from graphrun.show.draw.layout import NodeBox",
     }
     for file, line in planted.items():
         files[file] += f"\n{line}\n"

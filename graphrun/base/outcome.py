@@ -1,4 +1,4 @@
-"""What observers are told of a run: what it will do, and what it has come to, which its error has too."""
+"""What is told of a run and of a check: what it will do, and what it has come to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
+
+from graphrun.base.wording import counted
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,31 @@ class RunOutcome:
     history: dict[str, NDArray[Any]]
     holdout: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
+
+
+@dataclass
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        failures: one text for each thing that is wrong.
+        derivatives: how many local derivatives were compared with finite differences.
+        skipped: how many were not, for they lie at a kink or at a border of the domain.
+        gradient: how many derivatives of the objective were compared.
+        expected: how many expected numbers were compared.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    derivatives: int = 0
+    skipped: int = 0
+    gradient: int = 0
+    expected: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What was compared, in a line."""
+        skipped = f", {self.skipped:,} skipped at a kink or border" if self.skipped else ""
+        return (
+            f"{counted(self.derivatives, 'local derivative')}{skipped}; "
+            f"gradient in {counted(self.gradient, 'direction')}; {counted(self.expected, 'expected value')}"
+        )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from graphrun.base.numbertext import format_value
+from graphrun.base.outcome import CheckReport
 from graphrun.base.types import Array
-from graphrun.base.wording import counted
 from graphrun.check.local_check import check_local_derivatives
 from graphrun.document import ExpectEntry
 from graphrun.engines import NotFinite, StepFailed
@@ -29,41 +28,13 @@ TOLERANCE = 1e-5
 EXPECT_TOLERANCE = 1e-6
 
 
-@dataclass
-class Report:
-    """What a check found.
-
-    Attributes:
-        failures: one text for each thing that is wrong.
-        derivatives: how many local derivatives were compared with finite differences.
-        skipped: how many were not, for they lie at a kink or at a border of the domain.
-        gradient: how many derivatives of the objective were compared.
-        expected: how many expected numbers were compared.
-    """
-
-    failures: list[str] = field(default_factory=list)
-    derivatives: int = 0
-    skipped: int = 0
-    gradient: int = 0
-    expected: int = 0
-
-    @property
-    def summary(self) -> str:
-        """What was compared, in a line."""
-        skipped = f", {self.skipped:,} skipped at a kink or border" if self.skipped else ""
-        return (
-            f"{counted(self.derivatives, 'local derivative')}{skipped}; "
-            f"gradient in {counted(self.gradient, 'direction')}; {counted(self.expected, 'expected value')}"
-        )
-
-
-def check_graph(graph: Graph) -> Report:
+def check_graph(graph: Graph) -> CheckReport:
     """Check a graph.
 
     Raises:
         GraphrunError: the graph cannot be run at all.
     """
-    report = Report()
+    report = CheckReport()
     plan = graph.plan("float64")
     start = NumpyEngine().compile(plan)
     try:
@@ -80,7 +51,7 @@ def check_graph(graph: Graph) -> Report:
     return report
 
 
-def _check_local(plan: Plan, values: Sequence[Array], report: Report) -> None:
+def _check_local(plan: Plan, values: Sequence[Array], report: CheckReport) -> None:
     for batch in plan.batches:
         if batch.type.derivative is None:
             continue
@@ -95,7 +66,7 @@ def _check_local(plan: Plan, values: Sequence[Array], report: Report) -> None:
         report.failures += [f"node {names}{', ...' if batch.count > 3 else ''}: {text}" for text in found.failures]
 
 
-def _check_gradient(program: NumpyProgram, report: Report) -> None:
+def _check_gradient(program: NumpyProgram, report: CheckReport) -> None:
     """Compare the derivative of the objective along directions with its differences to both sides.
 
     Where the objective has a kink, the derivative may be anything between the slopes to both sides.
@@ -167,7 +138,7 @@ def _objective(program: NumpyProgram, parameters: Sequence[Array]) -> float:
         return math.nan
 
 
-def _check_expect(graph: Graph, report: Report) -> None:
+def _check_expect(graph: Graph, report: CheckReport) -> None:
     results: dict[int | None, Result] = {}
     for entry in graph.document.expect:
         if entry.at not in results:
@@ -184,7 +155,7 @@ def _check_expect(graph: Graph, report: Report) -> None:
             _compare(entry, graph, result, report)
 
 
-def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: Report) -> None:
+def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: CheckReport) -> None:
     constants = graph.document.constants
     tolerance = EXPECT_TOLERANCE if entry.tolerance is None else entry.tolerance
     values: dict[str, Any] = {**constants, **result.parameters, **result.values}

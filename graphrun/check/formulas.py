@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Formulas:
+class ReadFormulas:
     """What a node computes.
 
     Attributes:
@@ -36,7 +36,7 @@ class Formulas:
 
 def formulas(
     declared: NodeType, settings: Mapping[str, Any], inputs: Sequence[str], output: str | None = None
-) -> Formulas | None:
+) -> ReadFormulas | None:
     """Return the formulas of a node; None for a tensor type, and for what is not made of the functions of `xp`.
 
     Args:
@@ -64,7 +64,7 @@ def formulas(
         parts = read_derivatives(recorder, declared, result, symbols, settings)
     except CannotTraceError:
         parts = (None,) * len(symbols)
-    return Formulas(forward, parts)
+    return ReadFormulas(forward, parts)
 
 
 def _operand(text: str) -> sympy.Expr:

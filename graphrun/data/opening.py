@@ -22,7 +22,7 @@ from graphrun.data.npz_file import NpzTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split
-from graphrun.data.streamed import WINDOW_BYTES, Rows, StreamedDataSet, scan
+from graphrun.data.streamed import WINDOW_BYTES, StreamedDataSet, StreamedRows, scan
 from graphrun.data.table import Array, Table, Wanted, row_bytes
 from graphrun.document.data_section import SUFFIXES, DataEntry
 from graphrun.document.problems import Problems
@@ -239,7 +239,7 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
         raise DataError(f"{printable(table.name)}: the file has no rows")
     entry, limits = reading.entry, reading.limits
     encoder = Encoder(reading.columns, table, reading.statistics)
-    rows = Rows(table, encoder, reading.split(table.rows), limits.range)
+    rows = StreamedRows(table, encoder, reading.split(table.rows), limits.range)
     held = scan(rows, find_whole=table is not origin) if reading.training else None
     data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window

@@ -29,7 +29,7 @@ class DataSource:
         self._document = document
         self._folder = Path(document.source.name).parent
         self._training = training
-        self._opened: dict[int, DataSet] = {}
+        self._opened: dict[tuple[int, bool], DataSet] = {}
         if file is not None and document.data is None:
             raise UsageError(f"{document.source.name} has no 'data' section that {file} could take the place of")
 
@@ -45,17 +45,20 @@ class DataSource:
 
         return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
 
-    def open(self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None) -> DataSet | None:
+    def open(
+        self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None, *, whole: bool = False
+    ) -> DataSet | None:
         """Return the data set; what is drawn (order, held-back rows) derives from the seed.
 
+        As a `whole` every step is given all training rows, in the order of the file.
         Columns that the graph does not read are not read from the file; where it reads none, there is no data set. The
         `statistics` that a checkpoint kept of the training part take the place of this file's.
         """
         entry = self._document.data
         if entry is None:
             return None
-        if not statistics and seed in self._opened:
-            return self._opened[seed]
+        if not statistics and (seed, whole) in self._opened:
+            return self._opened[seed, whole]
         from graphrun.data.opening import column_names, open_data
 
         read = self._document.names_read().intersection(self.names)
@@ -64,6 +67,8 @@ class DataSource:
             unnamed = entry._replace(columns=None)
             column_names(unnamed, self._folder, file=self.file, problems=self._document.problems)
             return None
+        if whole:
+            entry = entry._replace(batch_size=None, shuffle=False)
         data = open_data(
             entry.part(read),
             self._folder,
@@ -74,7 +79,7 @@ class DataSource:
             problems=self._document.problems,
         )
         if not statistics:
-            self._opened[seed] = data
+            self._opened[seed, whole] = data
         return data
 
 

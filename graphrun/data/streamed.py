@@ -11,7 +11,9 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import lru_cache
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +42,7 @@ class Window(NamedTuple):
     ranges: tuple[int, ...]
 
 
-class Rows:
+class StreamedRows:
     """The rows of a file by ranges, with what makes values of them; safe to be used by two threads."""
 
     def __init__(self, table: ParquetTable, encoder: Encoder, split: Split, range_bytes: int) -> None:
@@ -69,7 +71,7 @@ class Rows:
         return self.encoder.scale(values)
 
 
-def scan(rows: Rows, *, find_whole: bool) -> list[Array] | None:
+def scan(rows: StreamedRows, *, find_whole: bool) -> list[Array] | None:
     """Read the file once: check every cell, find the statistics that are not given, return the rows held back.
 
     None stands for too many of these. Of a CSV file, which does not tell integers from floats, `rows.whole` is set to
@@ -130,7 +132,7 @@ class StreamedDataSet(DataSet):
 
     def __init__(
         self,
-        rows: Rows,
+        rows: StreamedRows,
         held: list[Array] | None,
         batch_size: int | None,
         seed: int,
@@ -156,6 +158,13 @@ class StreamedDataSet(DataSet):
         self._process = os.getpid()
         self._reader = ThreadPoolExecutor(1, "graphrun-data")
         self._loading: dict[tuple[int, int], Future[list[Array]]] = {}
+        self._lock = RLock()
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Return what lets one thread at a time go from window to window."""
+        if self._process != os.getpid():
+            self._begin()
+        return self._lock
 
     def _divide(self, epoch: int) -> list[Window]:
         """Return the windows of an epoch, in its order."""
@@ -196,8 +205,6 @@ class StreamedDataSet(DataSet):
 
     def _window(self, window: Window) -> list[Array]:
         """Return the rows of a window, and have the next one read meanwhile."""
-        if self._process != os.getpid():
-            self._begin()
         windows = self._windows(window.epoch)
         if window.number + 1 < len(windows):
             following = windows[window.number + 1]
@@ -217,9 +224,10 @@ class StreamedDataSet(DataSet):
 
     def batch(self, step: int) -> list[Array]:
         """Return the batch of a step."""
-        if self._last is None or self._last[0] != step:
-            self._last = step, self.part(step, 0, self.batch_size)
-        return self._last[1]
+        with self._alone():
+            if self._last is None or self._last[0] != step:
+                self._last = step, self.part(step, 0, self.batch_size)
+            return self._last[1]
 
     def part(self, step: int, start: int, stop: int) -> list[Array]:
         """Return some rows of the batch of a step; only the windows that they are in are read."""
@@ -233,8 +241,9 @@ class StreamedDataSet(DataSet):
                 window = windows[number]
                 end = min(piece.stop, window.stop)
                 rows = slice(position - window.start, end - window.start)
-                # Copies, so that a window can go as soon as the next one is wanted.
-                parts.append([value[rows].copy() for value in self._window(window)])
+                with self._alone():
+                    # Copies, so that a window can go as soon as the next one is wanted.
+                    parts.append([value[rows].copy() for value in self._window(window)])
                 position, number = end, number + 1
         return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 

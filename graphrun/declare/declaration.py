@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from graphrun.base.errors import DeclarationError
 
@@ -63,6 +63,16 @@ class Declaration:
     def __init__(self, function: Function, name: str | None = None) -> None:
         self.function = function
         self.name = name or function.__name__.rstrip("_")
+        # Pickled as its function is: by the name of its module and its own there.
+        self.__module__ = function.__module__
+
+    def __reduce__(self) -> str:
+        return self.function.__qualname__
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Call the declared function, as in ``relu(numpy, x)``."""

@@ -10,7 +10,7 @@ from graphrun.document.numbers import Shape, Value, shape_of
 from graphrun.document.parameters import InitEntry, ParameterEntry
 from graphrun.document.problems import Problems
 from graphrun.document.settings import settings_problems
-from graphrun.document.source import Source
+from graphrun.document.source import PlainSource, Source
 
 __all__ = [
     "ColumnEntry",
@@ -22,6 +22,7 @@ __all__ = [
     "NodeEntry",
     "ParameterEntry",
     "Path",
+    "PlainSource",
     "Problems",
     "Shape",
     "Source",

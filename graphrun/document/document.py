@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
-from graphrun.document import loader
 from graphrun.document.data_section import DataEntry, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
@@ -101,7 +100,7 @@ def load_document(file: str | os.PathLike[str] | Source, overrides: Sequence[str
 
 def _document(source: Source, overrides: Sequence[str]) -> Document:
     problems = Problems(source)
-    data, errors = loader.load(source.text)
+    data, errors = source.load()
     for error in errors:
         problems.add_at(error.mark, error.message, suggestion=error.suggestion)
     if not isinstance(data, dict):

@@ -7,7 +7,6 @@ from typing import Any
 
 from graphrun.base.errors import GraphFileError
 from graphrun.base.wording import describe, printable, quote
-from graphrun.document import loader
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
@@ -102,7 +101,7 @@ class _Reader:
             problems.add(path, f"{message}{over}", suggestion=hint.strip() or None)
             return {}
         inner = self.problems.at((), source=source)
-        data, errors = loader.load(source.text)
+        data, errors = source.load()
         for found in errors:
             inner.add_at(found.mark, found.message, suggestion=found.suggestion)
         if not isinstance(data, dict):

@@ -12,7 +12,7 @@ from graphrun.document.expressions import ExpressionError, MadeNode, parse_expre
 from graphrun.document.marks import Path
 from graphrun.document.names import COMMAS, normalize
 from graphrun.document.numbers import NotANumberError, check_number
-from graphrun.document.problems import Expression, Problems, Use
+from graphrun.document.problems import ExpressionText, Problems, Use
 from graphrun.document.references import Reference, references
 from graphrun.document.slips import NUMBERS, expression_in_mapping
 
@@ -116,7 +116,7 @@ def _read_expression(
     try:
         made = parse_expression(text)
     except ExpressionError as error:
-        at = problems.at(path, expression=Expression(text, (error.offset,)))
+        at = problems.at(path, expression=ExpressionText(text, (error.offset,)))
         # Within { } the comma of maximum(a, b) ends the expression, and "b)" becomes a key.
         is_cut = "never closed" in error.message and any(name.endswith(")") for name in broken)
         at.add((), error.message, suggestion=COMMAS if is_cut else error.suggestion)
@@ -126,11 +126,13 @@ def _read_expression(
     for own, node in zip(names, made, strict=True):
         if not in_subgraph:
             before = len(problems)
-            _refuse_references(node, text, problems.at(path, expression=Expression(text, node.offsets, node.places)))
+            _refuse_references(
+                node, text, problems.at(path, expression=ExpressionText(text, node.offsets, node.places))
+            )
             if len(problems) > before:
                 return {}
         inputs = tuple(names[source[0]] if isinstance(source, tuple) else source for source in node.inputs)
-        origin = problems.at(path, expression=Expression(text, node.offsets, node.places))
+        origin = problems.at(path, expression=ExpressionText(text, node.offsets, node.places))
         entries[own] = NodeEntry(node.type, inputs, node.settings or None, origin)
     return entries
 

@@ -22,7 +22,7 @@ Suggestion: TypeAlias = str | Callable[[], str | None] | None
 NONE: Mapping[str, str] = {}
 
 
-class Expression(NamedTuple):
+class ExpressionText(NamedTuple):
     """The text of an expression, and where in it a node, each of its inputs, and its settings stand."""
 
     text: str
@@ -38,7 +38,7 @@ class Use(NamedTuple):
     outer: Use | None
 
 
-class Problem(NamedTuple):
+class LocatedProblem(NamedTuple):
     """One thing that is wrong: at a path of keys, at a character of an expression there, or at a place."""
 
     source: Source
@@ -67,11 +67,11 @@ class Problems:
         self.source = source
         self._base: Path = ()
         self._use: Use | None = None
-        self._expression: Expression | None = None
-        self._problems: dict[tuple[int, Path | Mark, bool, int | None, str], Problem] = {}
+        self._expression: ExpressionText | None = None
+        self._problems: dict[tuple[int, Path | Mark, bool, int | None, str], LocatedProblem] = {}
         self._count = _Count()
 
-    def at(self, path: Path, *, source: Source | None = None, expression: Expression | None = None) -> Problems:
+    def at(self, path: Path, *, source: Source | None = None, expression: ExpressionText | None = None) -> Problems:
         """Return a view whose paths begin with this one, here or at the top of another file.
 
         Within an expression, the path ("inputs", 1) stands for the second input, the name of a setting for that, and
@@ -120,7 +120,7 @@ class Problems:
         problem = self._problem(path, message, suggestion, key=key)
         return _block(*_located(problem), problem)
 
-    def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> Problem:
+    def _problem(self, path: Path, message: str, suggestion: Suggestion, *, key: bool) -> LocatedProblem:
         text, offset = "", None
         if self._expression is not None:
             text, offsets, places = self._expression
@@ -129,13 +129,13 @@ class Problems:
                 offset = places[str(path[0])][0 if key else 1]
             path, key = (), False
         place = self._base + tuple(path)
-        return Problem(self.source, place, key, offset, text, message, suggestion, self._use)
+        return LocatedProblem(self.source, place, key, offset, text, message, suggestion, self._use)
 
     def add_at(self, mark: Mark, message: str, *, suggestion: Suggestion = None) -> None:
         """Add a problem at this place in the text."""
-        self._keep(Problem(self.source, mark, False, None, "", message, suggestion, self._use))
+        self._keep(LocatedProblem(self.source, mark, False, None, "", message, suggestion, self._use))
 
-    def _keep(self, problem: Problem) -> None:
+    def _keep(self, problem: LocatedProblem) -> None:
         # What is wrong with a definition is found in each of its uses: a repeated one may have a million.
         key = id(problem.source), problem.place, problem.key, problem.offset, problem.message
         self._problems.setdefault(key, problem)
@@ -143,7 +143,7 @@ class Problems:
 
     def where(self) -> str:
         """Return the place of the view itself: file:line:column."""
-        problem = Problem(self.source, self._base, True, None, "", "", None, None)
+        problem = LocatedProblem(self.source, self._base, True, None, "", "", None, None)
         source, mark = _located(problem)
         return f"{source.name}:{mark.line}:{mark.column}" if source is self.source else source.name
 
@@ -156,7 +156,7 @@ class Problems:
         sources = {source: number for number, source in enumerate(dict.fromkeys(p.source for p in problems))}
         # The same problem of one definition, found in many uses of it, is told once. Where in an expression a problem
         # stands is found for those that are shown: the text is followed up to there, which for all would be quadratic.
-        found: dict[tuple[int, Mark, int, str], Problem] = {}
+        found: dict[tuple[int, Mark, int, str], LocatedProblem] = {}
         for problem in problems:
             offset = -1 if problem.offset is None else problem.offset
             key = sources[problem.source], _beginning(problem)[1], offset, problem.message
@@ -190,7 +190,7 @@ def _locate(places: Iterable[tuple[Source, Path | Mark]]) -> None:
         source.locate(wanted)
 
 
-def _uses(problem: Problem) -> Iterator[Use]:
+def _uses(problem: LocatedProblem) -> Iterator[Use]:
     """Yield the uses of subgraphs in which a problem stands, the innermost first."""
     use = problem.use
     while use is not None:
@@ -198,7 +198,7 @@ def _uses(problem: Problem) -> Iterator[Use]:
         use = use.outer
 
 
-def _beginning(problem: Problem) -> tuple[Source, Mark]:
+def _beginning(problem: LocatedProblem) -> tuple[Source, Mark]:
     """Return the text in which a problem stands, which may be that of an override, and where its value begins there."""
     if isinstance(problem.place, Mark):
         return problem.source, problem.place
@@ -206,7 +206,7 @@ def _beginning(problem: Problem) -> tuple[Source, Mark]:
     return source, source.mark(path, key=problem.key and problem.offset is None)
 
 
-def _located(problem: Problem) -> tuple[Source, Mark]:
+def _located(problem: LocatedProblem) -> tuple[Source, Mark]:
     """Return the text in which a problem stands, and the place in it."""
     source, mark = _beginning(problem)
     if problem.offset is None:
@@ -214,7 +214,7 @@ def _located(problem: Problem) -> tuple[Source, Mark]:
     return source, mark_within(source.text, source.lines, mark, problem.text, problem.offset)
 
 
-def _block(source: Source, mark: Mark, problem: Problem) -> str:
+def _block(source: Source, mark: Mark, problem: LocatedProblem) -> str:
     suggestion = problem.suggestion() if callable(problem.suggestion) else problem.suggestion
     lines = [describe_problem(source.name, source.lines, mark, problem.message, suggestion, located=source.is_file)]
     uses = list(_uses(problem))

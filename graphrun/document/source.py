@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path as FilePath
+from typing import Any
+from unicodedata import normalize
 
-from graphrun.base.errors import GraphFileError
-from graphrun.base.wording import nearest, printable
-from graphrun.document.loader import Positions, locate
+from graphrun.base.errors import GraphFileError, UsageError
+from graphrun.base.wording import describe, nearest, printable
+from graphrun.document.anchors import DEEPEST
+from graphrun.document.loader import Loaded, Positions, load, locate
 from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at
 
 # UTF-32's marks come first: the little-endian one begins with UTF-16's.
@@ -45,6 +49,18 @@ class Source:
         self.overrides: dict[Path, Source] = {}
         self._positions: dict[Path, Positions | None] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Source, (self.name, self.text)
+
+    def load(self) -> Loaded:
+        """Return what the text holds as plain data, and what is wrong with its YAML."""
+        return load(self.text)
+
+    @classmethod
+    def decode(cls, name: str, data: bytes) -> Source:
+        """Take the bytes of a file that was read already, of a pipe for instance."""
+        return cls(name, _decode(name, data))
+
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, included: bool = False) -> Source:
         """Read a file; raise GraphFileError when there is none or when it is not text in UTF-8 or UTF-16.
@@ -56,7 +72,7 @@ class Source:
             data = _read_regular(name) if included else FilePath(name).read_bytes()
         except (OSError, ValueError) as error:
             raise GraphFileError(_why_unreadable(name, error)) from None
-        return cls(name, _decode(name, data))
+        return cls.decode(name, data)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -106,6 +122,65 @@ class Source:
             if found is not None:
                 return found.key if key else found.value
         return START
+
+
+class PlainSource(Source):
+    """A graph as plain data, as a program makes it: mappings, lists, texts and numbers, NumPy's too.
+
+    There is no text to point at, so that a place is told as the path of keys that leads to it.
+
+    Raises:
+        UsageError: it holds what no graph file can.
+    """
+
+    def __init__(self, name: str, data: Any) -> None:
+        super().__init__(name, "")
+        self.is_file = False
+        self._data = _plain(data, ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PlainSource, (self.name, self._data)
+
+    def load(self) -> Loaded:
+        """Return the data, which may be changed."""
+        return Loaded(copy.deepcopy(self._data), [])
+
+    def behind(self, path: Path) -> tuple[Source, Path]:
+        """Return the value at a path as a text of its own."""
+        source, rest = super().behind(path)
+        if source is not self or not path:
+            return source, rest
+        value = self._data
+        for key in path:
+            known = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+            # In a path names have their normal form.
+            value = known.get(key, next((known[k] for k in known if normalize("NFKC", str(k)) == key), None))
+        at = Source(f"{self.name}: {_dotted(path)}", value if isinstance(value, str) else "")
+        at.is_file = False
+        return at, ()
+
+
+def _plain(value: Any, path: Path) -> Any:
+    """Return data with Python's own mappings, lists and numbers in place of others."""
+    if len(path) > DEEPEST:
+        raise UsageError(f"{_dotted(path[:3])}...: it is nested deeper than {DEEPEST} levels")
+    if isinstance(value, Mapping):
+        odd = next((key for key in value if not isinstance(key, str)), None)
+        if odd is not None:
+            raise UsageError(f"{_dotted((*path, str(odd)))}: a key is a text, not {describe(odd)}")
+        return {key: _plain(part, (*path, key)) for key, part in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(part, (*path, k)) for k, part in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    kind = type(value).__name__
+    raise UsageError(f"{_dotted(path) or 'load'}: a graph is made of mappings, lists, texts and numbers, not of {kind}")
+
+
+def _dotted(path: Path) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
 
 
 def _read_regular(name: str) -> bytes:

@@ -166,15 +166,19 @@ class PlanTrace:
             given = self._call(batch.type, lambda _xp: given(), [], {})
         part = make.cast(given)
         if batch.type.is_elementwise:
-            product = make.make("multiply", gradient, part)
-            if not (part.is_constant and np.isfinite(part.value).all()):
-                # Zero times anything is zero.
-                product = make.make("where", make.make("equal", gradient, 0.0), 0.0, product)
-            part = make.broadcast(product, batch.shape)
+            part = make.broadcast(self._product(gradient, part), batch.shape)
             axes = broadcast_axes(shape, batch.shape)
             if axes is not None:
                 part = make.reshape(make.reduce("sum", part, axes), shape)
         return make.broadcast(part, shape)
+
+    def _product(self, gradient: Any, part: Any) -> Any:
+        """Multiply, but zero times anything is zero."""
+        make = self.recorder
+        product = make.make("multiply", gradient, part)
+        if part.is_constant and np.isfinite(part.value).all():
+            return product
+        return make.make("where", make.make("equal", gradient, 0.0), 0.0, product)
 
     def _as_index(self, value: Any) -> Any:
         """Return whole numbers as integers."""

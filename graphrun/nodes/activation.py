@@ -27,7 +27,7 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
-GELU_CUBIC = GELU_SLOPE * 0.044715
+GELU_CUBIC = 0.044715
 GELU_FAR = 9.6
 """Of the polynomial in the exponent of gelu by tanh, and where the exponent is 78."""
 
@@ -128,7 +128,7 @@ def gelu(xp, x, *, approximate: Literal["none", "tanh"] = "none"):
     """Gaussian error linear unit: x P(Z <= x), Z standard normal; tanh: x / (1 + e^(-1.5958 (x + 0.044715 x^3)))."""
     if approximate == "tanh":
         # (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), which keeps its digits where tanh(u) is near -1.
-        return gated(xp, x, lambda x: x * (GELU_SLOPE + GELU_CUBIC * x * x), -GELU_FAR)
+        return gated(xp, x, lambda x: gelu_exponent(xp, x)[0], -GELU_FAR)
     return 0.5 * x * twice_normal(xp, x)
 
 
@@ -137,21 +137,28 @@ def _(xp, y, x, *, approximate):
     if approximate == "tanh":
 
         def plain(x, y):
-            square = x * x
-            power = xp.exp(x * (GELU_SLOPE + GELU_CUBIC * square))
-            return (power + y * (GELU_SLOPE + 3 * GELU_CUBIC * square)) / (1 + power)
+            exponent, slope = gelu_exponent(xp, x)
+            power = xp.exp(exponent)
+            return (power + y * slope) / (1 + power)
 
         def far(x, y):
             # Beyond -100 it is 0 in every dtype, and a power might overflow.
-            near = xp.maximum(x, -100.0)
-            square = near * near
-            power = xp.exp(near * (GELU_SLOPE + GELU_CUBIC * square))
-            return xp.where(x > 0, 1.0, power + y * (GELU_SLOPE + 3 * GELU_CUBIC * square))
+            exponent, slope = gelu_exponent(xp, xp.maximum(x, -100.0))
+            return xp.where(x > 0, 1.0, xp.exp(exponent) + y * slope)
 
         return (carefully(xp, plain, abs(x) > GELU_FAR, far, x, y),)
     # The share of the normal distribution is y / x, and a half where y may vanish.
     share = 0.5 * twice_normal(xp, x) if is_exact(xp) else xp.where(abs(x) < 1e-20, 0.5, y / x)
     return (share + x * exp_of_square(xp, x, 0.5) / math.sqrt(2 * math.pi),)
+
+
+def gelu_exponent(xp, x):
+    """2 (2 / pi)^(1/2) (x + 0.044715 x^3) and its derivative."""
+    if is_exact(xp):
+        # As the definition has the numbers: products of them are none that a proof knows again.
+        return GELU_SLOPE * (x + GELU_CUBIC * x * x * x), GELU_SLOPE * (1 + 3 * GELU_CUBIC * x * x)
+    square = x * x
+    return x * (GELU_SLOPE + GELU_SLOPE * GELU_CUBIC * square), GELU_SLOPE + 3 * GELU_SLOPE * GELU_CUBIC * square
 
 
 def gated(xp, x, exponent, limit):

@@ -21,7 +21,7 @@ from graphrun.declare.initializers import Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.graph.graph import Update
-from graphrun.plan.rows import Node, Rows, combination, rows_of_values
+from graphrun.plan.rows import RowAxes, RowNode, combination, rows_of_values
 from graphrun.plan.shapes import Shape
 
 
@@ -206,16 +206,16 @@ class Plan:
         return uses
 
     @cached_property
-    def rows(self) -> Mapping[int, Rows]:
+    def rows(self) -> Mapping[int, RowAxes]:
         """What each value that depends on the data has of its rows, by slot."""
-        nodes = (Node(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
+        nodes = (RowNode(batch.type, batch.settings, slot, inputs) for batch, slot, inputs in self.nodes())
         like = {noise.slot: noise.like for noise in self.noise}
         return rows_of_values(nodes, self.shapes, self.leaves, self.data, like)
 
     def combination(self, node: int) -> str | None:
         """Return how a node's values on parts of the rows make its value on all: see `plan.rows`."""
         batch = self.batch_of(node)
-        asked = Node(batch.type, batch.settings, node, self.inputs_of(node))
+        asked = RowNode(batch.type, batch.settings, node, self.inputs_of(node))
         return combination(asked, self.rows, self.shapes, self.leaves)
 
     @cached_property
@@ -251,6 +251,20 @@ class Plan:
             settings = tuple((name, False if name == training else value) for name, value in batch.settings)
             batches.append(replace(batch, settings=settings))
         return replace(self, batches=tuple(batches))
+
+    def at_rest(self, leaves: Sequence[Array]) -> Plan:
+        """Return the plan of one moment: the leaves have these values, and no step gives them other ones."""
+        return replace(self, leaves=list(leaves), feeds=False, noise=(), states=())
+
+    def towards(self, slot: int) -> Plan:
+        """Return the plan of the passes to and from another value than the objective."""
+        wanted, batches = {slot}, []
+        for batch in reversed(self.batches):
+            needed = not wanted.isdisjoint(batch.slots)
+            if needed:
+                wanted.update(self.inputs(batch).ravel().tolist())
+            batches.append(replace(batch, needed=needed))
+        return replace(self, batches=tuple(reversed(batches)), objective=slot, maximize=False)
 
     def inputs(self, batch: Batch) -> NDArray[np.int32]:
         """Return the slots of a batch's inputs, shape (arity, count)."""

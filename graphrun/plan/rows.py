@@ -36,7 +36,7 @@ COMBINATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class Rows(NamedTuple):
+class RowAxes(NamedTuple):
     """What a value that depends on the data has of its rows.
 
     Attributes:
@@ -48,7 +48,7 @@ class Rows(NamedTuple):
     own: bool = False
 
 
-class Node(NamedTuple):
+class RowNode(NamedTuple):
     """A node, as far as its rows go: inputs are slots."""
 
     type: NodeType
@@ -58,12 +58,12 @@ class Node(NamedTuple):
 
 
 def rows_of_values(
-    nodes: Iterable[Node],
+    nodes: Iterable[RowNode],
     shapes: Sequence[Shape],
     leaves: Sequence[Array],
     data: Iterable[int],
     like: Mapping[int, int],
-) -> dict[int, Rows]:
+) -> dict[int, RowAxes]:
     """Return what each value that depends on the data has of its rows, by slot.
 
     Args:
@@ -73,7 +73,7 @@ def rows_of_values(
         data: the slots of the columns, whose first axis is the rows.
         like: of random numbers the slot whose shape they have.
     """
-    found: dict[int, Rows] = {slot: Rows(0, own=True) for slot in data}
+    found: dict[int, RowAxes] = {slot: RowAxes(0, own=True) for slot in data}
     for node in nodes:
         for slot in node.inputs:
             if like.get(slot) in found:
@@ -83,7 +83,7 @@ def rows_of_values(
         with_axis = [slot for slot in node.inputs if slot in found and found[slot].axis is not None]
         own = all(found[slot].own for slot in with_axis)
         if not with_axis:
-            found[node.output] = Rows(None)
+            found[node.output] = RowAxes(None)
         elif node.type.is_elementwise:
             found[node.output] = _broadcast(node, found, shapes, own=own)
         else:
@@ -91,7 +91,9 @@ def rows_of_values(
     return found
 
 
-def combination(node: Node, rows: Mapping[int, Rows], shapes: Sequence[Shape], leaves: Sequence[Array]) -> str | None:
+def combination(
+    node: RowNode, rows: Mapping[int, RowAxes], shapes: Sequence[Shape], leaves: Sequence[Array]
+) -> str | None:
     """Return how a node's values on parts of the rows make its value on all: a name of `COMBINATIONS`, or "mean".
 
     None where they do not, as of a standard deviation.
@@ -115,28 +117,28 @@ def combination(node: Node, rows: Mapping[int, Rows], shapes: Sequence[Shape], l
     return possible.pop() if len(possible) == 1 else None
 
 
-def node_value(node: Node, inputs: Sequence[Array]) -> Array:
+def node_value(node: RowNode, inputs: Sequence[Array]) -> Array:
     """Return what a node's forward function gives."""
     given = [as_index(x) if k in node.type.index_inputs else x for k, x in enumerate(inputs)]
     with np.errstate(all="ignore"):
         return np.asarray(node.type.function(np, *given, **dict(node.settings)))
 
 
-def _broadcast(node: Node, found: Mapping[int, Rows], shapes: Sequence[Shape], *, own: bool) -> Rows:
+def _broadcast(node: RowNode, found: Mapping[int, RowAxes], shapes: Sequence[Shape], *, own: bool) -> RowAxes:
     """Return the rows of an elementwise node: its axes are paired from the last one."""
     places = {len(shapes[s]) - (found[s].axis or 0) for s in node.inputs if s in found and found[s].axis is not None}
     place = max(places)
     if len(places) > 1:
-        return Rows(len(shapes[node.output]) - place)
+        return RowAxes(len(shapes[node.output]) - place)
     # What is as long as the rows and none of theirs belongs to these rows, and no others.
     others = [shapes[s] for s in node.inputs if s not in found or found[s].axis is None]
     fits = all(len(shape) < place or shape[-place] == 1 for shape in others)
-    return Rows(len(shapes[node.output]) - place, own=own and fits)
+    return RowAxes(len(shapes[node.output]) - place, own=own and fits)
 
 
 def _tried(
-    node: Node, found: Mapping[int, Rows], shapes: Sequence[Shape], leaves: Sequence[Array], *, own: bool
-) -> Rows:
+    node: RowNode, found: Mapping[int, RowAxes], shapes: Sequence[Shape], leaves: Sequence[Array], *, own: bool
+) -> RowAxes:
     """Return the rows of a node of a tensor type, which is tried on some."""
     axis, same, tried = None, own, False
     for inputs in _trials(node, found, shapes, leaves):
@@ -147,15 +149,15 @@ def _tried(
             continue
         grown = [k for k, sizes in enumerate(zip(many.shape, few.shape, strict=False)) if sizes == (MANY, len(CHOSEN))]
         if many.ndim != few.ndim or not grown:
-            return Rows(None)
+            return RowAxes(None)
         axis, tried = grown[0], True
         same = same and _same(np.take(many, CHOSEN, axis), few)
     # What cannot be tried, as a shape that is written out, is none of any other rows.
-    return Rows(axis, own=tried and same) if tried else Rows(None)
+    return RowAxes(axis, own=tried and same) if tried else RowAxes(None)
 
 
 def _trials(
-    node: Node, found: Mapping[int, Rows], shapes: Sequence[Shape], leaves: Sequence[Array]
+    node: RowNode, found: Mapping[int, RowAxes], shapes: Sequence[Shape], leaves: Sequence[Array]
 ) -> Iterator[list[Array]]:
     """Yield inputs of so many rows: normal numbers, numbers between 0 and 1, whole ones that can be classes."""
     random = np.random.default_rng(0)
@@ -163,7 +165,7 @@ def _trials(
         inputs: list[Array] = []
         for position, slot in enumerate(node.inputs):
             shape = list(shapes[slot])
-            rows = found.get(slot, Rows(None))
+            rows = found.get(slot, RowAxes(None))
             if rows.axis is not None:
                 shape[rows.axis] = MANY
             index = position in node.type.index_inputs
@@ -178,7 +180,7 @@ def _trials(
         yield inputs
 
 
-def _taken(node: Node, inputs: Sequence[Array], found: Mapping[int, Rows], chosen: Iterable[int]) -> list[Array]:
+def _taken(node: RowNode, inputs: Sequence[Array], found: Mapping[int, RowAxes], chosen: Iterable[int]) -> list[Array]:
     """Return inputs with some of their rows."""
     places = [found[slot].axis if slot in found else None for slot in node.inputs]
     numbers = list(chosen)

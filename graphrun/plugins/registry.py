@@ -92,6 +92,7 @@ class Registry:
             if not folder.is_dir():
                 raise UsageError(f"--plugins {folder}: there is no such folder")
         self._declared: dict[tuple[type[Declaration], str], tuple[Declaration, Plugin]] = {}
+        self._given: list[Declaration] = []
         self._observers: dict[str, ObserverType] = {}
         self._pending = iter((self._load_distributions, self._load_folders))
         self.plugins: list[Plugin] = []
@@ -160,6 +161,31 @@ class Registry:
     def failures(self) -> list[Plugin]:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _registry, ([folder.absolute() for folder in self._folders], self._given)
+
+    def add(self, declarations: Iterable[Declaration]) -> None:
+        """Take node types and update rules that a program declares itself, beside what was opened so far.
+
+        Raises:
+            UsageError: one is no declaration, or its name is taken.
+            DeclarationError: one is declared wrongly.
+        """
+        for declared in declarations:
+            kind = next((kind for kind in HOOKS.values() if isinstance(declared, kind)), None)
+            if kind is None:
+                raise UsageError(f"types: {declared!r} is no node type and no update rule: declare it by a decorator")
+            known, owner = self._declared.get((kind, declared.name), (None, None))
+            if known is declared:
+                continue
+            if owner is not None:
+                raise UsageError(f"types: the name {declared.name!r} is taken: {owner.source} {owner.name} has it")
+            declared.check_declaration()
+            plugin = Plugin(declared.file, "program", declarations=[declared])
+            self.plugins.append(plugin)
+            self._declared[kind, declared.name] = declared, plugin
+            self._given.append(declared)
 
     def add_module(self, module: ModuleType) -> Plugin:
         """Take what a module declares beside what was opened so far; return the plugin, with the error if it failed."""
@@ -323,6 +349,13 @@ class Registry:
                 )
                 raise ValueError(f"the name {declaration.name!r} is taken: {owner}")
             seen.add(key)
+
+
+def _registry(folders: Sequence[Path], declarations: Sequence[Declaration]) -> Registry:
+    """Return a registry that was pickled: plugins by the names of their folders, others by reference."""
+    registry = Registry(folders)
+    registry.add(declarations)
+    return registry
 
 
 def _declares(file: Path, name: str) -> bool:

@@ -1,73 +1,38 @@
-"""The Python interface: `load` a graph file, then `run` it."""
+"""The Python interface: a `Graph`, which is run, stepped through, called as a function, and shown."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
-from graphrun.base.memory import allowed_memory, limited, paused_collection, read_size
+from graphrun.base.memory import limited, paused_collection
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
-from graphrun.document import Document, Source, load_document
+from graphrun.document import Document
 from graphrun.engines import Program
-from graphrun.graph.build import build_graph
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
-from graphrun.run.display import Displayed
+from graphrun.run.display import Shown
+from graphrun.run.loop import begin
 from graphrun.run.passes import Passes, tell_passes
-from graphrun.run.preparation import run_graph
+from graphrun.run.preparation import prepare, run_graph
 from graphrun.run.request import RunRequest, whole
 from graphrun.run.result import Result
 
-
-def load(
-    path: str | Path,
-    *,
-    overrides: str | Sequence[str] = (),
-    plugins: str | Path | Sequence[str | Path] = (),
-    registry: Registry | None = None,
-    data: str | Path | None = None,
-    memory: int | str | None = None,
-) -> Graph:
-    """Load a graph file.
-
-    Args:
-        path: the YAML file.
-        overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
-            and a YAML value; one alone needs no list.
-        plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
-        registry: node types and update rules that were found already.
-        data: a file in place of the graph file's data set, as of ``--data``.
-        memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
-
-    Raises:
-        GraphFileError: the file cannot be used; the text lists every problem with its position.
-        UsageError: a plugin folder does not exist, an override makes no sense, or `path` is no path.
-    """
-    if not isinstance(path, str | os.PathLike | Source):
-        raise UsageError(f"load takes the path of a graph file, not a {type(path).__name__}")
-    if isinstance(path, str) and "\n" in path and not os.path.exists(path):  # noqa: PTH110
-        raise UsageError("load takes the path of a graph file, and this looks like its text: write it to a file")
-    overrides = [overrides] if isinstance(overrides, str) else overrides
-    plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
-    allowed = allowed_memory() if memory is None else read_size(memory)
-    with paused_collection(), limited(allowed):
-        document = load_document(path, overrides)
-        source = DataSource(document, data)
-        registry = registry or Registry(plugins)
-        structure = build_graph(document, registry, source.names)
-        return Graph(structure, source, registry, allowed)
+if TYPE_CHECKING:
+    from graphrun.run.function import Function
+    from graphrun.run.stepping import Iteration
 
 
-class Graph(Displayed):
+class Graph(Shown):
     """A graph, ready to run.
 
     Attributes:
@@ -75,6 +40,8 @@ class Graph(Displayed):
         source: the data set that feeds it.
         registry: where its node types were found.
         memory: how many bytes it may take; None for half of the memory.
+
+    Any number of threads may use one: each run has a program of its own.
     """
 
     def __init__(
@@ -83,12 +50,14 @@ class Graph(Displayed):
         source: DataSource | None = None,
         registry: Registry | None = None,
         memory: int | None = None,
+        again: Callable[[], Graph] | None = None,
     ) -> None:
         self.structure = structure
         self.source = source or DataSource(structure.document)
         self.registry = registry or Registry()
         self.memory = memory
         self._plans: dict[tuple[np.dtype[Any], int], Plan] = {}
+        self._again = again
 
     def __repr__(self) -> str:
         parameters, nodes = (
@@ -96,6 +65,12 @@ class Graph(Displayed):
             counted(len(self.document.nodes), "node"),
         )
         return f"<Graph {self.name}: {parameters}, {nodes}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle it as its text and where its types come from: plugins by their folders, `types` by name."""
+        if self._again is None:
+            raise TypeError("a graph can be copied and pickled that `load` made")
+        return self._again, ()
 
     @property
     def document(self) -> Document:
@@ -212,21 +187,58 @@ class Graph(Displayed):
         with limited(self.memory):
             return run_graph(self.structure, self.source, self.plan, request)
 
+    def iterate(
+        self,
+        steps: int | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        resume: str | Path | None = None,
+        device: str | None = None,
+    ) -> Iteration:
+        """Run the graph step by step: return an iterator of row 0, before any update, and the row after each step.
+
+        Before the next row is asked for, `Row.set` may put parameters elsewhere. `Iteration.close`, or leaving a
+        ``with`` of it, ends the run; so does forgetting it.
+
+        Args:
+            steps, engine, dtype, seed, resume, device: as of `run`.
+
+        Raises:
+            UsageError, ShapeError: as of `run`; asking for a row may raise NotFiniteError and PluginError.
+        """
+        from graphrun.run.stepping import Iteration
+
+        request = RunRequest(steps, engine, dtype, seed, record=(), resume=resume, device=device)
+        with limited(self.memory):
+            plan, engine_of_run, job, _ = prepare(self.structure, self.source, self.plan, request)
+            return Iteration(begin(plan, engine_of_run, job), job)
+
     def passes(
-        self, step: int = 0, *, engine: str = "auto", dtype: str | None = None, seed: int | None = None
+        self,
+        step: int | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        resume: str | Path | None = None,
     ) -> Passes:
         """Run the graph up to a step, and return the forward and the backward pass there, taken apart.
 
         Args:
-            step: how many updates to make before; 0 for the values as the file gives them.
-            engine, dtype, seed: as of `run`.
+            step: how many updates to make before, from the very start; default 0, for the values as the file gives
+                them, or the step of the checkpoint.
+            engine, dtype, seed, resume: as of `run`.
 
         Raises:
             UsageError: the run ends before that step; the text says why.
             NotFiniteError: a recorded value was not finite at that step, or the run failed before it; of the step that
                 broke, its `passes` are as far as they came.
         """
-        step = whole("step", step, 0)
+        from graphrun.run.checkpoint import first_step
+
+        step = first_step(step, resume)
         if step and self.structure.objective is None:
             raise UsageError(f"there is no step {step}: without an objective nothing is updated")
         taken: list[Passes] = []
@@ -235,7 +247,9 @@ class Graph(Displayed):
             if program.step == step:
                 taken.append(Passes.of(program))
 
-        request = RunRequest(step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), inspect=take)
+        request = RunRequest(
+            step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), resume=resume, inspect=take
+        )
         result = self.answer(request)
         if result.error is not None:
             tell_passes(result, step)
@@ -243,6 +257,41 @@ class Graph(Displayed):
         if taken:
             return taken[0]
         raise UsageError(f"there is no step {step}: the run ends after {result.steps} ({result.stopped})")
+
+    def function(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        of: str | None = None,
+        engine: str = "auto",
+        dtype: str | None = None,
+        seed: int | None = None,
+        step: int | None = None,
+    ) -> Function:
+        """Return the objective as a function of parameters, for an optimizer of one's own.
+
+        Args:
+            names: the parameters that it is a function of, in this order, default all in the file's; the others stay
+                as the file has them.
+            of: another value than the objective.
+            engine: as of `run`; ``auto`` takes one for very many calls.
+            dtype, seed: as of `run`.
+            step: a step whose rows and random numbers it is given; default all training rows, and the random numbers
+                of step 0.
+
+        Raises:
+            UsageError: a name is unknown, there is no objective, or the engine cannot compute it.
+            MemoryLimitError, ShapeError, PluginError: as of `plan`.
+        """
+        from graphrun.run.function import function_of
+
+        again = partial(Graph.function, self, names, of=of, engine=engine, dtype=dtype, seed=seed, step=step)
+        plan, seed = self.plan(dtype, seed), (self.document.seed or 0) if seed is None else seed
+        with limited(self.memory):
+            feed = self.source.open(seed, whole=step is None)
+            if step is None and plan.feeds:
+                plan = build_plan(self.structure, plan.dtype, seed, feed)
+            return function_of(plan, feed, whole("step", step or 0, 0), names, of, engine, again)
 
     def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.

@@ -19,6 +19,7 @@ from graphrun.base.files import check_target, write_atomically
 from graphrun.base.wording import quote
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
+from graphrun.run.request import whole
 
 KEY = "graphrun"
 FORMAT = 1
@@ -149,6 +150,19 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         return _checkpoint(json.loads(text), arrays, path)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise UsageError(f"{path} is no checkpoint of graphrun's: its record is damaged") from None
+
+
+def first_step(step: int | None, resume: str | Path | None) -> int:
+    """Return the step that is looked at: the one that is named, else the first, or a checkpoint's.
+
+    Raises:
+        UsageError: there is no such checkpoint, or the step lies before it.
+    """
+    begun = 0 if resume is None else load_checkpoint(resume).step
+    step = begun if step is None else whole("step", step, 0)
+    if step < begun:
+        raise UsageError(f"there is no step {step} in what follows the checkpoint {resume}, which is of step {begun}")
+    return step
 
 
 def _checkpoint(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: str | Path) -> Checkpoint:

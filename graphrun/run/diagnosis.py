@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ def diagnose(plan: Plan, leaves: Sequence[Array], slot: int | None = None) -> st
 
     `slot` is a value that is not finite, where it is one that the objective does not depend on.
     """
-    program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+    program = node_program(plan.at_rest(leaves))
     with suppress(NotFinite):
         program.evaluate()
     values = program.values(range(len(plan.names)))

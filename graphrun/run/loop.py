@@ -66,24 +66,15 @@ class Job:
 
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
     """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
-    program = engine.compile(plan, job.feed)
-    if isinstance(program, Interruptible):
-        program.interrupted = job.request.interrupted
-    if job.resume is not None:
-        program.restore(job.resume.arrays, job.resume.step)
+    program = begin(plan, engine, job)
     history = _History(plan, job)
     error: RunError | None = None
     try:
         program.evaluate()
         stopped = _loop(program, job, history)
-    except NotFinite as not_finite:
-        error = _not_finite(history.step_after(program), not_finite.leaves, diagnose(plan, not_finite.leaves))
-        stopped = f"not finite: {error}"
-    except StepFailed as failed:
-        cause = diagnose_failure(plan, failed.leaves, failed.error)
-        error = PluginError(f"step {history.step_after(program)}: {cause}")
-        error.__cause__ = failed.error
-        stopped = f"failed: {error}"
+    except (NotFinite, StepFailed) as signal:
+        error = error_of(plan, history.step_after(program), signal)
+        stopped = f"{'not finite' if isinstance(error, NotFiniteError) else 'failed'}: {error}"
     except _RecordedNotFiniteError as recorded:
         leaves = program.values(range(len(plan.leaves)))
         error = _not_finite(program.step, leaves, diagnose(plan, leaves, recorded.slot))
@@ -104,6 +95,25 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
         raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
 
 
+def begin(plan: Plan, engine: Engine, job: Job) -> Program:
+    """Return the program of a run, where it begins; `evaluate` has to follow."""
+    program = engine.compile(plan, job.feed)
+    if isinstance(program, Interruptible):
+        program.interrupted = job.request.interrupted
+    if job.resume is not None:
+        program.restore(job.resume.arrays, job.resume.step)
+    return program
+
+
+def error_of(plan: Plan, step: int, signal: NotFinite | StepFailed) -> RunError:
+    """Return the error that a signal of an engine is for a user: where in the graph it arose."""
+    if isinstance(signal, NotFinite):
+        return _not_finite(step, signal.leaves, diagnose(plan, signal.leaves))
+    error = PluginError(f"step {step}: {diagnose_failure(plan, signal.leaves, signal.error)}")
+    error.__cause__ = signal.error
+    return error
+
+
 def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteError:
     error = NotFiniteError(f"step {step}: {where}")
     error.step, error.leaves = step, leaves
@@ -113,11 +123,9 @@ def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteErro
 def _loop(program: Program, job: Job, history: _History) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
-    objective = program.plan.objective
-    if job.stop is not None and objective is not None and job.resume is None:
-        reason = job.stop(float(program.values([objective])[0]), program.gradient_norm())
-        if reason:
-            return reason
+    reason = look_at_start(program, job)
+    if reason:
+        return reason
     chunk = 1
     while program.step < job.steps:
         count = min(chunk, history.steps_to_next_row(program.step), steps_to_next_save(program.step, job))
@@ -134,6 +142,14 @@ def _loop(program: Program, job: Job, history: _History) -> str:
         if not job.smallest(not job.request.interrupted()):
             return "interrupted"
     return "steps"
+
+
+def look_at_start(program: Program, job: Job) -> str | None:
+    """Ask the stop rule before the first step, which a run from a checkpoint has behind it."""
+    objective = program.plan.objective
+    if job.stop is None or objective is None or job.resume is not None:
+        return None
+    return job.stop(float(program.values([objective])[0]), program.gradient_norm())
 
 
 def steps_to_next_save(step: int, job: Job) -> int:

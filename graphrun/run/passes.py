@@ -81,7 +81,7 @@ class Passes:
     @classmethod
     def broken(cls, plan: Plan, leaves: Sequence[Array], step: int) -> Passes:
         """Run the passes of a step in which something is not finite, as far as they come, with the NumPy engine."""
-        program = node_program(replace(plan, leaves=list(leaves), feeds=False, noise=(), states=()))
+        program = node_program(plan.at_rest(leaves))
         with suppress(NotFinite):
             program.evaluate()
         return replace(cls.of(program), plan=plan, step=step)

@@ -44,6 +44,23 @@ def run_graph(
     Raises:
         UsageError: what is asked for makes no sense.
     """
+    plan, engine, job, seed = prepare(structure, source, plan_of, request)
+    told = Observers(request.observers if request.writes else ())
+    job = replace(job, request=replace(request, on_row=told.also(request.on_row)))
+    told.started(describe(plan, engine, job, structure.document.description or "", seed))
+    with nullcontext() if request.cluster is None else request.cluster.watched():
+        result = run(plan, engine, job)
+    return told.ended(replace(result, made_of=(structure, plan)))
+
+
+def prepare(
+    structure: ComputationalGraph, source: DataSource, plan_of: Callable[[str | None, int], Plan], request: RunRequest
+) -> tuple[Plan, Engine, Job, int]:
+    """Return what a run is made of, and its seed.
+
+    Raises:
+        UsageError: what is asked for makes no sense.
+    """
     document = structure.document
     request.check()
     checkpoint = _checkpoint(request)
@@ -65,14 +82,13 @@ def run_graph(
     engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
     record = recorded(plan, document.record if request.record is None else request.record, structure.unread)
     _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
-    told = Observers(request.observers if request.writes else ())
     save = None
     if request.save is not None and request.writes:
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
     job = Job(
         name=document.source.name,
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
-        request=replace(request, on_row=told.also(request.on_row)),
+        request=request,
         steps=steps,
         record=record,
         stop=stop,
@@ -81,10 +97,7 @@ def run_graph(
         resume=checkpoint,
         save=save,
     )
-    told.started(describe(plan, engine, job, document.description or "", seed))
-    with nullcontext() if request.cluster is None else request.cluster.watched():
-        result = run(plan, engine, job)
-    return told.ended(replace(result, made_of=(structure, plan)))
+    return plan, engine, job, seed
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:

@@ -9,7 +9,8 @@ import lesson
 import pytest
 
 import graphrun
-from graphrun.check.check import Report, check_graph
+from graphrun.base.outcome import CheckReport
+from graphrun.check.check import check_graph
 from graphrun.cli.entry import run_command
 
 NESTED = f"{lesson.NESTED}steps: 2\n"
@@ -51,7 +52,7 @@ nodes:
 minimize: w
 """
 
-Check = Callable[..., Report]
+Check = Callable[..., CheckReport]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Return a function that checks a graph from its text, with a plugin whose derivatives are off by some factor."""
     monkeypatch.chdir(tmp_path)
 
-    def check_text(text: str, error: str = "") -> Report:
+    def check_text(text: str, error: str = "") -> CheckReport:
         Path("plugins").mkdir(exist_ok=True)
         Path("plugins/cube.py").write_text(CUBE.format(error=error), encoding="utf-8")
         Path("graph.yaml").write_text(text, encoding="utf-8")

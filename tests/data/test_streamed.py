@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,19 @@ def test_shuffling_mixes_distant_rows(entry_of: EntryOf, tmp_path: Path) -> None
             assert len(np.unique(data.batch(step)[0] // 1000)) > 3
         assert not np.array_equal(data.batch(0)[0], data.batch(40)[0])
         assert not np.array_equal(data.batch(0)[0], other.batch(0)[0])
+
+
+@pytest.mark.slow
+def test_threads_are_each_given_their_own_rows(entry_of: EntryOf, tmp_path: Path) -> None:
+    """Of one data set that several runs share, which go through its windows at different places."""
+    write(tmp_path / "d.parquet", 20_000, 2048)
+    entry = entry_of("{file: d.parquet, batch_size: 500, shuffle: true, columns: {i: i}}")
+    limits = Limits(budget=0, range=1000 * 8, window=8000 * 8)
+    with open_data(entry, tmp_path, 0, limits=limits) as data, ThreadPoolExecutor(8) as pool:
+        steps = np.random.default_rng(0).integers(40, size=200).tolist()
+        found = list(pool.map(data.batch, steps))
+        for step, batch in zip(steps, found, strict=True):
+            same(batch, data.batch(step))
 
 
 @pytest.mark.slow

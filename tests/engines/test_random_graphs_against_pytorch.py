@@ -176,3 +176,53 @@ def test_graphs_of_numbers_agree_with_pytorch(data, tmp_path):
 def test_graphs_of_arrays_agree_with_pytorch(data, tmp_path):
     """Broadcasting in every elementwise type is undone in the backward pass."""
     compare(data, tmp_path / "graph.yaml")
+
+
+def hessian_by_torch(data):
+    """Return PyTorch's second derivatives of the total by all elements of the parameters, end to end."""
+    starts = [torch.tensor(value, dtype=torch.float64) for value in data["parameters"].values()]
+
+    def total(vector):
+        parts = torch.split(vector, [start.numel() for start in starts])
+        values = {k: part.reshape(s.shape) for k, part, s in zip(data["parameters"], parts, starts, strict=True)}
+        values |= {name: torch.tensor(value, dtype=torch.float64) for name, value in data["constants"].items()}
+        for name, node in data["nodes"].items():
+            given = node["inputs"]
+            inputs = [values[x] if isinstance(x, str) else torch.tensor(x, dtype=torch.float64) for x in given]
+            values[name] = torch.sum(*inputs) if node["type"] == "sum" else ORACLE[node["type"]](*inputs)
+        return values["total"] + 0 * vector.sum()
+
+    vector = torch.cat([start.reshape(-1) for start in starts])
+    return torch.autograd.functional.hessian(total, vector).numpy()
+
+
+def compare_hessians(data, engine):
+    """Compare second derivatives with PyTorch's, to 1e-9 of the largest number on the way."""
+    values, gradients = evaluate_by_torch(data)
+    expected = hessian_by_torch(data)
+    numbers = [*values.values(), *gradients.values(), expected]
+    largest = max(np.abs(number).max(initial=1) for number in numbers)
+    assume(all(np.isfinite(number).all() for number in numbers) and largest < 1e4)
+    assume(not near_a_kink(data, values))
+    function = graphrun.load(data).function(engine=engine)
+    assert function.second_derivatives.startswith("exact: ")
+    found = function.hessian(function.start)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * largest)
+    direction = np.linspace(1, 2, len(found))
+    product = function.hessian_product(function.start, direction)
+    np.testing.assert_allclose(product, expected @ direction, rtol=1e-9, atol=1e-8 * largest)
+
+
+@settings(RELAXED, max_examples=examples(60))
+@given(data=graphs())
+def test_graphs_of_numbers_bend_as_pytorch_finds(data):
+    """Forward over reverse through the declarations, without JAX."""
+    data["nodes"]["total"] = {"type": "identity", "inputs": data["nodes"]["total"]["inputs"]}
+    compare_hessians(data, "numpy")
+
+
+@settings(RELAXED, max_examples=examples(10))
+@given(data=graphs(shapes=st.sampled_from([(), (3,), (2, 3), (1, 3)])))
+def test_graphs_of_arrays_bend_as_pytorch_finds(data):
+    """By JAX, through the declared backward pass."""
+    compare_hessians(data, "numpy")

@@ -10,7 +10,7 @@ import pytest
 
 import graphrun
 from graphrun.plan.plan import Plan
-from graphrun.plan.rows import Rows
+from graphrun.plan.rows import RowAxes
 
 Planned = Callable[..., Plan]
 
@@ -90,14 +90,14 @@ CASES: list[tuple[str, int | None, bool]] = [
 def test_the_axis_of_the_rows(expression: str, axis: int | None, own: bool, planned: Planned) -> None:
     """It is what grows with them, not what is as long as they are."""
     plan = planned(f'n: "{expression}"')
-    assert plan.rows[plan.slots["n"]] == Rows(axis, own)
+    assert plan.rows[plan.slots["n"]] == RowAxes(axis, own)
     assert plan.slots["w"] not in plan.rows
 
 
 def test_a_running_norm_is_of_each_row_where_it_is_evaluated(planned: Planned) -> None:
     """And of all rows of a step."""
     plan = planned('n: "batch_norm(X, s, w)"').evaluation()
-    assert plan.rows[plan.slots["n"]] == Rows(0, own=True)
+    assert plan.rows[plan.slots["n"]] == RowAxes(0, own=True)
 
 
 COMBINED = {

@@ -85,6 +85,6 @@ def test_one_text_in_place_of_a_list(tmp_path: Path) -> None:
     file.write_text("parameters: {a: 1}\nminimize: a\n", encoding="utf-8")
     assert graphrun.load(file, overrides="steps=3", plugins=str(tmp_path)).steps == 3
     assert graphrun.load(file, plugins=tmp_path).steps == 1
-    for wrong, message in ((file.read_text(), "looks like its text"), ({"minimize": "a"}, "not a dict")):
+    for wrong, message in ((file.read_text(), "looks like its text"), (["a"], "not a list")):
         with pytest.raises(UsageError, match=message):
             graphrun.load(wrong)

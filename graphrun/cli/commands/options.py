@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -17,6 +19,7 @@ from graphrun.cli.terminal import say
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from graphrun.document import Source
     from graphrun.plugins.registry import Registry
     from graphrun.run.api import Graph
 
@@ -138,13 +141,20 @@ class GraphFile:
     folders: Sequence[str] = ()
     data: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The name that messages have for it."""
+        return "<stdin>" if self.path == "-" else self.path
+
     def load(self, registry: Registry | None = None) -> Graph:
         """Load it, with the node types of a registry where one is there already."""
         from graphrun.plugins.registry import Registry
-        from graphrun.run.api import load
+        from graphrun.run.loading import load
 
         registry = registry or Registry(self.folders)
-        graph = load(self.path, overrides=self.overrides, registry=registry, data=self.data)
+        graph = load(
+            piped() if self.path == "-" else self.path, overrides=self.overrides, registry=registry, data=self.data
+        )
         if not click.get_current_context().params.get("quiet"):
             for note in registry.notes:
                 say(note)
@@ -161,9 +171,17 @@ class GraphFile:
         if document.subgraphs and not (document.nodes or document.parameters):
             subgraphs = ", ".join(document.subgraphs)
             raise UsageError(
-                f"{self.path} is a library of the subgraphs {subgraphs}, for other files to include: nothing to run"
+                f"{self.shown} is a library of the subgraphs {subgraphs}, for other files to include: nothing to run"
             )
         return graph
+
+
+@cache
+def piped() -> Source:
+    """Return the graph file that comes on stdin, read once."""
+    from graphrun.document import Source
+
+    return Source.decode("<stdin>", sys.stdin.buffer.read())
 
 
 class GraphCommand(click.Command):

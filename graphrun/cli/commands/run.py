@@ -147,7 +147,7 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
 @option("record", help="Names to chart at each step, separated by commas.")
 @option("every", help="Record every so many steps. [default: 1,001 rows or fewer]")
 @option("depth", help="How many frames to open. [default: what fits]")
-@option("data", "plugins", "quiet")
+@option("data", "resume", "plugins", "quiet")
 def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
     from graphrun.show.report import make_report
@@ -242,7 +242,7 @@ def watched(
 def status_of(file: GraphFile, result: Result) -> int:
     """Say why a run failed, and return the exit status."""
     if result.error is not None:
-        say(f"{printable(file.path)}: {result.error}")
+        say(f"{printable(file.shown)}: {result.error}")
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
 

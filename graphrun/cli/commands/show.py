@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from graphrun.run.request import RunRequest
 
 
+WHERE = "Where to write. [default: stdout]"
+RESUME = "Show what a checkpoint holds; --step counts from the very start. [default: the checkpoint's step]"
+
+
 @click.command(cls=GraphCommand)
 @option(
     "format",
@@ -33,23 +37,26 @@ if TYPE_CHECKING:
 )
 @click.option("--step", type=step_count, metavar="K", help="In the table, the values after K updates.")
 @option("depth", metavar="N", help="In the table, so many levels of subgraphs.")
+@option("resume", help=RESUME)
 @click.option("--plan", is_flag=True, help="Print the schedule instead: slots, batches, passes, memory.")
 @option("set", "plugins")
-def show(file: GraphFile, output_format: str | None, step: int | None, depth: int | None, plan: bool) -> int:
+def show(
+    file: GraphFile, request: RunRequest, output_format: str | None, step: int | None, depth: int | None, plan: bool
+) -> int:
     """Show a graph as it will run: as a table, or expanded and with every override in place as a graph file again."""
     if output_format == ("yaml" if plan else "json"):
         raise click.UsageError("--format json goes with --plan, --format yaml does not")
-    if (plan or output_format == "yaml") and (step is not None or depth is not None):
-        raise click.UsageError("--step and --depth are for the table of values")
+    asked = step is not None or depth is not None or request.resume is not None
+    if (plan or output_format == "yaml") and asked:
+        raise click.UsageError("--resume, --step and --depth are for the table of values")
     graph = file.load()
     if plan:
         show_plan(graph, output_format or "table")
         return 0
     if output_format is None:
-        asked = step is not None or depth is not None or sys.stdout.isatty()
-        output_format = "table" if asked else "yaml"
+        output_format = "table" if asked or sys.stdout.isatty() else "yaml"
     if output_format == "table":
-        return show_table(graph, step, depth)
+        return show_table(graph, step, depth, request.resume)
     from graphrun.document.dump import dump_document
 
     click.echo(dump_document(graph.document), nl=False)
@@ -66,7 +73,7 @@ def show_plan(graph: Graph, output_format: str) -> None:
     write(lambda: {"graph": graph.name, **plan_data(plan)}, plan_lines(plan, graph.name), output_format, sys.stdout)
 
 
-def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
+def show_table(graph: Graph, step: int | None, depth: int | None, resume: str | Path | None) -> int:
     """Print a graph as a table, as far as its values come, with a note that says why they come no further."""
     from graphrun.show.draw import draw_graph
     from graphrun.show.graph_table import table
@@ -74,7 +81,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
 
     passes, status = None, 0
     try:
-        passes = graph.passes(step or 0)
+        passes = graph.passes(step, resume=resume)
     except RunError as error:
         passes = error.passes if isinstance(error, NotFiniteError) else None
         if step is not None and passes is None:
@@ -107,6 +114,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None) -> int:
 )
 @option("data")
 @option("seed", help="What every random draw derives from.")
+@option("resume", help=RESUME)
 @option("set", "plugins")
 def draw(
     file: GraphFile,
@@ -118,39 +126,24 @@ def draw(
     direction: str,
 ) -> int:
     """Draw a graph: as a picture (svg, png, pdf) or as text for other programs (dot of Graphviz, mmd of Mermaid)."""
-    from graphrun.show.draw import draw_graph
-    from graphrun.show.draw.formats import PICTURES, format_of, save, write
+    from graphrun.show.draw.formats import PICTURES, format_of
+    from graphrun.show.pages import drawn
 
-    to_stdout = target in {None, "-"}
     if picture_format is None:
         picture_format = "dot" if target is None or target == "-" else format_of(target)
-    if to_stdout and picture_format in PICTURES:
+    if target in {None, "-"} and picture_format in PICTURES:
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
-    if target is not None and not Path(target).parent.is_dir():
-        raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
-    graph = file.load_to_run()
-    passes, error = None, None
-    try:
-        passes = None if step is None else graph.passes(step, seed=request.seed)
-    except NotFiniteError as broken:
-        if broken.passes is None:
-            raise
-        passes, error = broken.passes, broken
-    drawing = draw_graph(graph.structure, passes, depth)
-    content = write(drawing, picture_format, direction)
-    if drawing.note:
-        say(drawing.note)
-    if to_stdout:
-        click.echo(content, nl=False)
-    else:
-        save(content, Path(target or ""))
-    return status_of_broken(file, error)
+    check_folder(target)
+    graph, seed, resume = file.load_to_run(), request.seed, request.resume
+    found = drawn(graph, picture_format, step=step, depth=depth, direction=direction, seed=seed, resume=resume)
+    if found.note:
+        say(found.note)
+    put(found.content, target)
+    return status_of_broken(file, found.error)
 
 
 @click.command(cls=GraphCommand)
-@click.option(
-    "--step", type=step_count, default="0", show_default=True, metavar="K", help="How many updates come before."
-)
+@click.option("--step", type=step_count, metavar="K", help="How many updates come before. [default: 0]")
 @click.option("--node", metavar="NAME", help="Show one value: its formula, its neighbours, its influence.")
 @click.option("--sensitivity", is_flag=True, help="Rank the leaves, and show where the gradient vanishes or explodes.")
 @option(
@@ -159,38 +152,61 @@ def draw(
     default="text",
     help="latex: a fragment for an article with amsmath; html: one page that needs nothing else.",
 )
+@click.option("-o", "target", metavar="FILE", help=WHERE)
+@option("resume", help=RESUME)
 @option("set", "seed", "data", "plugins")
 def explain(
-    file: GraphFile, request: RunRequest, step: int, node: str | None, sensitivity: bool, output_format: str
+    file: GraphFile,
+    request: RunRequest,
+    step: int | None,
+    node: str | None,
+    sensitivity: bool,
+    output_format: str,
+    target: str | None,
 ) -> int:
     """Explain a step like a teacher: the forward pass, the backward pass and the update, in symbols and in numbers."""
-    from graphrun.show.explain import explain as explain_step
-    from graphrun.show.explain.step import Step, take_step
+    from graphrun.show.pages import explained
     from graphrun.show.tables import WIDTH, terminal_columns
 
     if node is not None and sensitivity:
         raise click.UsageError("--node and --sensitivity are two different pages: give one of them")
+    check_folder(target)
     begin_collection()
     with stdout_to_stderr():
-        on_choice = partial(report_choice, quiet=False, verbose=False)
-        graph, error = file.load(), None
-        try:
-            taken = take_step(graph, step, seed=request.seed, on_choice=on_choice)
-        except NotFiniteError as broken:
-            if broken.passes is None or sensitivity:
-                raise
-            taken, error = Step(graph, broken.passes, None, f"not finite: {broken}", {}), broken
-        width = terminal_columns() or WIDTH
-        text = explain_step(taken, output_format, node=node, ranked=sensitivity, width=width)
-    click.echo(text, nl=False)
-    return status_of_broken(file, error)
+        found = explained(
+            file.load(),
+            step,
+            output_format,
+            node=node,
+            ranked=sensitivity,
+            seed=request.seed,
+            resume=request.resume,
+            width=(terminal_columns() if target is None else None) or WIDTH,
+            on_choice=partial(report_choice, quiet=False, verbose=False),
+        )
+    put(found.content, target)
+    return status_of_broken(file, found.error)
+
+
+def check_folder(target: str | None) -> None:
+    """Refuse a file in a folder that there is not, before the work that makes it."""
+    if target is not None and not Path(target).parent.is_dir():
+        raise UsageError(f"-o {target}: there is no folder {Path(target).parent}")
+
+
+def put(content: str | bytes, target: str | None) -> None:
+    """Write what was made to a file or, where none is named, to stdout."""
+    if target is None or target == "-":
+        click.echo(content, nl=False)
+    else:
+        write_output(target, content)
 
 
 def status_of_broken(file: GraphFile, error: NotFiniteError | None) -> int:
     """Say what broke a step that is shown as far as it came, and return the exit status."""
     if error is None:
         return 0
-    say(f"{file.path}: {error}")
+    say(f"{file.shown}: {error}")
     return 1
 
 
@@ -214,7 +230,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
-@click.option("-o", "target_file", metavar="FILE", help="Where to write. [default: stdout]")
+@click.option("-o", "target_file", metavar="FILE", help=WHERE)
 @click.option("--output", "outputs", type=names, metavar="NAMES", help="onnx: the nodes that the model gives.")
 @click.option("--training", is_flag=True, default=None, help="onnx: a model that makes a step of training.")
 @option("dtype")
@@ -229,18 +245,12 @@ def export(
     training: bool | None,
 ) -> None:
     """Print a graph in another language: as a program that needs nothing of graphrun, or as a model for others."""
-    language = LANGUAGES[target]
-    given: dict[str, Any] = {"steps": request.steps, "outputs": outputs, "training": training}
+    from graphrun.show.pages import exported
+
+    check_folder(target_file)
+    given: dict[str, Any] = {"steps": request.steps, "output": outputs, "training": training}
     given |= {"dtype": request.dtype, "resume": request.resume}
-    for name, value in given.items():
-        if value is not None and name not in language.options:
-            raise UsageError(f"--{name.removesuffix('s') if name == 'outputs' else name} is not for --to {target}")
-    given["tell"] = say
-    text = language.export(file.load(), **{name: given[name] for name in language.options})
-    if target_file is None or target_file == "-":
-        click.echo(text, nl=False)
-    else:
-        write_output(target_file, text)
+    put(exported(file.load(), target, given, say), target_file)
 
 
 @click.command(name="import")

@@ -101,6 +101,7 @@ class NumbaProgram:
         self._limits, self._memory = np.full(len(RULES), np.nan), np.full(4, np.nan)
         self._bounds = np.array(plan.limits)
         self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
+        self._bound: tuple[Steps, Any, Any, Any] | None = None
         self._use(code)
 
     def _use(self, code: StepsCode) -> None:
@@ -121,6 +122,22 @@ class NumbaProgram:
         self._numpy.begin()
         if self._call(0) == NOT_FINITE and not self._finite_when_masked():
             raise NotFinite(self._numpy.leaves())
+
+    def at(self, vector: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient with the parameters elsewhere, finite or not; no step is made."""
+        if self._bound is None:
+            self._memory[:] = np.nan
+            arguments = 0, 0, *self._arguments(self._code)
+            gradients = self._numpy.gradients_by_slot[: self.plan.parameters]
+            self._bound = self._steps, arguments, self._parameters, gradients
+        steps, arguments, parameters, gradients = self._bound
+        parameters[:] = vector
+        if steps(*arguments)[1] == NOT_FINITE:
+            # It is looked at closely, which may bring other code and puts the gradients elsewhere.
+            self._bound = None
+            self._finite_when_masked()
+            gradients = self._numpy.gradients_by_slot[: len(parameters)]
+        return self._numpy.values_by_slot.item(self.plan.objective), gradients.copy()
 
     def advance(self, count: int, stop: Stop | None = None) -> str | None:
         """Make `count` steps, fewer if the stop rule gives a reason."""

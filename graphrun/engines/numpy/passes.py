@@ -11,6 +11,7 @@ is not the chain rule, is in an operation's `pull`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -64,6 +65,16 @@ class NodePasses:
         """Return the values by slot before a pass: those of the leaves, and None."""
         return [*self.plan.leaves, *[None] * self.plan.node_count]
 
+    def put(self, values: list[Any], vector: Array) -> None:
+        """Take the values of all parameters from a vector, in which they stand end to end."""
+        shapes = self.plan.shapes[: self.plan.parameters]
+        if not any(shapes):
+            values[: len(vector)] = vector
+            return
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        for slot, (part, shape) in enumerate(zip(np.split(vector, ends[:-1]), shapes, strict=True)):
+            values[slot] = part.reshape(shape)[()]
+
     def operations(
         self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False
     ) -> list[Operation]:
@@ -109,6 +120,10 @@ class BatchPasses:
         values = np.zeros(len(self.plan.names), self.plan.dtype)
         values[: len(self.plan.leaves)] = self.plan.leaves
         return values
+
+    def put(self, values: Array, vector: Array) -> None:
+        """Take the values of all parameters from a vector."""
+        values[: len(vector)] = vector
 
     def operations(
         self, batches: Iterable[Batch], *, masked: bool = False, everywhere: bool = False

@@ -67,7 +67,7 @@ class NumpyProgram:
 
     def run_passes(self) -> bool:
         """Run both passes of a step; return whether the objective and the parameters' gradients are finite."""
-        self._begin_step()
+        self.begin_step()
         if self.plan.objective is None:
             return True
         forward(self._in_loop, self.values_by_slot)
@@ -143,11 +143,34 @@ class NumpyProgram:
             self.values_by_slot[slot] = np.asarray(value, dtype=self.plan.dtype)[()]
         self._off_loop_step = -1
 
+    def at(self, vector: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient with the parameters elsewhere, finite or not; no step is made.
+
+        Args:
+            vector: all parameters, end to end; so is the gradient.
+        """
+        parameters = self.plan.parameters
+        with self._plugins_called():
+            self.passes.put(self.values_by_slot, vector)
+            self.run_passes()
+            self._off_loop_step = -1
+        gradients = [np.ravel(gradient) for gradient in self.gradients(range(parameters))]
+        return float(self.values_by_slot[self.plan.objective]), np.concatenate(gradients)
+
+    def values_at(self, vector: Array, slots: Sequence[int]) -> list[Array]:
+        """Return the values of some slots with the parameters elsewhere, by the forward pass alone."""
+        with self._plugins_called():
+            self.passes.put(self.values_by_slot, vector)
+            self.begin_step()
+            forward(self._in_loop, self.values_by_slot)
+        self._off_loop_step = -1
+        return self.values(slots)
+
     def objective_at(self, parameters: Sequence[Array]) -> float:
         """Return the objective with the parameters elsewhere, by the forward pass alone; `evaluate` has to follow."""
         self.set_parameters(parameters)
         with self._plugins_called():
-            self._begin_step()
+            self.begin_step()
             forward(self._in_loop, self.values_by_slot)
         return float(self.values_by_slot[self.plan.objective])
 
@@ -284,7 +307,7 @@ class NumpyProgram:
     def pass_through(self, operations: Sequence[Operation]) -> None:
         """Run both passes over the operations of the loop, for one who looks at each as it is taken from them."""
         with self._plugins_called():
-            self._begin_step()
+            self.begin_step()
             forward(operations, self.values_by_slot)
             self.gradients_by_slot = self.passes.backward(operations, self.values_by_slot)
 
@@ -294,7 +317,7 @@ class NumpyProgram:
         needed = [batch for batch in self.plan.batches if batch.needed]
         return self.passes.operations(needed, masked=True, everywhere=True)
 
-    def _begin_step(self) -> None:
+    def begin_step(self) -> None:
         """Give the nodes what belongs to the step: its rows of the data set, its random numbers."""
         plan = self.plan
         if self.feed is not None and plan.feeds:

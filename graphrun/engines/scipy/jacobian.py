@@ -11,7 +11,7 @@ import numpy as np
 from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.engines.numpy import NumpyProgram, Operation, backward
-from graphrun.plan.rows import Rows
+from graphrun.plan.rows import RowAxes
 
 HELD_BYTES = 256 * 2**20
 """What the derivatives on the way forwards may take."""
@@ -173,7 +173,7 @@ class Jacobian:
 
     def _axes_of_rows(self, operation: Operation, slot: int) -> tuple[int | None, int | None]:
         """Return which axes of a node and of an input are rows of the data, where each of them stands alone."""
-        nothing = Rows(None)
+        nothing = RowAxes(None)
         out, into = (self.program.plan.rows.get(s, nothing) for s in (operation.output, slot))
         return (out.axis, into.axis) if out.own and into.own else (None, None)
 

@@ -6,7 +6,7 @@
 
 from graphrun.show.draw.contents import draw_graph
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.layout import Layout, Place, Route, lay_out
+from graphrun.show.draw.layout import Layout, NodeBox, Route, lay_out
 from graphrun.show.draw.svg import to_svg
 
-__all__ = ["Box", "Drawing", "Frame", "Layout", "Line", "Place", "Route", "Shape", "draw_graph", "lay_out", "to_svg"]
+__all__ = ["Box", "Drawing", "Frame", "Layout", "Line", "NodeBox", "Route", "Shape", "draw_graph", "lay_out", "to_svg"]

@@ -42,7 +42,7 @@ NARROWEST_PORT, WIDEST_PORTS = 9.0, 480.0
 """Arrowheads side by side are so far apart, as long as all of them take no more than that."""
 
 
-class Place(NamedTuple):
+class NodeBox(NamedTuple):
     """A rectangle: its upper left corner and its size."""
 
     x: float
@@ -65,8 +65,8 @@ class Layout:
 
     width: float
     height: float
-    boxes: Mapping[str, Place]
-    frames: Mapping[str, Place]
+    boxes: Mapping[str, NodeBox]
+    frames: Mapping[str, NodeBox]
     routes: tuple[Route, ...]
 
 
@@ -104,7 +104,7 @@ class _Inside:
 
 class _Placing:
     def __init__(
-        self, drawing: Drawing, before: Mapping[str, Place], *, to_the_right: bool, folds: bool = True
+        self, drawing: Drawing, before: Mapping[str, NodeBox], *, to_the_right: bool, folds: bool = True
     ) -> None:
         self.drawing = drawing
         self.before = before
@@ -116,8 +116,8 @@ class _Placing:
         self.outer = {frame.name: frame.outer for frame in drawing.frames}
         self.insides = {name: _Inside() for name in (None, *self.outer)}
         self.titles = {frame.name: frame_title(frame) for frame in drawing.frames}
-        self.boxes: dict[str, Place] = {}
-        self.frames: dict[str, Place] = {}
+        self.boxes: dict[str, NodeBox] = {}
+        self.frames: dict[str, NodeBox] = {}
         frame_of = {box.name: box.frame for box in drawing.boxes}
         self.ways = [(self._way(line.source, frame_of), self._way(line.target, frame_of)) for line in drawing.lines]
         self.rooms = self._rooms()
@@ -250,7 +250,7 @@ class _Placing:
             kind, _, inner = member.partition(" ")
             x, y = at(inside.arrangement.centers[item])
             wide, high = self._turned(inside.items[item].along, inside.items[item].across)
-            place = Place(x - wide / 2, y - high / 2, wide, high)
+            place = NodeBox(x - wide / 2, y - high / 2, wide, high)
             if kind == "box":
                 self.boxes[inner] = place
             else:

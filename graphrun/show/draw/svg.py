@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from graphrun.show.draw import colours
 from graphrun.show.draw.curves import Point
 from graphrun.show.draw.drawing import Box, Drawing, Frame, Line, Shape
-from graphrun.show.draw.layout import ARROW, Layout, Place, Route
+from graphrun.show.draw.layout import ARROW, Layout, NodeBox, Route
 from graphrun.show.draw.rows import FONT, NOT_FINITE, ROW, SMALL, frame_title, label_width, rows, visible, width
 
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -52,13 +52,13 @@ def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _frame(frame: Frame, place: Place) -> str:
+def _frame(frame: Frame, place: NodeBox) -> str:
     paint = f'fill="{colours.FRAME_FILL}" stroke="{colours.FRAME}" stroke-dasharray="4 3"'
     title = f"<title>{escape(frame.title)}</title>"
     return f'<g class="frame" data-name="{escape(frame.name)}">{title}{_rectangle(place, 6, paint)}</g>'
 
 
-def _frame_label(frame: Frame, place: Place) -> str:
+def _frame_label(frame: Frame, place: NodeBox) -> str:
     title = frame_title(frame)
     wide = width(title, SMALL, bold=True)
     return (
@@ -105,7 +105,7 @@ def _point(point: Point) -> str:
 
 def _label(line: Line, at: Point) -> str:
     half = label_width(line) / 2 + 3
-    back = _rectangle(Place(at[0] - half, at[1] - 8, 2 * half, 16), 4, f'fill="{colours.BACKGROUND}"')
+    back = _rectangle(NodeBox(at[0] - half, at[1] - 8, 2 * half, 16), 4, f'fill="{colours.BACKGROUND}"')
     return (
         f"{_group_of(line, 'label')}{back}"
         f'<text x="{_number(at[0])}" y="{_number(at[1] + 4)}" text-anchor="middle" font-size="{_number(SMALL)}" '
@@ -113,7 +113,7 @@ def _label(line: Line, at: Point) -> str:
     )
 
 
-def _box(box: Box, place: Place) -> str:
+def _box(box: Box, place: NodeBox) -> str:
     fill, stroke = colours.fill_and_stroke(box)
     kind = f"box {box.shape}" + (" objective" if box.is_objective else "") + (" culprit" if box.is_culprit else "")
     title = f"<title>{escape(box.detail)}</title>" if box.detail else ""
@@ -125,7 +125,7 @@ def _box(box: Box, place: Place) -> str:
     )
 
 
-def _texts(box: Box, place: Place) -> Iterator[str]:
+def _texts(box: Box, place: NodeBox) -> Iterator[str]:
     found = rows(box)
     lid = 5 if box.shape is Shape.DATA else 0
     top = place.y + lid + (place.height - lid - ROW * len(found)) / 2
@@ -138,7 +138,7 @@ def _texts(box: Box, place: Place) -> Iterator[str]:
         )
 
 
-def _outline(box: Box, place: Place) -> Iterator[str]:
+def _outline(box: Box, place: NodeBox) -> Iterator[str]:
     x, y, wide, high = place
     if box.shape is Shape.PARAMETER:
         yield _rectangle(place, min(high / 2, 20.0))
@@ -166,16 +166,16 @@ def _outline(box: Box, place: Place) -> Iterator[str]:
         yield _polygon((x + 10, y), (x + wide, y), (x + wide - 10, y + high), (x, y + high))
     elif box.shape is Shape.GROUP:
         # Sheets behind each other.
-        yield _rectangle(Place(x + 5, y + 5, wide - 5, high - 5), 3)
-        yield _rectangle(Place(x, y, wide - 5, high - 5), 3)
+        yield _rectangle(NodeBox(x + 5, y + 5, wide - 5, high - 5), 3)
+        yield _rectangle(NodeBox(x, y, wide - 5, high - 5), 3)
     elif box.is_objective:
         yield _rectangle(place, 5)
-        yield _rectangle(Place(x + 3, y + 3, wide - 6, high - 6), 3)
+        yield _rectangle(NodeBox(x + 3, y + 3, wide - 6, high - 6), 3)
     else:
         yield _rectangle(place, 3)
 
 
-def _rectangle(place: Place, radius: float, paint: str = "") -> str:
+def _rectangle(place: NodeBox, radius: float, paint: str = "") -> str:
     x, y, wide, high = map(_number, place)
     return f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="{_number(radius)}"{paint and " "}{paint}/>'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.types import Array
 from graphrun.engines import Program
+from graphrun.run.checkpoint import first_step
 from graphrun.run.passes import Passes, tell_passes
 
 if TYPE_CHECKING:
@@ -37,15 +39,23 @@ class Step:
 
 
 def take_step(
-    graph: Graph, step: int, *, seed: int | None = None, on_choice: Callable[[Choice], None] = lambda _choice: None
+    graph: Graph,
+    step: int | None,
+    *,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+    on_choice: Callable[[Choice], None] = lambda _choice: None,
 ) -> Step:
     """Run a graph up to a step, before which so many updates are made, and one update further.
+
+    By default that is the first one, or the one that a checkpoint goes on with.
 
     Raises:
         UsageError: the run ends before that step.
         NotFiniteError: a value or a derivative was not finite, in that step or before; of that step, its `passes` are
             as far as they came.
     """
+    step = first_step(step, resume)
     if step and graph.structure.objective is None:
         raise UsageError(f"there is no step {step}: without an objective nothing is updated")
     taken: dict[int, tuple[Passes, Mapping[str, Array]]] = {}
@@ -54,7 +64,8 @@ def take_step(
         if program.step >= step:
             taken[program.step] = Passes.of(program), program.snapshot()
 
-    result = graph.try_run(step + 1, seed=seed, record=(), every=max(step, 1), inspect=take, on_choice=on_choice)
+    asked = {"seed": seed, "resume": resume, "record": (), "every": max(step, 1)}
+    result = graph.try_run(step + 1, **asked, inspect=take, on_choice=on_choice)
     error = result.error
     if error is not None and (tell_passes(result, step) or step not in taken):
         raise error

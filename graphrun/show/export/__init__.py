@@ -38,7 +38,7 @@ LANGUAGES: dict[str, Language] = {
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
     "onnx": Language(
         "onnx",
-        ("outputs", "resume", "training", "dtype", "tell"),
+        ("output", "resume", "training", "dtype", "tell"),
         "a model for ONNX Runtime and others: the forward pass, or with --training a step",
     ),
 }

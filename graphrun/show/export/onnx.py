@@ -59,7 +59,7 @@ class Port:
 def export(
     graph: Graph,
     *,
-    outputs: Sequence[str] | None = None,
+    output: Sequence[str] | None = None,
     resume: str | None = None,
     training: bool | None = None,
     dtype: str | None = None,
@@ -69,7 +69,7 @@ def export(
 
     Args:
         graph: what is exported.
-        outputs: the nodes that it gives; default all that no other node reads.
+        output: the nodes that it gives; default all that no other node reads.
         resume: a checkpoint whose parameters it has; default those of the file.
         training: whether it makes a step of the update.
         dtype: ``float64`` or ``float32``, default the file's.
@@ -82,10 +82,10 @@ def export(
     saved = None if resume is None else load_checkpoint(resume)
     try:
         if training:
-            if outputs is not None:
+            if output is not None:
                 raise UsageError("--output is for a model without --training, which gives the objective and the update")
             return _training(graph, saved, resume, dtype, tell)
-        return _inference(graph, outputs, saved, resume, dtype, tell)
+        return _inference(graph, output, saved, resume, dtype, tell)
     except NotSupportedError as error:
         raise UsageError(f"export to onnx: {error}") from error
 
@@ -293,4 +293,5 @@ def _model(
 def _text_of(document: Document) -> str:
     """Return the graph file: as it was written, or with what was set and included put into it."""
     is_whole = all(subgraph.problems.source is document.source for subgraph in document.subgraphs.values())
-    return document.source.text if is_whole and not document.source.overrides else dump_document(document)
+    is_whole = is_whole and bool(document.source.text) and not document.source.overrides
+    return document.source.text if is_whole else dump_document(document)

@@ -20,7 +20,7 @@ from graphrun.run.result import Result
 from graphrun.show.explain.board import BOARD_TEXT, Board
 from graphrun.show.explain.step import Step
 from graphrun.show.explain.update import UpdateStep
-from graphrun.show.report.recording import Columns, Parts, Recording, count_parts, parts, shortened
+from graphrun.show.report.recording import Parts, RecordedColumns, Recording, count_parts, parts, shortened
 from graphrun.show.report.scene import scene
 
 SINGLE_STEPS = 60
@@ -35,7 +35,7 @@ Data = dict[str, Any]
 def contents(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> Data:
     """Return what a report shows of a run's result and recording; `depth` is how many frames the drawing opens."""
     plan = recording.plan
-    columns = Columns()
+    columns = RecordedColumns()
     passes = Passes(plan, 0, (), ())
     return {
         "title": printable(PurePath(graph.name).name),
@@ -193,7 +193,7 @@ def _waves(graph: Graph, plan: Plan, passes: Passes) -> list[list[int]]:
     return [list(wave) for _, wave in groupby(sorted(order, key=generation), generation)]
 
 
-def _rows(recording: Recording, columns: Columns) -> Data:
+def _rows(recording: Recording, columns: RecordedColumns) -> Data:
     rows, moves = recording.rows, recording.moves
     plan = recording.plan
     result: Data = {
@@ -219,7 +219,7 @@ def _rows(recording: Recording, columns: Columns) -> Data:
     return result
 
 
-def _table(columns: Columns, rows: Sequence[Sequence[Parts | None]]) -> list[list[int] | None]:
+def _table(columns: RecordedColumns, rows: Sequence[Sequence[Parts | None]]) -> list[list[int] | None]:
     """Return the columns of each quantity."""
     result: list[list[int] | None] = []
     for quantity in zip(*rows, strict=True):
@@ -228,7 +228,7 @@ def _table(columns: Columns, rows: Sequence[Sequence[Parts | None]]) -> list[lis
     return result
 
 
-def _history(result: Result, plan: Plan, columns: Columns) -> Data:
+def _history(result: Result, plan: Plan, columns: RecordedColumns) -> Data:
     """Return the recorded values, of arrays what stands for them."""
     history = {name: column for name, column in result.history.items() if name != "step"}
     series = []

@@ -70,7 +70,7 @@ def shortened(value: float) -> Number:
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
-class Columns:
+class RecordedColumns:
     """All columns by number: a list of numbers, or one number where all are the same."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrun
-from graphrun.show.draw import Box, Drawing, Frame, Layout, Line, Place, Shape, draw_graph, lay_out
+from graphrun.show.draw import Box, Drawing, Frame, Layout, Line, NodeBox, Shape, draw_graph, lay_out
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.rows import label_width
 
@@ -37,13 +37,13 @@ def drawings(draw) -> Drawing:
     return Drawing("title", "description", tuple(boxes), lines, tuple(frames))
 
 
-def overlap(a: Place, b: Place) -> bool:
+def overlap(a: NodeBox, b: NodeBox) -> bool:
     """Whether two places share more than a border."""
     apart = a.x + a.width <= b.x + CLOSE or b.x + b.width <= a.x + CLOSE
     return not (apart or a.y + a.height <= b.y + CLOSE or b.y + b.height <= a.y + CLOSE)
 
 
-def holds(outer: Place, inner: Place) -> bool:
+def holds(outer: NodeBox, inner: NodeBox) -> bool:
     """Whether a place is within another."""
     return (
         outer.x <= inner.x + CLOSE
@@ -53,17 +53,17 @@ def holds(outer: Place, inner: Place) -> bool:
     )
 
 
-def on_border(place: Place, point: tuple[float, float]) -> bool:
+def on_border(place: NodeBox, point: tuple[float, float]) -> bool:
     """Whether a point is on the border of a place."""
     x, y = point
-    within = holds(place, Place(x, y, 0, 0))
+    within = holds(place, NodeBox(x, y, 0, 0))
     at_side = min(abs(x - place.x), abs(x - place.x - place.width)) < CLOSE
     return within and (at_side or min(abs(y - place.y), abs(y - place.y - place.height)) < CLOSE)
 
 
 def assert_in_order(drawing: Drawing, layout: Layout) -> None:
     """Assert what holds for every layout."""
-    whole = Place(0, 0, layout.width, layout.height)
+    whole = NodeBox(0, 0, layout.width, layout.height)
     outer = {frame.name: frame.outer for frame in drawing.frames}
 
     def around(frame: str | None) -> set[str]:
@@ -147,10 +147,10 @@ def test_two_uses_are_two_lines() -> None:
     assert first != second
 
 
-def label_places(drawing: Drawing, layout: Layout) -> dict[int, Place]:
+def label_places(drawing: Drawing, layout: Layout) -> dict[int, NodeBox]:
     """Return where each label is, by the number of its line."""
     return {
-        k: Place(route.label[0] - label_width(line) / 2, route.label[1] - 7, label_width(line), 14)
+        k: NodeBox(route.label[0] - label_width(line) / 2, route.label[1] - 7, label_width(line), 14)
         for k, (line, route) in enumerate(zip(drawing.lines, layout.routes, strict=True))
         if line.label
     }
@@ -177,7 +177,7 @@ def assert_one_port_a_use(drawing: Drawing, layout: Layout) -> None:
             point
             for route in layout.routes
             for before, point in itertools.pairwise(route.points[::3])
-            if on_border(place, point) and not holds(place, Place(*before, 0, 0))
+            if on_border(place, point) and not holds(place, NodeBox(*before, 0, 0))
         ]
         assert all(math.dist(a, b) > 2 for a, b in itertools.combinations(entries, 2))
 
@@ -254,7 +254,7 @@ def test_labels_lie_beside_each_other(tmp_path: Path) -> None:
     for direction in ("down", "right"):
         routes = lay_out(drawing, direction).routes
         labels = [
-            Place(route.label[0] - wide / 2, route.label[1] - 7, wide, 14)
+            NodeBox(route.label[0] - wide / 2, route.label[1] - 7, wide, 14)
             for line, route in zip(drawing.lines, routes, strict=True)
             if (wide := label_width(line))
         ]

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 from pypdfium2 import PdfDocument
 
 import graphrun
-from graphrun.show.draw import Box, Drawing, Line, Place, Shape, colours, draw_graph, lay_out
+from graphrun.show.draw import Box, Drawing, Line, NodeBox, Shape, colours, draw_graph, lay_out
 from graphrun.show.draw.contents import TIMES
 from graphrun.show.draw.formats import BOLD, REGULAR, SCALE, SQUARE, fonts_of, read, write
 from graphrun.show.draw.rows import FONT, PADDING, SMALL, RowKind, label_width, rows
@@ -53,7 +53,7 @@ def page_of(drawing: Drawing) -> pypdfium2.PdfPage:
     return document[0]
 
 
-def has_colour(picture: Image.Image, place: Place, colour: str) -> bool:
+def has_colour(picture: Image.Image, place: NodeBox, colour: str) -> bool:
     """Whether something in a place is in a colour, or nearly."""
     corners = place.x, place.y, place.x + place.width, place.y + place.height
     area = picture.crop(tuple(round(SCALE * x) for x in corners))
@@ -80,8 +80,10 @@ def test_the_same_in_every_format(stem: str) -> None:
         place = layout.boxes[box.name]
         stroke = colours.OBJECTIVE if box.is_objective else colours.STROKES[box.shape]
         middle = place.y + place.height / 2
-        assert has_colour(picture, Place(place.x - 1, middle, 4, 1), stroke)
-        assert has_colour(picture, Place(place.x + 10, place.y + 5, place.width - 20, place.height - 10), colours.TEXT)
+        assert has_colour(picture, NodeBox(place.x - 1, middle, 4, 1), stroke)
+        assert has_colour(
+            picture, NodeBox(place.x + 10, place.y + 5, place.width - 20, place.height - 10), colours.TEXT
+        )
         left, top = place.x, layout.height - place.y
         shown = text.get_text_bounded(left, top - place.height, left + place.width, top)
         assert sorted(letters(shown)) == sorted(letters("".join(row.strong + row.plain for row in rows(box))))

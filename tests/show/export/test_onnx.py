@@ -92,7 +92,7 @@ def test_the_forward_pass_of_every_example(file: Path, dtype: str) -> None:
     graph = graphrun.load(file)
     names = list(graph.document.nodes)
     notes: list[str] = []
-    model = exported(graph, outputs=names, dtype=dtype, tell=notes.append)
+    model = exported(graph, output=names, dtype=dtype, tell=notes.append)
     found = outputs_of(model, columns_of(graph, dtype), reference=bool(notes))
     expected = graph.run(0, engine="numpy", dtype=dtype).values
     assert list(found) == names
@@ -131,7 +131,7 @@ nodes:
     )
     assert isinstance(graph, Graph)
     notes: list[str] = []
-    model = exported(graph, outputs=list(graph.document.nodes), tell=notes.append)
+    model = exported(graph, output=list(graph.document.nodes), tell=notes.append)
     assert not notes
     for rows in (2, 3, 9):
         x = np.random.default_rng(rows).standard_normal((rows, 4))
@@ -305,7 +305,7 @@ nodes:
   wide: {type: reshape, inputs: [more], shape: [1, 3]}
 """
     )
-    model = exported(graph, outputs=["wide", "inside", "more.2"])
+    model = exported(graph, output=["wide", "inside", "more.2"])
     assert [function.name for function in model.functions] == ["layer", "layer_2"]
     assert [list(function.input) for function in model.functions] == [["input", "W", "b"]] * 2
     calls = [node for node in model.graph.node if node.domain == "graphrun"]
@@ -361,7 +361,7 @@ minimize: loss
     saved = tmp_path / "c.safetensors"
     graph.run(20, save=saved)
     notes: list[str] = []
-    model = exported(graph, outputs=["mean_of_y"], resume=str(saved), tell=notes.append)
+    model = exported(graph, output=["mean_of_y"], resume=str(saved), tell=notes.append)
     assert notes == ["the model takes standardized columns as the graph has them: standardized"]
     expected = np.concatenate([piece["mean_of_y"] for piece in graph.predict(saved, ["mean_of_y"])])
     found = outputs_of(model, {"x": (x - x.mean(0)) / x.std(0)})["mean_of_y"]
@@ -385,7 +385,7 @@ minimize: loss
     graph = graphrun.load(tmp_path / "g.yaml")
     saved = tmp_path / "c.safetensors"
     graph.run(5, engine="numpy", save=saved)
-    model = exported(graph, outputs=["normed"], resume=str(saved))
+    model = exported(graph, output=["normed"], resume=str(saved))
     expected = np.concatenate([piece["normed"] for piece in graph.predict(saved, ["normed"])])
     close(outputs_of(model, {"x": x})["normed"], expected, 1e-10)
     assert "normed.running_mean/next" in {value.name for value in exported(graph, training=True).graph.output}

@@ -186,7 +186,7 @@ def test_models_of_scikit_learn_come_in_are_trained_and_go_out(tmp_path: Path, n
     tuned = graphrun.load(tmp_path / "tuned.yaml")
     result = tuned.run(10, engine="numpy", every=1, save=tmp_path / "tuned.safetensors")
     assert result.history["loss"][-1] < result.history["loss"][0]
-    again = LANGUAGES["onnx"].export(tuned, resume=str(tmp_path / "tuned.safetensors"), outputs=[clean_name(output)])
+    again = LANGUAGES["onnx"].export(tuned, resume=str(tmp_path / "tuned.safetensors"), output=[clean_name(output)])
     assert isinstance(again, bytes)
     onnx.checker.check_model(onnx.load_from_string(again), full_check=True)
     found = onnxruntime_of(again, given)[clean_name(output)]

@@ -23,7 +23,7 @@ from graphrun.cli.entry import run_command
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
 from graphrun.show.report import make_report, to_json
-from graphrun.show.report.recording import Columns, shortened
+from graphrun.show.report.recording import RecordedColumns, shortened
 
 NESTED = GRAPHS / "nested.yaml"
 
@@ -131,7 +131,7 @@ def test_json_ends_no_element(data: Any) -> None:
 @given(st.lists(st.floats(), min_size=1, max_size=5))
 def test_columns_keep_seven_digits(numbers: list[float]) -> None:
     """A column is read back to seven digits, and the same one is kept once."""
-    columns = Columns()
+    columns = RecordedColumns()
     place = columns.add(numbers)
     assert columns.add(numbers) == place
     stored = list(columns)[place]

@@ -1,0 +1,139 @@
+"""What is shown of a graph, as its methods and the commands give it: a step explained, drawn, a report, a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphrun.base.errors import NotFiniteError, UsageError
+from graphrun.base.files import check_output, write_output
+from graphrun.check.check import check_graph as check
+from graphrun.run.api import Graph
+from graphrun.run.request import RunRequest
+from graphrun.show.tables import WIDTH
+
+if TYPE_CHECKING:
+    from graphrun.engines.auto import Choice
+
+__all__ = ["check", "draw", "drawn", "explain", "explained", "export", "report"]
+
+
+class Page(NamedTuple):
+    """A text or a picture, what is to be said beside it, and what broke the step that it shows as far as it came."""
+
+    content: Any
+    note: str = ""
+    error: NotFiniteError | None = None
+
+
+def explained(
+    graph: Graph,
+    step: int | None,
+    output_format: str = "text",
+    *,
+    node: str | None = None,
+    ranked: bool = False,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+    width: int = WIDTH,
+    on_choice: Callable[[Choice], None] = lambda _choice: None,
+) -> Page:
+    """Explain a step: see `Graph.explain`."""
+    from graphrun.show.explain import FORMATS
+    from graphrun.show.explain import explain as explain_step
+    from graphrun.show.explain.step import Step, take_step
+
+    if output_format not in FORMATS:
+        raise UsageError(f"explain: format {output_format!r} is none of {', '.join(FORMATS)}")
+    if node is not None and ranked:
+        raise UsageError("explain: a node and the sensitivity are two different pages: ask for one of them")
+    error = None
+    try:
+        taken = take_step(graph, step, seed=seed, resume=resume, on_choice=on_choice)
+    except NotFiniteError as broken:
+        if broken.passes is None or ranked:
+            raise
+        taken, error = Step(graph, broken.passes, None, f"not finite: {broken}", {}), broken
+    return Page(explain_step(taken, output_format, node=node, ranked=ranked, width=width), "", error)
+
+
+def drawn(
+    graph: Graph,
+    picture_format: str,
+    *,
+    step: int | None = None,
+    depth: int | None = None,
+    direction: str = "auto",
+    seed: int | None = None,
+    resume: str | Path | None = None,
+) -> Page:
+    """Draw a graph: see `Graph.draw`."""
+    from graphrun.show.draw import draw_graph
+    from graphrun.show.draw.formats import FORMATS, write
+
+    if picture_format not in FORMATS:
+        raise UsageError(f"draw: format {picture_format!r} is none of {', '.join(FORMATS)}")
+    if direction not in {"auto", "right", "down"}:
+        raise UsageError(f"draw: direction {direction!r} is none of auto, right, down")
+    passes, error = None, None
+    try:
+        passes = None if step is None and resume is None else graph.passes(step, seed=seed, resume=resume)
+    except NotFiniteError as broken:
+        if broken.passes is None:
+            raise
+        passes, error = broken.passes, broken
+    drawing = draw_graph(graph.structure, passes, depth)
+    return Page(write(drawing, picture_format, direction), drawing.note, error)
+
+
+def explain(graph: Graph, path: str | Path | None, step: int | None, output_format: str, **asked: Any) -> str:
+    """Return a step explained, and write it."""
+    return str(_written(explained(graph, step, output_format, **asked).content, path))
+
+
+def draw(graph: Graph, path: str | Path | None, picture_format: str | None, **asked: Any) -> str | bytes:
+    """Return a drawing, and write it."""
+    from graphrun.show.draw.formats import format_of
+
+    if picture_format is None:
+        picture_format = "svg" if path is None else format_of(str(path))
+    found: str | bytes = _written(drawn(graph, picture_format, **asked).content, path)
+    return found
+
+
+def report(graph: Graph, path: str | Path | None, depth: int | None, **asked: Any) -> str:
+    """Return the page about a run, and write it."""
+    from graphrun.show.report import make_report
+
+    if path is not None:
+        check_output(path)
+    return str(_written(make_report(graph, RunRequest(**asked), depth).html, path))
+
+
+def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:
+    """Return a graph in another language, and write it."""
+    content: str | bytes = _written(exported(graph, to, options), path)
+    return content
+
+
+def exported(
+    graph: Graph, to: str, options: Mapping[str, Any], tell: Callable[[str], None] | None = None
+) -> str | bytes:
+    """Return a graph in another language, with those of its options that are given; it may tell what to know of it."""
+    from graphrun.show.export import LANGUAGES
+
+    if to not in LANGUAGES:
+        raise UsageError(f"export: {to!r} is none of the languages {', '.join(LANGUAGES)}")
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() - set(LANGUAGES[to].options):
+        raise UsageError(f"--{name} is not for --to {to}")
+    if tell is not None and "tell" in LANGUAGES[to].options:
+        given["tell"] = tell
+    return LANGUAGES[to].export(graph, **given)
+
+
+def _written(content: Any, path: str | Path | None) -> Any:
+    if path is not None:
+        write_output(path, content)
+    return content
