@@ -50,12 +50,14 @@ def dump_document(document: Document) -> str:
 
 def dump_data(sections: dict[str, Any]) -> str:
     """Return the text of a graph file whose sections are plain data."""
-    return _dump(
-        {
-            key: {name: _flow(value) for name, value in part.items()} if isinstance(part, dict) else part
-            for key, part in sections.items()
-        }
-    )
+    return _dump({key: _entries(part, 2 if key == "subgraphs" else 0) for key, part in sections.items()})
+
+
+def _entries(part: Any, levels: int) -> Any:
+    """Return a section with a line for each entry, as deep as there are so many levels more."""
+    if not isinstance(part, dict):
+        return _flow(part)
+    return {key: _entries(value, levels - 1) if levels else _flow(value) for key, value in part.items()}
 
 
 def _dump(data: dict[str, Any]) -> str:

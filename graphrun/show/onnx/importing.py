@@ -16,9 +16,10 @@ from graphrun.base.memory import COPIES, memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.document.dump import dump_data
 from graphrun.show.onnx import load_onnx
+from graphrun.show.onnx.blocks import find_blocks
 from graphrun.show.onnx.converters import CONVERTERS
 from graphrun.show.onnx.node import RefusedError
-from graphrun.show.onnx.reader import LARGEST_WRITTEN, GraphText, ModelReader
+from graphrun.show.onnx.reader import LARGEST_WRITTEN, WEIGHTS, GraphText, ModelReader
 
 MOST_NODES = 200_000
 
@@ -49,6 +50,8 @@ def import_model(model: str | Path, target: str | Path, inputs: str | Path | Non
         text = reader.read()
     except RefusedError as error:
         raise UsageError(str(error)) from None
+    given_names = [reader.values[name].text for name in declared if name in reader.values]
+    find_blocks(text, reader.outputs, given_names)
     files = {} if inputs is None else {name: os.path.relpath(inputs, target.parent) for name in given}
     description = read.graph.doc_string or f"{Path(model).name} as a graph"
     stored: dict[str, Any] = {}
@@ -76,14 +79,23 @@ def _text(
         stored[name] = array.astype(np.uint8) if array.dtype.kind == "b" else array
         return {"file": weights, "key": name}
 
+    stored.update((name, np.asarray(array)) for name, array in text.stored.items())
     sections = {
         "description": printable(description)[:1000],
         "parameters": {name: leaf(name, array) for name, array in text.parameters.items()},
         "constants": {name: leaf(name, array) for name, array in text.constants.items()},
+        "subgraphs": {name: _with_file(subgraph, weights) for name, subgraph in text.subgraphs.items()},
         "nodes": text.nodes,
         "dtype": text.dtype,
     }
     return dump_data({name: section for name, section in sections.items() if section})
+
+
+def _with_file(part: Any, weights: str) -> Any:
+    """Return a subgraph with the name of the file that its leaves are read from."""
+    if isinstance(part, dict):
+        return {key: _with_file(value, weights) for key, value in part.items() if value != {}}
+    return weights if part is WEIGHTS else part
 
 
 def read_model(path: Path) -> Any:

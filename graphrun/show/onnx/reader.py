@@ -40,6 +40,8 @@ RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
 OF_SHAPES = {"Shape", "Size"}
 """The operators that ask for no more of their input than its shape."""
 
+WEIGHTS = "weights"
+
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 """Shapes and dtypes by name."""
 
@@ -49,12 +51,18 @@ NAMES = re.compile(r"[^\W\d][\w.]*")
 
 @dataclass
 class GraphText:
-    """The sections of the graph file that a model becomes; leaves are arrays, or the key of a file that is there."""
+    """The sections of the graph file that a model becomes; leaves are arrays.
+
+    Attributes:
+        stored: the leaves of subgraphs, which read them from the file beside the graph file, whose name is `WEIGHTS`.
+    """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     dtype: str = "float64"
+    subgraphs: dict[str, Any] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
 
 
 class ModelReader:
@@ -74,6 +82,7 @@ class ModelReader:
         self.text = GraphText()
         self.notes: list[str] = []
         self.values: dict[str, ModelValue] = {}
+        self.outputs: list[str] = []
         self._opsets = {DOMAINS.get(item.domain, item.domain): item.version for item in model.opset_import}
         self._names = {"step"}
         # The names of outputs and inputs are theirs, whatever is read before them.
@@ -107,8 +116,8 @@ class ModelReader:
         if problems:
             more = [f"... and {len(problems) - 20} more"] if len(problems) > 20 else []
             raise UsageError("\n  ".join(["the model cannot be written as a graph:", *problems[:20], *more]))
-        outputs = [self._output(output) for output in graph.output]
-        self._drop_unread(outputs)
+        self.outputs = [self._output(output) for output in graph.output]
+        self._drop_unread(self.outputs)
         floats = {value.dtype.name for value in self.values.values() if value.dtype.kind == "f" and value.shape}
         whole = [array for array in self.text.constants.values() if array.dtype.kind in "iu" and array.size]
         is_exact = all(np.abs(array).max() <= LARGEST_EXACT for array in whole)

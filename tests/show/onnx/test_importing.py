@@ -134,6 +134,57 @@ def test_the_backend_tests_of_nodes() -> None:
     assert all(outcome.told for outcome in found if outcome.kind == "refused")
 
 
+def residual(blocks: int, size: int = 6) -> Any:
+    """A model of equal blocks, each of which adds to what the one before it gives."""
+    random, nodes, weights, before = np.random.default_rng(0), [], {}, "x"
+    for k in range(blocks):
+        weights[f"layer.{k}.weight"] = random.standard_normal((size, size)).astype(np.float32)
+        weights[f"layer.{k}.bias"] = random.standard_normal(size).astype(np.float32)
+        nodes += [
+            helper.make_node("MatMul", [before, f"layer.{k}.weight"], [f"/{k}/matmul"]),
+            helper.make_node("Add", [f"/{k}/matmul", f"layer.{k}.bias"], [f"/{k}/add"]),
+            helper.make_node("Tanh", [f"/{k}/add"], [f"/{k}/tanh"]),
+            helper.make_node("Add", [f"/{k}/tanh", before], [f"h{k}"]),
+        ]
+        before = f"h{k}"
+    return model_of(
+        [*nodes, helper.make_node("ReduceSum", [before], ["y"], keepdims=0)], {"x": (3, size)}, ["y"], weights
+    )
+
+
+def test_repeated_blocks_are_a_subgraph(tmp_path: Path) -> None:
+    """Written once, with the arrays of each by their names; the numbers are the same, and it can be trained."""
+    model = residual(5)
+    given = {"x": np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)}
+    graph = imported(tmp_path, model, given)
+    written = yaml.safe_load((tmp_path / "graph.yaml").read_text())
+    assert list(written["subgraphs"]) == ["block"]
+    assert list(written["nodes"]) == ["h0", "h1", "h2", "h3", "h4", "y"]
+    assert written["nodes"]["h1"] == 'block(h0, weight_key="layer_1_weight", bias_key="layer_1_bias")'
+    assert list(graph.document.parameters)[:2] == ["h0.weight", "h0.bias"]
+    close = pytest.approx(onnxruntime_of(model, given)["y"], rel=1e-5)
+    assert graph.run(0).values["y"] == close
+    # Out as calls of one function, and in again.
+    (tmp_path / "again").mkdir()
+    data = LANGUAGES["onnx"].export(graph)
+    assert isinstance(data, bytes)
+    assert [function.name for function in onnx.load_from_string(data).functions] == ["block"]
+    again = imported(tmp_path / "again", onnx.load_from_string(data))
+    assert again.run(0).values["y"] == close
+
+
+def test_blocks_that_are_looked_into_stay_written_out(tmp_path: Path) -> None:
+    """An inner value is an output of the model; or the blocks share a weight."""
+    model = residual(3)
+    model.graph.output.append(helper.make_tensor_value_info("/1/tanh", TensorProto.FLOAT, None))
+    assert not imported(tmp_path, model).document.subgraphs
+    model = residual(3)
+    for node in model.graph.node:
+        if node.op_type == "MatMul":
+            node.input[1] = "layer.0.weight"
+    assert not imported(tmp_path, model).document.subgraphs
+
+
 # --- models that others wrote ----------------------------------------------------------------------------------------
 
 
