@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.wording import counted
@@ -53,6 +54,53 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Uncertainty:
+    """What a fit is worth: how far the data determine the parameters. docs/fits.md has the formulas.
+
+    An element of an array is named as in ``W[0,1]``. A number is NaN or None where it cannot be had.
+
+    Attributes:
+        kind: ``least_squares`` or ``likelihood``.
+        level: how likely an interval covers what it is an interval of.
+        degrees_of_freedom: residuals less the parameters that they determine; None for a likelihood.
+        residual_sd: the standard deviation of the residuals; None for a likelihood.
+        std_errors: the standard error of each parameter that was fitted; NaN for one that is not determined.
+        intervals: the two ends of its confidence interval.
+        names: the parameters that are determined, in the order of `covariance`.
+        covariance: their covariance matrix.
+        r_squared: the share of the response's variance that the fit explains, `adjusted_r_squared` for how many
+            parameters it took; None where the residual is no difference of one response and a model.
+        aic: Akaike's information criterion; `bic` Schwarz's.
+        undetermined: the combinations of parameters that nothing follows from, as ``2*a - b``.
+        left_out: why a parameter has no standard error: it is at a bound, or held.
+        notes: what else there is to know.
+    """
+
+    kind: str
+    level: float
+    degrees_of_freedom: int | None
+    residual_sd: float | None
+    std_errors: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    names: tuple[str, ...]
+    covariance: NDArray[Any]
+    r_squared: float | None = None
+    adjusted_r_squared: float | None = None
+    aic: float | None = None
+    bic: float | None = None
+    undetermined: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def correlations(self) -> NDArray[Any]:
+        """The correlation matrix of the parameters that are determined."""
+        sizes = np.sqrt(np.diagonal(self.covariance))
+        with np.errstate(all="ignore"):
+            return np.asarray(self.covariance / sizes / sizes[:, None])
+
+
+@dataclass(frozen=True)
 class RunOutcome:
     """The outcome of a run.
 
@@ -71,6 +119,7 @@ class RunOutcome:
         history: ``step`` and each recorded name, by column; row 0 is before any update.
         holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
+        uncertainty: what the fit is worth, where the graph file asks for it.
     """
 
     graph: str
@@ -84,6 +133,7 @@ class RunOutcome:
     history: dict[str, NDArray[Any]]
     holdout: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass

@@ -49,8 +49,13 @@ def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:
     file.flush()
 
 
+def element_name(name: str, index: tuple[int, ...]) -> str:
+    """Return the name of an element of an array, ``W[0,1]``; a number has no index, and its own name."""
+    return f"{name}[{','.join(map(str, index))}]" if index else name
+
+
 def columns(table: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the columns of numbers of a table whose arrays have an axis of rows: ``W[0,1]`` for each element."""
     for name, array in table.items():
         for index in np.ndindex(array.shape[1:]):
-            yield name + (f"[{','.join(map(str, index))}]" if index else ""), array[(slice(None), *index)]
+            yield element_name(name, index), array[(slice(None), *index)]

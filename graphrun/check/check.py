@@ -159,10 +159,15 @@ def _compare(entry: ExpectEntry, graph: Graph, result: Result, report: CheckRepo
     constants = graph.document.constants
     tolerance = EXPECT_TOLERANCE if entry.tolerance is None else entry.tolerance
     values: dict[str, Any] = {**constants, **result.parameters, **result.values}
-    for kind, expected, found in (("", entry.values, values), ("gradient of ", entry.gradients, result.gradients)):
+    std_errors = {} if result.uncertainty is None else result.uncertainty.std_errors
+    for kind, expected, found in (
+        ("", entry.values, values),
+        ("gradient of ", entry.gradients, result.gradients),
+        ("standard error of ", entry.std_errors, std_errors),
+    ):
         for name, number in expected.items():
             report.expected += 1
-            actual = np.asarray(found.get(name, 0.0), dtype=float)
+            actual = np.asarray(found.get(name, math.nan if expected is entry.std_errors else 0.0), dtype=float)
             wanted = np.asarray(number, dtype=float)
             if actual.shape != wanted.shape or not np.allclose(actual, wanted, rtol=tolerance, atol=tolerance):
                 report.failures.append(

@@ -84,6 +84,8 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "at": WHOLE | _told("The row of the history: 0 is before any update; default the last."),
             "values": _named(NUMBERS, "The values that nodes and leaves have in that row."),
             "gradients": _named(NUMBERS, "The derivatives of the objective in that row."),
+            "std_errors": {"type": "object", "additionalProperties": {"type": "number"}}
+            | _told("The standard errors of parameters; of elements as W[0,1]."),
             "tolerance": POSITIVE | _told("How far a number may be off."),
         }
     )
@@ -112,6 +114,12 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             ["object", "null"],
         )
         | _told("When to end before the last step."),
+        "uncertainty": {
+            "if": {"type": "object"},
+            "then": uncertainty(),
+            "else": {"enum": ["least_squares", "likelihood"]},
+        }
+        | _told("What the fit is worth: standard errors and intervals of the parameters; a kind or a mapping."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
         | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
         "seed": WHOLE | _told("Every random draw derives from it, and from the name that it is for."),
@@ -124,6 +132,19 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         }
         | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
     }
+
+
+def uncertainty() -> Schema:
+    """Return the schema of what a fit is asked for beside its values."""
+    return _object(
+        {
+            "kind": {"enum": ["least_squares", "likelihood"]}
+            | _told("least_squares: from the derivatives of the residuals; likelihood: from the curvature."),
+            "level": POSITIVE | {"exclusiveMaximum": 1} | _told("How likely intervals cover; default 0.95."),
+            "absolute_sigma": {"type": "boolean"} | _told("Whether residuals are in units of known deviations."),
+            "robust": {"type": "boolean"} | _told("Whether the sandwich of White and Huber is taken."),
+        }
+    ) | {"required": ["kind"]}
 
 
 def data_section() -> Schema:

@@ -4,7 +4,7 @@ from graphrun.base.wording import did_you_mean, nearest
 from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document, UpdateEntry, load_document
 from graphrun.document.marks import Mark, Path
-from graphrun.document.models import ExpectEntry, StopEntry
+from graphrun.document.models import ExpectEntry, StopEntry, UncertaintyEntry
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import Shape, Value, shape_of
 from graphrun.document.parameters import InitEntry, ParameterEntry
@@ -27,6 +27,7 @@ __all__ = [
     "Shape",
     "Source",
     "StopEntry",
+    "UncertaintyEntry",
     "UpdateEntry",
     "Value",
     "did_you_mean",

@@ -12,7 +12,7 @@ from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
 from graphrun.document.marks import Path
-from graphrun.document.models import ExpectEntry, Header, StopEntry
+from graphrun.document.models import ExpectEntry, Header, StopEntry, UncertaintyEntry
 from graphrun.document.names import normalize, under_names
 from graphrun.document.nodes import NodeEntry, read_nodes
 from graphrun.document.numbers import Value
@@ -52,6 +52,7 @@ class Document:
     update: UpdateEntry
     steps: int | None
     stop: StopEntry | None
+    uncertainty: UncertaintyEntry | None
     record: tuple[str, ...] | None
     seed: int | None
     dtype: str

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from graphrun.base.types import MOST
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
-from graphrun.document.models import ExpectEntry, Header, StopEntry
+from graphrun.document.models import ExpectEntry, Header, StopEntry, UncertaintyEntry
 from graphrun.document.parameters import check_value
 from graphrun.document.problems import Problems
 from graphrun.document.slips import SECTIONS as SECTIONS_ELSEWHERE
@@ -26,7 +26,14 @@ OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "updat
 # Everything that a graph file can have at its top.
 SECTIONS = (*Header.model_fields, *OTHER_KEYS)
 
-MODELS: dict[tuple[str, ...], type[BaseModel]] = {(): Header, ("stop",): StopEntry, ("expect",): ExpectEntry}
+MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Header,
+    ("stop",): StopEntry,
+    ("uncertainty",): UncertaintyEntry,
+    ("expect",): ExpectEntry,
+}
+
+KINDS = ("least_squares", "likelihood")
 
 # What the elements of a section are, where the section's own description tells of all of them.
 ELEMENTS = {"record": "a name", "expect": "a mapping of 'at', 'values', 'gradients', 'tolerance'"}
@@ -98,6 +105,10 @@ def _way_out(name: str, value: Any, expected: str) -> str | None:
         return f"write a list: [{', '.join(value.replace(',', ' ').split())}]" if len(value) < 60 else "write a list"
     if isinstance(value, int) and value > MOST:
         return f"the largest is {MOST:,}"
+    if name in ("uncertainty", "kind") and isinstance(value, str):
+        return did_you_mean(value, KINDS) or "least_squares is for residuals, likelihood for a sum of -log(p)"
+    if name == "level" and isinstance(value, int | float) and 1 < value < 100:
+        return f"write {value / 100:g}"
     if name == "stop" and isinstance(value, float) and value < 1:
         return f"write {{change: {value:g}}}"
     if isinstance(value, str) and "number" in expected:
@@ -117,7 +128,11 @@ def _expectations_hold(header: Header, raw: dict[str, Any], problems: Problems) 
     before = len(problems)
     for index, entry in enumerate(header.expect):
         path: Path = ("expect",) if isinstance(raw["expect"], dict) else ("expect", index)
-        for key, values in (("values", entry.values), ("gradients", entry.gradients)):
+        for key, values in (
+            ("values", entry.values),
+            ("gradients", entry.gradients),
+            ("std_errors", entry.std_errors),
+        ):
             for name, value in values.items():
                 check_value((*path, key, name), value, problems)
     return len(problems) == before

@@ -20,6 +20,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
+def _as_kind(value: Any) -> Any:
+    """Return a kind of uncertainty that stands alone as the mapping that it is short for."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 def _names_once(names: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
@@ -45,6 +50,15 @@ class StopEntry(Section):
     )
 
 
+class UncertaintyEntry(Section):
+    """What a fit is asked for beside its values: how far the data determine the parameters."""
+
+    kind: Literal["least_squares", "likelihood"] = Field(description="least_squares or likelihood")
+    level: float = Field(0.95, description="a number between 0 and 1", gt=0, lt=1)
+    absolute_sigma: bool = Field(False, description="true or false")
+    robust: bool = Field(False, description="true or false")
+
+
 class ExpectEntry(Section):
     """Values and gradients that `graphrun check` asserts in one row of the history (`at`; None is the last)."""
 
@@ -53,6 +67,7 @@ class ExpectEntry(Section):
     gradients: Annotated[dict[Name, Any], Given] = Field(
         {}, description="a mapping of names to numbers or nested lists"
     )
+    std_errors: Annotated[dict[str, Any], Given] = Field({}, description="a mapping of names to numbers")
     tolerance: Annotated[float | None, Given] = Field(None, description="a number above 0", gt=0, allow_inf_nan=False)
 
 
@@ -66,6 +81,9 @@ class Header(Section):
     minimize: Annotated[Name | None, Given] = Field(None, description="the name of a node or a parameter")
     steps: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     stop: StopEntry | None = Field(None, description="a mapping")
+    uncertainty: Annotated[UncertaintyEntry | None, Given, BeforeValidator(_as_kind)] = Field(
+        None, description="least_squares, likelihood or a mapping with 'kind'"
+    )
     record: Annotated[list[Name], AfterValidator(_names_once)] | None = Field(None, description="a list of names")
     seed: Annotated[Seed | None, Given] = Field(None, description="a whole number, 0 or more")
     dtype: Literal["float64", "float32"] = Field("float64", description="float64 or float32")

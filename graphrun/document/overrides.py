@@ -10,7 +10,7 @@ from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.document import data_section, loader, subgraphs
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
-from graphrun.document.models import StopEntry
+from graphrun.document.models import StopEntry, UncertaintyEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS
 from graphrun.document.settings import SYNONYMS
@@ -122,6 +122,8 @@ class _Setting:
             inner = {}
         elif self.path[-1] == "init" and isinstance(inner, str):
             inner = {"type": inner}
+        elif self.path == ["uncertainty"] and isinstance(inner, str):
+            inner = {"kind": inner}
         # A copy, for aliases and merges let one object stand in several places.
         at[key] = copy.copy(inner)
         return at[key]
@@ -157,6 +159,8 @@ def _possible(path: Path) -> Collection[str] | None:
         return KEYS if len(inner) == 1 else None
     if section == "stop":
         return tuple(StopEntry.model_fields)
+    if section == "uncertainty":
+        return tuple(UncertaintyEntry.model_fields)
     if section == "data" and not inner:
         return data_section.KEYS
     if (section == "nodes" and inner) or section in ("update", "expect", "data"):

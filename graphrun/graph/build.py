@@ -93,6 +93,7 @@ class _Builder:
             unread=[name for name in self.columns if name not in self.read],
             stated=stated,
         )
+        self._check_uncertainty(graph)
         self._check_expect()
         self.problems.raise_if_any()
         return graph
@@ -270,9 +271,27 @@ class _Builder:
             if self.lookup.check_name(name, ("record", position), "name to record"):
                 yield self.numbers[name]
 
+    def _check_uncertainty(self, graph: ComputationalGraph) -> None:
+        """Refuse an uncertainty of what is no fit of the kind that is asked for."""
+        entry, at = self.document.uncertainty, ("uncertainty",)
+        if entry is None:
+            return
+        if self.document.maximize is None and self.document.minimize is None:
+            hint = "write minimize: f, where f is the sum of squares or minus the log-likelihood"
+            self.problems.add(at, "there is no objective, so nothing is fitted", key=True, suggestion=hint)
+        elif entry.kind == "likelihood" and entry.absolute_sigma:
+            message = "'absolute_sigma' goes with least_squares: a likelihood says itself how the data scatter"
+            self.problems.add((*at, "absolute_sigma"), message, key=True)
+        elif entry.kind == "least_squares" and "residual" not in dict(graph.update.settings):
+            hint = "write update: {type: least_squares, residual: r}, or uncertainty: likelihood"
+            rule = self.document.update.type
+            self.problems.add(at, f"least_squares needs the residuals, which {rule} does not name", suggestion=hint)
+
     def _check_expect(self) -> None:
         for position, entry in enumerate(self.document.expect):
             path = self.document.expect_path(position)
+            for name in entry.std_errors:
+                self.lookup.check_name(name.partition("[")[0], (*path, "std_errors", name), "parameter", key=True)
             for section, names in (("values", entry.values), ("gradients", entry.gradients)):
                 for name in names:
                     known = self.lookup.check_name(name, (*path, section, name), "name", key=True)

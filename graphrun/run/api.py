@@ -15,6 +15,7 @@ from graphrun.base.memory import limited, paused_collection
 from graphrun.base.wording import counted
 from graphrun.data.rows import DataSource
 from graphrun.document import Document
+from graphrun.document.names import normalize
 from graphrun.engines import Program
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
@@ -29,6 +30,7 @@ from graphrun.run.result import Result
 
 if TYPE_CHECKING:
     from graphrun.run.function import Function
+    from graphrun.run.intervals import Intervals
     from graphrun.run.stepping import Iteration
 
 
@@ -293,12 +295,51 @@ class Graph(Shown):
                 plan = build_plan(self.structure, plan.dtype, seed, feed)
             return function_of(plan, feed, whole("step", step or 0, 0), names, of, engine, again)
 
-    def predict(self, checkpoint: str | Path, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+    def intervals(
+        self, parameters: Sequence[str] = (), *, contour: Sequence[str] = (), level: float | None = None, **asked: Any
+    ) -> Intervals:
+        """Run the graph, and return profile intervals: how far a parameter can go while the others do their best.
+
+        Args:
+            parameters: their names, ``W[0,1]`` of elements; default all, or none with a contour.
+            contour: two names, whose joint region is returned.
+            level: how likely an interval covers, default the file's.
+            asked: as of `run`.
+
+        Raises:
+            UsageError: no uncertainty is asked for by the file, or there is nothing to profile.
+        """
+        from graphrun.run.fit import Fit
+        from graphrun.run.intervals import profile_intervals
+
+        entry, request = self.document.uncertainty, RunRequest(**asked)
+        if entry is None:
+            raise UsageError("intervals are those of a fit: write uncertainty: least_squares, or likelihood")
+        if level is not None and not 0 < level < 1:
+            raise UsageError(f"level is a number between 0 and 1, not {level:g}")
+        if len(contour) not in (0, 2) or len(set(contour)) < len(contour):
+            raise UsageError("a contour is that of two parameters: a,b")
+        result = self.answer(request)
+        if result.error is not None:
+            raise result.error
+        seed = (self.document.seed or 0) if request.seed is None else request.seed
+        entry = entry if level is None else entry.model_copy(update={"level": level})
+        with limited(self.memory):
+            values = list(result.parameters.values())
+            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, values, request.interrupted)
+            return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
+
+    def predict(
+        self, checkpoint: str | Path, names: Sequence[str], *, band: bool = False
+    ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
 
         Args:
             checkpoint: the parameters, and the statistics that the data set is standardized by.
             names: the values that are asked for; each has a row for each row of the data.
+            band: also its standard error, ``NAME.se``, and the ends of two intervals: of the value, ``NAME.low`` and
+                ``NAME.high``, and of a new observation, ``NAME.prediction_low`` and ``NAME.prediction_high``, where
+                the fit tells how these scatter. The fit is to the rows that the graph file itself names.
 
         Raises:
             UsageError: the graph has no data set, a name is unknown, a value has no axis of rows, or the checkpoint is
@@ -307,4 +348,4 @@ class Graph(Shown):
         """
         from graphrun.run.predict import predict
 
-        return predict(self.document, self.source.file, self.registry, checkpoint, names)
+        return predict(self.document, self.source.file, self.registry, checkpoint, names, band=band)

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
@@ -21,7 +23,7 @@ from graphrun.engines.auto import choose, get_engine, keep
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
-from graphrun.plan.plan import Plan
+from graphrun.plan.plan import Feed, Plan
 from graphrun.run.loop import Job, run, smallest_stride
 from graphrun.run.observers import Observers
 from graphrun.run.request import RunRequest
@@ -29,6 +31,7 @@ from graphrun.run.result import Result
 from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
+    from graphrun.base.outcome import Uncertainty
     from graphrun.data.dataset import DataSet
     from graphrun.run.checkpoint import Checkpoint
 
@@ -45,11 +48,17 @@ def run_graph(
         UsageError: what is asked for makes no sense.
     """
     plan, engine, job, seed = prepare(structure, source, plan_of, request)
+    fit = _fit(structure, plan, job.feed, seed, request)
     told = Observers(request.observers if request.writes else ())
     job = replace(job, request=replace(request, on_row=told.also(request.on_row)))
     told.started(describe(plan, engine, job, structure.document.description or "", seed))
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
+    if fit is not None and result.error is None and result.stopped != "interrupted" and request.writes:
+        try:
+            result = replace(result, uncertainty=fit(result))
+        except KeyboardInterrupt:
+            result = replace(result, stopped="interrupted")
     return told.ended(replace(result, made_of=(structure, plan)))
 
 
@@ -98,6 +107,22 @@ def prepare(
         save=save,
     )
     return plan, engine, job, seed
+
+
+def _fit(
+    structure: ComputationalGraph, plan: Plan, feed: Feed | None, seed: int, request: RunRequest
+) -> Callable[[Result], Uncertainty] | None:
+    """Return what tells of a result what the fit is worth, where the graph file asks for it."""
+    entry = structure.document.uncertainty
+    if entry is None:
+        return None
+    from graphrun.run.fit import Fit
+    from graphrun.run.uncertainty import check_uncertainty, uncertainty
+
+    # Derivatives in single precision would tell half as much.
+    double = plan if plan.dtype == np.float64 else build_plan(structure, np.dtype(np.float64), seed, feed)
+    check_uncertainty(double, feed, entry)
+    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values()), request.interrupted))
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:

@@ -39,7 +39,7 @@ def diff_graphs(first: Graph, second: Graph, steps: int | None = None, tolerance
 def _structure(first: Document, second: Document) -> Iterator[str]:
     for section in ("parameters", "constants", "nodes"):
         yield from _entries(section, getattr(first, section), getattr(second, section))
-    for key in ("maximize", "minimize", "update", "steps", "stop", "record", "seed", "dtype", "expect"):
+    for key in ("maximize", "minimize", "update", "steps", "stop", "uncertainty", "record", "seed", "dtype", "expect"):
         before, after = getattr(first, key), getattr(second, key)
         if before != after:
             yield f"{key}: {_shown(before)} → {_shown(after)}"

@@ -89,11 +89,12 @@ def history_charts(history: Mapping[str, NDArray[Any]]) -> Iterator[str]:
         yield chart(name, steps.tolist(), history[name].tolist())
 
 
-def chart(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
-    """Return a chart of a number by the step, as SVG."""
+def chart(name: str, steps: Sequence[float], values: Sequence[float], along: str = "step ") -> str:
+    """Return a chart of a number by the step, or by something else, as SVG."""
     known = [value for value in values if np.isfinite(value)]
     least, most = (min(known), max(known)) if known else (0.0, 1.0)
-    span, first, last = (most - least) or 1.0, steps[0], steps[-1]
+    span, (first, last) = (most - least) or 1.0, (min(steps), max(steps))
+    ends = [str(end) if isinstance(end, int) else number(end) for end in (first, last)]
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
 
     def at(step: float, value: float) -> str:
@@ -112,7 +113,7 @@ def chart(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
         for piece in pieces
         if piece
     )
-    told = f"{name} from {number(values[0])} at step {first} to {number(values[-1])} at step {last}"
+    told = f"{name} from {number(values[0])} at {along}{ends[0]} to {number(values[-1])} at {along}{ends[1]}"
     label = f'font-size="10" fill="{colours.FAINT}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}" height="{HEIGHT:g}" role="img" '
@@ -123,8 +124,8 @@ def chart(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
         f'<text x="{LEFT:g}" y="15" font-size="12" font-weight="bold" fill="{colours.TEXT}">{escape(name)}</text>'
         f'<text x="{LEFT - 5:g}" y="{TOP + 4:g}" text-anchor="end" {label}>{number(most)}</text>'
         f'<text x="{LEFT - 5:g}" y="{bottom:g}" text-anchor="end" {label}>{number(least)}</text>'
-        f'<text x="{LEFT:g}" y="{HEIGHT - 6:g}" {label}>{first}</text>'
-        f'<text x="{right:g}" y="{HEIGHT - 6:g}" text-anchor="end" {label}>step {last}</text>'
+        f'<text x="{LEFT:g}" y="{HEIGHT - 6:g}" {label}>{ends[0]}</text>'
+        f'<text x="{right:g}" y="{HEIGHT - 6:g}" text-anchor="end" {label}>{along}{ends[1]}</text>'
         f"{lines}</svg>"
     )
 

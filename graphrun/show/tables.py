@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,9 +11,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from graphrun.base.numbertext import format_value, shortened
-from graphrun.base.rows import columns, encode, encoded, write_json
-from graphrun.base.wording import printable
+from graphrun.base.numbertext import format_value, number, shortened
+from graphrun.base.outcome import RunOutcome, Uncertainty
+from graphrun.base.rows import columns, element_name, encode, encoded, write_json
+from graphrun.base.wording import counted, printable
 from graphrun.document.excerpt import cells
 from graphrun.run.result import Result
 
@@ -30,6 +32,11 @@ SHOWN_VALUES = 40
 
 SHOWN_ELEMENTS = range(5, 21)
 """A parameter of so many elements is shown element by element; a smaller one stands in one cell."""
+
+SHOWN_NOTES = 8
+
+CORRELATED = 0.95
+"""Parameters that are correlated more than this are told."""
 
 LARGEST = 1000
 """Arrays of more elements are not in a result's JSON unless they are recorded or all of them are asked for."""
@@ -84,7 +91,25 @@ def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
         "history": encoded(result.history),
         **({"holdout": encoded(result.holdout)} if result.holdout else {}),
         **({"left_out": left_out} if left_out else {}),
+        **({} if result.uncertainty is None else {"uncertainty": uncertainty_data(result.uncertainty, everything)}),
     }
+
+
+def uncertainty_data(found: Uncertainty, everything: bool = True) -> dict[str, Any]:
+    """Return what a fit is worth as plain data; what is not known is null."""
+
+    def known(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: known(inner) for name, inner in value.items()}
+        if isinstance(value, tuple | list):
+            return [known(inner) for inner in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    data = {name: value for name, value in vars(found).items() if name not in ("names", "covariance")}
+    shown = everything or found.covariance.size <= LARGEST
+    for name, matrix in (("covariance", found.covariance), ("correlations", found.correlations)):
+        data[name] = {"names": found.names, "matrix": matrix.tolist() if shown else None}
+    return {name: known(value) for name, value in data.items()}
 
 
 def _tables(result: Result, *, whole: bool) -> Iterator[str]:
@@ -114,7 +139,7 @@ def _tables(result: Result, *, whole: bool) -> Iterator[str]:
 def _final_values(result: Result) -> Iterator[str]:
     tables = [{**result.parameters, **result.values}, *([result.gradients] if result.gradients else [])]
     shown = [
-        (f"{name}[{','.join(map(str, index))}]" if index else name, name, index)
+        (element_name(name, index), name, index)
         for name, value in tables[0].items()
         for index in (np.ndindex(np.shape(value)) if _by_element(name, value, result) else [()])
     ]
@@ -123,15 +148,72 @@ def _final_values(result: Result) -> Iterator[str]:
         shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
     header = ["", "value", "gradient"][: 1 + len(tables)]
     body = [[label, *(format_value(np.asarray(t[name])[index]) for t in tables)] for label, name, index in shown]
+    if result.uncertainty is not None:
+        header[2:2] = uncertainty_header(result.uncertainty)
+        for row in body:
+            row[2:2] = uncertainty_cells(result.uncertainty, row[0])
     yield from align([header, *body], left=1, columns=terminal_columns())
     if count > SHOWN_VALUES:
         yield f"({SHOWN_VALUES} of {count} values; --format json gives all)"
+    for line in () if result.uncertainty is None else uncertainty_lines(result.uncertainty):
+        yield from wrapped(line, terminal_columns(), hanging=GAP)
     yield ""
+
+
+def uncertainty_header(found: Uncertainty) -> list[str]:
+    """Return the heads of the columns that `uncertainty_cells` fills."""
+    return ["± std. error", f"{100 * found.level:g}% from", "to"]
+
+
+def uncertainty_cells(found: Uncertainty, name: str, digits: int = 5) -> list[str]:
+    """Return the cells of a parameter: its standard error, and the ends of its interval; nothing for other values."""
+    if name in found.std_errors:
+        error, ends = found.std_errors[name], found.intervals[name]
+        return [number(x, digits) for x in (error, *ends)] if math.isfinite(error) else ["not determined", "", ""]
+    return ["left out" if name in found.left_out else "", "", ""]
+
+
+def uncertainty_rows(result: RunOutcome, digits: int = 5) -> list[list[str]]:
+    """Return the rows of a table of the parameters, with their values; none where nothing is asked for."""
+    return [
+        [label, number(np.asarray(value)[index], digits + 1), *uncertainty_cells(result.uncertainty, label, digits)]
+        for name, value in result.parameters.items()
+        for index in np.ndindex(np.shape(value))
+        if result.uncertainty is not None and (label := element_name(name, index))
+    ]
+
+
+def uncertainty_lines(found: Uncertainty) -> Iterator[str]:
+    """Yield what there is to know of a fit beside its parameters."""
+    facts = [] if found.residual_sd is None else [f"residual standard deviation {number(found.residual_sd)}"]
+    if found.degrees_of_freedom is not None:
+        facts[-1] += f" on {counted(found.degrees_of_freedom, 'degree')} of freedom"
+    criteria = {"R²": found.r_squared, "adjusted": found.adjusted_r_squared, "AIC": found.aic, "BIC": found.bic}
+    facts += [f"{name} {number(value)}" for name, value in criteria.items() if value is not None]
+    yield ", ".join(facts)
+    pairs = np.argwhere(np.triu(np.abs(found.correlations) > CORRELATED, 1))
+    if len(pairs):
+        told = [f"{found.names[i]} and {found.names[j]} {number(found.correlations[i, j], 4)}" for i, j in pairs]
+        more = f" and {len(told) - SHOWN_NOTES} more pairs" if len(told) > SHOWN_NOTES else ""
+        yield f"correlated: {', '.join(told[:SHOWN_NOTES])}{more}"
+    for combination in found.undetermined[:SHOWN_NOTES]:
+        yield f"not determined: {combination}"
+    if len(found.undetermined) > SHOWN_NOTES:
+        yield f"(and {counted(len(found.undetermined) - SHOWN_NOTES, 'more combination')}; --format json gives all)"
+    reasons: dict[str, list[str]] = {}
+    for name, reason in found.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        more = f" and {len(names) - SHOWN_NOTES} more" if len(names) > SHOWN_NOTES else ""
+        yield f"left out: {', '.join(names[:SHOWN_NOTES])}{more}: {reason}"
+    yield from found.notes
 
 
 def _by_element(name: str, value: Any, result: Result) -> bool:
     """Say whether a value is shown element by element: parameters are, for these are what a fit is made for."""
-    return isinstance(value, np.ndarray) and name in result.parameters and value.size in SHOWN_ELEMENTS
+    if not isinstance(value, np.ndarray) or name not in result.parameters:
+        return False
+    return value.size in SHOWN_ELEMENTS or (result.uncertainty is not None and value.size < SHOWN_ELEMENTS.stop)
 
 
 def align(rows: Iterable[Sequence[str]], left: int = 0, columns: int | None = None) -> Iterator[str]:

@@ -44,7 +44,7 @@ def least_squares(
     check_gradient(problem, point)
     while True:
         value, _ = problem.objective(point)
-        point, status = _solve(problem, point, x_scale, loss, f_scale)
+        point, status = solve_from(problem, point, x_scale, loss, f_scale)
         gained = value - problem.objective(point)[0]
         if status != NO_STEP:
             return "the objective no longer changes"
@@ -53,8 +53,15 @@ def least_squares(
             return "no step changes the parameters"
 
 
-def _solve(problem: Problem, start: Vector, x_scale: str, loss: str, f_scale: float) -> tuple[Vector, int]:
-    """Solve from a point; return where it ended and SciPy's status."""
+def solve_from(
+    problem: Problem,
+    start: Vector,
+    x_scale: str = "jac",
+    loss: str = "linear",
+    f_scale: float = 1.0,
+    tolerance: float = EPSILON,
+) -> tuple[Vector, int]:
+    """Solve from a point, until steps change less than a share of the objective; return the end, and SciPy's status."""
     from scipy.optimize import least_squares as solve
 
     # SciPy's one test of the parameters is on the norm of all of them, so each is measured by its own size.
@@ -78,8 +85,8 @@ def _solve(problem: Problem, start: Vector, x_scale: str, loss: str, f_scale: fl
         bounds=(problem.lower / unit, problem.upper / unit),
         method="trf",
         x_scale="jac" if x_scale == "jac" else 1 / unit,
-        ftol=EPSILON,
-        xtol=EPSILON,
+        ftol=tolerance,
+        xtol=tolerance,
         gtol=None,
         max_nfev=sys.maxsize,
         callback=iteration,

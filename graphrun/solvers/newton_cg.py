@@ -119,6 +119,22 @@ class _Products:
         return np.asarray(change / step)
 
 
+def hessian(problem: Problem, point: Vector) -> Vector:
+    """Return the Hessian at a point, by differences of exact gradients: central ones, but for bounds and the like."""
+    steps = DIFFERENCE * np.maximum(problem.scale_at(point), np.abs(point))
+    found = np.zeros((len(point), len(point)))
+    for k, step in enumerate(steps):
+        ends = []
+        for move in (step, -step):
+            moved = point.copy()
+            moved[k] = min(max(point[k] + move, problem.lower[k]), problem.upper[k])
+            value, gradient = problem.objective(moved)
+            ends.append((moved[k], gradient) if np.isfinite(value) else (point[k], problem.objective(point)[1]))
+        (ahead, up), (behind, down) = ends
+        found[k] = (up - down) / (ahead - behind)
+    return np.asarray((found + found.T) / 2)
+
+
 def _to_boundary(step: Vector, direction: Vector, radius: float) -> tuple[float, float]:
     """Return how far to go along a direction, backwards and forwards, to a length of the whole step of the radius."""
     size = norm(direction)

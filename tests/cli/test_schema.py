@@ -49,6 +49,15 @@ VALID = {
     "merge": "parameters: {a: 1}\nnodes: {f: &f {type: exp, inputs: [a]}, g: {<<: *f, inputs: [f]}}",
     "default rule": "update: {step_size: 1}",
     "rule": "update: {type: adam, beta1: 0.5}",
+    "uncertainty": "parameters: {a: 1}\nnodes: {f: a ** 2}\nminimize: f\nuncertainty: likelihood",
+    "settings of the uncertainty": """\
+parameters: {a: 1}
+nodes: {r: a - 1, f: r ** 2}
+minimize: f
+update: {type: least_squares, residual: r}
+uncertainty: {kind: least_squares, level: 0.9, absolute_sigma: true, robust: false}
+expect: {std_errors: {a: 1}}
+""",
     "expect alone": "parameters: {a: 1}\nexpect: {at: 0, values: {a: 1}, tolerance: 0.1}",
     "expect list": "parameters: {a: 1}\nminimize: a\nexpect: [{gradients: {a: 1}}]",
     "subgraph": """\
@@ -81,6 +90,10 @@ MISTAKES = {
     "dtype": "dtype: float16",
     "record": "record: a",
     "stop rule": "stop: {gradientnorm: 1}",
+    "kind of uncertainty": "parameters: {a: 1}\nminimize: a\nuncertainty: likelyhood",
+    "level": "parameters: {a: 1}\nminimize: a\nuncertainty: {kind: likelihood, level: 95}",
+    "no kind": "parameters: {a: 1}\nminimize: a\nuncertainty: {robust: true}",
+    "another key of it": "parameters: {a: 1}\nminimize: a\nuncertainty: {kind: likelihood, sigma: true}",
     "patience": "stop: {patience: 0}",
     "include": "include: layers.yaml",
     "parameters": "parameters: [1]",

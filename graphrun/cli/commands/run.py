@@ -185,18 +185,55 @@ def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
 
 
 @click.command(cls=GraphCommand)
+@click.option("--parameters", type=names, metavar="NAMES", help="Whose intervals, separated by commas. [default: all]")
+@click.option("--contour", type=names, metavar="A,B", help="Two parameters whose joint region is drawn.")
+@click.option("--level", type=float, help="How likely an interval covers. [default: the file's, else 0.95]")
+@option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object, with the profiles.")
+@click.option("-o", "target", metavar="FILE", help="Write a page with charts, too: one .html file.")
+@option("steps", "set", "seed", "data", "plugins", "quiet")
+def intervals(
+    file: GraphFile,
+    request: RunRequest,
+    parameters: Sequence[str] | None,
+    contour: Sequence[str] | None,
+    level: float | None,
+    output_format: str,
+    target: str | None,
+    quiet: bool,
+) -> None:
+    """Fit a graph file, and find how far each parameter can go while the others do their best: profile likelihood."""
+    from graphrun.show.explain.text import render
+    from graphrun.show.intervals import interval_html, interval_page, to_json
+    from graphrun.show.tables import WIDTH, terminal_columns, write
+
+    if target is not None:
+        if Path(target).suffix.lower() not in {".html", ".htm"}:
+            raise UsageError(f"-o {target}: the charts are a page, as in -o intervals.html")
+        check_output(Path(target))
+    graph = file.load_to_run()
+    with watched(graph, request, quiet=quiet) as asked:
+        found = graph.intervals(parameters or (), contour=contour or (), level=level, **vars(asked))
+    if target is not None:
+        write_output(Path(target), interval_html(found, graph.name))
+    lines = render(interval_page(found, graph.name), terminal_columns() or WIDTH).splitlines()
+    write(lambda: to_json(found, graph.name), lines, output_format, sys.stdout)
+
+
+@click.command(cls=GraphCommand)
 @click.option("--resume", "checkpoint", required=True, metavar="FILE", help="The checkpoint that holds the parameters.")
 @option("data")
 @click.option(
     "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
 )
+@click.option("--band", is_flag=True, help="Also standard errors and intervals, of the node and of a new observation.")
 @click.option("-o", "target", metavar="FILE", help="Where to write: .csv or .npz. [default: CSV on stdout]")
 @option("set", "plugins")
-def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], target: str | None) -> None:
+def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], band: bool, target: str | None) -> None:
     """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
     from graphrun.run.predict import write_predictions
 
-    write_predictions(file.load().predict(checkpoint, wanted), wanted, target, sys.stdout)
+    pieces = file.load().predict(checkpoint, wanted, band=band)
+    write_predictions(pieces, None if band else wanted, target, sys.stdout)
 
 
 class RowsAsTheyCome:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import check_memory
@@ -48,13 +49,11 @@ class ProgramProblem:
             what = f"{plan.update.rule.name}: {what} {counted(columns, 'parameter')} take"
             check_memory(JACOBIANS * rows * columns * 8, what, "lbfgs needs none of them")
         sides = [bounds or (-np.inf, np.inf) for bounds in plan.bounds]
-        lower, upper = (
+        self.bounds = tuple(
             _end_to_end([np.broadcast_to(side[k], s) for side, s in zip(sides, self._shapes, strict=True)])
             for k in (0, 1)
         )
-        held = lower == upper
-        self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
-        self.lower, self.upper = lower[self._free], upper[self._free]
+        self.hold(self.bounds[0] == self.bounds[1])
         self._whole = _end_to_end(plan.leaves[: plan.parameters])
         self._current = self._evaluated = self.start = self.reached = self._whole[self._free].copy()
         self._found = np.inf, self.start
@@ -72,8 +71,36 @@ class ProgramProblem:
         """Whether any element has a bound."""
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
+    def hold(self, held: NDArray[np.bool_]) -> None:
+        """Have some elements be no unknowns: they stay where they are. `begin` or `place` has to follow."""
+        self.held = held
+        self._free: Any = np.flatnonzero(~held) if held.any() else slice(None)
+        self.lower, self.upper = (side[self._free] for side in self.bounds)
+
+    def place(self, whole: Vector) -> bool:
+        """Put all elements where a vector has them, and make that the start; return whether all is finite there."""
+        whole = np.clip(whole, *self.bounds)
+        self._set_parameters(whole)
+        try:
+            self._program.evaluate()
+        except NotFinite:
+            return False
+        self.take()
+        return True
+
+    @property
+    def whole(self) -> Vector:
+        """All elements, those that are no unknowns included."""
+        return self._whole.copy()
+
     def begin(self) -> None:
-        """Take the point where the program is as the start; its passes were run."""
+        """Take the point where the program is as the start of a solver; its passes were run."""
+        self.take()
+        if self._slot is not None:
+            self._check_residuals()
+
+    def take(self) -> None:
+        """Take the point where the program is as the current one."""
         self._whole = _end_to_end(self._program.values(self._parameters))
         self.start = self.reached = self._current = self._evaluated = self._whole[self._free].copy()
         self._found = self._read()
@@ -81,8 +108,6 @@ class ProgramProblem:
         self._shown = self._found[0]
         self.enough = ""
         self.scale = self.scale_at(self.start)
-        if self._slot is not None:
-            self._check_residuals()
 
     def begin_at(self, point: Vector) -> bool:
         """Make a point the start; return whether the objective is finite there."""
@@ -164,14 +189,17 @@ class ProgramProblem:
         # A new array each time, for the program keeps parts of it.
         self._whole = self._whole.copy()
         self._whole[self._free] = point
-        parts = zip(np.split(self._whole, self._ends[:-1]), self._shapes, strict=True)
-        self._program.set_parameters([part.reshape(shape) for part, shape in parts])
+        self._set_parameters(self._whole)
         try:
             self._program.evaluate()
         except NotFinite:
             self._found = np.inf, np.zeros_like(point)
         else:
             self._found = self._read()
+
+    def _set_parameters(self, whole: Vector) -> None:
+        parts = zip(np.split(whole, self._ends[:-1]), self._shapes, strict=True)
+        self._program.set_parameters([part.reshape(shape) for part, shape in parts])
 
     def _read(self) -> tuple[float, Vector]:
         program = self._program

@@ -17,7 +17,7 @@ from graphrun.declare.nodetype import Tensor
 from graphrun.engines.numpy import broadcast_axes
 from graphrun.run.passes import Edge, Kind
 from graphrun.show.explain.board import Board, is_number, value_text
-from graphrun.show.explain.outcome import outcome
+from graphrun.show.explain.outcome import outcome, worth
 from graphrun.show.explain.page import (
     Block,
     CellTable,
@@ -69,7 +69,7 @@ def lesson(board: Board) -> Page:
     plan = board.plan
     is_large = len(board.order) > MOST_NODES or len(plan.leaves) > MOST_LEAVES or len(plan.operands) > MOST_USES
     passes = overview(board) if is_large else [*forward(board), *backward(board)]
-    return [*title(board), *passes, *update(board), *outcome(board)]
+    return [*title(board), *passes, *update(board), *outcome(board), *worth(board)]
 
 
 def title(board: Board) -> Iterator[Block]:

@@ -11,13 +11,15 @@ import numpy as np
 from graphrun.base.numbertext import number
 from graphrun.run.passes import Passes
 from graphrun.show.explain.board import Board, is_number
-from graphrun.show.explain.page import Block, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
+from graphrun.show.explain.page import Block, CellTable, Equations, Group, Heading, Math, MathRow, Paragraph, Prose
+from graphrun.show.tables import uncertainty_header, uncertainty_lines, uncertainty_rows
 from graphrun.solvers import Solver
 
 SHOWN_NODES = 8
 """Of a graph of more nodes only the objective is shown after the update."""
 
 SHOWN_TERMS = 4
+SHOWN_PARAMETERS = 40
 
 EXACT = 1e-9
 """A difference of a smaller share is rounding."""
@@ -44,6 +46,28 @@ def outcome(board: Board) -> Iterator[Block]:
     if rows:
         yield Equations([Group(rows)])
     yield Paragraph(why)
+
+
+def worth(board: Board) -> Iterator[Block]:
+    """Yield what the fit is worth after the update, where the graph file asks for it."""
+    result = board.step.result
+    found = None if result is None else result.uncertainty
+    if result is None or found is None:
+        return
+    yield Heading(["What the fit is worth"])
+    if found.kind == "least_squares":
+        how = "The covariance is s² (JᵀJ)⁻¹: J holds the derivatives of the residuals by the parameters, s is the "
+        yield Paragraph([how + "residuals' standard deviation. A standard error is the root of its diagonal."])
+    else:
+        how = "The covariance is the inverse of the objective's second derivatives"
+        yield Paragraph(
+            [how + ": where it curves much, little is left open. A standard error is the root of its diagonal."]
+        )
+    rows = uncertainty_rows(result)
+    yield CellTable(["", "value", *uncertainty_header(found)], rows[:SHOWN_PARAMETERS])
+    if len(rows) > SHOWN_PARAMETERS:
+        yield Paragraph([f"{SHOWN_PARAMETERS} of {len(rows)} parameters."])
+    yield from (Paragraph([f"{line[:1].upper()}{line[1:]}."]) for line in uncertainty_lines(found))
 
 
 def _why(board: Board, after: Passes) -> tuple[Prose, Prose]:

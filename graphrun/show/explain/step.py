@@ -14,6 +14,7 @@ from graphrun.base.types import Array
 from graphrun.engines import Program
 from graphrun.run.checkpoint import first_step
 from graphrun.run.passes import Passes, tell_passes
+from graphrun.run.result import Result
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -29,6 +30,7 @@ class Step:
         after: those after its update; None where there is none.
         ended: why there is no update.
         memory: what the engine keeps from step to step, after the update: ``rule/mean/a``.
+        result: what the run came to, after the update.
     """
 
     graph: Graph
@@ -36,6 +38,7 @@ class Step:
     after: Passes | None
     ended: str
     memory: Mapping[str, Array]
+    result: Result | None = None
 
 
 def take_step(
@@ -75,7 +78,7 @@ def take_step(
     if error is not None and not _is_finite(before):
         raise error
     after, memory = taken.get(step + 1, (None, {}))
-    return Step(graph, before, after, result.stopped, memory)
+    return Step(graph, before, after, result.stopped, memory, result)
 
 
 def _is_finite(passes: Passes) -> bool:

@@ -34,9 +34,6 @@ def _same(name: str) -> Converter:
     def convert(c: NodeInModel) -> str:
         if name in {"add", "subtract", "multiply", "negative", "pow", "matmul"}:
             _check_wrapping(c)
-        for theirs, wanted in same.theirs.items():
-            if not math.isclose(c.attribute(theirs, wanted), wanted, rel_tol=1e-6):
-                raise c.refuse(f"{theirs} is {c.attribute(theirs)}, not {wanted:.6g}")
         settings = {ours: c.attribute(theirs) for ours, theirs in same.settings.items()}
         return call(name, *c.all(), **settings)
 
@@ -71,7 +68,7 @@ def _pow(c: NodeInModel) -> str:
 
 def _mod(c: NodeInModel) -> str:
     if c.attribute("fmod"):
-        return f"sign({c.x(0)}) * remainder(abs({c.x(0)}), abs({c.x(1)}))"
+        return call("fmod", c.x(0), c.x(1))
     return call("remainder", c.x(0), c.x(1))
 
 
@@ -109,10 +106,6 @@ def _clip(c: NodeInModel) -> str:
         elif c.has(position):
             text = f"{name}({text}, {c.x(position)})"
     return text if text != c.x() else f"identity({text})"
-
-
-def _hard_sigmoid(c: NodeInModel) -> str:
-    return f"clip({c.attribute('alpha')!r} * {c.x()} + {c.attribute('beta')!r}, min=0, max=1)"
 
 
 def _prelu(c: NodeInModel) -> str:
@@ -246,6 +239,18 @@ def _instance_normalization(c: NodeInModel) -> str:
     return f"{apart} / {spread} * {_along(c, 1, c.rank())} + {_along(c, 2, c.rank())}"
 
 
+def _group_normalization(c: NodeInModel) -> str:
+    groups, channels = c.attribute("num_groups"), c.shape()[1]
+    c.gives()
+    scale, shift = c.x(1), c.x(2)
+    if c.version < 21:
+        # Of version 18 there is one number a group.
+        each = [call("reshape", text, shape=[groups, 1]) for text in (scale, shift)]
+        wide = [call("broadcast_to", text, shape=[groups, channels // groups]) for text in each]
+        scale, shift = (call("reshape", text, shape=[channels]) for text in wide)
+    return call("group_norm", c.x(), scale, shift, groups=groups, epsilon=c.attribute("epsilon"))
+
+
 def _layer_normalization(c: NodeInModel) -> str | list[str]:
     axes = list(range(c.attribute("axis") % c.rank(), c.rank()))
     epsilon = c.attribute("epsilon")
@@ -363,7 +368,6 @@ CONVERTERS: dict[str, Converter] = {
     "Sum": _folded("add"),
     "Cast": _cast,
     "Clip": _clip,
-    "HardSigmoid": _hard_sigmoid,
     "PRelu": _prelu,
     "IsNaN": lambda c: f"not_equal({c.x()}, {c.x()})",
     "Softmax": _softmax("softmax"),
@@ -374,6 +378,7 @@ CONVERTERS: dict[str, Converter] = {
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _instance_normalization,
+    "GroupNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
     "LRN": _lrn,

@@ -22,14 +22,12 @@ class Same:
     Attributes:
         settings: the type's settings by the attributes of the operator that mean the same.
         ours: settings that the type must have to be the operator.
-        theirs: attributes that the operator must have to be the type.
         is_double: whether onnxruntime computes it in float64.
     """
 
     operator: str
     settings: Mapping[str, str] = field(default_factory=dict)
     ours: Mapping[str, Any] = field(default_factory=dict)
-    theirs: Mapping[str, Any] = field(default_factory=dict)
     is_double: bool = True
 
 
@@ -46,12 +44,13 @@ TYPES: dict[str, Same] = {
     "leaky_relu": Same("LeakyRelu", {"slope": "alpha"}, is_double=False),
     "elu": Same("Elu", {"alpha": "alpha"}, is_double=False),
     "celu": Same("Celu", {"alpha": "alpha"}, is_double=False),
-    "selu": Same("Selu", theirs={"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}, is_double=False),
+    "selu": Same("Selu", {"alpha": "alpha", "gamma": "gamma"}, is_double=False),
     "gelu": Same("Gelu", {"approximate": "approximate"}, is_double=False),
     "mish": Same("Mish", is_double=False),
     "softplus": Same("Softplus", ours={"beta": 1.0}, is_double=False),
     "softsign": Same("Softsign", is_double=False),
-    "hard_sigmoid": Same("HardSigmoid", theirs={"alpha": 1 / 6, "beta": 0.5}, is_double=False),
+    "hard_sigmoid": Same("HardSigmoid", {"alpha": "alpha", "beta": "beta"}, is_double=False),
+    "hard_swish": Same("HardSwish", is_double=False),
     "einsum": Same("Einsum", {"subscripts": "equation"}),
     "take_along_axis": Same("GatherElements", {"axis": "axis"}),
 }
@@ -85,9 +84,7 @@ def operator_call(w: Any, name: str, settings: Mapping[str, Any], shapes: list[A
 def _plain(w: Any, same: Same, settings: Mapping[str, Any], inputs: list[str]) -> Call | None:
     if not (same.is_double or w.is_single) or any(settings[key] != value for key, value in same.ours.items()):
         return None
-    return Call(
-        same.operator, inputs, {theirs: settings[ours] for ours, theirs in same.settings.items()} | dict(same.theirs)
-    )
+    return Call(same.operator, inputs, {theirs: settings[ours] for ours, theirs in same.settings.items()})
 
 
 def _each(setting: Any, count: int = 2) -> list[int]:
@@ -144,6 +141,10 @@ def _batch_norm(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: 
     return Call("BatchNormalization", inputs, {"epsilon": settings["epsilon"]})
 
 
+def _group_norm(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
+    return Call("GroupNormalization", inputs, {"num_groups": settings["groups"], "epsilon": settings["epsilon"]})
+
+
 def _silu(w: Any, settings: Mapping[str, Any], shapes: list[Any], inputs: list[str]) -> Any:
     return Call("Mul", [inputs[0], w.node("Sigmoid", inputs)])
 
@@ -155,6 +156,7 @@ CALLS: dict[str, Any] = {
     "mean": _mean,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
+    "group_norm": _group_norm,
     "silu": _silu,
 }
 """What takes more than names of settings."""

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from graphrun.base.numbertext import number
+from graphrun.base.outcome import Uncertainty
 from graphrun.base.wording import printable
 from graphrun.declare.formula import formulas_of, own_settings
 from graphrun.declare.updaterule import UpdateRule
@@ -22,12 +23,14 @@ from graphrun.show.explain.step import Step
 from graphrun.show.explain.update import UpdateStep
 from graphrun.show.report.recording import Parts, RecordedColumns, Recording, count_parts, parts, shortened
 from graphrun.show.report.scene import scene
+from graphrun.show.tables import uncertainty_header, uncertainty_lines, uncertainty_rows
 
 SINGLE_STEPS = 60
 """Of more nodes than this the passes take those at once that do not depend on each other."""
 
 MOST_SERIES = 60
 MOST_LINES = 5000
+WORTH_DIGITS = 4
 
 Data = dict[str, Any]
 
@@ -47,9 +50,21 @@ def contents(graph: Graph, result: Result, recording: Recording, depth: int | No
         "waves": _waves(graph, plan, passes),
         "rows": _rows(recording, columns),
         "history": _history(result, plan, columns),
+        "worth": None if result.uncertainty is None else _worth(result, result.uncertainty),
         "scene": scene(graph.structure, plan, recording.edges, depth),
         "file": _file(graph),
         "columns": list(columns),
+    }
+
+
+def _worth(result: Result, found: Uncertainty) -> Data:
+    """Return what the fit at the end of the run is worth, as texts."""
+    rows = uncertainty_rows(result, WORTH_DIGITS)
+    return {
+        "header": ["value", *uncertainty_header(found)],
+        "rows": [[printable(cell) for cell in row] for row in rows[:MOST_SERIES]],
+        "lines": [printable(line) for line in uncertainty_lines(found)],
+        "left_out": max(0, len(rows) - MOST_SERIES),
     }
 
 

@@ -231,6 +231,7 @@ function start() {
   document.addEventListener("keydown", onKey);
   buildDrawing();
   buildParameters();
+  buildWorth();
   buildValues();
   if (history.count > 1 && history.series.length) {
     byId("charts").hidden = false;

@@ -26,6 +26,19 @@ function buildParameters() {
   if (parameters.length > SHOWN_ROWS) byId("parameters-body").append(make("p", { class: "faint" }, `${SHOWN_ROWS} of ${parameters.length}`));
 }
 
+// What the fit at the end of the run is worth.
+function buildWorth() {
+  const { worth } = data;
+  if (!worth) return;
+  byId("worth").hidden = false;
+  const heads = worth.header.map((head) => make("th", { scope: "col" }, head));
+  const rows = worth.rows.map(([name, ...cells]) => make("tr", {}, make("td", {}, isolated(name)), ...cells.map((cell) => make("td", { class: "value" }, cell))));
+  const lines = [...worth.lines, ...(worth.left_out ? [`and ${worth.left_out} more parameters`] : [])];
+  byId("worth-body").append(make("table", {},
+    make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads)), make("tbody", {}, ...rows)));
+  byId("worth").append(...lines.map((line) => make("p", { class: "faint" }, line)));
+}
+
 function buildValues(wanted = "") {
   for (let k = tableRows.length - 1; k >= 0; k -= 1) if (tableRows[k].kind === "value") tableRows.splice(k, 1);
   const body = make("tbody");
