@@ -60,7 +60,8 @@ def outputs_of(model: Any, given: Any, *, reference: bool = False) -> dict[str, 
     """What onnxruntime makes of inputs, by name; where it has no kernels of float64, what ONNX's reference does."""
     if reference:
         names = [value.name for value in model.graph.output]
-        return dict(zip(names, ReferenceEvaluator(model, new_ops=[Erf]).run(names, given), strict=True))
+        with np.errstate(all="ignore"):
+            return dict(zip(names, ReferenceEvaluator(model, new_ops=[Erf]).run(names, given), strict=True))
     session = session_of(model)
     wanted = {value.name for value in session.get_inputs()}
     found = session.run(None, {name: value for name, value in given.items() if name in wanted})
@@ -78,9 +79,9 @@ def columns_of(graph: Graph, dtype: Any, step: int = 0) -> dict[str, Any]:
     }
 
 
-def close(found: Any, expected: Any, rtol: float) -> None:
+def close(found: Any, expected: Any, rtol: float, least: float = 1e-300) -> None:
     """Equal but for rounding, in units of the largest element."""
-    largest = np.abs(expected).max(initial=1e-300, where=np.isfinite(expected))
+    largest = np.abs(expected).max(initial=least, where=np.isfinite(expected))
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * largest)
 
 
@@ -189,8 +190,8 @@ def test_training_steps_of_every_example(file: Path) -> None:
 
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}
 
-REFUSED = {"cholesky", "inv", "solve"}
-"""The types that ONNX has no operators for."""
+REFUSED = {"cholesky": "cholesky", "inv": "inv", "solve": "solve", "solve_triangular": "solve"}
+"""The types that ONNX has no operators for, and what is missing."""
 
 
 @pytest.mark.campaign
@@ -206,7 +207,7 @@ def test_every_type_in_both_dtypes(tmp_path: Path, name: str) -> None:
         np.savez(tmp_path / "x.npz", **dict(zip(names, given, strict=True)))
         graph = graph_of(tmp_path, names, [], name, settings)
         if name in REFUSED:
-            with pytest.raises(UsageError, match=f"node 'y': ONNX has no operator for {name}"):
+            with pytest.raises(UsageError, match=f"node 'y': ONNX has no operator for {REFUSED[name]}"):
                 exported(graph)
             continue
         for dtype, rtol in (("float64", 1e-11), ("float32", 2e-4)):
@@ -251,8 +252,8 @@ def test_gradients_of_every_type(tmp_path: Path, name: str) -> None:
         shape = np.shape(graph_of(tmp_path, names, [], name, settings).run(0, engine="numpy").values["y"])
         np.savez(tmp_path / "g.npz", g=np.random.default_rng(1).standard_normal(shape))
         graph = graph_of(tmp_path, names, [x for x in names if x not in fixed], name, settings)
-        if name in REFUSED | {"dropout", "det"}:
-            with pytest.raises(UsageError, match=r"ONNX has no operator for|dropout 'y' needs random numbers"):
+        if name in {*REFUSED, "dropout", "normal_noise", "det"}:
+            with pytest.raises(UsageError, match=r"ONNX has no operator for|needs random numbers"):
                 exported(graph, training=True)
             continue
         if not graph.document.parameters:
@@ -263,8 +264,8 @@ def test_gradients_of_every_type(tmp_path: Path, name: str) -> None:
         found = outputs_of(model, start, reference=bool(notes))
         expected = graph.run(0, engine="numpy")
         for x in graph.document.parameters:
-            close(found[f"{x}/gradient"], expected.gradients[x], 1e-9)
-            close(found[f"{x}/next"], expected.parameters[x] - 0.01 * expected.gradients[x], 1e-9)
+            close(found[f"{x}/gradient"], expected.gradients[x], 1e-9, least=1e-6)
+            close(found[f"{x}/next"], expected.parameters[x] - 0.01 * expected.gradients[x], 1e-9, least=1e-6)
 
 
 def graph_of(folder: Path, names: list[str], moved: list[str], kind: str, settings: Any) -> Graph:
