@@ -96,7 +96,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         | _told("Graph files whose subgraphs become available, relative to this file."),
         "data": data_section() | _told("The data set that feeds each step."),
         "parameters": _section("parameter", "Leaves that updates move: a number, a nested list, or a mapping."),
-        "constants": _section("numbers", "Leaves that are never moved: a number or a nested list."),
+        "constants": _section("constant", "Leaves that are never moved: a number, a nested list, or {file, key}."),
         "subgraphs": _section("subgraph", "Reusable graphs by name, used as node types."),
         "nodes": _named(True, "What is computed, in any order: {type, inputs, settings} or an expression."),
         "maximize": _text(f"What updates make larger: {objective}", minLength=1),
@@ -202,6 +202,8 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
     return {
         "numbers": {"type": ["number", "array"], "items": NUMBERS},
         "numbersWithin": with_references({"type": ["number", "array"], "items": NUMBERS}),
+        "constant": constant(),
+        "constantWithin": with_references(constant()),
         "parameter": parameter(),
         "parameterWithin": with_references(parameter()),
         "subgraph": subgraph(),
@@ -220,6 +222,7 @@ def parameter() -> Schema:
     return _object(
         {
             "value": NUMBERS | _told("The start: a number or a nested list."),
+            **stored(),
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
             "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
@@ -231,7 +234,24 @@ def parameter() -> Schema:
         "items": NUMBERS,
         "if": {"type": "object", "anyOf": [{"required": ["shape"]}, {"required": ["init"]}]},
         "then": {"required": ["shape", "init"], "properties": {"value": False}},
-        "else": {"required": ["value"]},
+        "else": {
+            "if": {"type": "object", "anyOf": [{"required": ["file"]}, {"required": ["key"]}]},
+            "then": {"required": ["file", "key"], "properties": {"value": False}},
+            "else": {"required": ["value"]},
+        },
+    }
+
+
+def constant() -> Schema:
+    """Return the schema of a constant: its value, or the array of a file."""
+    return _object(stored(), ["number", "array", "object"]) | {"items": NUMBERS, "required": ["file", "key"]}
+
+
+def stored() -> Schema:
+    """Return the keys of a value that stands in a file of arrays."""
+    return {
+        "file": _text("A .safetensors or .npz file that holds the value, relative to this file."),
+        "key": _text("The name of the array in that file."),
     }
 
 
@@ -244,7 +264,7 @@ def subgraph() -> Schema:
             | _told("The names by which the subgraph's nodes know what an instance is given."),
             "settings": _named(True, "The settings of an instance and their defaults; null where it must be given."),
             "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
-            "constants": _section("numbersWithin", "Constants."),
+            "constants": _section("constantWithin", "Constants."),
             "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
             "output": _text("The name of the value that an instance stands for."),
         }

@@ -1,6 +1,5 @@
 """NumPy's .npz archives: named arrays whose first axis is the rows."""
 
-import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -8,22 +7,12 @@ from contextlib import suppress
 from itertools import repeat
 
 import numpy as np
-from numpy.lib import format as npy
 
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted
-from graphrun.document.numbers import MOST_AXES
-
-MAGIC = npy.MAGIC_PREFIX
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-
-ENCRYPTED = 0x1
-"""The bit of a member's flags that says so."""
-
-MOST_PACKED = 1032
-"""RFC 1951: a pair of length and distance takes two bits at the least and stands for 258 bytes at the most."""
+from graphrun.document.npz import read_array
 
 
 class NpzTable(Table):
@@ -50,7 +39,7 @@ class NpzTable(Table):
             self._check_size(header)
             try:
                 with zipfile.ZipFile(self.name) as archive:
-                    self._arrays[header] = _read(archive, self._members[header])
+                    self._arrays[header] = read_array(archive, self._members[header])
             except Exception as error:  # zipfile, zlib and NumPy raise nearly anything where data is damaged
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 message = f"the array {quote(header)} cannot be read: {printable(reason)}"
@@ -110,36 +99,6 @@ class NpzTable(Table):
                 self.report(findings, header, "is not finite", indices[:, 0], _not_finite(header, array, indices))
         findings.raise_if_any()
         return columns
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array | None:
-    """Return the array of a member; None when it holds objects, which only pickle could read."""
-    if member.flag_bits & ENCRYPTED:
-        raise ValueError("it is encrypted")
-    with archive.open(member) as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise ValueError("it is no array of NumPy's")
-    with archive.open(member) as file:
-        version = npy.read_magic(file)
-        if version not in HEADERS:
-            raise ValueError(f"no array of numbers is of the version {version[0]}.{version[1]} of the format")
-        shape, _, dtype = HEADERS[version](file)
-    if dtype.hasobject:
-        return None
-    # A claim is not believed: what is there is what may be allocated, by the most that deflate packs into a byte.
-    most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_PACKED}.get(member.compress_type)
-    there = member.file_size if most is None else min(member.file_size, most * member.compress_size)
-    claimed = math.prod(shape) * max(dtype.itemsize, 1)
-    if min(shape, default=0) < 0 or claimed > there:
-        raise ValueError(f"its header claims the shape {list(shape)} of {dtype}, and there are {there:,} bytes")
-    if len(shape) > MOST_AXES:
-        raise ValueError(f"it has {len(shape)} axes, of at most {MOST_AXES}")
-    with archive.open(member) as file:
-        array = npy.read_array(file, allow_pickle=False)
-    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
-        # As of a Parquet file: the graph's integers have 64 bits with a sign.
-        return np.asarray(array, np.float64)
-    return np.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _not_finite(header: str, array: Array, indices: Array) -> Iterator[Told]:

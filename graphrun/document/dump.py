@@ -11,6 +11,7 @@ import yaml
 from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document
 from graphrun.document.nodes import NodeEntry
+from graphrun.document.numbers import StoredValue
 from graphrun.document.parameters import ParameterEntry
 from graphrun.document.scalars import resolve
 
@@ -49,6 +50,18 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
     parts += [indent(_dump({name: text}), "  ") for name, text in expressions.items()]
     parts.append(_dump(after))
     return "".join(parts)
+
+
+def dump_data(sections: dict[str, Any]) -> str:
+    """Return the text of a graph file whose sections are plain data."""
+    return _dump({key: _entries(part, 2 if key == "subgraphs" else 0) for key, part in sections.items()})
+
+
+def _entries(part: Any, levels: int) -> Any:
+    """Return a section with a line for each entry, as deep as there are so many levels more."""
+    if not isinstance(part, dict):
+        return _flow(part)
+    return {key: _entries(value, levels - 1) if levels else _flow(value) for key, value in part.items()}
 
 
 def _dump(data: dict[str, Any]) -> str:
@@ -126,6 +139,8 @@ def _flow(value: Any) -> Any:
     """Return plain data whose mappings and lists are written on one line."""
     if isinstance(value, dict):
         return _Flow({key: _flow(item) for key, item in value.items()})
+    if isinstance(value, StoredValue):
+        return _Flow(file=value.file, key=value.key)
     return _FlowList(map(_flow, value)) if isinstance(value, list | tuple) else value
 
 
@@ -134,6 +149,8 @@ def _parameter(entry: ParameterEntry) -> Any:
     if entry.init is not None:
         init = _flow({"type": entry.init.type, **entry.init.settings})
         return _Flow(shape=_flow(entry.shape), init=init, **bounds)
+    if isinstance(entry.value, StoredValue):
+        return _Flow(_flow(entry.value) | bounds)
     return _Flow(value=_flow(entry.value), **bounds) if bounds else _flow(entry.value)
 
 

@@ -1,17 +1,53 @@
 """Numbers and nested lists of numbers, as parameters, constants and expected values have them."""
 
+from __future__ import annotations
+
 import math
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphrun.base.wording import counted, describe
 from graphrun.document.marks import Path
 from graphrun.document.slips import number_of
 
-# A number, or lists of equal lengths around numbers: JSON's way to write an array.
-Value: TypeAlias = int | float | list[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class StoredValue:
+    """An array that was read from a file; NumPy takes it as an array.
+
+    Attributes:
+        file, key: the file, as the graph file names it, and the array's name there.
+        array: its elements.
+    """
+
+    file: str
+    key: str
+    array: NDArray[Any]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        import numpy as np
+
+        return np.array(self.array, dtype) if copy else np.asarray(self.array, dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredValue) and self.array.tobytes() == other.array.tobytes()
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.key))
+
+
+# A number, or lists of equal lengths around numbers: JSON's way to write an array; or an array from a file.
+Value: TypeAlias = int | float | list[Any] | StoredValue
 Shape: TypeAlias = tuple[int, ...]
 
 MOST_AXES = 32

@@ -3,11 +3,13 @@
 from typing import Any, NamedTuple
 
 from graphrun.document.marks import Path
-from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, Value, shape_of
+from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, StoredValue, Value, shape_of
 from graphrun.document.problems import Problems
 from graphrun.document.slips import OF_PARAMETER
+from graphrun.document.stored import KEYS as OF_FILE
+from graphrun.document.stored import read_stored
 
-KEYS = ("value", "lower", "upper", "shape", "init")
+KEYS = ("value", "lower", "upper", "shape", "init", "file", "key")
 
 
 class InitEntry(NamedTuple):
@@ -44,9 +46,17 @@ def read_parameters(raw: dict[str, Any], problems: Problems, broken: set[str]) -
 
 def read_constants(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, Value]:
     """Return the constants; one with a problem is left out, and its name is added to `broken`."""
-    result = {}
+    result: dict[str, Value] = {}
     for name, value in raw.items():
-        if isinstance(value, dict) and "value" in value:
+        if isinstance(value, dict) and not {*OF_FILE}.isdisjoint(value):
+            before = len(problems)
+            problems.refuse_unknown(("constants", name), value, OF_FILE)
+            stored = read_stored(("constants", name), value, problems) if len(problems) == before else None
+            if stored is None:
+                broken.add(name)
+            else:
+                result[name] = stored
+        elif isinstance(value, dict) and "value" in value:
             message = "a constant is a number or a nested list of numbers, not a mapping"
             problems.add(("constants", name), message, suggestion="bounds are for 'parameters'")
             broken.add(name)
@@ -71,8 +81,9 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
         return None if check_value(path, raw, problems) is None else ParameterEntry(raw)
     before = len(problems)
     problems.refuse_unknown(path, raw, KEYS, advice=OF_PARAMETER)
+    raw, stored = _with_stored(path, raw, problems) if not {*OF_FILE}.isdisjoint(raw) else (raw, None)
     drawn = _read_init(path, raw, problems)
-    if "value" not in raw and drawn is None and len(problems) == before:
+    if "value" not in raw and stored is None and drawn is None and len(problems) == before:
         hint = "write {value: 1.0, lower: 0.0}, or {shape: [3, 4], init: {type: normal}}"
         problems.add(path, "the parameter has no 'value'", key=True, suggestion=hint)
     shapes: dict[str, Shape | None] = {
@@ -82,7 +93,10 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     }
     if len(problems) > before:
         return None
-    entry = ParameterEntry(raw.get("value"), raw.get("lower"), raw.get("upper"), *(drawn or ()))
+    value = raw.get("value") if stored is None else stored
+    entry = ParameterEntry(value, raw.get("lower"), raw.get("upper"), *(drawn or ()))
+    if stored is not None:
+        shapes["value"] = stored.shape
     if drawn is not None:
         shapes["value"] = drawn[0]
     for key in ("lower", "upper"):
@@ -93,6 +107,15 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     if len(problems) == before:
         _check_bounds(path, entry, problems)
     return entry if len(problems) == before else None
+
+
+def _with_stored(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[dict[str, Any], StoredValue | None]:
+    """Return what a parameter has beside a value from a file, and that value."""
+    for key in ("value", "shape", "init"):
+        if key in raw:
+            problems.add((*path, key), f"the parameter has a 'file': {key!r} is for one without", key=True)
+            return raw, None
+    return {key: value for key, value in raw.items() if key not in OF_FILE}, read_stored(path, raw, problems)
 
 
 def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Shape, InitEntry] | None:
@@ -143,7 +166,7 @@ def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None
             continue
         index = _first_greater(bound, value) if key == "lower" else _first_greater(value, bound)
         if index is not None:
-            start: Any = value
+            start: Any = value.array if isinstance(value, StoredValue) else value
             for position in index:
                 start = start[position]
             limit = "" if isinstance(bound, list) else f" {bound}"
@@ -152,7 +175,7 @@ def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None
 
 def _first_greater(left: Value, right: Value) -> tuple[int, ...] | None:
     """Return the index of the first element of `left` that is above that of `right`, broadcast, or None."""
-    if not isinstance(left, list) and not isinstance(right, list):
+    if isinstance(left, int | float) and isinstance(right, int | float):
         return () if left > right else None
     # Imported here because NumPy takes longer to load than a file of scalars to be read.
     import numpy as np

@@ -50,7 +50,8 @@ class PlanTrace:
             if plan.names[slot] is None:
                 self.values[slot] = self.recorder.constant(float(plan.leaves[slot]), "float")
             else:
-                self.leaves[slot] = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot])
+                kind = "int" if plan.leaves[slot] is not None and plan.leaves[slot].dtype.kind in "iu" else "float"
+                self.leaves[slot] = self.values[slot] = self.recorder.array(f"v{slot}", plan.shapes[slot], kind)
 
     def forward(self, batches: Iterable[Batch]) -> None:
         """Trace the forward pass of some nodes.
@@ -182,6 +183,8 @@ class PlanTrace:
     def _as_index(self, value: Any) -> Any:
         """Return whole numbers as integers."""
         make = self.recorder
+        if value.kind == "int":
+            return value
         whole = make.make("equal", value, make.make("floor", value))
         return make.integers(make.make("where", whole, value, OUTSIDE))
 

@@ -15,6 +15,7 @@ from graphrun.declare.initializers import INITIALIZERS, OTHER_NAMES, Initializer
 from graphrun.declare.nodetype import NodeType
 from graphrun.document import Document, InitEntry, NodeEntry, Value, did_you_mean
 from graphrun.document.nodes import KNOWN_NUMBERS, put_known_numbers
+from graphrun.document.numbers import StoredValue
 from graphrun.document.slips import OF_SEVERAL
 from graphrun.graph.graph import ComputationalGraph, EngineLeaf, Node
 from graphrun.graph.lookup import Lookup
@@ -48,7 +49,7 @@ class _Builder:
         self.registry = registry
         self.lookup = Lookup(document, registry, columns)
         self.numbers = self.lookup.numbers
-        self.leaves: list[Value | None] = []
+        self.leaves: list[Any] = []
         self.initializers: dict[int, tuple[Initializer, Settings]] = {}
         self.literals: dict[float | str, int] = {}
 
@@ -126,11 +127,11 @@ class _Builder:
             self.numbers[name] = len(self.leaves)
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
-            self.leaves.append(parameter.value)
+            self.leaves.append(_numbers(parameter.value))
         for name, value in document.constants.items():
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)
-                self.leaves.append(value)
+                self.leaves.append(_numbers(value))
 
     def _resolve_initializer(self, name: str, init: InitEntry) -> None:
         at = self.document.leaf_problems("parameters", name).at(("init",))
@@ -305,6 +306,10 @@ class _Builder:
 def _literal(number: Any) -> float | str:
     """Return what tells a number literal from others: 0.0 and -0.0 are equal, and not the same."""
     return number or repr(number)
+
+
+def _numbers(value: Value | None) -> Any:
+    return value.array if isinstance(value, StoredValue) else value
 
 
 def _takes(least: int, most: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphrun.declare.nodetype import Kink, elementwise
+from graphrun.nodes.digits import is_exact
 
 
 @elementwise
@@ -70,11 +71,15 @@ def _(xp, z, x, y):
 )
 def fmod(xp, x, y):
     """Remainder with the sign of x, as C has it: x - y trunc(x / y)."""
+    if is_exact(xp):
+        return x - y * xp.trunc(x / y)
     return xp.copysign(xp.abs(x) % xp.abs(y), x)
 
 
 @fmod.local_derivatives
 def _(xp, z, x, y):
+    if is_exact(xp):
+        return 1.0, -xp.trunc(x / y)
     return 1.0, -xp.sign(x) * xp.sign(y) * (xp.abs(x) // xp.abs(y))
 
 

@@ -117,8 +117,10 @@ def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str,
     return content
 
 
-def exported(graph: Graph, to: str, options: Mapping[str, Any]) -> str | bytes:
-    """Return a graph in another language, with those of its options that are given."""
+def exported(
+    graph: Graph, to: str, options: Mapping[str, Any], tell: Callable[[str], None] | None = None
+) -> str | bytes:
+    """Return a graph in another language, with those of its options that are given; it may tell what to know of it."""
     from graphrun.show.export import LANGUAGES
 
     if to not in LANGUAGES:
@@ -126,6 +128,8 @@ def exported(graph: Graph, to: str, options: Mapping[str, Any]) -> str | bytes:
     given = {name: value for name, value in options.items() if value is not None}
     for name in given.keys() - set(LANGUAGES[to].options):
         raise UsageError(f"--{name} is not for --to {to}")
+    if tell is not None and "tell" in LANGUAGES[to].options:
+        given["tell"] = tell
     return LANGUAGES[to].export(graph, **given)
 
 

@@ -10,13 +10,19 @@ from graphrun.cli.terminal import say, tell
 
 @click.command()
 @click.argument("type_name", metavar="[TYPE]", required=False, shell_complete=offering("node_types"))
+@click.option("--languages", is_flag=True, help="Which node types can be exported to each language, and why not.")
 @option("plugins")
-def nodes(type_name: str | None, folders: Sequence[str]) -> None:
+def nodes(type_name: str | None, languages: bool, folders: Sequence[str]) -> None:
     """List node types, update rules, solvers, schedules and initializers, or show one: settings, derivative, origin."""
     from graphrun.plugins.registry import Registry
     from graphrun.show.catalog import describe, listing
 
     registry = Registry(folders)
+    if languages:
+        from graphrun.show.languages import language_listing
+
+        tell("\n".join(language_listing(registry)))
+        return
     lines = listing(registry) if type_name is None else describe(registry, type_name)
     tell("\n".join(lines))
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from graphrun.base.errors import NotFiniteError, RunError, UsageError
 from graphrun.base.files import write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
-from graphrun.cli.commands.options import GraphCommand, GraphFile, offering, option, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, names, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
 from graphrun.cli.terminal import say, tell
 from graphrun.show.export import LANGUAGES
@@ -230,12 +230,38 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 @click.command(cls=GraphCommand)
 @click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
-@click.option("--gradient", is_flag=True, help="In yaml, the derivatives of the objective as nodes, too.")
-@click.option("-o", "output", metavar="FILE", help=WHERE)
+@click.option("-o", "target_file", metavar="FILE", help=WHERE)
+@click.option("--output", "outputs", type=names, metavar="NAMES", help="onnx: the nodes that the model gives.")
+@click.option("--training", is_flag=True, default=None, help="onnx: a model that makes a step of training.")
+@click.option("--gradient", is_flag=True, default=None, help="yaml: the derivatives of the objective as nodes, too.")
+@option("dtype")
+@option("resume", help="onnx: a checkpoint whose parameters the model has.")
 @option("set", "plugins")
-def export(file: GraphFile, request: RunRequest, target: str, gradient: bool, output: str | None) -> None:
-    """Print a graph as a program that needs nothing of graphrun, or as a graph file with its backward pass as nodes."""
+def export(
+    file: GraphFile,
+    request: RunRequest,
+    target: str,
+    target_file: str | None,
+    outputs: Sequence[str] | None,
+    training: bool | None,
+    gradient: bool | None,
+) -> None:
+    """Print a graph in another language: as a program that needs nothing of graphrun, or as a model for others."""
     from graphrun.show.pages import exported
 
-    check_folder(output)
-    put(exported(file.load(), target, {"steps": request.steps, "gradient": gradient or None}), output)
+    check_folder(target_file)
+    given: dict[str, Any] = {"steps": request.steps, "output": outputs, "training": training}
+    given |= {"gradient": gradient, "dtype": request.dtype, "resume": request.resume}
+    put(exported(file.load(), target, given, say), target_file)
+
+
+@click.command(name="import")
+@click.argument("model", metavar="MODEL", shell_complete=offering("files"))
+@click.option("-o", "target", metavar="FILE", required=True, help="The graph file; weights go beside it.")
+@click.option("--inputs", metavar="FILE", help="An .npz file with the model's inputs. [default: zeros]")
+def import_(model: str, target: str, inputs: str | None) -> None:
+    """Write an ONNX model as a graph file: its inputs become constants, its weights parameters in a file beside it."""
+    from graphrun.show.onnx.importing import import_model
+
+    for note in import_model(model, target, inputs):
+        say(note)

@@ -36,6 +36,11 @@ LANGUAGES: dict[str, Language] = {
     "javascript": Language("javascript", ("steps",), "an ES module: values, gradients, steps"),
     "latex": Language("latex", (), "an article: the derivation in symbols"),
     "python": Language("python", ("steps",), "a program that needs nothing of graphrun"),
+    "onnx": Language(
+        "onnx",
+        ("output", "resume", "training", "dtype", "tell"),
+        "a model for ONNX Runtime and others: the forward pass, or with --training a step",
+    ),
     "yaml": Language("graph_file", ("gradient",), "a graph file: expanded, with --gradient its backward pass too"),
 }
 """The languages by the names that ``--to`` takes."""

@@ -84,9 +84,9 @@ def _local_rows(board: Board, node: int) -> list[MathRow]:
             rows.append(MathRow(_symbol(board, edge), local[0]))
             continue
         declared = board.plan.batch_of(node).type
-        # A type with any number of inputs has words for the first.
-        told = declared.gradients if isinstance(declared, Tensor) else ()
-        words = told[edge.position] if edge.position < len(told) else None
+        texts = declared.gradients if isinstance(declared, Tensor) else ()
+        # Of any number of inputs, the last text is that of each.
+        words = texts[min(edge.position, len(texts) - 1)] if texts else None
         if words is not None:
             left = _total(board, edge.source) if edge.target == board.objective else _part(board, edge)[0]
             rows.append(MathRow(left, board.notation.words(words), note=["gradient is what comes in"]))
