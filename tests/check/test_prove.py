@@ -91,7 +91,7 @@ def test_every_built_in_type_is_proven(declared: graphrun.NodeType) -> None:
     assert (verdict.outcome, verdict.text) == (expected, verdict.text)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_settings_are_proven_for_every_value() -> None:
     """A setting that is a number stands for all of its sign, and one that is a choice for each of its values."""
     extents = {declared.name: prove_type(declared).text for declared in BUILT_IN if declared.keyword}

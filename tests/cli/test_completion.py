@@ -96,7 +96,7 @@ def test_completing_a_word_opens_no_plugin(complete: Callable[[str], list[str]])
     assert not Path("opened").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(BASH is None, reason="bash is not on the path")
 @pytest.mark.parametrize(
     ("words", "offered"), [(["nodes", "leak"], ["leaky_relu"]), (["ne"], ["new-node", "nested.yaml"])]

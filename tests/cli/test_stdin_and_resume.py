@@ -122,7 +122,7 @@ def test_a_check_is_one_object(kept, capsys):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_proofs_are_told_too(kept, capsys):
     """By type and outcome."""
     pytest.importorskip("sympy")

@@ -143,7 +143,7 @@ def test_shuffling_mixes_distant_rows(entry_of: EntryOf, tmp_path: Path) -> None
         assert not np.array_equal(data.batch(0)[0], other.batch(0)[0])
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_threads_are_each_given_their_own_rows(entry_of: EntryOf, tmp_path: Path) -> None:
     """Of one data set that several runs share, which go through its windows at different places."""
     write(tmp_path / "d.parquet", 20_000, 2048)

@@ -84,7 +84,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 # --- agreement -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("path", MOSTLY_SMALL, ids=lambda path: path.stem)
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
@@ -360,6 +360,7 @@ def test_nothing_leaks_from_the_branch_not_taken(write):
     assert_engines_agree(write(data), steps=5)
 
 
+@pytest.mark.campaign
 def test_a_parameter_may_become_infinite_where_nothing_else_does(write):
     """What the objective does not see is no failure: the NumPy engine goes on, and so does this one."""
     data = {
@@ -453,7 +454,7 @@ FEW_NUMBERS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("pieces", [(1, 1, 1, 1, 1, 1, 1, 30), (3, 5, 7, 11, 11), (4, 33)])
 def test_several_passes_in_a_round_give_the_same_bits(pieces, write):
     """Of a few numbers several passes are one round of the loop; where the pieces of a run end changes nothing."""

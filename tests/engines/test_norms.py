@@ -119,7 +119,7 @@ def test_stopping_at_a_norm(graph: Any, engine: str, dtype: str, size: float, li
     assert (result.steps, result.stopped) == ((0, "gradient_norm") if limit > 5 else (3, "steps"))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("dtype", "size"), [("float64", 1e200), ("float64", 1e-200), ("float32", 1e30)], ids=size_id)
 def test_stopping_at_a_norm_after_some_steps(graph: Any, engine: str, dtype: str, size: float) -> None:
     """The compiled loop finds the step at which the norm has become small enough, as the first look does."""
@@ -137,7 +137,7 @@ def test_stopping_at_a_norm_after_some_steps(graph: Any, engine: str, dtype: str
     assert (result.steps, result.stopped) == (6, "gradient_norm")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("derivative", ["inf", "nan"])
 def test_a_gradient_that_is_not_finite_is_clipped_by_nobody(tmp_path: Path, engine: str, derivative: str) -> None:
     """The run ends before an update is made of it, by the same error on every engine."""

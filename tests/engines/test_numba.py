@@ -99,7 +99,7 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     assert_same(graph)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
 def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_updates_agree(load: Load, shape: str, update: str) -> None:
 # --- the same end of a run -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @MOSTLY_STRAIGHT
 @pytest.mark.parametrize(
     "stop",
@@ -227,7 +227,7 @@ def test_a_start_that_is_not_finite_fails_at_row_0(load: Load, shape: str) -> No
     assert str(result.error) == str(graph.try_run(5, engine="numpy").error)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @MOSTLY_STRAIGHT
 def test_a_gradient_of_zero_hides_what_is_behind_it(load: Load, shape: str) -> None:
     """The branch of a where that is not taken gives 0, be its derivative infinite or not a number."""

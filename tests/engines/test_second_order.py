@@ -83,6 +83,7 @@ def loss_in_jax(vector):
     return jnp.mean((jnp.tanh(constants["X"] @ weights + shift) @ others - constants["T"]) ** 2)
 
 
+@pytest.mark.campaign
 @JAX
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 def test_a_network_bends_as_jax_finds(load, engine):
@@ -150,6 +151,7 @@ def test_what_is_not_traced_is_exact_by_jax(load):
     np.testing.assert_allclose(function.hessian(function.start), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.campaign
 @JAX
 def test_a_large_graph_of_numbers_is_by_jax(load, monkeypatch):
     """Where that takes less: on one vector, the same as by the traces."""

@@ -55,6 +55,7 @@ def test_either_dtype_draws_the_same(load: Load) -> None:
     np.testing.assert_allclose(double, single, rtol=1e-5)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_a_resumed_run_is_the_same_to_the_last_bit(load: Load, tmp_path: Path, engine: str) -> None:
     """Each step's numbers are a function of the seed, the name and the step."""

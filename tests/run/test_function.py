@@ -223,7 +223,7 @@ def test_a_function_is_pickled_with_its_graph():
         np.testing.assert_array_equal(again.value([0, 1, 10]), original.value([0, 1, 10]))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_processes_call_it():
     """SciPy's differential evolution, spread over two processes that are started anew."""
     function = graphrun.load(GRAPHS / "rosenbrock.yaml").function(engine="numpy")

@@ -164,6 +164,7 @@ def test_another_token_is_told(port):
             connection.close()
 
 
+@pytest.mark.campaign
 def test_what_listens_may_be_something_else(port):
     """A process that comes to a server of another kind says so, or waits no longer than its limit."""
     with socket.create_server(("127.0.0.1", port)) as server, ThreadPoolExecutor(1) as pool:

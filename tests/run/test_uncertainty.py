@@ -394,6 +394,7 @@ uncertainty: likelihood
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("update", ["lbfgs", pytest.param("adam, step_size: 0.01", marks=pytest.mark.slow)])
 def test_a_likelihood_by_hand(load: Callable[[str], Graph], update: str) -> None:
     """Of a normal distribution the standard errors are s / √n and s / √(2 n), whatever came to the maximum."""

@@ -172,7 +172,7 @@ def test_a_cost_that_raises_is_the_plugin_s_mistake(capsys: pytest.CaptureFixtur
     assert "profile: the cost of the node type halved: TypeError: " in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_half_the_bytes_in_single_precision(capsys: pytest.CaptureFixture[str]) -> None:
     """As of arrays."""
     double, single = (
@@ -222,7 +222,7 @@ def test_loops_of_numba(capsys: pytest.CaptureFixture[str], folder: Path) -> Non
     assert "n2099" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_jax_tells_what_xla_counts(capsys: pytest.CaptureFixture[str]) -> None:
     """And times no nodes."""
     pytest.importorskip("jax", reason="the engine needs it: pip install 'graphrun[jax]'")

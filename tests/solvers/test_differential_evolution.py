@@ -67,7 +67,7 @@ KNOWN = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("data", "minimum"), KNOWN)
 def test_published_functions(load: Load, data: dict[str, Any], minimum: float) -> None:
     """The best minimum is found and polished; no generation is worse than the one before."""
@@ -136,7 +136,7 @@ def test_a_fit_of_many_minima(load: Load) -> None:
     assert stuck.values["f"] > 5 * result.values["f"]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("unit", [1e-200, 1e200])
 def test_units(load: Load, unit: float) -> None:
     """The units of the objective and of a parameter change nothing but the numbers."""

@@ -91,7 +91,7 @@ def test_the_general_solvers_reach_most(load: Load, solver: str, least: int) -> 
     assert sum(reached) >= least
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("name", "start"), [("Eckerle4", 0), ("ENSO", 0), ("Lanczos3", 1)])
 def test_several_starts_reach_what_one_does_not(load: Load, name: str, start: int) -> None:
     """From these of NIST's starts `lbfgs` ends elsewhere, and from five the certified fit is found."""

@@ -318,7 +318,7 @@ def test_a_setting_called_starts() -> None:
         Solver(own).check_declaration()
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @settings(max_examples=examples(20))
 @given(
     weights=st.lists(st.floats(-2, 2), min_size=4, max_size=4),

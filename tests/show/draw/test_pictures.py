@@ -66,7 +66,7 @@ def letters(text: str) -> str:
     return "".join(text.split())
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("stem", ["nested", "digits", "formula"])
 def test_the_same_in_every_format(stem: str) -> None:
     """Boxes have their colours in the PNG, and their texts in the PDF, where the layout puts them."""

@@ -163,7 +163,7 @@ def is_trained(file: Path) -> bool:
     return is_rule and file.stem != "activations"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("file", [f for f in FILES if is_trained(f)], ids=lambda file: file.stem)
 def test_training_steps_of_every_example(file: Path) -> None:
     """Outputs fed back as inputs of the same name give the run's parameters."""
