@@ -24,11 +24,11 @@ def load(
     *,
     overrides: str | Sequence[str] = (),
     plugins: str | Path | Sequence[str | Path] = (),
-    types: Sequence[NodeType | UpdateRule] = (),
+    types: NodeType | UpdateRule | Sequence[NodeType | UpdateRule] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
     memory: int | str | None = None,
-    name: str | None = None,
+    name: str | Path | None = None,
 ) -> Graph:
     """Load a graph file, or what such a file would hold.
 
@@ -38,7 +38,7 @@ def load(
         overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
             and a YAML value; one alone needs no list.
         plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
-        types: node types and update rules that this program declared itself.
+        types: node types and update rules that this program declared itself; one alone needs no list.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
         memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
@@ -52,7 +52,7 @@ def load(
     """
     given: str | Path | Source
     if isinstance(path, Mapping):
-        given = PlainSource(name or "<mapping>", path)
+        given = PlainSource("<mapping>" if name is None else os.fspath(name), path)
     elif isinstance(path, str | os.PathLike | Source):
         given = path
     else:
@@ -62,11 +62,11 @@ def load(
     overrides = [overrides] if isinstance(overrides, str) else overrides
     plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
     registry = registry or Registry(plugins)
-    registry.add(types)
+    registry.add([types] if isinstance(types, NodeType | UpdateRule) else types)
     return _load(given, overrides, registry, data, allowed_memory() if memory is None else read_size(memory))
 
 
-def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
+def loads(text: str, *, name: str | Path = "<text>", **asked: Any) -> Graph:
     """Load a graph from the text of a graph file.
 
     Args:
@@ -79,7 +79,7 @@ def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
     """
     if not isinstance(text, str):
         raise UsageError(f"loads takes the text of a graph file, not a {type(text).__name__}")
-    return load(Source(name, text), **asked)
+    return load(Source(os.fspath(name), text), **asked)
 
 
 def _load(
@@ -93,5 +93,6 @@ def _load(
         document = load_document(given, overrides)
         source = DataSource(document, data)
         structure = build_graph(document, registry, source.names)
-        again = partial(_load, document.source, overrides, registry, data, memory)
+        rows = None if data is None else Path(data).absolute()
+        again = partial(_load, document.source, overrides, registry, rows, memory)
         return Graph(structure, source, registry, memory, again)
