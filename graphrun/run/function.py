@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from graphrun.engines.function import PlanFunction
 from graphrun.engines.numpy import node_program
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose_failure
+from graphrun.run.request import listed_names
 from graphrun.run.result import plain
 
 Vector = NDArray[np.floating[Any]]
@@ -43,7 +45,7 @@ class Function:
         engine: what computes value and gradient: ``numpy``, ``numba`` or ``jax``.
         arguments: the names of the parameters that it is a function of, in the order of the vector.
         names: the name of each element of the vector, ``W[0,1]`` for one of an array.
-        start, lower, upper: the vectors of the file's values and of its bounds, infinite where there are none.
+        lower, upper: the vectors of the file's bounds, infinite where there are none.
 
     Raises:
         UsageError: from every method, for a point of another size, an unknown name, or the gradient of an array.
@@ -76,12 +78,12 @@ class Function:
         self._places = np.concatenate([np.zeros(0, int), *(np.arange(first[k], first[k + 1]) for k in slots)])
         self._whole = whole
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
-        self.start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
-        self._shape, self._dtype = self.start.shape, plan.dtype
+        self._start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
+        self._shape, self._dtype = self._start.shape, plan.dtype
         self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
-        return f"<Function {self.node}({', '.join(self.arguments)}) of {counted(len(self.start), 'element')}>"
+        return f"<Function {self.node}({', '.join(self.arguments)}) of {counted(len(self._start), 'element')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._again, ()
@@ -91,22 +93,28 @@ class Function:
         return self.value(x)
 
     @property
+    def start(self) -> Vector:
+        """The vector of the file's values, a new one for whoever walks on from there in place."""
+        start: Vector = self._start.copy()
+        return start
+
+    @property
     def second_derivatives(self) -> str:
         """How `hessian` and `hessian_product` come to their numbers, in words."""
         return self._function.second_order[1]
 
-    def vector(self, values: Mapping[str, ArrayLike]) -> Vector:
-        """Return the vector, (elements,), of values by name; what is missing stays as the file has it."""
-        return self._filled(values, self.start)
+    def vector(self, values: Point) -> Vector:
+        """Return the vector, (elements,), of a point; what is missing by name stays as the file has it."""
+        return self._vector(values).copy()
 
-    def mapping(self, vector: ArrayLike) -> dict[str, Any]:
+    def mapping(self, vector: Point) -> dict[str, Any]:
         """Return what a vector holds by name: floats, and arrays of the parameters' shapes."""
         parts = zip(self._shapes.items(), np.split(self._vector(vector), self._ends[:-1]), strict=True)
         return {name: plain(part.reshape(shape)[()]) for (name, shape), part in parts}
 
     def of(self, node: str) -> Function:
         """Return another node as a function of the same arguments."""
-        name = normalize(node)
+        name = known(node, list(self._given.slots), "value")
         if name == self.node:
             return self
         if name not in self._others:
@@ -145,12 +153,12 @@ class Function:
 
     def hessian(self, x: Point) -> Vector:
         """Return the matrix of second derivatives, (elements, elements); `second_derivatives` says how."""
-        matrix = self._products(x, np.eye(len(self.start)))
+        matrix = self._products(x, np.eye(len(self._start)))
         return (matrix + matrix.T) / 2
 
     def hessian_product(self, x: Point, v: Point) -> Any:
         """Return the product of the Hessian at a point and a direction, of which what is missing by name is 0."""
-        direction = self._filled(v, 0 * self.start) if isinstance(v, Mapping) else self._vector(v)
+        direction = self._filled(v, 0 * self._start) if isinstance(v, Mapping) else self._vector(v)
         product = self._products(x, direction[None])[0]
         return self.mapping(product) if isinstance(x, Mapping) else product
 
@@ -164,20 +172,17 @@ class Function:
 
     def _vector(self, x: Point) -> Vector:
         if isinstance(x, Mapping):
-            return self.vector(x)
-        vector = _numbers(x, self.start.dtype)
-        if vector.shape != self.start.shape and not vector.ndim == 0 == len(self.start) - 1:
-            raise UsageError(f"a point has the shape {self.start.shape}, not {vector.shape}")
+            return self._filled(x, self._start)
+        vector = numbers(x, self._dtype)
+        if vector.shape != self._shape and not vector.ndim == 0 == self._shape[0] - 1:
+            raise UsageError(f"a point has the shape {self._shape}, not {vector.shape}")
         return vector.reshape(-1)
 
     def _filled(self, values: Mapping[str, ArrayLike], base: Vector) -> Vector:
         parts = dict(zip(self.arguments, np.split(base, self._ends[:-1]), strict=True))
         for given, value in values.items():
             name = known(given, self.arguments, "argument")
-            numbers = _numbers(value, base.dtype)
-            if numbers.shape != self._shapes[name]:
-                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {numbers.shape}")
-            parts[name] = numbers.ravel()
+            parts[name] = shaped(given, value, self._shapes[name], base.dtype).ravel()
         return np.concatenate([base[:0], *parts.values()])
 
     def _widened(self, vector: Vector) -> Vector:
@@ -199,11 +204,33 @@ class Function:
         return PluginError(diagnose_failure(self._function.plan, failed.leaves, failed.error))
 
 
-def _numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+def numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+    """Return what somebody gives as an array of a dtype.
+
+    Raises:
+        UsageError: something in it is no real number: texts, dates and complex numbers, which NumPy would convert.
+    """
     try:
-        return np.asarray(given, dtype)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a point is made of numbers: {error}") from None
+        array = np.asarray(given)
+        odd = [type(x).__name__ for x in array.flat if not isinstance(x, Real)] if array.dtype == object else []
+        if not odd and (array.dtype == object or np.can_cast(array.dtype, dtype, "same_kind")):
+            return array.astype(dtype, copy=False)
+        why = f"real ones, not {odd[0] if odd else array.dtype.type.__name__.rstrip('_')}"
+    except (TypeError, ValueError, OverflowError) as error:
+        why = str(error)
+    raise UsageError(f"a point is made of numbers: {why}")
+
+
+def shaped(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Vector:
+    """Return what somebody gives for a name as an array of its shape.
+
+    Raises:
+        UsageError: it is not made of real numbers, or has another shape.
+    """
+    array = numbers(given, dtype)
+    if array.shape != shape:
+        raise UsageError(f"{name!r} has the shape {shape}, not {array.shape}")
+    return array
 
 
 def known(name: Any, names: Sequence[str], what: str) -> str:
@@ -246,12 +273,12 @@ def function_of(
         UsageError: a name is unknown, there is no parameter, or the engine cannot compute it.
     """
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
-    if isinstance(names, str):
-        raise UsageError(f"names: a list of names is needed, not {names!r}")
-    given = parameters if names is None else dict.fromkeys(known(name, parameters, "parameter") for name in names)
+    given = parameters
+    if names is not None:
+        given = list(dict.fromkeys(known(name, parameters, "parameter") for name in listed_names("names", names)))
     if not given:
         raise UsageError("a function has a parameter at least, and there is none")
     program = node_program(plan, feed)
     program.step = step
     program.begin_step()
-    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), list(given), engine, again)
+    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), given, engine, again)

@@ -83,6 +83,42 @@ def test_a_vector_is_all_elements_end_to_end(load):
     assert some.value({"a": 10}) == 7 * 24 + 8 * 42
 
 
+def test_the_start_is_for_whoever_walks_on_from_there(load):
+    """In place too: the file's values stay what is missing of a point."""
+    function = load(SHAPES).function()
+    x = function.start
+    x -= function.value_and_gradient(x)[1]
+    assert function.value({}) == function.value(function.start) != function.value(x)
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        (1j, "complex"),
+        (np.complex64(1), "complex64"),
+        ("3", "str"),
+        (np.datetime64("2020-01-01"), "datetime64"),
+        (None, "NoneType"),
+        ([1, [2]], "inhomogeneous"),
+        (10**400, "too large"),
+    ],
+)
+def test_what_is_no_real_number_is_refused(load, odd, kind):
+    """Though NumPy takes it for one: of a complex step the imaginary part would be lost. So between steps."""
+    graph = load("parameters: {a: 1}\nnodes: {f: a * a}\nminimize: f\n")
+    function, row = graph.function(), next(graph.iterate(1))
+    for take in (
+        lambda: function.value([odd]),
+        lambda: function.value_and_gradient([odd]),
+        lambda: function.hessian_product([1.0], {"a": odd}),
+        lambda: function.vector({"a": odd}),
+        lambda: row.set(a=odd),
+    ):
+        with pytest.raises(graphrun.UsageError, match=f"a point is made of numbers: .*{kind}"):
+            take()
+    assert row.parameters == {"a": 1}
+
+
 NUMBERS = st.floats(-1e6, 1e6)
 
 
@@ -177,6 +213,8 @@ def test_noise_is_that_of_one_step(load):
         (lambda g: g.function().value({"a": {}}), "a point is made of numbers: "),
         (lambda g: g.function([]), "a function has a parameter at least"),
         (lambda g: g.function().value({"a": [1, 2]}), r"'a' has the shape \(\), not \(2,\)"),
+        (lambda g: g.function(3), "names: a list of names is needed, not 3"),
+        (lambda g: g.function().of(None), "None is no value"),
         (lambda g: g.function(step=-1), "step is a whole number of 0 or more"),
     ],
 )
