@@ -144,6 +144,14 @@ def test_types_that_are_none_are_refused():
     with pytest.raises(graphrun.UsageError, match=r"the name 'exp' is taken: built-in graphrun\.nodes has it"):
         graphrun.loads(OWN, types=[exp])
 
+    @graphrun.update_rule
+    def lbfgs(xp, value, gradient):
+        """What a solver is called."""
+        return value - gradient
+
+    with pytest.raises(graphrun.UsageError, match="the name 'lbfgs' is taken: a solver has it"):
+        graphrun.loads(OWN, types=[lbfgs])
+
     @graphrun.elementwise
     def kwarged(xp, x, **settings):
         """Settings that nobody declared."""
