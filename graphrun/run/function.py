@@ -214,7 +214,8 @@ def numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
         array = np.asarray(given)
         odd = [type(x).__name__ for x in array.flat if not isinstance(x, Real)] if array.dtype == object else []
         if not odd and (array.dtype == object or np.can_cast(array.dtype, dtype, "same_kind")):
-            return array.astype(dtype, copy=False)
+            with np.errstate(over="ignore"):
+                return array.astype(dtype, copy=False)
         why = f"real ones, not {odd[0] if odd else array.dtype.type.__name__.rstrip('_')}"
     except (TypeError, ValueError, OverflowError) as error:
         why = str(error)

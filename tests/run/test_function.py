@@ -234,6 +234,36 @@ def test_a_graph_without_objective_names_a_node(load):
         graph.function(of="z").value_and_gradient([3.0])
 
 
+@graphrun.elementwise
+def steep(xp, x):
+    """A type whose derivative is not to be had above 4."""
+    return x * x
+
+
+@steep.local_derivatives
+def _(xp, y, x):
+    if (x > 4).any():
+        raise RuntimeError("too steep")
+    return (2 * x,)
+
+
+@pytest.mark.parametrize("value", [1.0, [1.0, 2.0]])
+@pytest.mark.parametrize("ask", ["value_and_gradient", "jacobian", "hessian", "residuals"])
+def test_a_derivative_that_raises_is_told(value, ask):
+    """By every method, also by that of a solver: which node, and what its inputs are."""
+    data = {"parameters": {"x": value}, "nodes": {"y": "steep(x) + 0", "f": "sum(y ** 2)"}, "minimize": "f"}
+    function = graphrun.load(data, types=steep).function()
+    point = function.start + 4
+    take = {
+        "value_and_gradient": lambda: function.value_and_gradient(point),
+        "hessian": lambda: function.hessian(point),
+        "jacobian": lambda: function.jacobian(point),
+        "residuals": lambda: function.jacobian(point, of="y"),
+    }
+    with pytest.raises(graphrun.PluginError, match=r"node 'y\.1' \(type steep\) .*raises RuntimeError: too steep"):
+        take[ask]()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_threads_do_not_disturb_each_other(engine):
     """Each has its own numbers."""
