@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphrun.base.errors import PluginError, UsageError
-from graphrun.base.rows import columns
+from graphrun.base.memory import allowed_memory, check_memory, limited
+from graphrun.base.rows import columns as columns_of
 from graphrun.base.wording import counted
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
@@ -24,6 +25,9 @@ from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose_failure
 from graphrun.run.request import listed_names
 from graphrun.run.result import plain
+
+MATRICES = 5
+"""How many arrays of a matrix's size there are at once: directions, what comes of them, and sums."""
 
 Vector = NDArray[np.floating[Any]]
 Point: TypeAlias = "ArrayLike | Mapping[str, ArrayLike]"
@@ -50,6 +54,7 @@ class Function:
     Raises:
         UsageError: from every method, for a point of another size, an unknown name, or the gradient of an array.
         PluginError: from every method, for a function of a plugin that raises.
+        MemoryLimitError: from `jacobian` and `hessian`, for a matrix that takes more than the graph may.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class Function:
         self.node = plan.names[slot] or ""
         self.maximize = plan.maximize and slot == plan.objective
         self.arguments = tuple(arguments)
-        self._given, self._again = plan, again
+        self._given, self._again, self._memory = plan, again, allowed_memory()
         self._others: dict[str, Function] = {}
         self._function = PlanFunction(plan, slot, engine)
         self._mine = self._function.mine
@@ -80,7 +85,7 @@ class Function:
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
         self._start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
         self._shape, self._dtype = self._start.shape, plan.dtype
-        self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
+        self.names = [name for name, _ in columns_of({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
         return f"<Function {self.node}({', '.join(self.arguments)}) of {counted(len(self._start), 'element')}>"
@@ -121,7 +126,8 @@ class Function:
             slot = slot_of(self._given, node)
             engine = "numpy" if self._given.shapes[slot] or self.engine == "numpy" else "auto"
             again = partial(self._again, of=name, engine=engine)
-            self._others[name] = Function(self._given, slot, self.arguments, engine, again)
+            with limited(self._memory):
+                self._others[name] = Function(self._given, slot, self.arguments, engine, again)
         return self._others[name]
 
     def value(self, x: Point, of: str | None = None) -> Any:
@@ -148,13 +154,14 @@ class Function:
         """Return the derivatives of the elements of the node, or `of` another one: (its elements, elements)."""
         if of is not None:
             return self.of(of).jacobian(x)
-        with self._told():
+        with self._matrix("Jacobian", math.prod(self._function.shape), "the gradient of a number of it takes less"):
             return np.asarray(self._function.jacobian(self._widened(self._vector(x))))[:, self._places]
 
     def hessian(self, x: Point) -> Vector:
         """Return the matrix of second derivatives, (elements, elements); `second_derivatives` says how."""
-        matrix = self._products(x, np.eye(len(self._start)))
-        return (matrix + matrix.T) / 2
+        with self._matrix("Hessian", len(self._start), "hessian_product takes less"):
+            matrix = self._products(x, np.eye(len(self._start)))
+            return (matrix + matrix.T) / 2
 
     def hessian_product(self, x: Point, v: Point) -> Any:
         """Return the product of the Hessian at a point and a direction, of which what is missing by name is 0."""
@@ -192,6 +199,15 @@ class Function:
         whole = self._whole.copy()
         whole[self._places] = vector
         return whole
+
+    @contextmanager
+    def _matrix(self, what: str, rows: int, advice: str) -> Iterator[None]:
+        """Refuse a matrix of derivatives that takes more than the graph may; so it is where no estimate foresaw it."""
+        columns = len(self._whole)
+        with limited(self._memory), self._told():
+            taken = MATRICES * rows * columns * np.dtype(np.float64).itemsize
+            check_memory(taken, f"the {what} of {self.node}, {rows:,} x {columns:,} numbers, takes", advice)
+            yield
 
     @contextmanager
     def _told(self) -> Iterator[None]:

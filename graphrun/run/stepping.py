@@ -115,6 +115,10 @@ class Row:
             UsageError: there is no such parameter, or it has another shape, or other bounds; or the run has gone on.
             NotFiniteError, PluginError: of the passes there.
         """
+        if not isinstance(values, Mapping | None):
+            raise UsageError(
+                f"set takes parameters by name, as Function.mapping gives them, not {type(values).__name__}"
+            )
         program = self._current()
         plan, current = program.plan, dict(self._read("values", self._parameters))
         for given, value in {**(values or {}), **named}.items():

@@ -234,6 +234,23 @@ def test_a_graph_without_objective_names_a_node(load):
         graph.function(of="z").value_and_gradient([3.0])
 
 
+def test_a_matrix_that_takes_too_much_memory_is_refused():
+    """Before it is made; the function of another node has the graph's limit too."""
+    graph = graphrun.load(
+        {"parameters": {"x": np.ones(2000)}, "nodes": {"y": "exp(x) * x", "f": "sum(y)"}, "minimize": "f"},
+        memory="100MiB",
+    )
+    function = graph.function()
+    for take, what in (
+        (lambda: function.hessian(function.start), "the Hessian of f, 2,000 x 2,000 numbers, takes 153 MiB of memory"),
+        (lambda: function.jacobian(function.start, of="y"), "the Jacobian of y, 2,000 x 2,000 numbers, takes"),
+    ):
+        with pytest.raises(graphrun.MemoryLimitError, match=what):
+            take()
+    assert function.hessian_product(function.start, np.ones(2000)) == pytest.approx(np.full(2000, 3 * np.e))
+    assert function.jacobian(function.start).shape == (1, 2000)
+
+
 @graphrun.elementwise
 def steep(xp, x):
     """A type whose derivative is not to be had above 4."""

@@ -43,6 +43,8 @@ def test_a_parameter_is_put_elsewhere_between_steps(load):
         rows._row.set(e=1)
     with pytest.raises(graphrun.UsageError, match=r"'a' has the shape \(\), not \(1,\)"):
         rows._row.set(a=[1])
+    with pytest.raises(graphrun.UsageError, match=r"set takes parameters by name, .* not ndarray"):
+        rows._row.set(np.ones(3))
 
 
 def test_what_a_parameter_is_put_to_is_within_its_bounds_and_copied(load):
