@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from graphrun.document import PlainSource, Source, load_document
 from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
 from graphrun.run.api import Graph
+from graphrun.run.request import listed_names
 
 
 def load(
@@ -59,10 +60,10 @@ def load(
         raise UsageError(f"load takes the path of a graph file or a mapping, not a {type(path).__name__}")
     if isinstance(given, str) and "\n" in given and not os.path.exists(given):  # noqa: PTH110
         raise UsageError("load takes the path of a graph file, and this looks like its text: loads takes that")
-    overrides = [overrides] if isinstance(overrides, str) else overrides
+    overrides = [overrides] if isinstance(overrides, str) else listed_names("overrides", overrides, "PATH=VALUE")
     plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
     registry = registry or Registry(plugins)
-    registry.add([types] if isinstance(types, NodeType | UpdateRule) else types)
+    registry.add(types if isinstance(types, Iterable) else [types])
     return _load(given, overrides, registry, data, allowed_memory() if memory is None else read_size(memory))
 
 

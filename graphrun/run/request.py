@@ -96,15 +96,15 @@ class RunRequest:
         return self.cluster is None or self.cluster.is_first()
 
 
-def listed_names(what: str, names: Any) -> list[str]:
-    """Return the names that somebody gives.
+def listed_names(what: str, names: Any, kind: str = "names") -> list[str]:
+    """Return the names that somebody gives, or texts of another kind.
 
     Raises:
         UsageError: it is no list of texts.
     """
     given: list[Any] = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [None]
     if not all(isinstance(name, str) for name in given):
-        raise UsageError(f"{what}: a list of names is needed, not {names!r}")
+        raise UsageError(f"{what}: a list of {kind} is needed, not {names!r}")
     return given
 
 

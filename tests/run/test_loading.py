@@ -133,8 +133,11 @@ def test_types_of_the_program_itself():
 
 def test_types_that_are_none_are_refused():
     """Also names that are taken."""
-    with pytest.raises(graphrun.UsageError, match="is no node type and no update rule"):
-        graphrun.loads(OWN, types=[lambda xp, x: x])
+    for odd in ([lambda xp, x: x], abs, None, "cubed"):
+        with pytest.raises(graphrun.UsageError, match="is no node type and no update rule"):
+            graphrun.loads(OWN, types=odd)
+    with pytest.raises(graphrun.UsageError, match=r"overrides: a list of PATH=VALUE is needed, not \[3\]"):
+        graphrun.loads(NESTED, overrides=[3])
 
     @graphrun.elementwise
     def exp(xp, x):
