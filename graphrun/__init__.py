@@ -12,11 +12,11 @@ hooks of `graphrun.hookspecs`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.version import __version__ as __version__
-from graphrun.run.display import Displayed, Shown
+from graphrun.run.display import Displayed
 
 if TYPE_CHECKING:
     from graphrun.base.errors import (
@@ -101,20 +101,12 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
 
-def _display(item: Graph | Result) -> Mapping[str, str]:
-    """Show a graph or a result in a notebook; drawing is imported only when something is shown."""
-    from graphrun.show.notebook import bundle
-
-    return bundle(item)
-
-
 def _page(name: str) -> Callable[..., Any]:
-    """Return what makes a page of a graph."""
+    """Return what makes a page of a graph or a result, imported only when something is shown."""
     from graphrun.show import pages
 
     made: Callable[..., Any] = getattr(pages, name)
     return made
 
 
-Displayed.display = _display
-Shown.page = _page
+Displayed.page = _page

@@ -27,7 +27,6 @@ class DataSource:
     def __init__(self, document: Document, file: str | Path | None = None, *, training: bool = True) -> None:
         self.file = file
         self._document = document
-        self._folder = Path(document.source.name).parent
         self._training = training
         self._opened: dict[tuple[int, bool], DataSet] = {}
         if file is not None and document.data is None:
@@ -43,7 +42,7 @@ class DataSource:
             return tuple(entry.columns)
         from graphrun.data.opening import column_names
 
-        return column_names(entry, self._folder, file=self.file, problems=self._document.problems)
+        return column_names(entry, self._document.source.folder, file=self.file, problems=self._document.problems)
 
     def open(
         self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None, *, whole: bool = False
@@ -65,13 +64,13 @@ class DataSource:
         if not read:
             # Of a file that nothing is read of, it is told all the same that it is missing.
             unnamed = entry._replace(columns=None)
-            column_names(unnamed, self._folder, file=self.file, problems=self._document.problems)
+            column_names(unnamed, self._document.source.folder, file=self.file, problems=self._document.problems)
             return None
         if whole:
             entry = entry._replace(batch_size=None, shuffle=False)
         data = open_data(
             entry.part(read),
-            self._folder,
+            self._document.source.folder,
             seed,
             statistics=statistics or None,
             file=self.file,

@@ -67,7 +67,7 @@ class _Reader:
         return found
 
     def _include(self, name: str, path: Path, problems: Problems, chain: list[Source]) -> dict[str, Subgraph]:
-        file = FilePath(chain[-1].name).parent / name
+        file = chain[-1].folder / name
         # Unlike Path.resolve, realpath takes a loop of links for a file, which then cannot be read.
         identity = "" if "\0" in name else os.path.realpath(file)
         names = [os.path.realpath(source.name) for source in chain]

@@ -41,8 +41,10 @@ class Source:
     Positions are not kept while a file loads, for most files have no errors: asking for some reads the text again.
     """
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, folder: FilePath | None = None) -> None:
         self.name = name
+        self._folder = FilePath(name).parent if folder is None else folder
+        self._working_folder = _working_folder()
         # All of them, for libyaml would pass over one more and count its columns from there.
         self.text = text.lstrip("\ufeff")
         self.is_file = True
@@ -50,7 +52,16 @@ class Source:
         self._positions: dict[Path, Positions | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Source, (self.name, self.text)
+        return Source, (self.name, self.text, self._absolute_folder)
+
+    @property
+    def folder(self) -> FilePath:
+        """Where the files are that it names: as its name says it, as long as that leads there."""
+        return self._folder if self._working_folder == _working_folder() else self._absolute_folder
+
+    @property
+    def _absolute_folder(self) -> FilePath:
+        return FilePath(self._working_folder, self._folder)
 
     def load(self) -> Loaded:
         """Return what the text holds as plain data, and what is wrong with its YAML."""
@@ -133,13 +144,13 @@ class PlainSource(Source):
         UsageError: it holds what no graph file can.
     """
 
-    def __init__(self, name: str, data: Any) -> None:
-        super().__init__(name, "")
+    def __init__(self, name: str, data: Any, folder: FilePath | None = None) -> None:
+        super().__init__(name, "", folder)
         self.is_file = False
         self._data = _plain(data, ())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PlainSource, (self.name, self._data)
+        return PlainSource, (self.name, self._data, self._absolute_folder)
 
     def load(self) -> Loaded:
         """Return the data, which may be changed."""
@@ -177,6 +188,13 @@ def _plain(value: Any, path: Path) -> Any:
         return value
     kind = type(value).__name__
     raise UsageError(f"{_dotted(path) or 'load'}: a graph is made of mappings, lists, texts and numbers, not of {kind}")
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 (a text, at once)
+    except OSError:
+        return ""
 
 
 def _dotted(path: Path) -> str:

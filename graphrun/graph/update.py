@@ -46,10 +46,20 @@ def resolve_update(lookup: Lookup) -> Update:
 
 
 def robust_objective(update: Update, lookup: Lookup) -> tuple[str, Node] | None:
-    """Return what a solver minimizes in place of a sum of squares, where it has a loss of another kind: name, node."""
+    """Return what a solver minimizes in place of a sum of squares, where it has a loss of another kind: name, node.
+
+    A `residual` that is none is a problem of the file.
+    """
     settings = dict(update.settings)
-    loss, residual = settings.get("loss", "linear"), normalize(settings.get("residual") or "")
-    if not isinstance(update.rule, Solver) or loss == "linear" or residual not in lookup.numbers:
+    loss, given, path = settings.get("loss", "linear"), settings.get("residual"), ("update", "residual")
+    if not isinstance(update.rule, Solver) or given is None:
+        return None
+    residual = normalize(given)
+    if not lookup.check_name(residual, path, "residual"):
+        return None
+    if residual in lookup.document.constants or residual in lookup.columns:
+        lookup.problems.add(path, f"the residual is a node, and {given!r} is none: no step moves it")
+    if loss == "linear":
         return None
     name = f"{loss}_of_{residual.replace('.', '_')}"
     while name in lookup.numbers:

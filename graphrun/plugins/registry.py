@@ -30,6 +30,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.nodes.calculus import derivative
 from graphrun.nodes.synonyms import FREQUENT, SYNONYMS
 from graphrun.plugins.trust import why_not
+from graphrun.solvers import SOLVERS
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
 PLUGIN_MODULE = "graphrun_plugin_"
@@ -183,6 +184,8 @@ class Registry:
                 continue
             if owner is not None:
                 raise UsageError(f"types: the name {declared.name!r} is taken: {owner.source} {owner.name} has it")
+            if kind is UpdateRule and declared.name in SOLVERS:
+                raise UsageError(f"types: the name {declared.name!r} is taken: a solver has it")
             declared.check_declaration()
             plugin = Plugin(declared.file, "program", declarations=[declared])
             self.plugins.append(plugin)
@@ -350,6 +353,8 @@ class Registry:
                     "it declares it twice" if key in seen else f"plugin {self._declared[key][1].name} has it already"
                 )
                 raise ValueError(f"the name {declaration.name!r} is taken: {owner}")
+            if kind is UpdateRule and declaration.name in SOLVERS:
+                raise ValueError(f"the name {declaration.name!r} is taken: a solver has it")
             seen.add(key)
 
 

@@ -15,26 +15,21 @@ class Displayed:
     """Something that a notebook shows.
 
     Attributes:
-        display: returns what is shown, by MIME type; `graphrun` itself sets it.
+        page: returns what makes a page, by the name of the method; `graphrun` itself sets it.
     """
 
-    display: ClassVar[Callable[[Any], Mapping[str, str]]]
+    page: ClassVar[Callable[[str], Callable[..., Any]]]
 
     def _repr_html_(self) -> str:
         return self._repr_mimebundle_()["text/html"]
 
     def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
-        return type(self).display(self)
+        shown: Mapping[str, str] = type(self).page("bundle")(self)
+        return shown
 
 
 class Shown(Displayed):
-    """Something that is explained, drawn, reported, checked and exported, as the commands of these names do.
-
-    Attributes:
-        page: returns what makes a page, by the name of the method; `graphrun` itself sets it.
-    """
-
-    page: ClassVar[Callable[[str], Callable[..., Any]]]
+    """Something that is explained, drawn, reported, checked and exported, as the commands of these names do."""
 
     def explain(
         self,

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphrun.base.errors import PluginError, UsageError
-from graphrun.base.rows import columns
+from graphrun.base.memory import allowed_memory, check_memory, limited
+from graphrun.base.rows import columns as columns_of
 from graphrun.base.wording import counted
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
@@ -21,7 +23,11 @@ from graphrun.engines.function import PlanFunction
 from graphrun.engines.numpy import node_program
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.diagnosis import diagnose_failure
+from graphrun.run.request import listed_names
 from graphrun.run.result import plain
+
+MATRICES = 5
+"""How many arrays of a matrix's size there are at once: directions, what comes of them, and sums."""
 
 Vector = NDArray[np.floating[Any]]
 Point: TypeAlias = "ArrayLike | Mapping[str, ArrayLike]"
@@ -43,11 +49,12 @@ class Function:
         engine: what computes value and gradient: ``numpy``, ``numba`` or ``jax``.
         arguments: the names of the parameters that it is a function of, in the order of the vector.
         names: the name of each element of the vector, ``W[0,1]`` for one of an array.
-        start, lower, upper: the vectors of the file's values and of its bounds, infinite where there are none.
+        lower, upper: the vectors of the file's bounds, infinite where there are none.
 
     Raises:
         UsageError: from every method, for a point of another size, an unknown name, or the gradient of an array.
         PluginError: from every method, for a function of a plugin that raises.
+        MemoryLimitError: from `jacobian` and `hessian`, for a matrix that takes more than the graph may.
     """
 
     def __init__(
@@ -56,7 +63,7 @@ class Function:
         self.node = plan.names[slot] or ""
         self.maximize = plan.maximize and slot == plan.objective
         self.arguments = tuple(arguments)
-        self._given, self._again = plan, again
+        self._given, self._again, self._memory = plan, again, allowed_memory()
         self._others: dict[str, Function] = {}
         self._function = PlanFunction(plan, slot, engine)
         self._mine = self._function.mine
@@ -76,12 +83,12 @@ class Function:
         self._places = np.concatenate([np.zeros(0, int), *(np.arange(first[k], first[k + 1]) for k in slots)])
         self._whole = whole
         self._is_whole = np.array_equal(self._places, np.arange(len(whole)))
-        self.start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
-        self._shape, self._dtype = self.start.shape, plan.dtype
-        self.names = [name for name, _ in columns({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
+        self._start, self.lower, self.upper = (side[self._places] for side in (whole, lower, upper))
+        self._shape, self._dtype = self._start.shape, plan.dtype
+        self.names = [name for name, _ in columns_of({name: np.empty((0, *s)) for name, s in self._shapes.items()})]
 
     def __repr__(self) -> str:
-        return f"<Function {self.node}({', '.join(self.arguments)}) of {counted(len(self.start), 'element')}>"
+        return f"<Function {self.node}({', '.join(self.arguments)}) of {counted(len(self._start), 'element')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._again, ()
@@ -91,29 +98,36 @@ class Function:
         return self.value(x)
 
     @property
+    def start(self) -> Vector:
+        """The vector of the file's values, a new one for whoever walks on from there in place."""
+        start: Vector = self._start.copy()
+        return start
+
+    @property
     def second_derivatives(self) -> str:
         """How `hessian` and `hessian_product` come to their numbers, in words."""
         return self._function.second_order[1]
 
-    def vector(self, values: Mapping[str, ArrayLike]) -> Vector:
-        """Return the vector, (elements,), of values by name; what is missing stays as the file has it."""
-        return self._filled(values, self.start)
+    def vector(self, values: Point) -> Vector:
+        """Return the vector, (elements,), of a point; what is missing by name stays as the file has it."""
+        return self._vector(values).copy()
 
-    def mapping(self, vector: ArrayLike) -> dict[str, Any]:
+    def mapping(self, vector: Point) -> dict[str, Any]:
         """Return what a vector holds by name: floats, and arrays of the parameters' shapes."""
         parts = zip(self._shapes.items(), np.split(self._vector(vector), self._ends[:-1]), strict=True)
         return {name: plain(part.reshape(shape)[()]) for (name, shape), part in parts}
 
     def of(self, node: str) -> Function:
         """Return another node as a function of the same arguments."""
-        name = normalize(node)
+        name = known(node, list(self._given.slots), "value")
         if name == self.node:
             return self
         if name not in self._others:
             slot = slot_of(self._given, node)
             engine = "numpy" if self._given.shapes[slot] or self.engine == "numpy" else "auto"
             again = partial(self._again, of=name, engine=engine)
-            self._others[name] = Function(self._given, slot, self.arguments, engine, again)
+            with limited(self._memory):
+                self._others[name] = Function(self._given, slot, self.arguments, engine, again)
         return self._others[name]
 
     def value(self, x: Point, of: str | None = None) -> Any:
@@ -140,17 +154,18 @@ class Function:
         """Return the derivatives of the elements of the node, or `of` another one: (its elements, elements)."""
         if of is not None:
             return self.of(of).jacobian(x)
-        with self._told():
+        with self._matrix("Jacobian", math.prod(self._function.shape), "the gradient of a number of it takes less"):
             return np.asarray(self._function.jacobian(self._widened(self._vector(x))))[:, self._places]
 
     def hessian(self, x: Point) -> Vector:
         """Return the matrix of second derivatives, (elements, elements); `second_derivatives` says how."""
-        matrix = self._products(x, np.eye(len(self.start)))
-        return (matrix + matrix.T) / 2
+        with self._matrix("Hessian", len(self._start), "hessian_product takes less"):
+            matrix = self._products(x, np.eye(len(self._start)))
+            return (matrix + matrix.T) / 2
 
     def hessian_product(self, x: Point, v: Point) -> Any:
         """Return the product of the Hessian at a point and a direction, of which what is missing by name is 0."""
-        direction = self._filled(v, 0 * self.start) if isinstance(v, Mapping) else self._vector(v)
+        direction = self._filled(v, 0 * self._start) if isinstance(v, Mapping) else self._vector(v)
         product = self._products(x, direction[None])[0]
         return self.mapping(product) if isinstance(x, Mapping) else product
 
@@ -164,20 +179,17 @@ class Function:
 
     def _vector(self, x: Point) -> Vector:
         if isinstance(x, Mapping):
-            return self.vector(x)
-        vector = _numbers(x, self.start.dtype)
-        if vector.shape != self.start.shape and not vector.ndim == 0 == len(self.start) - 1:
-            raise UsageError(f"a point has the shape {self.start.shape}, not {vector.shape}")
+            return self._filled(x, self._start)
+        vector = numbers(x, self._dtype)
+        if vector.shape != self._shape and not vector.ndim == 0 == self._shape[0] - 1:
+            raise UsageError(f"a point has the shape {self._shape}, not {vector.shape}")
         return vector.reshape(-1)
 
     def _filled(self, values: Mapping[str, ArrayLike], base: Vector) -> Vector:
         parts = dict(zip(self.arguments, np.split(base, self._ends[:-1]), strict=True))
         for given, value in values.items():
             name = known(given, self.arguments, "argument")
-            numbers = _numbers(value, base.dtype)
-            if numbers.shape != self._shapes[name]:
-                raise UsageError(f"{given!r} has the shape {self._shapes[name]}, not {numbers.shape}")
-            parts[name] = numbers.ravel()
+            parts[name] = shaped(given, value, self._shapes[name], base.dtype).ravel()
         return np.concatenate([base[:0], *parts.values()])
 
     def _widened(self, vector: Vector) -> Vector:
@@ -187,6 +199,15 @@ class Function:
         whole = self._whole.copy()
         whole[self._places] = vector
         return whole
+
+    @contextmanager
+    def _matrix(self, what: str, rows: int, advice: str) -> Iterator[None]:
+        """Refuse a matrix of derivatives that takes more than the graph may; so it is where no estimate foresaw it."""
+        columns = len(self._whole)
+        with limited(self._memory), self._told():
+            taken = MATRICES * rows * columns * np.dtype(np.float64).itemsize
+            check_memory(taken, f"the {what} of {self.node}, {rows:,} x {columns:,} numbers, takes", advice)
+            yield
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -199,11 +220,34 @@ class Function:
         return PluginError(diagnose_failure(self._function.plan, failed.leaves, failed.error))
 
 
-def _numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+def numbers(given: Any, dtype: np.dtype[Any]) -> Vector:
+    """Return what somebody gives as an array of a dtype.
+
+    Raises:
+        UsageError: something in it is no real number: texts, dates and complex numbers, which NumPy would convert.
+    """
     try:
-        return np.asarray(given, dtype)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a point is made of numbers: {error}") from None
+        array = np.asarray(given)
+        odd = [type(x).__name__ for x in array.flat if not isinstance(x, Real)] if array.dtype == object else []
+        if not odd and (array.dtype == object or np.can_cast(array.dtype, dtype, "same_kind")):
+            with np.errstate(over="ignore"):
+                return array.astype(dtype, copy=False)
+        why = f"real ones, not {odd[0] if odd else array.dtype.type.__name__.rstrip('_')}"
+    except (TypeError, ValueError, OverflowError) as error:
+        why = str(error)
+    raise UsageError(f"a point is made of numbers: {why}")
+
+
+def shaped(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Vector:
+    """Return what somebody gives for a name as an array of its shape.
+
+    Raises:
+        UsageError: it is not made of real numbers, or has another shape.
+    """
+    array = numbers(given, dtype)
+    if array.shape != shape:
+        raise UsageError(f"{name!r} has the shape {shape}, not {array.shape}")
+    return array
 
 
 def known(name: Any, names: Sequence[str], what: str) -> str:
@@ -246,12 +290,12 @@ def function_of(
         UsageError: a name is unknown, there is no parameter, or the engine cannot compute it.
     """
     parameters = [name for name in plan.names[: plan.parameters] if name is not None]
-    if isinstance(names, str):
-        raise UsageError(f"names: a list of names is needed, not {names!r}")
-    given = parameters if names is None else dict.fromkeys(known(name, parameters, "parameter") for name in names)
+    given = parameters
+    if names is not None:
+        given = list(dict.fromkeys(known(name, parameters, "parameter") for name in listed_names("names", names)))
     if not given:
         raise UsageError("a function has a parameter at least, and there is none")
     program = node_program(plan, feed)
     program.step = step
     program.begin_step()
-    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), list(given), engine, again)
+    return Function(plan.at_rest(program.leaves()), slot_of(plan, of), given, engine, again)

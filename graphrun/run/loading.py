@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from graphrun.graph.build import build_graph
 from graphrun.nodes.calculus import derivative
 from graphrun.plugins.registry import Registry
 from graphrun.run.api import Graph
+from graphrun.run.request import listed_names
 
 
 def load(
@@ -25,11 +26,11 @@ def load(
     *,
     overrides: str | Sequence[str] = (),
     plugins: str | Path | Sequence[str | Path] = (),
-    types: Sequence[NodeType | UpdateRule] = (),
+    types: NodeType | UpdateRule | Sequence[NodeType | UpdateRule] = (),
     registry: Registry | None = None,
     data: str | Path | None = None,
     memory: int | str | None = None,
-    name: str | None = None,
+    name: str | Path | None = None,
 ) -> Graph:
     """Load a graph file, or what such a file would hold.
 
@@ -39,7 +40,7 @@ def load(
         overrides: changes to the file, as of ``--set``: texts ``PATH=VALUE`` with a dotted path of the file's own keys
             and a YAML value; one alone needs no list.
         plugins: folders of loose plugin files, as of ``--plugins``; one alone needs no list.
-        types: node types and update rules that this program declared itself.
+        types: node types and update rules that this program declared itself; one alone needs no list.
         registry: node types and update rules that were found already.
         data: a file in place of the graph file's data set, as of ``--data``.
         memory: how much the graph may take: bytes, or a text such as ``8GiB``; default half of the memory.
@@ -54,21 +55,21 @@ def load(
     """
     given: str | Path | Source
     if isinstance(path, Mapping):
-        given = PlainSource(name or "<mapping>", path)
+        given = PlainSource("<mapping>" if name is None else os.fspath(name), path)
     elif isinstance(path, str | os.PathLike | Source):
         given = path
     else:
         raise UsageError(f"load takes the path of a graph file or a mapping, not a {type(path).__name__}")
     if isinstance(given, str) and "\n" in given and not os.path.exists(given):  # noqa: PTH110
         raise UsageError("load takes the path of a graph file, and this looks like its text: loads takes that")
-    overrides = [overrides] if isinstance(overrides, str) else overrides
+    overrides = [overrides] if isinstance(overrides, str) else listed_names("overrides", overrides, "PATH=VALUE")
     plugins = [plugins] if isinstance(plugins, str | os.PathLike) else plugins
     registry = registry or Registry(plugins)
-    registry.add(types)
+    registry.add(types if isinstance(types, Iterable) else [types])
     return _load(given, overrides, registry, data, allowed_memory() if memory is None else read_size(memory))
 
 
-def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
+def loads(text: str, *, name: str | Path = "<text>", **asked: Any) -> Graph:
     """Load a graph from the text of a graph file.
 
     Args:
@@ -81,7 +82,7 @@ def loads(text: str, *, name: str = "<text>", **asked: Any) -> Graph:
     """
     if not isinstance(text, str):
         raise UsageError(f"loads takes the text of a graph file, not a {type(text).__name__}")
-    return load(Source(name, text), **asked)
+    return load(Source(os.fspath(name), text), **asked)
 
 
 def _load(
@@ -100,5 +101,6 @@ def _load(
 
             write_derivatives(document, registry, source)
         structure = build_graph(document, registry, source.names)
-        again = partial(_load, document.source, overrides, registry, data, memory)
+        rows = None if data is None else Path(data).absolute()
+        again = partial(_load, document.source, overrides, registry, rows, memory)
         return Graph(structure, source, registry, memory, again)

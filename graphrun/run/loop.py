@@ -73,8 +73,7 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
         program.evaluate()
         stopped = _loop(program, job, history)
     except (NotFinite, StepFailed) as signal:
-        error = error_of(plan, history.step_after(program), signal)
-        stopped = f"{'not finite' if isinstance(error, NotFiniteError) else 'failed'}: {error}"
+        error, stopped = failure(plan, history.step_after(program), signal)
     except _RecordedNotFiniteError as recorded:
         leaves = program.values(range(len(plan.leaves)))
         error = _not_finite(program.step, leaves, diagnose(plan, leaves, recorded.slot))
@@ -105,13 +104,14 @@ def begin(plan: Plan, engine: Engine, job: Job) -> Program:
     return program
 
 
-def error_of(plan: Plan, step: int, signal: NotFinite | StepFailed) -> RunError:
-    """Return the error that a signal of an engine is for a user: where in the graph it arose."""
+def failure(plan: Plan, step: int, signal: NotFinite | StepFailed) -> tuple[RunError, str]:
+    """Return the error that a signal of an engine is for a user, where in the graph it arose, and why the run ends."""
     if isinstance(signal, NotFinite):
-        return _not_finite(step, signal.leaves, diagnose(plan, signal.leaves))
+        broken = _not_finite(step, signal.leaves, diagnose(plan, signal.leaves))
+        return broken, f"not finite: {broken}"
     error = PluginError(f"step {step}: {diagnose_failure(plan, signal.leaves, signal.error)}")
     error.__cause__ = signal.error
-    return error
+    return error, f"failed: {error}"
 
 
 def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteError:

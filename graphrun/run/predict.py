@@ -27,6 +27,7 @@ from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.checkpoint import Checkpoint, check_fits, load_checkpoint
 from graphrun.run.pieces import Piecewise
+from graphrun.run.request import listed_names
 
 if TYPE_CHECKING:
     from graphrun.run.fit import Fit
@@ -45,6 +46,7 @@ def predict(
 ) -> Iterator[Piece]:
     """Yield values on the rows of the data set, or of a file in its place, by pieces: what `Graph.predict` does."""
     saved = load_checkpoint(checkpoint)
+    names = listed_names("names", names)
     if not names:
         raise UsageError("no node is named whose values are to be predicted")
     if document.data is None:

@@ -26,7 +26,7 @@ from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Feed, Plan
 from graphrun.run.loop import Job, run, smallest_stride
 from graphrun.run.observers import Observers
-from graphrun.run.request import RunRequest
+from graphrun.run.request import RunRequest, listed_names
 from graphrun.run.result import Result
 from graphrun.solvers import Solver
 
@@ -213,10 +213,8 @@ def recorded(plan: Plan, names: Sequence[str] | None, unread: Collection[str] = 
 
     The columns of the data that are `unread` cannot be recorded, for there is nothing of them.
     """
-    if isinstance(names, str):
-        raise UsageError(f"record: a list of names is needed, not {names!r}")
     if names is not None:
-        names = [normalize(name) for name in names]
+        names = [normalize(name) for name in listed_names("record", names)]
         for name in names:
             if name not in plan.slots:
                 hint = did_you_mean(name, plan.slots)

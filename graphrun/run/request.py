@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,18 @@ class RunRequest:
     def writes(self) -> bool:
         """Whether this process writes what the run gives: of several, the first one does."""
         return self.cluster is None or self.cluster.is_first()
+
+
+def listed_names(what: str, names: Any, kind: str = "names") -> list[str]:
+    """Return the names that somebody gives, or texts of another kind.
+
+    Raises:
+        UsageError: it is no list of texts.
+    """
+    given: list[Any] = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [None]
+    if not all(isinstance(name, str) for name in given):
+        raise UsageError(f"{what}: a list of {kind} is needed, not {names!r}")
+    return given
 
 
 def whole(name: str, number: Any, least: int, most: int | None = None) -> int:

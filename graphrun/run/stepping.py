@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphrun.base.errors import UsageError
+from graphrun.base.numbertext import describe
 from graphrun.engines import NotFinite, Program, StepFailed
-from graphrun.run.function import known
-from graphrun.run.loop import Job, error_of, look_at_start
+from graphrun.run.function import known, shaped
+from graphrun.run.loop import Job, failure, look_at_start
 from graphrun.run.result import plain
 
 
@@ -43,12 +44,12 @@ class Iteration(Iterator["Row"]):
                 if program.step == row.step:
                     raise StopIteration
                 row.end()
-        except BaseException as error:
-            step = program.step if row is None else row.step + 1
+        except (NotFinite, StepFailed) as signal:
+            error, self.stopped = failure(program.plan, program.step if row is None else row.step + 1, signal)
             self.close()
-            if isinstance(error, NotFinite | StepFailed):
-                told = error_of(program.plan, step, error)
-                raise told from told.__cause__
+            raise error from error.__cause__
+        except BaseException:
+            self.close()
             raise
         self._row = Row(program, self._job)
         return self._row
@@ -111,23 +112,30 @@ class Row:
         What an update rule remembers of them stays; a solver begins anew.
 
         Raises:
-            UsageError: there is no such parameter, or it has another shape; or the run has gone on.
+            UsageError: there is no such parameter, or it has another shape, or other bounds; or the run has gone on.
             NotFiniteError, PluginError: of the passes there.
         """
+        if not isinstance(values, Mapping | None):
+            raise UsageError(
+                f"set takes parameters by name, as Function.mapping gives them, not {type(values).__name__}"
+            )
         program = self._current()
         plan, current = program.plan, dict(self._read("values", self._parameters))
         for given, value in {**(values or {}), **named}.items():
             name = known(given, self._parameters, "parameter")
-            if np.shape(value) != plan.shapes[plan.slots[name]]:
-                raise UsageError(f"{name!r} has the shape {plan.shapes[plan.slots[name]]}, not {np.shape(value)}")
-            current[name] = value
-        program.set_parameters([np.asarray(value, plan.dtype)[()] for value in current.values()])
+            slot = plan.slots[name]
+            current[name] = array = shaped(given, value, plan.shapes[slot], plan.dtype)
+            lower, upper = plan.bounds[slot] or (-np.inf, np.inf)
+            if np.any(array < lower) or np.any(array > upper):
+                bounds = f"{describe(lower)} and {describe(upper)}"
+                raise UsageError(f"{name!r} stays between {bounds}: {describe(array)} is beyond them")
+        program.set_parameters([np.array(value, plan.dtype)[()] for value in current.values()])
         for kept in ("parameters", "values", "gradients"):
             self.__dict__.pop(kept, None)
         try:
             program.evaluate()
         except (NotFinite, StepFailed) as signal:
-            error = error_of(plan, self.step, signal)
+            error, _ = failure(plan, self.step, signal)
             raise error from error.__cause__
 
     def end(self, *, whole: bool = False) -> None:

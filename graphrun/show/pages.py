@@ -15,8 +15,9 @@ from graphrun.show.tables import WIDTH
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
+    from graphrun.run.result import Result
 
-__all__ = ["check", "draw", "drawn", "explain", "explained", "export", "report"]
+__all__ = ["bundle", "check", "draw", "drawn", "explain", "explained", "export", "report"]
 
 
 class Page(NamedTuple):
@@ -85,6 +86,13 @@ def drawn(
         passes, error = broken.passes, broken
     drawing = draw_graph(graph.structure, passes, depth)
     return Page(write(drawing, picture_format, direction), drawing.note, error)
+
+
+def bundle(item: Graph | Result) -> Mapping[str, str]:
+    """Return what a notebook shows; drawing is imported only then."""
+    from graphrun.show import notebook
+
+    return notebook.bundle(item)
 
 
 def explain(graph: Graph, path: str | Path | None, step: int | None, output_format: str, **asked: Any) -> str:

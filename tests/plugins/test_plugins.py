@@ -303,6 +303,16 @@ FAILS_TO_LOAD: dict[str, tuple[str, str]] = {
     "hook returns nothing": (TWICE.replace("return [twice]", "return None"), "TypeError: 'NoneType'"),
     "hook returns a function": (TWICE.replace("return [twice]", "return [len]"), "which is no NodeType"),
     "a built-in name": (TWICE.replace("twice", "relu"), "the name 'relu' is taken: plugin graphrun.nodes has it"),
+    "a solver's name": (
+        TWICE.replace(
+            "@graphrun.elementwise\ndef twice(xp, x)", "@graphrun.update_rule\ndef lbfgs(xp, value, gradient)"
+        )
+        .replace("return 2 * x", "return value")
+        .replace("@twice.local_derivatives\ndef _(xp, y, x):\n    return (2.0,)\n", "")
+        .replace("node_types", "update_rules")
+        .replace("[twice]", "[lbfgs]"),
+        "the name 'lbfgs' is taken: a solver has it",
+    ),
     "twice the same": (TWICE.replace("[twice]", "[twice, twice]"), "it declares it twice"),
     "wrong parameters of the derivative": (
         TWICE.replace("def _(xp, y, x):", "def _(xp, x):"),

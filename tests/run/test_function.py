@@ -83,6 +83,42 @@ def test_a_vector_is_all_elements_end_to_end(load):
     assert some.value({"a": 10}) == 7 * 24 + 8 * 42
 
 
+def test_the_start_is_for_whoever_walks_on_from_there(load):
+    """In place too: the file's values stay what is missing of a point."""
+    function = load(SHAPES).function()
+    x = function.start
+    x -= function.value_and_gradient(x)[1]
+    assert function.value({}) == function.value(function.start) != function.value(x)
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        (1j, "complex"),
+        (np.complex64(1), "complex64"),
+        ("3", "str"),
+        (np.datetime64("2020-01-01"), "datetime64"),
+        (None, "NoneType"),
+        ([1, [2]], "inhomogeneous"),
+        (10**400, "too large"),
+    ],
+)
+def test_what_is_no_real_number_is_refused(load, odd, kind):
+    """Though NumPy takes it for one: of a complex step the imaginary part would be lost. So between steps."""
+    graph = load("parameters: {a: 1}\nnodes: {f: a * a}\nminimize: f\n")
+    function, row = graph.function(), next(graph.iterate(1))
+    for take in (
+        lambda: function.value([odd]),
+        lambda: function.value_and_gradient([odd]),
+        lambda: function.hessian_product([1.0], {"a": odd}),
+        lambda: function.vector({"a": odd}),
+        lambda: row.set(a=odd),
+    ):
+        with pytest.raises(graphrun.UsageError, match=f"a point is made of numbers: .*{kind}"):
+            take()
+    assert row.parameters == {"a": 1}
+
+
 NUMBERS = st.floats(-1e6, 1e6)
 
 
@@ -177,6 +213,8 @@ def test_noise_is_that_of_one_step(load):
         (lambda g: g.function().value({"a": {}}), "a point is made of numbers: "),
         (lambda g: g.function([]), "a function has a parameter at least"),
         (lambda g: g.function().value({"a": [1, 2]}), r"'a' has the shape \(\), not \(2,\)"),
+        (lambda g: g.function(3), "names: a list of names is needed, not 3"),
+        (lambda g: g.function().of(None), "None is no value"),
         (lambda g: g.function(step=-1), "step is a whole number of 0 or more"),
     ],
 )
@@ -194,6 +232,53 @@ def test_a_graph_without_objective_names_a_node(load):
     assert graph.function(of="y").value_and_gradient([3.0]) == (9, [6])
     with pytest.raises(graphrun.UsageError, match=r"'z' has the shape \(2,\), and a gradient is that of a number"):
         graph.function(of="z").value_and_gradient([3.0])
+
+
+def test_a_matrix_that_takes_too_much_memory_is_refused():
+    """Before it is made; the function of another node has the graph's limit too."""
+    graph = graphrun.load(
+        {"parameters": {"x": np.ones(2000)}, "nodes": {"y": "exp(x) * x", "f": "sum(y)"}, "minimize": "f"},
+        memory="100MiB",
+    )
+    function = graph.function()
+    for take, what in (
+        (lambda: function.hessian(function.start), "the Hessian of f, 2,000 x 2,000 numbers, takes 153 MiB of memory"),
+        (lambda: function.jacobian(function.start, of="y"), "the Jacobian of y, 2,000 x 2,000 numbers, takes"),
+    ):
+        with pytest.raises(graphrun.MemoryLimitError, match=what):
+            take()
+    assert function.hessian_product(function.start, np.ones(2000)) == pytest.approx(np.full(2000, 3 * np.e))
+    assert function.jacobian(function.start).shape == (1, 2000)
+
+
+@graphrun.elementwise
+def steep(xp, x):
+    """A type whose derivative is not to be had above 4."""
+    return x * x
+
+
+@steep.local_derivatives
+def _(xp, y, x):
+    if (x > 4).any():
+        raise RuntimeError("too steep")
+    return (2 * x,)
+
+
+@pytest.mark.parametrize("value", [1.0, [1.0, 2.0]])
+@pytest.mark.parametrize("ask", ["value_and_gradient", "jacobian", "hessian", "residuals"])
+def test_a_derivative_that_raises_is_told(value, ask):
+    """By every method, also by that of a solver: which node, and what its inputs are."""
+    data = {"parameters": {"x": value}, "nodes": {"y": "steep(x) + 0", "f": "sum(y ** 2)"}, "minimize": "f"}
+    function = graphrun.load(data, types=steep).function()
+    point = function.start + 4
+    take = {
+        "value_and_gradient": lambda: function.value_and_gradient(point),
+        "hessian": lambda: function.hessian(point),
+        "jacobian": lambda: function.jacobian(point),
+        "residuals": lambda: function.jacobian(point, of="y"),
+    }
+    with pytest.raises(graphrun.PluginError, match=r"node 'y\.1' \(type steep\) .*raises RuntimeError: too steep"):
+        take[ask]()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -127,12 +127,17 @@ def test_types_of_the_program_itself():
     assert graph.function().hessian([2.0]) == 12
     again = graphrun.loads(OWN, types=[cubed, half_step], registry=graph.registry)
     assert again.run(steps=0).values["f"] == 8
+    one = graphrun.loads(OWN.replace("half_step", "sgd"), types=cubed, name=Path("own.yaml"))
+    assert repr(one) == "<Graph own.yaml: 1 parameter, 1 node>"
 
 
 def test_types_that_are_none_are_refused():
     """Also names that are taken."""
-    with pytest.raises(graphrun.UsageError, match="is no node type and no update rule"):
-        graphrun.loads(OWN, types=[lambda xp, x: x])
+    for odd in ([lambda xp, x: x], abs, None, "cubed"):
+        with pytest.raises(graphrun.UsageError, match="is no node type and no update rule"):
+            graphrun.loads(OWN, types=odd)
+    with pytest.raises(graphrun.UsageError, match=r"overrides: a list of PATH=VALUE is needed, not \[3\]"):
+        graphrun.loads(NESTED, overrides=[3])
 
     @graphrun.elementwise
     def exp(xp, x):
@@ -141,6 +146,14 @@ def test_types_that_are_none_are_refused():
 
     with pytest.raises(graphrun.UsageError, match=r"the name 'exp' is taken: built-in graphrun\.nodes has it"):
         graphrun.loads(OWN, types=[exp])
+
+    @graphrun.update_rule
+    def lbfgs(xp, value, gradient):
+        """What a solver is called."""
+        return value - gradient
+
+    with pytest.raises(graphrun.UsageError, match="the name 'lbfgs' is taken: a solver has it"):
+        graphrun.loads(OWN, types=[lbfgs])
 
     @graphrun.elementwise
     def kwarged(xp, x, **settings):
@@ -190,6 +203,34 @@ def test_a_graph_is_copied_and_pickled(tmp_path):
             found, expected = again.run(steps=2), graph.run(steps=2)
             assert found.values == expected.values
             assert found.parameters == expected.parameters
+
+
+@pytest.mark.parametrize("asked", [{}, {"data": "other.csv"}])
+def test_a_copy_finds_its_files_wherever_it_is_made(tmp_path, monkeypatch, asked):
+    """Data and includes, also nested ones, in the folders where they were when the graph was loaded."""
+    (tmp_path / "rows.csv").write_text("x\n1\n3\n")
+    (tmp_path / "other.csv").write_text("x\n2\n4\n")
+    (tmp_path / "parts" / "deep").mkdir(parents=True)
+    body = "subgraphs: {NAME: {inputs: [a], output: y, nodes: {y: BODY}}}\n"
+    (tmp_path / "parts" / "one.yaml").write_text(
+        "include: [deep/two.yaml]\n" + body.replace("NAME", "one").replace("BODY", "two(a)")
+    )
+    (tmp_path / "parts" / "deep" / "two.yaml").write_text(body.replace("NAME", "two").replace("BODY", "a * 2"))
+    text = "include: [parts/one.yaml]\nparameters: {m: 0}\ndata: {file: rows.csv}\nnodes: {f: mean(one(x - m))}\n"
+    (tmp_path / "graph.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    graphs = [
+        graphrun.load("graph.yaml", **asked),
+        graphrun.loads(text, **asked),
+        graphrun.load(yaml.safe_load(text), name="graph.yaml", **asked),
+    ]
+    kept = pickle.dumps(graphs)
+    expected = [graph.run().values["f"] for graph in graphs]
+    moved = graphrun.load("graph.yaml")
+    monkeypatch.chdir("/")
+    for again in (pickle.loads(kept), copy.deepcopy(graphs)):  # noqa: S301 (our own)
+        assert [graph.run().values["f"] for graph in again] == expected
+    assert moved.run().values["f"] == 4
 
 
 def test_a_file_that_changes_does_not_change_a_pickle(tmp_path):

@@ -43,6 +43,26 @@ def test_a_parameter_is_put_elsewhere_between_steps(load):
         rows._row.set(e=1)
     with pytest.raises(graphrun.UsageError, match=r"'a' has the shape \(\), not \(1,\)"):
         rows._row.set(a=[1])
+    with pytest.raises(graphrun.UsageError, match=r"set takes parameters by name, .* not ndarray"):
+        rows._row.set(np.ones(3))
+
+
+def test_what_a_parameter_is_put_to_is_within_its_bounds_and_copied(load):
+    """An update would bring it back from beyond them without a word."""
+    graph = load(
+        "parameters: {v: {value: [1, 2], lower: [0, 1], upper: 3}}\nnodes: {f: sum(v * v)}\nminimize: f\n"
+        "update: {type: sgd, step_size: 0.25}\n"
+    )
+    rows = graph.iterate(2)
+    row = next(rows)
+    for beyond in ([1, 0.5], [4, 2], [np.inf, 2]):
+        with pytest.raises(graphrun.UsageError, match=r"'v' stays between .* and .*: .* is beyond them"):
+            row.set(v=beyond)
+    mine = np.array([3.0, 3.0])
+    row.set(v=mine)
+    mine[:] = 7
+    np.testing.assert_array_equal(row.parameters["v"], [3, 3])
+    np.testing.assert_array_equal(next(rows).parameters["v"], [1.5, 1.5])
 
 
 def test_a_row_is_read_before_the_next(load):
@@ -93,6 +113,7 @@ def test_what_breaks_a_step_is_told(load):
     with pytest.raises(graphrun.NotFiniteError, match="step 1: the value of node 'y'"):
         next(rows)
     assert list(rows) == []
+    assert rows.stopped == load(text).try_run(5).stopped
     with pytest.raises(graphrun.UsageError, match="engine 'nimba' is unknown"):
         load(text).iterate(5, engine="nimba")
 
@@ -130,6 +151,11 @@ def test_pages_are_methods(load, tmp_path):
         (lambda g: g.explain(2, resume="kept.safetensors"), "there is no step 2 in what follows the checkpoint"),
         (lambda g: g.draw(format="gif"), "draw: format 'gif' is none of svg, dot, mmd, png, pdf"),
         (lambda g: g.draw(direction="up"), "direction 'up' is none of auto, right, down"),
+        (lambda g: g.draw(depth=-1), "depth is a whole number of 0 or more, not -1"),
+        (lambda g: g.report(depth="deep"), "depth is a whole number of 0 or more, not deep"),
+        (lambda g: g.explain(node=3), "there is no value 3 to explain"),
+        (lambda g: g.run(record=3), "record: a list of names is needed, not 3"),
+        (lambda g: next(g.predict("kept.safetensors", "f")), "names: a list of names is needed, not 'f'"),
         (lambda g: g.draw("graph.gif"), "the suffix '.gif' is none of"),
         (lambda g: g.export("cobol"), "'cobol' is none of the languages"),
     ],

@@ -381,6 +381,21 @@ def test_a_residual_that_is_no_node(load: Load, name: str) -> None:
         load(changed(DECAY, update={"type": "least_squares", "residual": name})).run()
 
 
+@pytest.mark.parametrize("loss", ["linear", "huber"])
+@pytest.mark.parametrize(("name", "message"), [("rr", "residual 'rr' is unknown"), ("t", "'t' is none: no step")])
+def test_a_wrong_residual_is_told_where_it_stands(loss: str, name: str, message: str) -> None:
+    """When the file is loaded, so that a check finds it."""
+    text = f"""\
+parameters: {{a: 1}}
+constants: {{t: [1, 2]}}
+nodes: {{r: a - t, f: sum(r * r)}}
+minimize: f
+update: {{type: least_squares, loss: {loss}, residual: {name}}}
+"""
+    with pytest.raises(graphrun.GraphFileError, match=rf"<text>:5:\d+: .*{message}"):
+        graphrun.loads(text)
+
+
 def test_a_linear_fit_takes_one_step(load: Load) -> None:
     """Gauss and Newton agree there; the second step only shows that nothing is left to gain."""
     random = np.random.default_rng(1)

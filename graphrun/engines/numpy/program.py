@@ -55,14 +55,14 @@ class NumpyProgram:
     def evaluate(self) -> None:
         """Run the forward and the backward pass at the parameters as they are."""
         self.begin()
-        with self._plugins_called():
+        with self.plugins_called():
             finite = self.run_passes()
         if not finite:
             raise NotFinite(self.leaves())
 
     def begin(self) -> None:
         """Compute what no step changes."""
-        with self._plugins_called():
+        with self.plugins_called():
             forward(self.passes.operations(self.plan.once), self.values_by_slot)
 
     def run_passes(self) -> bool:
@@ -128,7 +128,7 @@ class NumpyProgram:
                     self.step = step
                     self.values_by_slot[: self.plan.parameters], self.updater.states = parameters, states
                     self._set_node_states(node_states)
-                    with self._plugins_called():
+                    with self.plugins_called():
                         self.run_passes()
                     raise failure
                 if stop is not None and (
@@ -150,7 +150,7 @@ class NumpyProgram:
             vector: all parameters, end to end; so is the gradient.
         """
         parameters = self.plan.parameters
-        with self._plugins_called():
+        with self.plugins_called():
             self.passes.put(self.values_by_slot, vector)
             self.run_passes()
             self._off_loop_step = -1
@@ -159,7 +159,7 @@ class NumpyProgram:
 
     def values_at(self, vector: Array, slots: Sequence[int]) -> list[Array]:
         """Return the values of some slots with the parameters elsewhere, by the forward pass alone."""
-        with self._plugins_called():
+        with self.plugins_called():
             self.passes.put(self.values_by_slot, vector)
             self.begin_step()
             forward(self._in_loop, self.values_by_slot)
@@ -169,7 +169,7 @@ class NumpyProgram:
     def objective_at(self, parameters: Sequence[Array]) -> float:
         """Return the objective with the parameters elsewhere, by the forward pass alone; `evaluate` has to follow."""
         self.set_parameters(parameters)
-        with self._plugins_called():
+        with self.plugins_called():
             self.begin_step()
             forward(self._in_loop, self.values_by_slot)
         return float(self.values_by_slot[self.plan.objective])
@@ -264,7 +264,7 @@ class NumpyProgram:
             self._off_loop_step = self.step
             for operation in self._off_loop:
                 self.values_by_slot[operation.output] = None
-            with self._plugins_called():
+            with self.plugins_called():
                 forward(self._off_loop, self.values_by_slot)
         values = (self.values_by_slot[slot] for slot in slots)
         # What a failed pass did not come to has no value.
@@ -277,7 +277,7 @@ class NumpyProgram:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self.gradients_by_slot
         if gradients is not None and not self.plan.moving[list(slots)].all():
-            with self._plugins_called():
+            with self.plugins_called():
                 gradients = self.passes.backward(self._needed, self.values_by_slot)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
         nothing = self.plan.dtype.type(np.nan if gradients is None else 0)
@@ -306,7 +306,7 @@ class NumpyProgram:
 
     def pass_through(self, operations: Sequence[Operation]) -> None:
         """Run both passes over the operations of the loop, for one who looks at each as it is taken from them."""
-        with self._plugins_called():
+        with self.plugins_called():
             self.begin_step()
             forward(operations, self.values_by_slot)
             self.gradients_by_slot = self.passes.backward(operations, self.values_by_slot)
@@ -354,7 +354,7 @@ class NumpyProgram:
         return list(self.values_by_slot[: len(self.plan.leaves)])
 
     @contextmanager
-    def _plugins_called(self) -> Iterator[None]:
+    def plugins_called(self) -> Iterator[None]:
         """Turn whatever a plugin's function raises into the signal that a run understands, and NumPy's warnings off."""
         try:
             with np.errstate(all="ignore"):

@@ -48,7 +48,7 @@ class Jacobian:
 
     def __call__(self) -> Vector:
         """Return the Jacobian: a row an element of the node, a column an element of a parameter."""
-        with np.errstate(all="ignore"):
+        with self.program.plugins_called():
             if self.goes_forwards:
                 matrix = self._forwards()
                 if not self._is_of_a_backward_pass(matrix):

@@ -14,7 +14,6 @@ import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.declare.solver import Solver, Vector
-from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Program, Stop, Timing
 from graphrun.engines.numpy import NumpyEngine, node_program
@@ -56,7 +55,7 @@ class SolverProgram:
         self._solve = lambda problem: solver.function(problem, **settings)
         residual = settings.get("residual")
         program = NumpyEngine().compile(plan, feed) if residual is None else node_program(plan, feed)
-        self._problem = ProgramProblem(program, None if residual is None else _residual(plan, residual))
+        self._problem = ProgramProblem(program, None if residual is None else plan.slots[normalize(residual)])
         self._program = program
         # What is no step is the same as of any other update.
         self.set_parameters, self.snapshot, self.restore = program.set_parameters, program.snapshot, program.restore
@@ -168,14 +167,3 @@ def _check(plan: Plan, solver: Solver) -> None:
                 raise UsageError(
                     f"{solver.name}: it takes no bounds, and {plan.names[slot]!r} has some; lbfgs and least_squares do"
                 )
-
-
-def _residual(plan: Plan, name: str) -> int:
-    """Return the slot of the residuals."""
-    slot = plan.slots.get(normalize(name))
-    if slot is None:
-        hint = did_you_mean(name, plan.slots)
-        raise UsageError(f"residual: the name {name!r} is unknown" + (f"; {hint}" if hint else ""))
-    if plan.parameters <= slot < len(plan.leaves):
-        raise UsageError(f"residual: {name!r} is no node: no step moves it")
-    return slot

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphrun.graph.graph import ComputationalGraph
+from graphrun.run.request import whole
 from graphrun.show.draw.drawing import Frame
 
 MOST_UNFOLDED = 80
@@ -49,7 +50,7 @@ def fold(graph: ComputationalGraph, depth: int | None = None) -> Folding:
     names = [name for name in graph.names if name is not None]
     ways = ways_of(names)
     deepest = max(map(len, ways.values()), default=0)
-    opened = deepest if depth is None else min(depth, deepest)
+    opened = deepest if depth is None else min(whole("depth", depth, 0), deepest)
     if depth is None:
         while opened and _count_boxes(ways, opened) > MOST_UNFOLDED:
             opened -= 1

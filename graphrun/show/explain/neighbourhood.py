@@ -29,9 +29,9 @@ def neighbourhood(board: Board, name: str) -> Page:
     Raises:
         UsageError: there is no such value.
     """
-    slot = board.plan.slots.get(normalize(name))
+    slot = board.plan.slots.get(normalize(str(name)))
     if slot is None:
-        hint = did_you_mean(name, board.plan.slots)
+        hint = did_you_mean(str(name), board.plan.slots)
         raise UsageError(f"there is no value {name!r} to explain" + (f"; {hint}" if hint else ""))
     return [*title(board), *_itself(board, slot), *_gradient(board, slot), *_paths(board, slot)]
 
