@@ -108,7 +108,8 @@ def read_model(path: Path) -> Any:
     try:
         mode = path.stat()
     except (OSError, ValueError) as error:
-        raise UsageError(f"the model {printable(str(path))} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"the model {printable(str(path))} cannot be read: {reason}") from None
     if not stat.S_ISREG(mode.st_mode):
         raise UsageError(f"the model {path} cannot be read: it is no regular file")
     if mode.st_size * COPIES > memory_limit():
