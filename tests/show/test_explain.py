@@ -213,7 +213,8 @@ def test_examples_in_every_format(file: Path, step: int) -> None:
     text = explain(taken)
     assert [line for line in text.splitlines() if len(line) > 80 or line != line.rstrip()] == []
     html = explain(taken, "html")
-    if taken.before.plan.objective is not None:
+    # A large graph is summed up: of what adds up, only what is on one path is there.
+    if "Backward pass" in html:
         assert_adds_up(html, graph.run(step))
     assert_numbers_compute(html)
     assert_is_latex(explain(taken, "latex"))
