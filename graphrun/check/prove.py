@@ -73,8 +73,9 @@ class Proofs:
     @property
     def lines(self) -> Iterator[str]:
         """Yield everything else: what is proven, what is not, and how many."""
-        # What is in parentheses stays on a line, by spaces that do not break.
-        proven = [f"{v.name} ({v.text})".replace(" ", NO_BREAK) if v.text else v.name for v in self.of(Outcome.PROVEN)]
+        texts = [f"{v.name} ({v.text})" if v.text else v.name for v in self.of(Outcome.PROVEN)]
+        # What is in parentheses stays on a line that has room for it, by spaces that do not break.
+        proven = [text.replace(" ", NO_BREAK) if len(text) < WIDTH // 2 else text for text in texts]
         if proven:
             yield from _wrap(f"proven: {', '.join(proven)}")
         for verdict in self.of(Outcome.UNDECIDED):

@@ -91,7 +91,8 @@ def test_example_graphs_agree(path):
     graph = graphrun.load(path)
     if isinstance(graph.structure.update.rule, Solver):
         # A solver has an engine of its own; this engine runs the same graph by another rule.
-        graph = graphrun.load(path, overrides=["update={type: momentum, step_size: 1e-9}"])
+        without = ["~uncertainty"] if "uncertainty" in path.read_text(encoding="utf-8") else []
+        graph = graphrun.load(path, overrides=["update={type: momentum, step_size: 1e-9}", *without])
     assert_engines_agree(graph, steps=min(graph.steps, 30))
 
 

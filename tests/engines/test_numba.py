@@ -96,7 +96,8 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
         with pytest.raises(graphrun.UsageError, match=r"engine numba: |works with the numpy engine, not with numba"):
             graph.run(engine="numba")
         return
-    assert_same(graph)
+    # What cancels at the end of Newton's method is rounding of numbers of the size of the root.
+    assert_same(graph, atol=1e-15 if file.stem == "newton" else 1e-300)
 
 
 @pytest.mark.campaign

@@ -94,6 +94,15 @@ ORACLE = {
     "erf": torch.erf,
     "erfc": torch.erfc,
     "stop_gradient": torch.detach,
+    "fmod": torch.fmod,
+    "hard_swish": lambda x: x * torch.clamp(x / 6 + 0.5, 0, 1),
+    "logit": torch.logit,
+    "log1mexp": lambda x: torch.log(-torch.expm1(-x)),
+    "lgamma": torch.lgamma,
+    "digamma": torch.digamma,
+    "erfinv": torch.erfinv,
+    "normal_cdf": torch.special.ndtr,
+    "normal_log_cdf": torch.special.log_ndtr,
 }
 
 
@@ -126,13 +135,13 @@ def near_a_kink(data, values):
     for node in data["nodes"].values():
         inputs = [np.asarray(values[source] if isinstance(source, str) else source) for source in node["inputs"]]
         kind = node["type"]
-        if kind in {"maximum", "minimum", "hypot", "atan2", "pow", "remainder", "logaddexp"}:
+        if kind in {"maximum", "minimum", "hypot", "atan2", "pow", "remainder", "fmod", "logaddexp"}:
             if np.any(np.isclose(inputs[0], inputs[1], atol=1e-9)) or np.any(np.isclose(inputs[0], 0, atol=1e-9)):
                 return True
             if np.any(np.isclose(inputs[1], 0, atol=1e-9)):
                 return True
             ratio = inputs[0] / np.where(inputs[1] == 0, 1, inputs[1])
-            if kind == "remainder" and np.any(np.isclose(ratio, np.round(ratio), atol=1e-9)):
+            if kind in {"remainder", "fmod"} and np.any(np.isclose(ratio, np.round(ratio), atol=1e-9)):
                 return True
         elif len(inputs) == 1 or kind.startswith(("less", "greater", "equal", "not_equal")):
             difference = inputs[0] if len(inputs) == 1 else inputs[0] - inputs[1]

@@ -344,4 +344,14 @@ def test_more_starts_are_never_worse(
     assert several.values["f"] <= alone.values["f"]
     assert several.history["f"].tolist() == sorted(several.history["f"], reverse=True)
     # The rows of the file's own start come first, as they do alone.
-    assert several.history["f"][: alone.steps + 1].tolist() == alone.history["f"].tolist()
+    own = falling(alone.history["f"].tolist())
+    assert falling(several.history["f"].tolist())[: len(own)] == pytest.approx(own, rel=1e-9)
+
+
+def falling(rows: list[float]) -> list[float]:
+    """The rows that are lower than the one before by more than rounding, which the length of a run may depend on."""
+    kept = rows[:1]
+    for row in rows[1:]:
+        if row < kept[-1] - 1e-6 * abs(kept[-1]) - 1e-9:
+            kept.append(row)
+    return kept

@@ -13,10 +13,14 @@ import onnx
 import onnxruntime
 import pytest
 import yaml
+from depth import examples
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from lesson import GRAPHS
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from random_graphs import graphs
 
 import graphrun
 from graphrun import nodes
@@ -220,6 +224,35 @@ def test_every_type_in_both_dtypes(tmp_path: Path, name: str) -> None:
             expected = np.asarray(program.values([plan.slots["y"]])[0])
             assert all("onnxruntime has no" in note for note in notes)
             close(outputs_of(model, {}, reference=bool(notes))["y"], expected, rtol)
+
+
+SHAPES = st.sampled_from([(), (3,), (2, 3), (1, 3), (2, 1)])
+
+
+@settings(deadline=None, max_examples=examples(50), suppress_health_check=list(HealthCheck))
+@given(data=graphs(SHAPES))
+def test_random_graphs(data: dict[str, Any], tmp_path: Path) -> None:
+    """Deep graphs over all elementwise types, of numbers and arrays that broadcast: values, and a model that trains."""
+    file = tmp_path / "graph.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    try:
+        graph = graphrun.load(file)
+        start = graph.try_run(0, engine="numpy", record=[*data["parameters"], *data["nodes"]])
+    except graphrun.GraphrunError:
+        assume(False)
+    assume(start.error is None)
+    assume(all(np.all(np.abs(value) < 1e100) for value in start.values.values()))
+    notes: list[str] = []
+    model = exported(graph, output=list(data["nodes"]), tell=notes.append)
+    found = outputs_of(model, {}, reference=bool(notes))
+    for name, value in start.values.items():
+        close(found[name], value, 1e-11, least=1e-6)
+    notes.clear()
+    model = exported(graph, training=True, tell=notes.append)
+    leaves = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+    found = outputs_of(model, leaves, reference=bool(notes))
+    for name in data["parameters"]:
+        close(found[f"{name}/gradient"], start.gradients[name], 1e-9, least=1e-6)
 
 
 def inputs_for(subject: Subject, example: Example | None) -> list[Any]:
