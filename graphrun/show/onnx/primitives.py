@@ -83,20 +83,31 @@ def _hypot(w: Any, e: Any, x: str, y: str) -> Call:
     return Call("Mul", [large, w.node("Sqrt", [square])])
 
 
+def _is_negative(w: Any, e: Any, x: str) -> str:
+    """Whether a number has a sign, -0 too, whose reciprocal tells it from 0."""
+    zero = w.number(0.0, e.kind)
+    beside = w.node("Where", [w.node("Equal", [x, zero]), w.node("Div", [w.number(1.0, e.kind), x]), x])
+    return str(w.node("Less", [beside, zero]))
+
+
 def _atan2(w: Any, e: Any, y: str, x: str) -> Call:
     zero, pi = w.number(0.0, e.kind), w.number(math.pi, e.kind)
-    is_below, is_left = w.node("Less", [y, zero]), w.node("Less", [x, zero])
-    is_upright = w.node("Equal", [x, zero])
+    is_upright, is_level = w.node("Equal", [x, zero]), w.node("Equal", [y, zero])
     angle = w.node("Atan", [w.node("Div", [y, w.node("Where", [is_upright, w.number(1.0, e.kind), x])])])
-    turn = w.node("Where", [is_below, w.node("Neg", [pi]), pi])
-    turned = w.node("Add", [angle, w.node("Where", [is_left, turn, zero])])
+    turn = w.node("Where", [_is_negative(w, e, y), w.node("Neg", [pi]), pi])
     quarter = w.node("Mul", [w.node("Sign", [y]), w.number(math.pi / 2, e.kind)])
-    return Call("Where", [is_upright, quarter, turned])
+    at_origin = w.node("Where", [is_level, y, quarter])
+    ahead = w.node("Where", [is_upright, at_origin, angle])
+    behind = w.node(
+        "Where", [w.node("And", [is_upright, w.node("Not", [is_level])]), quarter, w.node("Add", [angle, turn])]
+    )
+    behind = w.node("Where", [w.node("And", [is_upright, is_level]), turn, behind])
+    return Call("Where", [_is_negative(w, e, x), behind, ahead])
 
 
 def _copysign(w: Any, e: Any, x: str, y: str) -> Call:
     size = w.node("Abs", [x])
-    return Call("Where", [w.node("Less", [y, w.number(0.0, e.kind)]), w.node("Neg", [size]), size])
+    return Call("Where", [_is_negative(w, e, y), w.node("Neg", [size]), size])
 
 
 def _trunc(w: Any, e: Any, x: str) -> Call:
