@@ -7,7 +7,6 @@ hypothesis are in both parts, with few examples in the quick one.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,11 +59,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("campaign")
-
-
-def pytest_collection_finish() -> None:
-    """Leave what is there by now out of every collection of garbage: thousands of tests, and libraries."""
-    gc.freeze()
 
 
 @pytest.fixture
