@@ -175,11 +175,11 @@ def _refusal(what: str, declared: NodeType | UpdateRule, reason: str) -> str:
     return f"the {what} {declared.name} ({declared.file}) cannot be compiled: {reason}"
 
 
-def check_supported(plan: Plan) -> None:
-    """Say what of a plan no program of plain numbers computes.
+def check_numbers(plan: Plan) -> None:
+    """Refuse what is no graph of numbers that an update rule moves by itself, without data.
 
     Raises:
-        NotSupportedError: there is something.
+        NotSupportedError: the plan is none; the text says why.
     """
     array = next((slot for slot, shape in enumerate(plan.shapes) if shape), None)
     if array is not None:
@@ -192,6 +192,15 @@ def check_supported(plan: Plan) -> None:
         raise NotSupportedError("there is no objective, so there are no steps to compile")
     if plan.data or plan.noise or plan.states:
         raise NotSupportedError("it runs graphs of numbers alone, without data sets, random numbers and states")
+
+
+def check_supported(plan: Plan) -> None:
+    """Say what of a plan no program of plain numbers computes.
+
+    Raises:
+        NotSupportedError: there is something.
+    """
+    check_numbers(plan)
     for batch in plan.in_loop:
         if not batch.type.is_elementwise:
             raise NotSupportedError(_refusal("node type", batch.type, "it works on whole arrays"))

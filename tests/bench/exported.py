@@ -21,7 +21,7 @@ from native import NESTED, random_graph, text_of
 from peers import STEP_SIZE, casadi_step
 
 import graphrun
-from graphrun.show.export.c import export
+from graphrun.show.export import LANGUAGES
 
 ROUNDS = 7
 DRIVER = """
@@ -78,7 +78,7 @@ def beside(case: str, text: str, step: object, folder: Path, steps: int, flags: 
     generated = Path("casadi_step.c")
     theirs_text = generated.read_text(encoding="utf-8")
     generated.unlink()
-    ours = program(folder, "ours", export(graph), flags, declared=OURS[0], call=OURS[1], **shared)
+    ours = program(folder, "ours", LANGUAGES["c"].export(graph), flags, declared=OURS[0], call=OURS[1], **shared)
     theirs = program(folder, "casadi", theirs_text, flags, declared=THEIRS[0], call=THEIRS[1] % len(values), **shared)
     rounds = [(timed(ours, steps), timed(theirs, steps)) for _ in range(ROUNDS)]
     assert all(abs(a[1] - b[1]) < 1e-9 for a, b in rounds), "the two do not compute the same"

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
 from graphrun.base.wording import printable
-from graphrun.declare.notation import ATOM, CHOICE, NOT, OPERATORS, Bound, Form, Forms, Notation, signed
+from graphrun.declare.notation import ATOM, CHOICE, Bound, Form, Notation, signed
 from graphrun.declare.trace import BOOL, Expression
-from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.array_trace import PlanTrace
-from graphrun.engines.traced import NotSupportedError
-from graphrun.show.export.loops import LoopSyntax, LoopWriter, indented
+from graphrun.engines.traced import check_numbers
+from graphrun.show.export.loops import C_FORMS, LoopSyntax, LoopWriter, indented
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -69,17 +67,7 @@ def notation(*, single: bool) -> Notation:
         used.add("square")
         return Form("square({0})", ATOM, (CHOICE, CHOICE))
 
-    forms: Forms = {
-        **{name: form for name, form in OPERATORS.items() if name != "pow"},
-        "pow": power,
-        "where": Form("({0} ? {1} : {2})", ATOM, (NOT, NOT, NOT)),
-        "logical_and": Form("({0} && {1})", ATOM, (ATOM, ATOM)),
-        "logical_or": Form("({0} || {1})", ATOM, (ATOM, ATOM)),
-        "logical_xor": Form("(!{0} != !{1})", ATOM, (ATOM, ATOM)),
-        "logical_not": Form("!{0}", ATOM, (ATOM,)),
-        "cast": _cast,
-        "number": _cast,
-    }
+    forms = {**C_FORMS, "pow": power, "cast": _cast, "number": _cast}
     return Notation(forms=forms, functions=FUNCTIONS, number=number, truths=("0", "1"), used=used)
 
 
@@ -91,12 +79,10 @@ def export(graph: Graph, *, steps: int | None = None) -> str:
     """Return a graph as a program, which makes so many steps, default the file's.
 
     Raises:
-        UsageError: something of it cannot be written in C; the text says what and why.
+        NotSupportedError: something of it cannot be written in C; the text says what and why.
     """
-    try:
-        return "\n".join(_Program(graph, graph.steps if steps is None else steps).text()) + "\n"
-    except NotSupportedError as error:
-        raise UsageError(f"export to c: {error}") from error
+    check_numbers(graph.plan())
+    return "\n".join(_Program(graph, graph.steps if steps is None else steps).text()) + "\n"
 
 
 class _Program:
@@ -105,9 +91,9 @@ class _Program:
     def __init__(self, graph: Graph, steps: int) -> None:
         self.graph, self.steps = graph, steps
         plan = self.plan = graph.plan()
-        self.check()
         self.notation = notation(single=plan.dtype == np.float32)
         self.syntax = LoopSyntax(
+            language="C",
             notation=self.notation,
             number="const real {name} = {text};",
             changing="real {name} = {text};",
@@ -117,21 +103,6 @@ class _Program:
         self.trace = PlanTrace(plan)
         self.trace.forward(plan.batches)
         self.globals: list[str] = []
-
-    def check(self) -> None:
-        """Refuse what the program would need a data file, or another's random numbers, for."""
-        plan = self.plan
-        if plan.objective is None:
-            raise NotSupportedError("there is no objective, so there is no gradient to compute")
-        if not isinstance(plan.update.rule, UpdateRule):
-            raise NotSupportedError(f"its steps are those of an update rule, and {plan.update.rule.name} is a solver")
-        if plan.data or plan.noise or plan.states:
-            raise NotSupportedError("it runs graphs without data sets, random numbers and states")
-        array = next((slot for slot, shape in enumerate(plan.shapes) if shape), None)
-        if array is not None:
-            raise NotSupportedError(
-                f"it runs graphs of numbers, and {plan.names[array]} has the shape {plan.shapes[array]}"
-            )
 
     def text(self) -> Iterator[str]:
         plan = self.plan
@@ -168,6 +139,10 @@ class _Program:
         """Write expressions; return the lines and the names of the roots."""
         writer = LoopWriter(self.syntax, symbols, pattern=pattern)
         names = writer.write(roots)
+        self.globals += [f"static real {name}[{size}];" for name, size in writer.buffers.items()]
+        for name, known in writer.constants.items():
+            numbers = ", ".join(self.notation.constant(float(x), "float")[0] for x in np.ravel(known))
+            self.globals.append(f"static const real {name}[] = {{{numbers}}};")
         return writer.lines, names
 
     def passes(self) -> list[str]:

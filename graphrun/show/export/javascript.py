@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
-from graphrun.declare.notation import ATOM, CHOICE, NOT, OPERATORS, Bound, Form, Forms, Notation, signed
+from graphrun.declare.notation import ATOM, CHOICE, NOT, Bound, Form, Notation, signed
 from graphrun.declare.operations import UNARY
 from graphrun.declare.trace import BOOL, Expression
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.array_trace import PlanTrace
 from graphrun.engines.traced import NotSupportedError
-from graphrun.show.export.loops import LoopSyntax, LoopWriter, indented
+from graphrun.show.export.loops import C_FORMS, LoopSyntax, LoopWriter, indented
 
 if TYPE_CHECKING:
     from graphrun.plan.plan import Plan
@@ -71,22 +70,7 @@ def _cast(x: Expression) -> Form:
 
 def notation() -> Notation:
     """Return how JavaScript writes numbers and functions of them."""
-    strict = {"equal": "===", "not_equal": "!=="}
-    forms: Forms = {
-        **{name: form for name, form in OPERATORS.items() if name != "pow"},
-        **{
-            name: form._replace(template=f"{{0}} {sign} {{1}}")
-            for name, sign in strict.items()
-            for form in [OPERATORS[name]]
-        },
-        "where": Form("({0} ? {1} : {2})", ATOM, (NOT, NOT, NOT)),
-        "logical_and": Form("({0} && {1})", ATOM, (ATOM, ATOM)),
-        "logical_or": Form("({0} || {1})", ATOM, (ATOM, ATOM)),
-        "logical_xor": Form("(!{0} !== !{1})", ATOM, (ATOM, ATOM)),
-        "logical_not": Form("!{0}", ATOM, (ATOM,)),
-        "cast": _cast,
-        "number": _cast,
-    }
+    forms = {**C_FORMS, "cast": _cast, "number": _cast}
     own = set(HELPERS) | {"remainder", "pow"}
     names = {name: f"Math.{name}" for name in UNARY if name not in own}
     names |= {"maximum": "Math.max", "minimum": "Math.min", "atan2": "Math.atan2", "hypot": "Math.hypot"}
@@ -94,6 +78,7 @@ def notation() -> Notation:
 
 
 SYNTAX = {
+    "language": "JavaScript",
     "number": "const {name} = {text};",
     "changing": "let {name} = {text};",
     "loop": "for (let {index} = 0; {index} < {count}; {index}++)",
@@ -163,12 +148,9 @@ def export(graph: Graph, *, steps: int | None = None) -> str:
     """Return a graph as an ES module, whose `main` makes so many steps, default the file's.
 
     Raises:
-        UsageError: something of it cannot be written in JavaScript; the text says what and why.
+        NotSupportedError: something of it cannot be written in JavaScript; the text says what and why.
     """
-    try:
-        return "\n".join(_Module(graph, graph.steps if steps is None else steps).lines()) + "\n"
-    except NotSupportedError as error:
-        raise UsageError(f"export to javascript: {error}") from error
+    return "\n".join(_Module(graph, graph.steps if steps is None else steps).lines()) + "\n"
 
 
 class _Module:
@@ -221,10 +203,7 @@ class _Module:
         return LoopWriter(syntax, symbols, pattern=prefix + "{}")
 
     def write(self, writer: LoopWriter, roots: Sequence[Any]) -> list[str]:
-        try:
-            names = writer.write(roots)
-        except KeyError as error:
-            raise NotSupportedError(f"JavaScript has no form of the operation {error.args[0]}") from error
+        names = writer.write(roots)
         self.buffers |= writer.buffers
         self.constants |= writer.constants
         return names
@@ -345,8 +324,6 @@ class _Module:
             used |= set(NEEDS.get(name, ()))
         if used & {"det", "inv", "solve", "cholesky"}:
             yield from LINEAR_ALGEBRA.splitlines()
-        if any(self.plan.shapes):
-            used.add("place")
         yield from (text for name, text in HELPERS.items() if name in used)
 
 

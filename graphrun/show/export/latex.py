@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
 from graphrun.declare.nodetype import Tensor
 from graphrun.declare.notation import PRODUCT, Bound
+from graphrun.engines.traced import NotSupportedError
 from graphrun.run.passes import Edge
 from graphrun.show.explain.board import Board
 from graphrun.show.explain.latex import LATEX, render
@@ -39,12 +39,12 @@ def export(graph: Graph) -> str:
     """Return the derivation of a graph's backward pass as an article in LaTeX.
 
     Raises:
-        UsageError: the graph has no objective, or is too large for a derivation that anybody reads.
+        NotSupportedError: the graph has no objective, or is too large for a derivation that anybody reads.
     """
     if graph.structure.objective is None:
-        raise UsageError("export to latex: there is no objective, so there is nothing to derive")
+        raise NotSupportedError("there is no objective, so there is nothing to derive")
     if len(graph.structure.nodes) > MOST_NODES:
-        raise UsageError(f"export to latex: a derivation of more than {MOST_NODES} nodes is nothing to read")
+        raise NotSupportedError(f"a derivation of more than {MOST_NODES} nodes is nothing to read")
     with np.errstate(all="ignore"):
         board = Board(take_step(graph, 0), LATEX)
         body = render([*title(board), *_derivation(board), *update_rule(board)])

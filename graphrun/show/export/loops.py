@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from graphrun.declare.array_operations import ARRAY_OPERATIONS, Shape
-from graphrun.declare.notation import ATOM, Bound, Notation
+from graphrun.declare.notation import ATOM, NOT, OPERATORS, Bound, Form, Forms, Notation
 from graphrun.declare.trace import count_uses, inputs_first
+from graphrun.engines.traced import NotSupportedError
 
 VIEWS = {"reshape", "broadcast", "permute", "slice"}
 """Operations that arrange elements anew."""
@@ -28,6 +29,16 @@ LOOPS = set(ARRAY_OPERATIONS) - VIEWS - GATHERS
 TOTALS = {"sum", "prod", "max", "min", "argmax", "argmin", "matmul", "einsum"}
 """Those that add up, or the like, what becomes an element."""
 
+C_FORMS: Forms = {
+    **{name: form for name, form in OPERATORS.items() if name != "pow"},
+    "where": Form("({0} ? {1} : {2})", ATOM, (NOT, NOT, NOT)),
+    "logical_and": Form("({0} && {1})", ATOM, (ATOM, ATOM)),
+    "logical_or": Form("({0} || {1})", ATOM, (ATOM, ATOM)),
+    "logical_xor": Form("(!{0} != !{1})", ATOM, (ATOM, ATOM)),
+    "logical_not": Form("!{0}", ATOM, (ATOM,)),
+}
+"""How operators are written in C, and in what took them from there."""
+
 LONGEST = 40
 """So many operations are written as one expression at most."""
 
@@ -37,6 +48,7 @@ class LoopSyntax:
     """How a language writes what an expression is not.
 
     Attributes:
+        language: its name.
         notation: writes expressions of numbers.
         number: declares a number that does not change, by {name} and {text}.
         changing: declares one that does.
@@ -45,6 +57,7 @@ class LoopSyntax:
         helpers: operations that are calls of a function (result, number of matrices, sizes, arguments).
     """
 
+    language: str
     notation: Notation
     number: str
     changing: str
@@ -82,13 +95,11 @@ class LoopWriter:
         """Write expressions, and return the name of each: a number, or a buffer of its elements.
 
         Raises:
-            KeyError: an operation that the language has no form of; the text is its name.
+            NotSupportedError: the language has no form of an operation; the text says which.
         """
         keep = self._kept(roots)
-        for expression in inputs_first(roots, _Done(self._stored)):
+        for expression in inputs_first(roots):
             key = id(expression)
-            if key in self._stored:
-                continue
             if expression.operation == "input":
                 self._stored[key] = self.names[expression.value]
             elif isinstance(expression.value, np.ndarray) and expression.is_constant:
@@ -113,15 +124,13 @@ class LoopWriter:
         for expression in inputs_first(roots):
             operation = expression.operation
             for position, argument in enumerate(expression.arguments):
-                over = (
-                    argument.size if operation in LOOPS and operation not in {"matmul", "einsum"} else expression.size
-                )
+                over = argument.size if operation in LOOPS else expression.size
                 moves = operation == "reshape" and _moves(expression)
                 gathers = operation in GATHERS and position == 0
                 if argument.operation in VIEWS and not (moves or gathers or operation in self.syntax.helpers):
                     continue
                 again = operation in {"matmul", "einsum"} | VIEWS | self.syntax.helpers
-                if uses[id(argument)] > 1 or over != argument.size or moves or gathers or again:
+                if again or gathers or uses[id(argument)] > 1 or over != argument.size:
                     keep.add(id(argument))
         return keep
 
@@ -220,6 +229,7 @@ class LoopWriter:
         return notation.apply(operation, parts, arguments)
 
     def _position(self, positions: Any, indices: Sequence[str], size: int) -> str:
+        self.syntax.notation.used.add("place")
         text = self.syntax.position.format(self._text(positions, list(indices))[0])
         return f"place({text}, {size})"
 
@@ -250,7 +260,7 @@ class LoopWriter:
             return result if expression.size != 1 else self._number(f"{result}[0]")
         write = getattr(self, f"_write_{operation}", None)
         if write is None:
-            raise KeyError(operation)
+            raise NotSupportedError(f"{self.syntax.language} has no form of the operation {operation}")
         if expression.size == 1 and operation in TOTALS:
             total = self._name()
             write(expression, lambda _: total, total)
@@ -390,16 +400,6 @@ class LoopWriter:
             found = self._position(positions, indices[: positions.ndim], expression.shape[0])
             place = target([found, *indices[positions.ndim :]])
             self.lines.append(f"{place} += {self._text(rows, list(indices))[0]};")
-
-
-class _Done:
-    """What has been written already, as a container of expressions."""
-
-    def __init__(self, stored: Mapping[int, str]) -> None:
-        self.stored = stored
-
-    def __contains__(self, expression: Any) -> bool:
-        return id(expression) in self.stored
 
 
 def _moves(reshaped: Any) -> bool:

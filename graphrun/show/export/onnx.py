@@ -80,14 +80,11 @@ def export(
     """
     load_onnx()
     saved = None if resume is None else load_checkpoint(resume)
-    try:
-        if training:
-            if output is not None:
-                raise UsageError("--output is for a model without --training, which gives the objective and the update")
-            return _training(graph, saved, resume, dtype, tell)
-        return _inference(graph, output, saved, resume, dtype, tell)
-    except NotSupportedError as error:
-        raise UsageError(f"export to onnx: {error}") from error
+    if training:
+        if output is not None:
+            raise UsageError("--output is for a model without --training, which gives the objective and the update")
+        return _training(graph, saved, resume, dtype, tell)
+    return _inference(graph, output, saved, resume, dtype, tell)
 
 
 # --- the forward pass ------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from graphrun.base.errors import UsageError
 from graphrun.base.version import __version__
 from graphrun.base.wording import printable
 from graphrun.declare.notation import python
@@ -21,7 +20,7 @@ from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, s
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
 from graphrun.engines.straight_line import PassWriter
-from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
+from graphrun.engines.traced import Known, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
 
@@ -56,13 +55,10 @@ def export(graph: Graph, *, steps: int | None = None) -> str:
     """Return a run of a graph of numbers as a program, which makes so many steps, default the file's.
 
     Raises:
-        UsageError: it is no graph of numbers, or has a node type that is not made of arithmetic; the text says which.
+        NotSupportedError: it is no graph of numbers, or has a node type that is not made of arithmetic.
     """
-    try:
-        check_supported(graph.plan("float64"))
-        return _Program(graph, graph.steps if steps is None else steps).text()
-    except NotSupportedError as error:
-        raise UsageError(f"export to python: {error}") from error
+    check_supported(graph.plan("float64"))
+    return _Program(graph, graph.steps if steps is None else steps).text()
 
 
 class _Program:

@@ -18,7 +18,9 @@ from type_graphs import TYPES
 
 import graphrun
 from graphrun.run.api import Graph
-from graphrun.show.export.c import export
+from graphrun.show.export import LANGUAGES
+
+export = LANGUAGES["c"].export
 
 pytestmark = pytest.mark.campaign
 

@@ -21,7 +21,9 @@ from type_graphs import TYPES, graphs_of
 import graphrun
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.run.api import Graph
-from graphrun.show.export.javascript import export
+from graphrun.show.export import LANGUAGES
+
+export = LANGUAGES["javascript"].export
 
 pytestmark = pytest.mark.campaign
 

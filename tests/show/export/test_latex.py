@@ -11,7 +11,9 @@ from languages import assert_is_latex
 from lesson import GRAPHS, NESTED
 
 import graphrun
-from graphrun.show.export.latex import export
+from graphrun.show.export import LANGUAGES
+
+export = LANGUAGES["latex"].export
 
 
 def test_the_lesson_is_what_a_board_has(load: Any) -> None:

@@ -20,7 +20,9 @@ from random_graphs import TYPES, graphs
 
 import graphrun
 from graphrun.cli.entry import run_command
-from graphrun.show.export.python import export
+from graphrun.show.export import LANGUAGES
+
+export = LANGUAGES["python"].export
 
 EXAMPLES = sorted(Path(__file__).parents[3].glob("graphs/*.yaml"))
 NESTED = f"{lesson.NESTED}steps: 10\n"

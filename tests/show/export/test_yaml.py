@@ -18,7 +18,9 @@ from type_graphs import TYPES, graphs_of
 import graphrun
 from graphrun.cli.entry import run_command
 from graphrun.run.api import Graph
-from graphrun.show.export.graph_file import export
+from graphrun.show.export import LANGUAGES
+
+export = LANGUAGES["yaml"].export
 
 EXAMPLES = [file for file in sorted(GRAPHS.glob("*.yaml")) if "imize:" in file.read_text(encoding="utf-8")]
 

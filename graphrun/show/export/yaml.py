@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from graphrun.base.errors import UsageError
 from graphrun.document.dump import dump_document
 from graphrun.engines.backward_nodes import BackwardNodes
 from graphrun.engines.traced import NotSupportedError
@@ -16,20 +15,17 @@ def export(graph: Graph, *, gradient: bool = False) -> str:
     """Return a graph as a graph file; the derivative of f by x is the node ``df_dx``.
 
     Raises:
-        UsageError: there is no objective, or a derivative cannot be written with node types; the text says which.
+        NotSupportedError: there is no objective, or a derivative cannot be written with node types.
     """
     document = graph.document
     if not gradient:
         return dump_document(document)
     plan = graph.plan("float64")
     if plan.objective is None:
-        raise UsageError("export --gradient: the graph has no objective: write maximize or minimize")
+        raise NotSupportedError("--gradient: the graph has no objective: write maximize or minimize")
     written = BackwardNodes(plan, {name for name in plan.names if name})
     called = partial(written.called, plan.objective)
-    try:
-        given = written.differentiate(plan.objective, plan.moving, called)
-        missing = [slot for slot in range(plan.parameters) if slot not in given]
-        written.write([(written.new(called(slot)), written.zero(slot)) for slot in missing])
-    except NotSupportedError as error:
-        raise UsageError(f"export --gradient: {error}") from error
+    given = written.differentiate(plan.objective, plan.moving, called)
+    missing = [slot for slot in range(plan.parameters) if slot not in given]
+    written.write([(written.new(called(slot)), written.zero(slot)) for slot in missing])
     return dump_document(replace(document, constants=document.constants | written.constants), written.nodes)
