@@ -11,7 +11,7 @@ from graphrun import nodes
 from graphrun.check.subject import Subject
 from graphrun.check.trials import draw, input_count, shapes_of, trials
 from graphrun.declare.declaration import Noise
-from graphrun.declare.nodetype import NodeType
+from graphrun.declare.nodetype import Example, NodeType
 
 TYPES: dict[str, NodeType] = {node_type.name: node_type for node_type in nodes.graphrun_node_types()}
 
@@ -24,12 +24,15 @@ def graphs_of(name: str) -> Iterator[dict[str, Any]]:
     for subject, example in trials(declared):
         if declared.takes_training and subject.settings[declared.takes_training] is False:
             continue
-        shapes = shapes_of(declared, example)
-        if declared.is_elementwise and not example:
-            shapes = [(3,)] * input_count(declared, example)
-        random = np.random.default_rng(0)
-        inputs = draw(subject, shapes, random, (0.1, 10.0), example.values if example else ())
-        yield _graph(subject, inputs, random)
+        yield _graph(subject, inputs_for(subject, example), np.random.default_rng(1))
+
+
+def inputs_for(subject: Subject, example: Example | None) -> list[Any]:
+    """Random inputs within the domain, as the checker draws them; of an elementwise type three numbers each."""
+    shapes = shapes_of(subject.type, example)
+    if subject.type.is_elementwise and not example:
+        shapes = [(3,)] * input_count(subject.type, example)
+    return draw(subject, shapes, np.random.default_rng(0), (0.1, 10.0), example.values if example else ())
 
 
 def _graph(subject: Subject, inputs: list[Any], random: np.random.Generator) -> dict[str, Any]:

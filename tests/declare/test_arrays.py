@@ -7,24 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from traced import computed
+from type_graphs import TYPES, inputs_for
 
-from graphrun import nodes
-from graphrun.check.subject import Subject
-from graphrun.check.trials import draw, input_count, shapes_of, trials
+from graphrun.check.trials import trials
 from graphrun.declare.array_namespace import trace_arrays
 from graphrun.declare.arrays import ArrayRecorder
-from graphrun.declare.nodetype import Example, NodeType
 from graphrun.declare.trace import CannotTraceError
-
-TYPES: dict[str, NodeType] = {node_type.name: node_type for node_type in nodes.graphrun_node_types()}
-
-
-def inputs_for(subject: Subject, example: Example | None) -> list[Any]:
-    """Random inputs within the domain, as the checker draws them."""
-    shapes = shapes_of(subject.type, example)
-    if subject.type.is_elementwise and not example:
-        shapes = [(3,)] * input_count(subject.type, example)
-    return draw(subject, shapes, np.random.default_rng(0), (0.1, 10.0), example.values if example else ())
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import yaml
+from hypothesis import assume
 from hypothesis import strategies as st
 
+import graphrun
 from graphrun import nodes
 
 TYPES = {declared.name: declared for declared in nodes.graphrun_node_types() if declared.is_elementwise}
@@ -15,6 +18,8 @@ ARITY = {name: declared.arity[0] for name, declared in TYPES.items()}
 
 NAMES = sorted(TYPES)
 NUMBERS = st.just(())
+SHAPES = st.sampled_from([(), (3,), (2, 3), (1, 3), (2, 1)])
+"""Shapes that mostly broadcast."""
 
 
 @st.composite
@@ -42,3 +47,16 @@ def graphs(draw, shapes=NUMBERS, types=NAMES):
         names.append(f"n{position}")
     nodes["total"] = {"type": "sum", "inputs": [names[-1]]}
     return {"parameters": parameters, "constants": constants, "nodes": nodes, "maximize": "total"}
+
+
+def loaded(data, folder, steps=0):
+    """Load a graph, and return it with its run of some steps; what does not fit or is not finite is no example."""
+    file = folder / "graph.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    try:
+        graph = graphrun.load(file)
+        result = graph.try_run(steps, engine="numpy", record=[*data["parameters"], *data["nodes"]], every=1)
+    except graphrun.ShapeError:
+        assume(False)
+    assume(result.error is None)
+    return graph, result

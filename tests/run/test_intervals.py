@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fits import squares
 from lesson import GRAPHS
 
 import graphrun
@@ -28,16 +29,7 @@ LINE = 3 * X - 1 + np.random.default_rng(1).normal(size=30) * 0.3
 
 def fit(model: str, starts: dict[str, Any], constants: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return the graph file of a least-squares fit of `y`."""
-    return {
-        "parameters": starts,
-        "constants": {name: np.asarray(value).tolist() for name, value in constants.items()},
-        "nodes": {"model": model, "residual": "model - y", "loss": "sum(residual ** 2)"},
-        "minimize": "loss",
-        "update": {"type": "least_squares", "residual": "residual"},
-        "uncertainty": "least_squares",
-        "steps": 1000,
-        **more,
-    }
+    return squares(model, constants, starts, **{"steps": 1000, **more})
 
 
 def certified(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

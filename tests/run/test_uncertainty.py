@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from depth import examples
+from fits import squares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,20 +41,6 @@ def worth(graph: Graph, **asked: Any) -> Uncertainty:
     found = graph.run(**asked).uncertainty
     assert found is not None
     return found
-
-
-def squares(model: str, constants: dict[str, Any], starts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return the graph file of a least-squares fit of `y`."""
-    return {
-        "parameters": starts,
-        "constants": {name: np.asarray(value).tolist() for name, value in constants.items()},
-        "nodes": {"model": model, "residual": "model - y", "loss": "sum(residual ** 2)"},
-        "minimize": "loss",
-        "update": {"type": "least_squares", "residual": "residual"},
-        "uncertainty": "least_squares",
-        "steps": 20_000,
-        **more,
-    }
 
 
 # --- certified -------------------------------------------------------------------------------------------------------

@@ -111,3 +111,20 @@ int main(void) {
     )
     found = ran(export(load(NESTED)), tmp_path, "-DGRAPHRUN_NO_MAIN", str(tmp_path / "own.c"))
     assert found == {"f": -4, "a": -2, "b": -2, "c": 2, "after": pytest.approx(-3.8808, rel=1e-15)}
+
+
+def test_a_type_that_makes_arrays_of_numbers(tmp_path: Path) -> None:
+    """What it makes on the way has a place in the program."""
+
+    @graphrun.tensor
+    def larger_sum(xp: Any, x: Any, y: Any) -> Any:
+        """Sum of the two largest of x, y and 0.5."""
+        both = xp.stack([x, y, 0.5 * xp.ones_like(x)])
+        return xp.sum(xp.cumulative_sum(xp.take(both, xp.asarray([1, 0, 2]), axis=0), axis=0)) - xp.min(both)
+
+    @larger_sum.vjp
+    def _(xp: Any, gradient: Any, output: Any, x: Any, y: Any) -> Any:
+        return gradient * xp.where(x < y, 1.0, 2.0), gradient * 3.0
+
+    text = "parameters: {a: 0.25, b: 2.0}\nnodes: {f: 'larger_sum(a, b) * a'}\nminimize: f\n"
+    assert_same(graphrun.loads(text, types=[larger_sum]), tmp_path, 3)

@@ -15,20 +15,17 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 from lesson import GRAPHS
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from random_graphs import graphs
+from random_graphs import SHAPES, graphs, loaded
+from type_graphs import TYPES, inputs_for
 
 import graphrun
-from graphrun import nodes
 from graphrun.base.errors import UsageError
-from graphrun.check.subject import Subject
-from graphrun.check.trials import draw, input_count, shapes_of, trials
+from graphrun.check.trials import trials
 from graphrun.cli.entry import run_command
-from graphrun.declare.nodetype import Example
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numpy import node_program
 from graphrun.plan.build import build_plan
@@ -192,8 +189,6 @@ def test_training_steps_of_every_example(file: Path) -> None:
         close(state[name], value, 1e-6)
 
 
-TYPES = {declared.name: declared for declared in nodes.graphrun_node_types()}
-
 REFUSED = {"cholesky": "cholesky", "inv": "inv", "solve": "solve", "solve_triangular": "solve"}
 """The types that ONNX has no operators for, and what is missing."""
 
@@ -226,21 +221,11 @@ def test_every_type_in_both_dtypes(tmp_path: Path, name: str) -> None:
             close(outputs_of(model, {}, reference=bool(notes))["y"], expected, rtol)
 
 
-SHAPES = st.sampled_from([(), (3,), (2, 3), (1, 3), (2, 1)])
-
-
 @settings(deadline=None, max_examples=examples(50), suppress_health_check=list(HealthCheck))
 @given(data=graphs(SHAPES))
 def test_random_graphs(data: dict[str, Any], tmp_path: Path) -> None:
     """Deep graphs over all elementwise types, of numbers and arrays that broadcast: values, and a model that trains."""
-    file = tmp_path / "graph.yaml"
-    file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    try:
-        graph = graphrun.load(file)
-        start = graph.try_run(0, engine="numpy", record=[*data["parameters"], *data["nodes"]])
-    except graphrun.GraphrunError:
-        assume(False)
-    assume(start.error is None)
+    graph, start = loaded(data, tmp_path)
     assume(all(np.all(np.abs(value) < 1e100) for value in start.values.values()))
     notes: list[str] = []
     model = exported(graph, output=list(data["nodes"]), tell=notes.append)
@@ -253,14 +238,6 @@ def test_random_graphs(data: dict[str, Any], tmp_path: Path) -> None:
     found = outputs_of(model, leaves, reference=bool(notes))
     for name in data["parameters"]:
         close(found[f"{name}/gradient"], start.gradients[name], 1e-9, least=1e-6)
-
-
-def inputs_for(subject: Subject, example: Example | None) -> list[Any]:
-    """Random inputs within the domain, as the checker draws them."""
-    shapes = shapes_of(subject.type, example)
-    if subject.type.is_elementwise and not example:
-        shapes = [(3,)] * input_count(subject.type, example)
-    return draw(subject, shapes, np.random.default_rng(0), (0.1, 10.0), example.values if example else ())
 
 
 def plain(value: Any) -> Any:
