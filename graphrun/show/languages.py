@@ -10,17 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import yaml
 
 from graphrun.base.errors import GraphrunError
 from graphrun.check.subject import BrokenTypeError, Subject
 from graphrun.check.trials import draw, input_count, shapes_of, trials
 from graphrun.declare.nodetype import Example, NodeType
-from graphrun.document import load_document
-from graphrun.document.source import Source
-from graphrun.graph.build import build_graph
 from graphrun.plugins.registry import Registry
-from graphrun.run.api import Graph
+from graphrun.run.loading import load
 from graphrun.show.export import LANGUAGES
 
 
@@ -52,9 +48,10 @@ def language_listing(registry: Registry) -> Iterator[str]:
 def why_not(declared: NodeType, language: str, registry: Registry) -> str | None:
     """Return why a language has not a node type; None where it has."""
     try:
-        document = load_document(Source(declared.name, _file_of(*next(trials(declared)))))
-        graph = Graph(build_graph(document, registry), registry=registry)
-        LANGUAGES[language].export(graph)
+        graph = load(_graph_of(*next(trials(declared))), registry=registry)
+        # Every type has a place in a graph file: what is asked is whether its derivative has.
+        gradient = {"gradient": True} if "gradient" in LANGUAGES[language].options else {}
+        LANGUAGES[language].export(graph, **gradient)
     except (GraphrunError, BrokenTypeError) as error:
         text = str(error).partition("\n")[0].partition(", and x0 ")[0]
         for cut in (f"export to {language}: ", f"{declared.name} ({declared.file}) ", "node 'y': "):
@@ -63,14 +60,17 @@ def why_not(declared: NodeType, language: str, registry: Registry) -> str | None
     return None
 
 
-def _file_of(subject: Subject, example: Example | None) -> str:
-    """Return a graph file of one node, whose elements' sum is minimized; numbers where the type takes them."""
+def _graph_of(subject: Subject, example: Example | None) -> dict[str, Any]:
+    """Return a graph of one node, whose elements' sum is minimized; numbers where the type takes them."""
     declared = subject.type
     is_of_numbers = declared.is_elementwise and (example is None or not example.shapes)
     shapes = [()] * input_count(declared, example) if is_of_numbers else shapes_of(declared, example)
     random, values = np.random.default_rng(0), () if example is None else example.values
     inputs = draw(subject, shapes, random, (0.1, 10.0), values)[: len(shapes) or len(values)]
     names = [f"x{k}" for k in range(len(inputs))]
+    if not values:
+        # At 0 some have no finite derivative, which no step goes on from.
+        inputs = [np.where(x == 0, 0.5, x) if np.asarray(x).dtype.kind == "f" else x for x in inputs]
     leaves: dict[str, Any] = {name: np.asarray(array).tolist() for name, array in zip(names, inputs, strict=True)}
     settings = {name: _plain(value) for name, value in subject.settings.items() if name != declared.takes_training}
     fixed = {names[k] for k in declared.index_inputs} if declared.derivative else set(names)
@@ -80,7 +80,7 @@ def _file_of(subject: Subject, example: Example | None) -> str:
         "nodes": {"y": {"type": declared.name, "inputs": names, **settings}},
     }
     text["nodes"]["loss"] = "y * moved" if is_of_numbers else "sum(y) * moved"
-    return str(yaml.safe_dump(text | {"minimize": "loss"}, sort_keys=False))
+    return text | {"minimize": "loss"}
 
 
 def _plain(value: Any) -> Any:
