@@ -10,7 +10,8 @@ import numpy as np
 
 from graphrun.check.subject import BrokenTypeError, gaps, interval_numbers
 from graphrun.declare.trace import CannotTraceError, Recorder, trace
-from graphrun.plugins.registry import PLUGIN_MODULE, Registry
+from graphrun.plugins.files import PLUGIN_MODULE
+from graphrun.plugins.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from graphrun.check.local_check import TOLERANCE, compare_arrays, compare_points
 from graphrun.check.plugin_check import hook_failures, numpy_failures, other_settings, undeclared_kinks
 from graphrun.check.subject import BrokenTypeError, Subject, interval_numbers, shape_text
 from graphrun.check.trials import ASK_FOR_EXAMPLES, draw, input_count, shapes_of, trials
-from graphrun.plugins.registry import import_file
+from graphrun.plugins.files import import_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -4,12 +4,9 @@ A source is opened only when a name is asked for that no earlier source has, so 
 plugin. The order never decides differently: a name that is taken stays with the first.
 """
 
-import importlib.util
-import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -29,12 +26,11 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.nodes.calculus import derivative
 from graphrun.nodes.synonyms import FREQUENT, SYNONYMS
+from graphrun.plugins.files import declares, import_file, plugin_files, project_file, project_folders, relative_to_here
 from graphrun.plugins.trust import why_not
 from graphrun.solvers import SOLVERS
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
-PLUGIN_MODULE = "graphrun_plugin_"
-"""How the modules of loose files are called, before the file's own name."""
 
 OBSERVERS, BUILT_IN_OBSERVERS = "graphrun_observers", "graphrun.observers"
 
@@ -155,8 +151,8 @@ class Registry:
                 continue
             used = self._declared[NodeType, name][1]
             others = [plugin.name for plugin in self.plugins if name in plugin.taken]
-            files = [file for folder in self._folders for file in _plugin_files(folder) if str(file) != used.name]
-            others += [str(file) for file in files if _declares(file, name)]
+            files = [file for folder in self._folders for file in plugin_files(folder) if str(file) != used.name]
+            others += [str(file) for file in files if declares(file, name)]
             for other in dict.fromkeys(others):
                 yield f"{name} is that of {used.source} {used.name}: {other} declares one too, and a taken name stays"
 
@@ -261,20 +257,20 @@ class Registry:
             if folder.resolve() in named:
                 continue
             named[folder.resolve()] = folder
-            reason = why_not([project, folder, *_plugin_files(folder)]) if project and folder.is_dir() else None
+            reason = why_not([project, folder, *plugin_files(folder)]) if project and folder.is_dir() else None
             if reason is not None:
                 error = f"it is not opened, for {reason}; --plugins {folder} opens it all the same"
                 self.plugins.append(Plugin(str(folder), "folder", error=error))
                 continue
             self._load_folder(folder)
             if folder.is_dir():
-                named_by = _relative_to(Path.cwd(), project) if project else None
+                named_by = relative_to_here(Path.cwd(), project) if project else None
                 self.notes.append(f"the plugin folder {folder} was opened, which {named_by} names")
 
     def _load_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
-        for file in _plugin_files(folder):
+        for file in plugin_files(folder):
             self._add(Plugin(str(file), "folder", str(folder)), partial(import_file, file))
 
     def _add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
@@ -365,17 +361,6 @@ def _registry(folders: Sequence[Path], declarations: Sequence[Declaration]) -> R
     return registry
 
 
-def _declares(file: Path, name: str) -> bool:
-    """Say whether a file has a declaration of that name, without running it."""
-    with suppress(OSError):
-        text = file.read_text(encoding="utf-8", errors="replace")
-        return (
-            re.search(rf"^@[\w.]*(?:elementwise|tensor)\b[^\n]*\ndef {re.escape(name)}_?\(", text, re.MULTILINE)
-            is not None
-        )
-    return False
-
-
 def error_text(error: BaseException) -> str:
     """Return an error's type and text on one line, for listings."""
     return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
@@ -390,62 +375,3 @@ def traceback_of(error: BaseException) -> str:
     first = next((k for k, f in enumerate(frames) if not f.filename.startswith((own, "<frozen"))), 0)
     lines = [*traceback.format_list(frames[first:]), *traceback.format_exception_only(error)]
     return "".join(["Traceback (most recent call last):\n", *lines]).rstrip()
-
-
-def project_folders(start: Path | None = None) -> list[Path]:
-    """Return the plugin folders that the nearest ``pyproject.toml`` at or above the working folder names.
-
-    Raises:
-        UsageError: that file is no TOML, or ``[tool.graphrun] plugins`` is no list of strings.
-    """
-    import tomllib
-
-    working_folder = start or Path.cwd()
-    file = project_file(working_folder)
-    if file is None:
-        return []
-    try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("graphrun", {})
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: {error}") from None
-    names = settings.get("plugins", []) if isinstance(settings, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
-        raise UsageError(f"{file}: [tool.graphrun] plugins is a list of folders")
-    return [_relative_to(working_folder, file.parent / name) for name in names]
-
-
-def project_file(start: Path | None = None) -> Path | None:
-    """Return the nearest ``pyproject.toml`` at or above the working folder."""
-    working_folder = start or Path.cwd()
-    files = (folder / "pyproject.toml" for folder in (working_folder, *working_folder.parents))
-    return next((file for file in files if file.is_file()), None)
-
-
-def _plugin_files(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
-
-
-def _relative_to(working_folder: Path, folder: Path) -> Path:
-    return folder.relative_to(working_folder) if folder.is_relative_to(working_folder) else folder
-
-
-def import_file(file: Path) -> ModuleType:
-    """Import a loose file as a module of its own name, leaving no compiled file beside it."""
-    stem = "".join(c if c.isalnum() else "_" for c in file.stem)
-    name = f"{PLUGIN_MODULE}{stem}"
-    while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):
-        name += "_"
-    specification = importlib.util.spec_from_file_location(name, file.absolute())
-    if specification is None or specification.loader is None:
-        raise ImportError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        specification.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.dont_write_bytecode = writes_bytecode
-    return module

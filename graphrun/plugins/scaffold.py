@@ -5,7 +5,8 @@ from pathlib import Path
 from graphrun.base.errors import RunError, UsageError
 from graphrun.base.files import write_output
 from graphrun.document.names import is_name, normalize
-from graphrun.plugins.registry import Registry, project_folders
+from graphrun.plugins.files import project_folders
+from graphrun.plugins.registry import Registry
 
 PLUGIN = '''"""The node type {name}: say what it computes."""
 
