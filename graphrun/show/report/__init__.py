@@ -32,7 +32,7 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "feeding", "formulas", "drawing", "details", "charts", "tables", "moving")
+SCRIPT = ("elements", "graph", "feeding", "formulas", "drawing", "details", "plot", "charts", "tables", "moving")
 """The files of the script, in the order in which they build on each other."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
@@ -66,11 +66,11 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
 
 def page(data: dict[str, Any], model: str) -> str:
     """Return a report as HTML; `model` is the script of what it computes with."""
-    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _brief(_asset("style.css"))}
+    styles = {"style": _brief(_asset("style.css"))}
     parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in SCRIPT)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
-    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
+    scripts = {"script": script}
     policy = (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"

@@ -50,7 +50,7 @@ function showDetails() {
     detailPlots = [];
     plotDetails(value, plotted.host);
   }
-  detailPlots.forEach(moveNow);
+  detailPlots.forEach((plot) => plot.moveTo(stepAt(row)));
 }
 
 function membersList(box) {
