@@ -31,8 +31,11 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "formulas", "drawing", "details", "charts", "tables", "moving")
+SCRIPT = ("elements", "graph", "formulas", "drawing", "folding", "pointing", "details", "charts", "tables", "moving")
 """The files of the script, in the order in which they build on each other."""
+
+NEEDED = {"folding": lambda data: "levels" in data["scene"]}
+"""What only some pages have."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -65,7 +68,7 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
 def page(data: dict[str, Any]) -> str:
     """Return a report as HTML."""
     styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT if name not in NEEDED or NEEDED[name](data))
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
