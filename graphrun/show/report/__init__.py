@@ -32,8 +32,14 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "feeding", "formulas", "drawing", "details", "plot", "charts", "tables", "moving")
+SCRIPT = (
+    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "plot", "charts", "tables",
+    "moving",
+)  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
+
+NEEDED = {"folding": lambda data: "levels" in data["scene"]}
+"""What only some pages have."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -67,7 +73,8 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
 def page(data: dict[str, Any], model: str) -> str:
     """Return a report as HTML; `model` is the script of what it computes with."""
     styles = {"style": _brief(_asset("style.css"))}
-    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in SCRIPT)])
+    needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"script": script}

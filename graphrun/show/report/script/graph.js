@@ -94,6 +94,7 @@ const state = {
   moment: lastBackward,
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
+  line: null,
   timer: null,
   zoom: null,
 };

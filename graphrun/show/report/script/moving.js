@@ -40,16 +40,17 @@ function showSoon() {
 }
 
 function select(value, isFar = false) {
-  if (value === state.selected && state.pointed === null) return;
+  if (value === state.selected && state.pointed === null && !state.line) return;
   state.selected = value;
-  state.pointed = null;
+  state.pointed = state.line = null;
   showSoon();
   if (isFar) reveal([value]);
 }
 
 function point(value) {
-  if (state.pointed === value) return;
+  if (state.pointed === value && !(state.line && value !== null)) return;
   state.pointed = value;
+  if (value !== null) state.line = null;
   showSoon();
 }
 
@@ -202,6 +203,7 @@ function start() {
   }
   byId("step").max = lastRow();
   byId("moment").max = moments.length - 1;
+  byId("folding-keys").hidden = !scene.levels;
   byId("step-control").hidden = lastRow() < 1;
   byId("to-backward").hidden = byId("to-update").hidden = !isTraining;
   byId("pace-label").hidden = lastRow() < 1;
@@ -218,8 +220,8 @@ function start() {
   press("to-update", () => goTo(state.row, firstOf[UPDATE]));
   byId("play").addEventListener("click", togglePlay);
   byId("pace").addEventListener("change", stop);
-  byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
-  byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
+  byId("smaller").addEventListener("click", () => zoomBy(0.8));
+  byId("larger").addEventListener("click", () => zoomBy(1.25));
   byId("fit").addEventListener("click", () => fit(true));
   byId("log").addEventListener("change", rebuildCharts);
   byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
@@ -235,6 +237,7 @@ function start() {
     buildCharts(SHOWN_CHARTS);
   }
   roving(byId("drawing"), boxesInOrder);
+  watchDrawing();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();
