@@ -134,10 +134,12 @@ class _Writer(PassScript):
         single = {slot for slot, uses in plan.uses.items() if len(uses) == 1 and slot != plan.objective}
         shown: dict[str, dict[int, tuple[int, Any]]] = {"locals": {}, "contributions": {}}
         for target, position, source, local, part in self.trace.edges() if plan.objective is not None else ():
-            if target in self._reached and plan.names[source] is not None:
-                number = numbers[target, position]
-                if local is not None:
-                    shown["locals"][number] = target, local
+            if plan.names[source] is None:
+                continue
+            number = numbers[target, position]
+            if local is not None:
+                shown["locals"][number] = target, local
+            if target in self._reached:
                 # What has no other use has this part alone as its gradient.
                 gradient = self.trace.recorder.array(f"g{source}", plan.shapes[source])
                 shown["contributions"][number] = source, gradient if source in single else part()
