@@ -33,7 +33,8 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
 SCRIPT = (
-    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "charts", "tables", "moving",
+    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing",
+    "details", "charts", "tables", "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
