@@ -33,8 +33,8 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
 SCRIPT = (
-    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing",
-    "details", "charts", "tables", "moving",
+    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "plot", "charts", "tables",
+    "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
@@ -72,12 +72,12 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
 
 def page(data: dict[str, Any], model: str) -> str:
     """Return a report as HTML; `model` is the script of what it computes with."""
-    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _brief(_asset("style.css"))}
+    styles = {"style": _brief(_asset("style.css"))}
     needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
     parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
-    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
+    scripts = {"script": script}
     policy = (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"

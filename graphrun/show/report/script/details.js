@@ -51,7 +51,7 @@ function showDetails() {
     detailPlots = [];
     plotDetails(value, plotted.host);
   }
-  detailPlots.forEach(moveNow);
+  detailPlots.forEach((plot) => plot.moveTo(stepAt(row)));
 }
 
 function membersList(box) {

@@ -21,7 +21,7 @@ function show() {
   showTables();
   markLines(shown());
   for (const chart of charts) {
-    moveNow(chart.u);
+    chart.plot.moveTo(stepAt(row));
     showReadout(chart, null);
   }
   byId("step-back").disabled = row === 0;
@@ -182,7 +182,6 @@ function describeRun() {
 function setTheme(theme) {
   document.documentElement.setAttribute("data-theme", theme);
   byId("theme").setAttribute("aria-pressed", theme === "dark");
-  [...charts.map((chart) => chart.u), ...detailPlots].forEach((u) => u.redraw(false));
 }
 
 function start() {
