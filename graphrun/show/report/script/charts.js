@@ -24,6 +24,7 @@ function groupedSeries() {
     const lines = series.columns.map((column, k) => ({ column, label: labelsOf(series)[k] }));
     const held = all.find((other) => other.holdout && other.name === series.name);
     for (const [k, column] of (held?.columns ?? []).entries()) lines.push({ column, label: `held back ${labelsOf(held)[k]}`.trim() });
+    if (data.other) lines.push(...otherLines(series, labelsOf(series)));
     return { series, lines };
   });
 }
@@ -47,7 +48,7 @@ function fitCharts() {
 
 function buildCharts(count) {
   const groups = groupedSeries();
-  const xs = state.course.history.steps;
+  const xs = data.other ? bothSteps() : state.course.history.steps;
   groups.slice(charts.length, count).forEach(({ series, lines }) => {
     const isMain = series.value === objective?.value;
     const readout = make("span", { class: "readout" });
@@ -56,7 +57,7 @@ function buildCharts(count) {
     const card = make("div", { class: `card chart${isMain ? " wide" : ""}` }, title, host);
     card.setAttribute("data-name", series.name);
     byId("charts-body").append(card);
-    const columns = lines.map((line) => line.column());
+    const columns = lines.map((line) => (data.other ? onSteps(xs, line.steps ?? state.course.history.steps, line.column()) : line.column()));
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
@@ -74,7 +75,7 @@ function buildCharts(count) {
 function showReadout(chart, index) {
   const at = index ?? indexOfStep(chart.xs, stepAt(state.row));
   const spans = chart.lines.map((line, k) =>
-    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
+    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${chart.columns[k][at] === null ? "–" : format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
   chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
 }
 

@@ -28,6 +28,7 @@ function showDetails() {
   } else if (isTraining) {
     fact("gradient", "none");
   }
+  if (data.other) otherFacts(fact, value);
   if (isParameter(value) && nextStep(row) >= 0) {
     fact("update", asValue(describe(moveAt(value, row), shapeOf(value))), nextStep(row) === stepAt(row) + 1 ? "" : ` until step ${nextStep(row)}`);
   }

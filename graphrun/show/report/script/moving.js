@@ -19,6 +19,7 @@ function show() {
   showDrawing();
   showDetails();
   showTables();
+  if (data.other) showCompared();
   markLines(shown());
   for (const chart of charts) {
     chart.plot.moveTo(stepAt(row));
@@ -229,6 +230,7 @@ function start() {
   byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });
   document.addEventListener("keydown", onKey);
   buildDrawing();
+  if (data.other) buildCompared();
   buildParameters();
   buildWorth();
   buildValues();

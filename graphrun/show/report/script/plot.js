@@ -67,6 +67,8 @@ function plot(host, xs, columns, height, onPoint, { tones = SERIES, isLog = fals
       let path = "", isOpen = false;
       const points = [];
       column.forEach((y, place) => {
+        // Of two runs only one may have a row of this step.
+        if (y === null) return;
         const isThere = Number.isFinite(y) && !(isLog && y <= 0);
         if (isThere) {
           const [left, top] = [across(xs[place]).toFixed(1), down(y).toFixed(1)];
