@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,25 +53,35 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     Raises:
         UsageError: the graph is too large for a page.
     """
+    recording, asked = record(graph, request)
+    result = graph.answer(asked)
+    recording.finish()
+    return RunReport(page(contents(graph, result, recording, depth)), result)
+
+
+def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
+    """Return what a run leaves behind for its page, to be finished after it, and the request of that run.
+
+    Raises:
+        UsageError: the graph is too large for a page.
+    """
     plan = graph.plan(request.dtype, request.seed)
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
     steps = 0 if plan.objective is None else request.steps_of(graph.document)
     recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
-    result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
-    recording.finish()
-    return RunReport(page(contents(graph, result, recording, depth)), result)
+    return recording, replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take)
 
 
-def page(data: dict[str, Any]) -> str:
-    """Return a report as HTML."""
+def page(data: dict[str, Any], *, more: Sequence[str] = (), policy: str = "") -> str:
+    """Return a report as HTML, with more files of the script at its end and more that its policy allows."""
     styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+    parts = "\n".join(_asset(f"script/{name}.js") for name in (*SCRIPT, *more))
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
     policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        f"{policy}default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"
     )
     content = styles | scripts | {"policy": policy, "data": to_json(data)}

@@ -69,6 +69,8 @@ const state = {
   timer: null,
   zoom: null,
 };
+// What else a page keeps that is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
+const keepers = {};
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;
 const isDerived = (value) => hasGradient(value) && gradientMoment[value] <= state.moment;

@@ -166,7 +166,7 @@ function describeRun() {
     parts.push([[run.update.rule, ...run.update.settings].join(", ")]);
   }
   parts.push([run.steps === 1 ? "1 step" : `${whole(run.steps)} steps`]);
-  if (isTraining) parts.push([`stopped: ${run.stopped}`]);
+  if (isTraining) parts.push([run.asked ? `running, ${whole(run.asked)} steps in all` : `stopped: ${run.stopped}`]);
   parts.push([`${run.engine}, ${run.dtype}`]);
   if (rows.count > 1 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
   run.overrides.forEach((text) => parts.push(["with ", isolated(text)]));
