@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphrun.base.errors import GraphrunError
@@ -35,43 +35,61 @@ SHARE = 8
 Signature = tuple[Any, ...] | None
 
 
+LOOSE = ("title", "description", "file", "values")
+"""What of a graph's page can be another without it being another graph; of the values the lines in the file."""
+
+
 @dataclass(frozen=True)
 class State:
     """What pages show.
 
     Attributes:
         turn: which loading of the files it is of; 0 before there is a good one.
-        revision: how often something has changed.
-        graph: what stays the same over a run, as a report has it.
+        revision: how often there was something new to show.
+        shape: the turn since when graphs are the same but for their numbers, so that a page need not be drawn anew.
+        graph: what a report has that does not grow over a run.
         grown: what grows.
         problem: what is wrong with the files as they are now.
     """
 
     turn: int = 0
     revision: int = 0
-    graph: dict[str, Any] | None = None
-    grown: dict[str, Any] | None = None
+    shape: int = 0
+    graph: dict[str, Any] = field(default_factory=dict)
+    grown: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
 
     @property
     def seen(self) -> str:
         """What tells it from others."""
-        return f"{self.turn}.{self.revision}"
+        return f"{self.shape}.{self.revision}"
 
     def html(self, title: str) -> str:
         """Return the page; where there was no good state yet, that of a graph of nothing."""
-        known = {**(self.graph or {}), **(self.grown or {})}
+        known = self.graph | self.grown
         if not known:
             recording, request = record(graph := load({}, name=title), RunRequest())
             known = contents(graph, graph.answer(request), recording)
-        data = known | {"watched": self.seen}
+        data = known | {"watched": {"seen": self.seen, "turn": self.turn}}
         return page(data, more=("watching",), policy="connect-src 'self'; ")
 
     def news(self, seen: str) -> str:
-        """Return what a page is told that shows the state `seen`, as JSON."""
-        turn, _, revision = seen.partition(".")
-        grown = self.grown if turn == str(self.turn) and revision != str(self.revision) else None
-        return to_json({"turn": self.turn, "problem": self.problem, "grown": grown})
+        """Return as JSON what a page is told that shows the state `seen`."""
+        shape, _, revision = seen.partition(".")
+        other, fresh = shape != str(self.shape), None
+        if not other and revision != str(self.revision) and self.graph:
+            loose = {name: self.graph[name] for name in LOOSE if name != "values"}
+            fresh = self.grown | loose | {"lines": [value.get("lines") for value in self.graph["values"]]}
+        return to_json({"other": other, "turn": self.turn, "problem": self.problem, "fresh": fresh})
+
+    def has_shape_of(self, graph: dict[str, Any]) -> bool:
+        """Say whether a graph is the same as this but for numbers that grow, and texts."""
+
+        def strict(data: dict[str, Any]) -> dict[str, Any]:
+            values = [{key: part for key, part in value.items() if key != "lines"} for value in data.get("values", ())]
+            return {key: part for key, part in data.items() if key not in LOOSE} | {"values": values}
+
+        return strict(self.graph) == strict(graph)
 
 
 class Session:
@@ -166,17 +184,19 @@ class Session:
 
     def _show(self, turn: int, graph: Graph, recording: Recording, result: Result, *, is_first: bool = False) -> None:
         known = self.state
-        fixed = known.graph if known.turn == turn else None
+        fixed = known.graph if known.turn == turn else {}
         grown = what_grows(graph, result, recording)
-        if fixed is None:
-            fixed = contents(graph, result, recording, self._depth)
+        if not fixed:
+            whole = contents(graph, result, recording, self._depth)
+            fixed = {name: part for name, part in whole.items() if name not in grown}
+        shape = known.shape if known.has_shape_of(fixed) else turn
         if result.stopped == "running":
             grown["run"]["asked"] = self._request.steps_of(graph.document)
         with self._lock:
             if turn != self._turn or (is_first and self.state.turn == turn):
                 return
             self.error = None
-            self.state = State(turn, self.state.revision + 1, fixed, grown)
+            self.state = State(turn, self.state.revision + 1, shape, fixed, grown)
         self._tell()
 
     def _fail(self, turn: int, error: GraphrunError) -> None:
@@ -184,7 +204,7 @@ class Session:
             if turn != self._turn:
                 return
             self.error = error
-            self.state = replace(self.state, revision=self.state.revision + 1, problem=str(error))
+            self.state = replace(self.state, problem=str(error))
         self._tell()
 
     def _tell(self) -> None:

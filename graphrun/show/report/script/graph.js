@@ -69,7 +69,8 @@ const state = {
   timer: null,
   zoom: null,
 };
-// What else a page keeps that is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
+// Whoever has more to keep while a watched file changes, by name: { save, restore, renew }. What is saved can be written
+// as JSON, and is restored where the page is loaded anew; renew is called where the data have become those of another run.
 const keepers = {};
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;

@@ -46,36 +46,52 @@ function goToPlace(place) {
   [...document.querySelectorAll("[id], [data-name]")].find((one) => place.focus && [one.id, one.getAttribute("data-name")].includes(place.focus))?.focus({ preventScroll: true });
   const [x, y, left, top] = place.scrolled;
   byId("drawing").scrollTo(left, top);
+  // The drawing takes its size in the first frame.
+  requestAnimationFrame(() => requestAnimationFrame(() => window.scrollTo(x, y)));
   window.scrollTo(x, y);
   if (place.isPlaying) play();
 }
 
-// More of the run that is shown; who looks at its last row goes on to the last one.
-function grow(grown) {
+const refill = (target, content) => Object.keys(target).forEach((key) => delete target[key]) ?? Object.assign(target, content);
+
+// More of the run that is shown, or another run of the same graph; who looks at its last row goes on to the last one.
+function renew({ rows: newRows, history: newHistory, run: newRun, lines, ...rest }, isSameRun) {
   const step = stepAt(state.row), follows = state.row > 0 && state.row === rows.count - 1;
-  for (const name of ["rows", "history", "run"]) Object.assign(data[name], { asked: undefined }, grown[name]);
-  data.columns = grown.columns;
+  refill(rows, newRows);
+  refill(history, newHistory);
+  refill(run, newRun);
+  const isOtherFile = rest.file.lines.join("\n") !== data.file.lines.join("\n");
+  Object.assign(data, rest);
   stepsOfRows.splice(0, Infinity, ...columnOf(rows.step, rows.count));
   state.row = follows ? rows.count - 1 : indexOfStep(stepsOfRows, step);
   byId("step").max = rows.count - 1;
   byId("step-control").hidden = byId("pace-label").hidden = rows.count < 2;
+  byId("failure").hidden = true;
   describeRun();
   byId("charts").hidden = history.count < 2 || !history.series.length;
   if (!byId("charts").hidden) charts.length ? rebuildCharts() : buildCharts(SHOWN_CHARTS);
-  if (grown.worth && !data.worth) {
-    data.worth = grown.worth;
-    buildWorth();
+  byId("worth").hidden = true;
+  byId("worth-body").replaceChildren();
+  document.querySelectorAll("#worth > p").forEach((line) => line.remove());
+  buildWorth();
+  if (isOtherFile) {
+    values.forEach((entry, value) => { entry.lines = lines[value] ?? undefined; });
+    const top = byId("file-body").scrollTop;
+    buildFile();
+    byId("file-body").scrollTop = top;
+    marked = null;
   }
   plotted = { value: null, host: null };
+  if (!isSameRun) Object.values(keepers).forEach((keeper) => keeper.renew?.());
   show();
 }
 
 function tell(text) {
-  put(news, text);
+  put(news, text ?? "");
   news.hidden = !text;
 }
 
-let [turn, seen] = [Number(data.watched.split(".")[0]), data.watched];
+let { seen, turn } = data.watched;
 let source = null;
 
 // A browser allows few connections to one server: a page that nobody sees has none.
@@ -89,11 +105,13 @@ function listenWhileSeen() {
     const told = JSON.parse(event.data);
     seen = event.lastEventId;
     tell(told.problem);
-    if (told.turn !== turn || (told.grown && isBlank)) location.reload();
-    else if (told.grown) grow(told.grown);
+    if (told.other || (told.fresh && isBlank)) location.reload();
+    else if (told.fresh) renew(told.fresh, told.turn === turn);
+    turn = told.turn;
   };
 }
 
+window.history.scrollRestoration = "manual";
 const PLACE = `graphrun ${location.pathname}`;
 if (!isBlank) {
   const before = sessionStorage.getItem(PLACE);
