@@ -18,8 +18,8 @@ Open = Callable[..., Any]
 PLACE = """() => {
   const byId = (id) => document.getElementById(id), focus = document.activeElement;
   const texts = ["step-text", "story-title", "details-title"].map((id) => byId(id).textContent);
-  return [...texts, document.documentElement.dataset.theme, byId("log").checked, byId("help").hidden, byId("pace").value,
-    focus.dataset.name ?? focus.id, window.scrollY];
+  return [...texts, document.documentElement.dataset.theme, byId("log").checked, byId("help").hidden,
+    byId("pace").value, focus.dataset.name ?? focus.id, window.scrollY];
 }"""
 
 
@@ -88,7 +88,7 @@ def test_an_edit_is_seen_within_300_ms_and_the_page_keeps_its_place(
     second.keyboard.press("Home")
     second.keyboard.press("u")
     second.wait_for_function("() => document.getElementById('step-text').textContent === '0 of 10'")
-    assert value_in(second, "f") == "−18"
+    assert value_in(second, "f") == "\N{MINUS SIGN}18"
     assert value_in(second, "a") == "12"
     second.keyboard.press("End")
     second.keyboard.press("f")
@@ -100,7 +100,7 @@ def test_an_edit_is_seen_within_300_ms_and_the_page_keeps_its_place(
 
 
 def test_a_broken_file_is_told_in_place_and_mended(watch: Watch, save: Save, open_address: Open) -> None:
-    """File, line, column and what was meant; what was shown before stays, and can be used, until there is a good file."""
+    """File, line, column and what was meant; what was shown before can still be used."""
     save(NESTED)
     watched = watch("g.yaml", "--steps", "10")
     page = open_address(watched.address)
@@ -132,7 +132,7 @@ def test_a_file_that_is_wrong_from_the_start(watch: Watch, save: Save, open_addr
 
 
 def test_a_run_that_is_long_grows_in_the_page(watch: Watch, save: Save, open_address: Open) -> None:
-    """Steps, charts and values of what is made; whoever looks at the last row follows it, at another one stays there."""
+    """Steps, charts and values of what is made; whoever looks at the last row follows it, else stays there."""
     save("parameters: {a: 1, b: 2}\nnodes: {f: (a - b) ** 2}\nminimize: f\nupdate: {step_size: 1e-9}\nsteps: 1e12\n")
     page = open_address(watch("g.yaml", "--engine", "numpy").address)
     page.wait_for_selector("#charts .chart", state="visible")

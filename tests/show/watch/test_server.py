@@ -138,7 +138,7 @@ def news_of(lines: Iterator[str]) -> dict[str, Any]:
 def test_two_pages_are_told_within_300_ms_and_ctrl_c_ends_it(
     watch: Callable[..., Any], save: Callable[..., None]
 ) -> None:
-    """The least of some edits, for others may use the machine; the status is that of other commands, and nothing is said of a trouble."""
+    """The least of some edits, for others may use the machine; the status is that of other commands."""
     save(NESTED)
     watched = watch("g.yaml")
     took = []
