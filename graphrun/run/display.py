@@ -91,7 +91,7 @@ class Shown(Displayed):
         return content
 
     def report(self, path: str | Path | None = None, *, depth: int | None = None, **asked: Any) -> str:
-        """Run the graph, and return one page of HTML to step through.
+        """Run the graph, and return one page of HTML to step through; a notebook shows it in a frame.
 
         Args:
             path: a file to write it to as well.

@@ -190,6 +190,10 @@ function start() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   setTheme(dark.matches ? "dark" : "light");
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
+  // Whoever shows it in a frame knows what is around it.
+  addEventListener("message", ({ source, data: theme }) => {
+    if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
+  });
   byId("theme").addEventListener("click", () =>
     setTheme(document.documentElement.getAttribute("data-theme") === "dark" ? "light" : "dark"));
   byId("help-button").addEventListener("click", () => {
