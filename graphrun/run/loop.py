@@ -71,7 +71,8 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
     error: RunError | None = None
     try:
         program.evaluate()
-        stopped = _loop(program, job, history)
+        so_far = partial(_result, plan, program, job, history, engine.name, "running", None)
+        stopped = _loop(program, job, history, so_far)
     except (NotFinite, StepFailed) as signal:
         error, stopped = failure(plan, history.step_after(program), signal)
     except _RecordedNotFiniteError as recorded:
@@ -120,7 +121,7 @@ def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteErro
     return error
 
 
-def _loop(program: Program, job: Job, history: _History) -> str:
+def _loop(program: Program, job: Job, history: _History, so_far: Callable[[], Result]) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
     reason = look_at_start(program, job)
@@ -137,6 +138,7 @@ def _loop(program: Program, job: Job, history: _History) -> str:
         if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
             job.save(program)
         job.request.on_progress(program.step, partial(objective_of, program))
+        job.request.on_look(so_far)
         if reason:
             return reason
         if not job.smallest(not job.request.interrupted()):
