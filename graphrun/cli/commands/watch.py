@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,10 @@ def watch(
     from graphrun.show.watch.server import listen, serve
     from graphrun.show.watch.session import Session
 
-    if file.path == "-":
-        raise UsageError("watch takes a file, which can be edited, not what comes on stdin")
-    if not Path(file.path).exists():
-        file.load()  # which says so
+    if not Path(file.path).is_file():
+        if file.path != "-":
+            file.load()  # says what it is instead
+        raise UsageError("watch takes a file, which can be edited, not a stream")
     context, output = click.get_current_context(), sys.stdout
 
     def load() -> Graph:
@@ -53,7 +53,9 @@ def watch(
         click.echo(address, file=output)
         if not quiet:
             say(f"watching {printable(file.shown)}; Ctrl-C ends it")
-        if not no_browser:
+        if not no_browser and has_windows():
+            import webbrowser
+
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     begin_collection()
@@ -61,8 +63,15 @@ def watch(
     with listen(port) as listener, stdout_to_stderr():
         session.begin()
         session.settled.wait()
+        context.params["quiet"] = True  # what there is to know of plugins was said
         if isinstance(session.error, UsageError):
             raise session.error
         with Interruption() as interrupted:
             serve(session, file.path, listener, opened, interrupted)
     return INTERRUPTED
+
+
+def has_windows() -> bool:
+    """Whether a browser can have a window, so that none takes the terminal."""
+    names = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in names)

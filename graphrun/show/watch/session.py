@@ -122,7 +122,7 @@ class Session:
         """Load and run the files as they are now."""
         with self._lock:
             self._turn += 1
-            self._signatures = {file: signature(file) for file in self._signatures}
+            self._signatures = {file: signature(file) for file in list(self._signatures)}
         # With the limit of memory of whoever asks.
         threading.Thread(target=copy_context().run, args=(self._take, self._turn), daemon=True).start()
 
@@ -151,8 +151,10 @@ class Session:
             try:
                 graph = self._load()
                 recording, request = record(graph, self._request)
-                # Files that are read no more: not before all is well, for a wrong file names fewer of them.
-                self._signatures = {file: known for file, known in self._signatures.items() if file in read}
+                with self._lock:
+                    # Files that are read no more: not before all is well, for a wrong file names fewer of them.
+                    if turn == self._turn:
+                        self._signatures = {file: self._signatures[file] for file in read & self._signatures.keys()}
                 self._run(turn, graph, recording, request)
             except GraphrunError as error:
                 self._fail(turn, error)
@@ -184,7 +186,7 @@ class Session:
     def _show_start(self, turn: int, graph: Graph) -> None:
         """Show the first row, where the run has shown nothing yet; what is wrong with it, the run will tell."""
         with suppress(Exception):
-            recording, request = record(graph, replace(self._request, steps=0, engine="auto", resume=None))
+            recording, request = record(graph, replace(self._request, steps=0, engine="numpy"))
             result = graph.answer(request)
             self._show(turn, graph, recording, replace(result, stopped="running"), is_first=True)
 

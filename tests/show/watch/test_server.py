@@ -197,6 +197,7 @@ def test_a_port_that_is_taken_is_told(
     [
         (["none.yaml"], "none.yaml"),
         (["-"], "watch takes a file"),
+        (["."], "is a folder"),
         (["g.yaml", "--set", "parameters.q=1"], "q"),
         (["g.yaml", "--record", "q"], "the name 'q' is unknown"),
         (["g.yaml", "--plugins", "none"], "there is no such folder"),

@@ -52,7 +52,10 @@ function goToPlace(place) {
   if (place.isPlaying) play();
 }
 
-const refill = (target, content) => Object.keys(target).forEach((key) => delete target[key]) ?? Object.assign(target, content);
+function refill(target, content) {
+  Object.keys(target).forEach((key) => delete target[key]);
+  Object.assign(target, content);
+}
 
 const stepsShown = () => Array.from({ length: state.course.count }, (_, row) => stepAt(row));
 
@@ -107,7 +110,7 @@ function listenWhileSeen() {
     const told = JSON.parse(event.data);
     seen = event.lastEventId;
     tell(told.problem);
-    if (told.other || (told.fresh && isBlank)) location.reload();
+    if (told.other || (told.fresh && (isBlank || !told.fresh.rows.count))) location.reload();
     else if (told.fresh) renew(told.fresh, told.turn === turn);
     turn = told.turn;
   };
