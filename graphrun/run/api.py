@@ -325,8 +325,8 @@ class Graph(Shown):
         seed = (self.document.seed or 0) if request.seed is None else request.seed
         entry = entry if level is None else entry.model_copy(update={"level": level})
         with limited(self.memory):
-            values = list(result.parameters.values())
-            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, values, request.interrupted)
+            plan, feed = self.plan("float64", seed), self.source.open(seed)
+            fit = Fit(plan, feed, entry, result.parameters, request.interrupted)
             return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
     def predict(
