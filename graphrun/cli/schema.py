@@ -96,6 +96,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "minimize": _text(f"What updates make smaller: {objective}", minLength=1),
         "update": by_type("The update rule; default sgd.", rules, default="sgd")
         | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
+        "start": _text("A checkpoint whose parameters, those of the same name, the run begins with.", minLength=1),
         "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
         "stop": _object(
             {

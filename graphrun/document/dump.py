@@ -30,6 +30,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "nodes": {**document.nodes, **expressions},
         objective: document.maximize if document.maximize is not None else document.minimize,
         "update": _Flow(type=document.update.type, **document.update.settings),
+        "start": document.start,
         "steps": document.steps,
         "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
         "uncertainty": document.uncertainty and _Flow(document.uncertainty.model_dump(exclude_defaults=True)),

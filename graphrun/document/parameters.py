@@ -141,7 +141,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
             message = f"{key!r} of the shape {list(shape)} does not fit a value of the shape {list(target)}"
             problems.add((*path, key), message)
     if len(problems) == before:
-        _check_bounds(path, entry, problems)
+        check_bounds(problems.at(path), entry)
     return entry if len(problems) == before else None
 
 
@@ -190,12 +190,12 @@ def _broadcasts(shape: Shape, target: Shape) -> bool:
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in pairs)
 
 
-def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None:
+def check_bounds(problems: Problems, entry: ParameterEntry, of: str = "") -> None:
     """Report crossed bounds, or the first element whose start is beyond them."""
     value, lower, upper = entry[:3]
     if lower is not None and upper is not None and _first_greater(lower, upper) is not None:
         shown = f": {lower} > {upper}" if not isinstance(lower, list) and not isinstance(upper, list) else ""
-        problems.add((*path, "lower"), f"'lower' is above 'upper'{shown}")
+        problems.add(("lower",), f"'lower' is above 'upper'{shown}")
         return
     for key, word, bound in (("lower", "below", lower), ("upper", "above", upper)):
         if bound is None or value is None:
@@ -206,7 +206,7 @@ def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None
             for position in index:
                 start = start[position]
             limit = "" if isinstance(bound, list) else f" {bound}"
-            problems.add((*path, "value", *index), f"the start {start} is {word} its {key} bound{limit}")
+            problems.add(("value", *index), f"the start {start}{of} is {word} its {key} bound{limit}")
 
 
 def _first_greater(left: Value, right: Value) -> tuple[int, ...] | None:

@@ -43,6 +43,10 @@ SECTIONS = {
         "write nodes: {f: a + b}",
     ),
     **dict.fromkeys(("errors", "std_errors", "stderr", "confidence", "covariance"), "write uncertainty: least_squares"),
+    **dict.fromkeys(
+        ("pretrained", "checkpoint", "warm_start", "init_from", "finetune", "fine_tune", "load", "restore"),
+        "write start: checkpoint.safetensors",
+    ),
     **dict.fromkeys(("random_seed", "random_state", "rng"), "write seed: 0"),
     **dict.fromkeys(("outputs", "output", "log", "monitor", "track", "print", "show"), "write record: [f]"),
     **dict.fromkeys(("imports", "import", "includes", "use"), "write include: [layers.yaml]"),

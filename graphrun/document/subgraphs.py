@@ -58,7 +58,7 @@ class Instance(NamedTuple):
     settings: dict[str, Any]
     repeat: int
     share: bool
-    training: Training
+    training: Training = Training()
 
 
 def read_subgraphs(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Subgraph]:

@@ -129,7 +129,7 @@ class _Builder:
             self.numbers[name] = len(self.leaves)
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
-            self.leaves.append(_numbers(parameter.value))
+            self.leaves.append(document.started.get(name, _numbers(parameter.value)))
         for name, value in document.constants.items():
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)

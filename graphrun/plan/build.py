@@ -120,6 +120,9 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
     """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
     values: list[Any] = list(graph.leaves)
     for number, (initializer, settings) in graph.initializers.items():
+        if values[number] is not None:
+            # It begins with what a checkpoint has.
+            continue
         name = graph.names[number] or ""
         entry = graph.parameters[name]
         try:

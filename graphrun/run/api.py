@@ -90,11 +90,12 @@ class Graph(Shown):
         return 1 if self.document.steps is None else self.document.steps
 
     def notes(self, seed: int | None = None) -> Sequence[str]:
-        """Return what a user should know about how the data set is read, and whose node types are used."""
+        """Return what a user should know: how the data set is read, what a checkpoint began, whose types are used."""
         with limited(self.memory):
             data = self.source.open((self.document.seed or 0) if seed is None else seed)
         types = dict.fromkeys(node.type.name for node in self.structure.nodes)
-        return [*(() if data is None else data.notes), *self.registry.clashes(types)]
+        start = self.document.start_note
+        return [*((start,) if start else ()), *(() if data is None else data.notes), *self.registry.clashes(types)]
 
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
         """Return the schedule of the graph, with the leaves' values.

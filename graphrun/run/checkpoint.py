@@ -21,6 +21,8 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
 from graphrun.run.request import whole
 
+OTHER = "\n  --start takes what parameters it has of the same name, and begins a new run with them"
+
 KEY = "graphrun"
 FORMAT = 1
 BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
@@ -207,14 +209,14 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         found = checkpoint.arrays.get(name)
         if found is None:
             what = "parameter" if slot < leaves else "state"
-            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}")
+            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}{OTHER}")
         if found.shape != tuple(plan.shapes[slot]):
             shapes = f"the shape {list(found.shape)}, not {list(plan.shapes[slot])}"
             raise UsageError(f"the checkpoint {path} is of another graph: its {plan.names[slot]!r} has {shapes}")
     if whole and checkpoint.fingerprint != fingerprint(plan):
         raise UsageError(
             f"the checkpoint {path} is of another graph: the names and shapes of parameters agree, but node types, "
-            "inputs, settings, the dtype, the objective or the update rule do not"
+            f"inputs, settings, the dtype, the objective or the update rule do not{OTHER}"
         )
     rule = plan.update.rule
     # The rest is the graph's: only damage can make it another, or a version whose rule kept something else.
