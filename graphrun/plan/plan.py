@@ -277,13 +277,19 @@ class Plan:
         """Return the plan of one moment: the leaves have these values, and no step gives them other ones."""
         return replace(self, leaves=list(leaves), feeds=False, noise=(), states=())
 
+    @property
+    def frozen_values(self) -> dict[str, Array]:
+        """The frozen parameters, by name."""
+        slots = range(self.parameters, self.parameters + self.frozen)
+        return {self.names[slot] or "": self.leaves[slot] for slot in slots}
+
     def holding(self, values: Mapping[str, Array]) -> Plan:
         """Return the plan with the frozen parameters as they are in a result or a checkpoint."""
         if not self.frozen:
             return self
-        leaves, first = list(self.leaves), self.parameters
-        for slot in range(first, first + self.frozen):
-            leaves[slot] = np.asarray(values[self.names[slot] or ""], self.dtype)[()]
+        leaves = list(self.leaves)
+        for slot, name in enumerate(self.frozen_values, self.parameters):
+            leaves[slot] = np.asarray(values[name], self.dtype)[()]
         return replace(self, leaves=leaves)
 
     def towards(self, slot: int) -> Plan:

@@ -242,8 +242,7 @@ def write_checkpoint(
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     plan = program.plan
-    frozen = range(plan.parameters, plan.parameters + plan.frozen)
-    held = {f"parameters/{plan.names[slot]}": np.asarray(plan.leaves[slot]) for slot in frozen}
+    held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
     arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
     watch = {} if stop is None else stop.memory()
     save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, watch, engine), path)
