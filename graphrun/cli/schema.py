@@ -96,6 +96,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "minimize": _text(f"What updates make smaller: {objective}", minLength=1),
         "update": by_type("The update rule; default sgd.", rules, default="sgd")
         | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
+        "start": _text("A checkpoint whose parameters, those of the same name, the run begins with.", minLength=1),
         "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
         "stop": _object(
             {
@@ -174,6 +175,8 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
         "inputs": inputs,
         "repeat": COUNT | _told("How many copies are chained: the output of each is the first input of the next."),
         "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
+        # A subgraph may have a setting of that name, of any kind.
+        **{key: _told(schema["description"]) for key, schema in training().items()},
     }
     instance_within = {name: with_references(schema) for name, schema in instance.items()}
     known, listed = types_known(node_types), types_listed(node_types, "The node's type.")
@@ -221,6 +224,7 @@ def parameter() -> Schema:
             "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
             "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
             | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
+            **training(),
         },
         ["number", "array", "object"],
     ) | {
@@ -232,6 +236,16 @@ def parameter() -> Schema:
             "then": {"required": ["file", "key"], "properties": {"value": False}},
             "else": {"required": ["value"]},
         },
+    }
+
+
+def training() -> Schema:
+    """Return the schema of what a parameter, or an instance for all of its own, says of the update."""
+    factor = "What the update rule's is multiplied by; default 1."
+    return {
+        "frozen": {"type": "boolean"} | _told("Whether no update moves it; default false."),
+        "step_size": NOT_NEGATIVE | _told(f"{factor} 0.1 is a tenth of the others'."),
+        "weight_decay": NOT_NEGATIVE | _told(f"{factor} 0 is none."),
     }
 
 

@@ -11,7 +11,7 @@ from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, put_known_numbers, read_nodes
 from graphrun.document.numbers import Value
-from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.parameters import ParameterEntry, Training, read_constants, read_parameters
 from graphrun.document.problems import Problems
 from graphrun.document.references import Reference, references, with_references
 
@@ -52,12 +52,13 @@ class Subgraph:
 
 
 class Instance(NamedTuple):
-    """A use of a subgraph, checked: what its settings are, and how often it is repeated."""
+    """A use of a subgraph, checked: its settings, how often it is repeated, what is said of its parameters."""
 
     subgraph: Subgraph
     settings: dict[str, Any]
     repeat: int
     share: bool
+    training: Training = Training()
 
 
 def read_subgraphs(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Subgraph]:

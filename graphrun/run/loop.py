@@ -37,6 +37,7 @@ class Job:
 
     Attributes:
         name: the name of the graph file.
+        parameters: the names of its parameters.
         nodes: the names of its nodes; engines have them in the order in which they are computed.
         request: what was asked for.
         steps: how many updates to make at most.
@@ -49,6 +50,7 @@ class Job:
     """
 
     name: str
+    parameters: Sequence[str]
     nodes: Sequence[str]
     request: RunRequest
     steps: int
@@ -277,18 +279,18 @@ def _result(
     stopped: str,
     error: RunError | None,
 ) -> Result:
-    parameters = [name for name in plan.names[: plan.parameters] if name is not None]
     objective = objective_of(program)
     gradients: dict[str, Any] = {}
     if plan.objective is not None:
-        gradients = _by_name(plan, program.gradients, [*parameters, *job.nodes])
+        free = [name for name in job.parameters if plan.slots[name] < plan.parameters]
+        gradients = _by_name(plan, program.gradients, [*free, *job.nodes])
     return Result(
         graph=job.name,
         steps=program.step,
         stopped=stopped,
         engine=engine,
         objective=objective,
-        parameters=_by_name(plan, program.values, parameters),
+        parameters=_by_name(plan, program.values, job.parameters),
         values=_by_name(plan, program.values, job.nodes),
         gradients=gradients,
         history=history.columns(),

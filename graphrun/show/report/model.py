@@ -83,7 +83,9 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
         raise NotSupportedError(f"its values are {numbers:,} numbers; a page computes with {MOST_NUMBERS:,} at most")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
-    return graph.plan("float64", recording.plan.seed)
+    if recording.plan.factors:
+        raise NotSupportedError("its parameters have factors of the update rule's settings")
+    return graph.plan("float64", recording.plan.seed).holding(recording.plan.frozen_values)
 
 
 def _own_rule(plan: Plan) -> list[UpdateRule]:
