@@ -127,11 +127,11 @@ class Expansion:
         elif repeat > 1 and len(subgraph.outputs) > len(subgraph.inputs):
             what = f"it hands on {', '.join(subgraph.outputs)}, and takes {', '.join(subgraph.inputs)}"
             at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: {what}")
-        chained = set(subgraph.inputs[: len(subgraph.outputs)])
         for name in over:
-            if name in chained:
-                hint = f"the first {counted(len(chained), 'input')} of {subgraph.name!r} come from the copy before"
-                at.add(("over",), f"{quote(name)} cannot be cut into slices", suggestion=f"{hint}; put it behind them")
+            if name in subgraph.inputs[: len(subgraph.outputs)]:
+                fed = counted(len(subgraph.outputs), "input")
+                hint = f"the first {fed} of {subgraph.name!r} come from the copy before; put it behind them"
+                at.add(("over",), f"{quote(name)} cannot be cut into slices", suggestion=hint)
         if (over or collect) and "repeat" not in (entry.settings or {}):
             key = "over" if over else "collect"
             at.add((key,), f"{key!r} goes with 'repeat'", suggestion="write repeat: 100, how many copies there are")
@@ -211,9 +211,7 @@ class Expansion:
             at = use.node.at(("collect",))
             self._add_node(f"{names.nodes}.{name}", NodeEntry("stack", tuple(values), None, at, use.outer))
 
-    def _add_copy(
-        self, names: Names, output: str, instance: Instance, inputs: list[Any], use: Use
-    ) -> dict[str, Any]:
+    def _add_copy(self, names: Names, output: str, instance: Instance, inputs: list[Any], use: Use) -> dict[str, Any]:
         """Add a copy, whose value is called `output`; return what its own names are called."""
         subgraph, prefix = instance.subgraph, names.nodes
         scope: dict[str, Any] = dict(zip(subgraph.inputs, inputs, strict=True))

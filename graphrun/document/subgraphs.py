@@ -108,7 +108,11 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
     outputs = listed(raw.get("output"))
     if not outputs:
         at_key = "output" in raw
-        message = f"'output' is the name of a value, not {describe(raw['output'])}" if at_key else "the subgraph has no 'output'"
+        message = (
+            f"'output' is the name of a value, not {describe(raw['output'])}"
+            if at_key
+            else "the subgraph has no 'output'"
+        )
         problems.add(("output",) if at_key else (), message, key=not at_key)
         return None
     referring = {key: with_references(sections[key]) for key in ("settings", "parameters", "constants")}

@@ -96,7 +96,8 @@ def _(xp, gradient, y, x, *, index, size, axis):
     slices = [slice(0, size) for size in x.shape]
     start = index % x.shape[number]
     slices[number] = slice(start, start + 1)
-    return (place(xp, xp.expand_dims(gradient, axis=number), x.shape, tuple(slices)),)
+    part = xp.reshape(gradient, (*x.shape[:number], 1, *x.shape[number + 1 :]))
+    return (place(xp, part, x.shape, tuple(slices)),)
 
 
 @tensor(

@@ -23,7 +23,7 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.jax.runs import find_runs, ordered, varying
+from graphrun.plan.runs import find_runs, ordered, varying
 from graphrun.engines.jax.scan import Piece, Scan, pick, stack
 from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
@@ -70,9 +70,7 @@ class ArrayPasses:
         self.slots_of_runs = [len(plan.names) + 2 * k for k in range(len(self.runs))]
         pairs = zip(self.runs, self.slots_of_runs, strict=True)
         self.places = {
-            slot: (own, copy, node)
-            for run, own in pairs
-            for (copy, node), slot in np.ndenumerate(run.slots)
+            slot: (own, copy, node) for run, own in pairs for (copy, node), slot in np.ndenumerate(run.slots)
         }
         self.masked = masked
         self.declared = declared

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from graphrun.base.types import Array
-from graphrun.engines.jax.runs import Run
+from graphrun.plan.runs import Run
 from graphrun.engines.numpy import Bound, Operation, backward, forward
 from graphrun.plan.plan import Batch, Plan
 

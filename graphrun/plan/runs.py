@@ -127,6 +127,9 @@ class _Finder:
                 copies.setdefault(int(found[1]), {})[name[found.end() :]] = slot
         for prefix, copies in groups.items():
             if sum(map(len, copies.values())) > LEAST_SAVED:
+                if self.plan.slots.get(prefix) in self.nodes and "" in copies.get(max(copies) - 1, ()):
+                    # The value of the last copy has the name of all.
+                    copies[max(copies)].setdefault("", self.plan.slots[prefix])
                 yield prefix, copies
 
     def run(self, copies: dict[int, dict[str, int]]) -> Run | None:
