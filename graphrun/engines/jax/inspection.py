@@ -64,7 +64,20 @@ class Inspection:
             with double_precision(), np.errstate(all="ignore"):
                 found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             self._found[what] = self._passes.by_slot(found)
+            if (
+                what == "gradients"
+                and not self._passes.masks_all
+                and not all(np.isfinite(part).all() for part in jax.tree.leaves(found))
+            ):
+                # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
+                self._found[what] = self._masked.by_slot(what, state, step)
+                self._masked.forget()
         return self._found[what]
+
+    @cached_property
+    def _masked(self) -> Inspection:
+        passes = ArrayPasses(self._plan, masked=True)
+        return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:

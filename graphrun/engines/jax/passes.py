@@ -23,11 +23,11 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.plan.runs import find_runs, ordered, varying
 from graphrun.engines.jax.scan import Piece, Scan, pick, stack
 from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.runs import find_runs, ordered, varying
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
@@ -74,6 +74,11 @@ class ArrayPasses:
         }
         self.masked = masked
         self.declared = declared
+
+    @property
+    def masks_all(self) -> bool:
+        """Whether a gradient of zero gives zero through every node."""
+        return self.masked or all(batch.type.is_elementwise for batch in self.plan.batches)
 
     def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
         """Return each parameter as a target of its own."""

@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 
 from graphrun.base.types import Array
-from graphrun.plan.runs import Run
 from graphrun.engines.numpy import Bound, Operation, backward, forward
 from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.runs import Run
 
 
 class Stacked(tuple[Any, ...]):
