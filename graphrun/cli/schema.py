@@ -34,6 +34,7 @@ NAMES = {
 INPUTS: Schema = {"type": "array", "items": {"type": ["string", "number"]}}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+ONE_OR_MORE: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
 NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
@@ -173,10 +174,12 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
     inputs = INPUTS | _told("The node's inputs in order: names of other values, and numbers.")
     instance: Schema = {
         "inputs": inputs,
-        "repeat": COUNT | _told("How many copies are chained: the output of each is the first input of the next."),
+        "repeat": COUNT | _told("How many copies are chained: what each gives are the first inputs of the next."),
         "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
         # A subgraph may have a setting of that name, of any kind.
         **{key: _told(schema["description"]) for key, schema in training().items()},
+        "over": ONE_OR_MORE | _told("The inputs that are sequences, of which each copy takes its slice along axis 0."),
+        "collect": ONE_OR_MORE | _told("The values that are stacked over all copies, each under its name."),
     }
     instance_within = {name: with_references(schema) for name, schema in instance.items()}
     known, listed = types_known(node_types), types_listed(node_types, "The node's type.")
@@ -273,7 +276,7 @@ def subgraph() -> Schema:
             "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
             "constants": _section("constantWithin", "Constants."),
             "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
-            "output": _text("The name of the value that an instance stands for."),
+            "output": ONE_OR_MORE | _told("The value that an instance stands for; of several, copies hand on all."),
         }
     ) | {"required": ["output"]}
 

@@ -209,10 +209,14 @@ class VectorPasses:
         """Return the gradients of all parameters as one vector."""
         return (gradients[: self.plan.parameters],)
 
-    def each(self, values: Any, slots: Sequence[int]) -> Any:
-        """Return a vector of some slots."""
+    def all(self, values: Any) -> Any:
+        """Return the vector of all slots."""
         vector = values.values if isinstance(values, Vector) else values
-        return vector[np.asarray(slots, np.int32)]
+        return vector[: len(self.plan.names)]
+
+    def by_slot(self, found: Any) -> Any:
+        """Return what `all` gave, fetched at once."""
+        return np.asarray(found)
 
 
 JaxPasses = ArrayPasses | VectorPasses
