@@ -62,9 +62,10 @@ function placesOf(k, shape) {
 
 // A recorded value, with what it is on the rows held back.
 function groupedSeries() {
-  return history.series.filter((series) => !series.holdout).map((series) => {
+  const { series: all } = state.course.history;
+  return all.filter((series) => !series.holdout).map((series) => {
     const lines = series.columns.map((column, k) => ({ column, label: labelsOf(series)[k] }));
-    const held = history.series.find((other) => other.holdout && other.name === series.name);
+    const held = all.find((other) => other.holdout && other.name === series.name);
     for (const [k, column] of (held?.columns ?? []).entries()) lines.push({ column, label: `held back ${labelsOf(held)[k]}`.trim() });
     return { series, lines };
   });
@@ -90,7 +91,7 @@ function fitCharts() {
 
 function buildCharts(count) {
   const groups = groupedSeries();
-  const xs = columnOf(history.step, history.count);
+  const xs = state.course.history.steps;
   groups.slice(charts.length, count).forEach(({ series, lines }) => {
     const isMain = series.value === objective?.value;
     const readout = make("span", { class: "readout" });
@@ -99,7 +100,7 @@ function buildCharts(count) {
     const card = make("div", { class: `card chart${isMain ? " wide" : ""}` }, title, host);
     card.setAttribute("data-name", series.name);
     byId("charts-body").append(card);
-    const columns = lines.map((line) => columnOf(line.column, history.count));
+    const columns = lines.map((line) => line.column());
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
@@ -134,18 +135,21 @@ function indexOfStep(steps, step) {
 }
 
 function plotDetails(value, host) {
-  const xs = columnOf(rows.step, rows.count);
+  const all = [...Array(state.course.count).keys()];
+  const xs = all.map(stepAt);
+  // The parts of a value as columns over the rows.
+  const over = (of) => (of(value, 0) ?? []).map((_, k) => all.map((row) => of(value, row)[k]));
   const add = (title, tone, columns, shape) => {
     const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
     const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
     host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-    const u = plot(place, xs, single.map((column) => columnOf(column, rows.count)), 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES });
+    const u = plot(place, xs, single, 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES });
     listen(u, xs);
     moveNow(u);
     detailPlots.push(u);
   };
-  if (!rows.values[value]?.length) return;
-  const isConstant = (columns) => columns.every((column) => !Array.isArray(data.columns[column]));
-  if (!isConstant(rows.values[value])) add("value", "accent", rows.values[value], shapeOf(value));
-  if (hasGradient(value) && !isConstant(rows.gradients[value])) add("gradient", "gradient", rows.gradients[value], shapeOf(value));
+  const isConstant = (columns) => columns.every((column) => column.every((x) => Object.is(x, column[0])));
+  const ofValue = over(valueAt), ofGradient = hasGradient(value) ? over(gradientAt) : [];
+  if (!isConstant(ofValue)) add("value", "accent", ofValue, shapeOf(value));
+  if (!isConstant(ofGradient)) add("gradient", "gradient", ofGradient, shapeOf(value));
 }

@@ -27,7 +27,7 @@ function showDetails() {
   } else if (isTraining) {
     fact("gradient", "none");
   }
-  if (isParameter(value) && rows.moves && nextStep(row) >= 0) {
+  if (isParameter(value) && nextStep(row) >= 0) {
     fact("update", asValue(describe(moveAt(value, row), shapeOf(value))), nextStep(row) === stepAt(row) + 1 ? "" : ` until step ${nextStep(row)}`);
   }
   if (entry.lines) {
@@ -45,7 +45,7 @@ function showDetails() {
   if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
   body.replaceChildren(...content, plotted.host);
   if (hasFocus) body.querySelector("button")?.focus({ preventScroll: true });
-  if (isNew && rows.count > 1) {
+  if (isNew && lastRow() > 0) {
     detailPlots.forEach((plot) => plot.destroy());
     detailPlots = [];
     plotDetails(value, plotted.host);

@@ -90,7 +90,7 @@ function headOf(points) {
 function showDrawing() {
   const { row, moment: place } = state;
   const moment = moments[place];
-  const updates = moment.phase === UPDATE && rows.moves && nextStep(row) >= 0;
+  const updates = moment.phase === UPDATE && nextStep(row) >= 0;
   const active = new Set(moment.nodes);
   if (moment.seed) active.add(objective.value);
   if (updates) values.forEach((_, value) => { if (isParameter(value)) active.add(value); });

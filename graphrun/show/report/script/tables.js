@@ -63,7 +63,7 @@ function showTables() {
     const showIt = (numbers) => (kind === "parameter" ? brief(numbers, shape, 6) : told(numbers, shape));
     put(cells[0], showIt(valueAt(value, row)));
     if (cells[1]) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
-    if (cells[2]) put(cells[2], rows.moves && nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
+    if (cells[2]) put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
     tr.classList.toggle("selected", value === near);
   }
 }
