@@ -348,6 +348,9 @@ def keys_of(declared: Declaration) -> Schema:
         if "step_size" in properties:
             properties["step_size"] = scheduled(properties["step_size"])
         properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
+        properties["accumulate"] = COUNT | _told(
+            "How many batches an update takes: it is made in each so many-th step, by the mean of the gradients."
+        )
     if isinstance(declared, Solver):
         properties["starts"] = COUNT | _told(
             "How many starts the solver makes, the file's own first; the best is kept."

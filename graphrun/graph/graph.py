@@ -46,6 +46,7 @@ class Update:
         schedule: the schedule of the step size and its settings, or None.
         clip_norm: the largest Euclidean norm of the whole gradient, or None.
         clip_value: the largest absolute value of an element of the gradient, or None.
+        accumulate: how many steps there are to an update, which takes the mean of their gradients.
         starts: how often a solver begins.
     """
 
@@ -54,6 +55,7 @@ class Update:
     schedule: tuple[Schedule, Settings] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    accumulate: int = 1
     starts: int = 1
 
     @property
