@@ -153,6 +153,17 @@ def data_section() -> Schema:
     }
     settings = {"properties": column, "additionalProperties": False}
     entry = {"if": {"type": "object"}, "then": settings, "else": headers}
+    share = {"type": "number", "minimum": 0, "exclusiveMaximum": 1} | _told("The share of the rows; not with a file.")
+    holdout = _object(
+        {
+            "share": share,
+            "stratify": _text("The header of a column whose values have the same shares in both parts."),
+            "group": _text("The header of a column: rows that have the same there are in one part."),
+            "time": _text("The header of a column of numbers or dates: the latest rows are kept back."),
+            "file": _text("A data file whose rows are kept back, relative to this file."),
+            "seed": WHOLE | _told("What the rows are drawn from; default the run's seed."),
+        }
+    )
     return _object(
         {
             "file": _text("A .csv, .tsv, .parquet or .npz file, relative to this file."),
@@ -160,8 +171,8 @@ def data_section() -> Schema:
             | _told("The values that the columns of the file make, by name."),
             "batch_size": COUNT | _told("How many rows a step takes; default all."),
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
-            "holdout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
-            | _told("The share of rows that is kept back, on which recorded values are computed too."),
+            "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
+            | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
         }
     )
 

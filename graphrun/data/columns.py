@@ -7,7 +7,7 @@ from typing import NamedTuple
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.problems import Mistakes
 from graphrun.data.table import Table, Wanted
-from graphrun.document.data_section import Categories, ColumnEntry, DataEntry
+from graphrun.document.data_section import Categories, ColumnEntry, DataEntry, HoldoutEntry
 from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize
 from graphrun.document.numbers import LOOKS_LIKE_NUMBER
@@ -69,6 +69,7 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
                 headers, matched = _headers(column, table, mistakes)
                 matrix = column.matrix or matched
                 columns.append(Column(name, headers, (), matrix, column.categories, column.standardize, column.path))
+    _check_holdout(entry.holdout, table, mistakes)
     mistakes.raise_if_any()
     if needed is None and entry.columns is None and entry.only is None:
         # Each column for itself: those that hold no numbers are only missed when something needs them.
@@ -79,6 +80,19 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
     _check_uses(fitting, mistakes)
     mistakes.raise_if_any()
     return fitting
+
+
+def _check_holdout(entry: HoldoutEntry, table: Table, mistakes: Mistakes) -> None:
+    """Add a mistake where a column that decides which rows are held back is not there, or has no text for each row."""
+    path, header = ("data", "holdout", entry.by), entry.column
+    if entry.by and header not in table.headers:
+        mistakes.add(path, f"{_file_has_no(table)} {quote(header)}", _near(header, table))
+    elif entry.by:
+        reason = table.unfit(header, text=False) and table.unfit(header, text=True)
+        if reason is None and table.item_shape(header):
+            reason = f"the {table.part} {quote(header)} has more than a number for each row"
+        if reason is not None:
+            mistakes.add_of_file(path, reason)
 
 
 def _check_uses(columns: Sequence[Column], mistakes: Mistakes) -> None:

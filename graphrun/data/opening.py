@@ -5,9 +5,12 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path as FilePath
 from typing import NamedTuple
+
+import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
@@ -21,10 +24,12 @@ from graphrun.data.memory import MemoryDataSet
 from graphrun.data.npz_file import NpzTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
-from graphrun.data.split import Order, Split
+from graphrun.data.split import Order, Split, arranged, share_of
 from graphrun.data.streamed import WINDOW_BYTES, StreamedDataSet, StreamedRows, scan
 from graphrun.data.table import Array, Table, Wanted, row_bytes
-from graphrun.document.data_section import SUFFIXES, DataEntry
+from graphrun.data.times import sortable
+from graphrun.document.data_section import SUFFIXES, DataEntry, HoldoutEntry
+from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.
@@ -62,19 +67,35 @@ class Reading(NamedTuple):
     limits: Limits
     training: bool
 
-    def split(self, rows: int) -> Split:
-        """Return which rows are held back, after checking that enough are left."""
-        share, batch_size = self.entry.holdout, self.entry.batch_size
-        split = Split(rows, share, self.seed)
-        of = counted(rows, "row")
+    def split(self, rows: int, texts: Callable[[str], Array]) -> Split:
+        """Return which rows are held back, after checking that enough are left; `texts` gives a column's cells."""
+        entry, batch_size = self.entry.holdout, self.entry.batch_size
+        seed, of = self.seed if entry.seed is None else entry.seed, counted(rows, "row")
+        split = Split(rows, entry.share, seed, self._held(entry, seed, texts) if entry.by and entry.share else None)
         if not split.training_rows:
-            self.mistakes.fail(("data", "holdout"), f"'holdout' {share:g} of {of} leaves no row to train on")
+            self.mistakes.fail(("data", "holdout"), f"'holdout' {entry.share:g} of {of} leaves no row to train on")
         if batch_size is not None and batch_size > split.training_rows:
             message = f"a batch of {batch_size:,} rows is larger than the training part"
             left = counted(split.training_rows, "training row")
             held = f" ({split.held_rows:,} of {of} are held back)" if split.held_rows else ""
             self.mistakes.fail(("data", "batch_size"), message, f"'{printable(self.mistakes.file)}' has {left}{held}")
         return split
+
+    def _held(self, entry: HoldoutEntry, seed: int, texts: Callable[[str], Array]) -> Array:
+        """Return of each row whether it is held back, where a column decides."""
+        labels, place, named = texts(entry.column), ("data", "holdout", entry.by), f"the column {quote(entry.column)}"
+        if entry.by == "time":
+            try:
+                labels = sortable(labels)
+            except ValueError:
+                self.mistakes.fail(place, f"{named} does not have a number, or a date as 2001-12-31, in each cell")
+        order, cuts = arranged(entry.by, labels, seed)
+        if not len(cuts):
+            self.mistakes.fail(place, f"{named} has the same in each row: none can be held back")
+        held = np.zeros(len(labels), bool)
+        # Where the share is not to be had, what is nearest to it.
+        held[order[: cuts[np.abs(cuts - share_of(len(labels), entry.share)).argmin()]]] = True
+        return held
 
 
 def open_data(
@@ -88,6 +109,7 @@ def open_data(
     training: bool = True,
     problems: Problems | None = None,
     limits: Limits | None = None,
+    place: Path = FILE,
 ) -> DataSet:
     """Read a data file, or make it ready to be streamed.
 
@@ -101,6 +123,7 @@ def open_data(
         training: false where only `everything` will be used: neither batch size nor holdout matter then.
         problems: where problems with the section are added, so that they are told at their places in the graph file.
         limits: sizes, for tests.
+        place: where the graph file names the file.
 
     Raises:
         GraphFileError: the section does not fit the file, and `problems` are given.
@@ -108,12 +131,19 @@ def open_data(
         UsageError: no file is named, DuckDB is needed and missing, or statistics do not fit.
     """
     limits = limits or Limits()
-    table, mistakes = _open(entry, base_folder, file, problems)
+    apart = entry.holdout.file
+    if apart is not None and training:
+        opened = partial(open_data, base_folder=base_folder, seed=seed, needed=needed, problems=problems, limits=limits)
+        data = opened(entry._replace(holdout=HoldoutEntry()), statistics=statistics, file=file)
+        held = entry._replace(file=apart)
+        data.apart = opened(held, statistics=data.statistics, training=False, place=("data", "holdout", "file"))
+        return data
+    table, mistakes = _open(entry, base_folder, file, problems, place)
+    if not training:
+        entry = entry._replace(holdout=HoldoutEntry(), batch_size=None)
     columns = resolve(entry, table, needed, mistakes)
     wanted = wanted_of(columns)
     table.check(wanted)
-    if not training:
-        entry = entry._replace(holdout=0.0, batch_size=None)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
@@ -128,8 +158,8 @@ def open_data(
     raw = _read(table, wanted, limits)
     rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
     notes = (*notes, *_notes_on(rounded, table))
+    split = reading.split(len(next(iter(raw.values()))), lambda header: _read(table, {header: True}, limits)[header])
     table.close()
-    split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
     order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)
     data = MemoryDataSet(encoder, raw, split, order)
@@ -161,6 +191,7 @@ def _open(
     base_folder: str | os.PathLike[str],
     file: str | os.PathLike[str] | None,
     problems: Problems | None,
+    named: Path = FILE,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
         if problems is None:
@@ -171,7 +202,7 @@ def _open(
         problems.fail()
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     mistakes = Mistakes(os.fspath(path), problems)
-    place = FILE if file is None else None
+    place = named if file is None else None
     if not path.is_file():
         mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
     given = os.fspath(file) if file is not None else str(entry.file)
@@ -239,7 +270,9 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
         raise DataError(f"{printable(table.name)}: the file has no rows")
     entry, limits = reading.entry, reading.limits
     encoder = Encoder(reading.columns, table, reading.statistics)
-    rows = StreamedRows(table, encoder, reading.split(table.rows), limits.range)
+    rows = StreamedRows(
+        table, encoder, reading.split(table.rows, lambda header: table.read({header: True})[header]), limits.range
+    )
     held = scan(rows, find_whole=table is not origin) if reading.training else None
     data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
@@ -259,7 +292,8 @@ def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
 def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
     """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
     folder = tempfile.mkdtemp(prefix="graphrun-data-")
-    wanted = wanted_of(reading.columns)
+    column = reading.entry.holdout.column
+    wanted = {column: True, **wanted_of(reading.columns)} if column else wanted_of(reading.columns)
     try:
         path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
         if not duck.convert_csv(table, wanted, path):

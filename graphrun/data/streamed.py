@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrun.data.columns import Column, wanted_of
-from graphrun.data.dataset import DataSet
+from graphrun.data.dataset import HELD_BYTES, DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
 from graphrun.data.parquet_file import ParquetTable, Range
 from graphrun.data.split import Split, pieces
@@ -27,9 +27,6 @@ from graphrun.data.table import Array, is_whole, row_bytes
 from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
-
-# Rows held back that take more than this are not kept in memory.
-HELD_BYTES = 64 * 2**20
 
 
 class Window(NamedTuple):
@@ -264,6 +261,7 @@ class StreamedDataSet(DataSet):
 
     def close(self) -> None:
         """End the thread and let go of the file."""
+        super().close()
         self._reader.shutdown(cancel_futures=True)
         self._loading.clear()
         self._last = None

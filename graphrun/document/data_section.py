@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from graphrun.base.wording import describe, quote
@@ -11,6 +11,7 @@ from graphrun.document.names import under_names
 from graphrun.document.problems import Problems
 
 KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
+HOLDOUT_KEYS = ("share", "stratify", "group", "time", "file", "seed")
 COLUMN_KEYS = ("column", "columns", "categories", "standardize")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 
@@ -43,6 +44,23 @@ class ColumnEntry(NamedTuple):
         return (*self.path, position) if self.listed else self.path
 
 
+class HoldoutEntry(NamedTuple):
+    """Which rows are held back: a share of them, or those of a file of their own.
+
+    Attributes:
+        share: 0 for none.
+        by: "stratify", "group" or "time" where a column of the file decides, else "".
+        column: that column.
+        seed: what they are drawn from, None for the run's seed.
+    """
+
+    share: float = 0.0
+    by: str = ""
+    column: str = ""
+    file: str | None = None
+    seed: int | None = None
+
+
 class DataEntry(NamedTuple):
     """The `data` section; without `columns`, each column of the file whose name can be a name is a value.
 
@@ -53,7 +71,7 @@ class DataEntry(NamedTuple):
     columns: dict[str, ColumnEntry] | None = None
     batch_size: int | None = None
     shuffle: bool = False
-    holdout: float = 0.0
+    holdout: HoldoutEntry = HoldoutEntry()
     only: frozenset[str] | None = None
 
     def part(self, names: Collection[str]) -> DataEntry:
@@ -71,17 +89,45 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         problems.add(("data",), message, suggestion="write data: {file: digits.csv}")
         return DataEntry()
     problems.refuse_unknown(("data",), raw, KEYS)
+    at = ("data",)
+    size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, _all_rows)
     return DataEntry(
-        file=_file(raw["file"], problems) if "file" in raw else None,
+        file=_file(("data", "file"), raw["file"], problems) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
-        batch_size=_batch_size(raw["batch_size"], problems) if "batch_size" in raw else None,
-        shuffle=_switch(("data", "shuffle"), raw.get("shuffle", False), problems),
-        holdout=_holdout(raw.get("holdout", 0), problems),
+        batch_size=None if size is None else int(size),
+        shuffle=_switch(at, raw, "shuffle", problems),
+        holdout=_holdout(raw, problems),
     )
 
 
-def _file(raw: Any, problems: Problems) -> str | None:
-    path = ("data", "file")
+def _take(
+    at: Path,
+    raw: dict[str, Any],
+    key: str,
+    default: Any,
+    fits: Callable[[Any], bool],
+    expected: str,
+    problems: Problems,
+    hint: Callable[[Any], str | None] = lambda _: None,
+) -> Any:
+    """Return what a mapping has under a key, the default where it has nothing or what does not fit."""
+    value = raw.get(key, default)
+    if key not in raw or fits(value):
+        return value
+    problems.add((*at, key), _takes(key, expected, value), suggestion=hint(value))
+    return default
+
+
+def _is_whole(raw: Any, least: int = 1) -> bool:
+    is_number = isinstance(raw, int) or (isinstance(raw, float) and raw.is_integer())
+    return is_number and not isinstance(raw, bool) and raw >= least
+
+
+def _all_rows(raw: Any) -> str | None:
+    return "leave it out to use all rows in every step" if raw is None else None
+
+
+def _file(path: Path, raw: Any, problems: Problems) -> str | None:
     if not isinstance(raw, str) or not raw.strip():
         problems.add(path, _takes("file", "the name of a file", raw), suggestion="write file: digits.csv")
     elif not raw.lower().endswith(SUFFIXES):
@@ -93,30 +139,45 @@ def _file(raw: Any, problems: Problems) -> str | None:
     return None
 
 
-def _batch_size(raw: Any, problems: Problems) -> int | None:
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)
-    if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 1:
-        return raw
-    hint = "leave it out to use all rows in every step" if raw is None else None
-    problems.add(("data", "batch_size"), _takes("batch_size", "a whole number, 1 or more", raw), suggestion=hint)
-    return None
+def _holdout(section: dict[str, Any], problems: Problems) -> HoldoutEntry:
+    """Return which rows are held back; a share that stands alone is that of rows drawn at random."""
+    at: Path = ("data",)
+    if not isinstance(section.get("holdout"), dict):
+        return HoldoutEntry(_share(at, section, "holdout", problems))
+    at, raw = ("data", "holdout"), section["holdout"]
+    problems.refuse_unknown(at, raw, HOLDOUT_KEYS)
+    given = [key for key in ("stratify", "group", "time", "file") if key in raw]
+    for key in given[1:]:
+        problems.add((*at, key), f"both {quote(given[0])} and {quote(key)} are given", key=True, suggestion="keep one")
+    by = given[0] if given else ""
+    if by == "file":
+        for key in [key for key in ("share", "seed") if key in raw]:
+            problems.add((*at, key), f"nothing is drawn where the rows have a file: {quote(key)}", key=True)
+        return HoldoutEntry(file=_file((*at, "file"), raw["file"], problems))
+    if "share" not in raw:
+        problems.add(at, "no 'share' is given", key=True, suggestion="write {share: 0.2}, or {file: test.csv}")
+    text = "the header of a column"
+    column = _take(at, raw, by, "", lambda value: isinstance(value, str), text, problems) if by else ""
+    seed = _take(at, raw, "seed", None, lambda value: _is_whole(value, 0), "a whole number, 0 or more", problems)
+    share = _share(at, raw, "share", problems)
+    return HoldoutEntry(share, by, column, seed=None if seed is None else int(seed))
 
 
-def _holdout(raw: Any, problems: Problems) -> float:
-    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    if is_number and 0 <= raw < 1:
-        return float(raw)
-    hint = f"write {raw / 100:g}" if is_number and 1 < raw < 100 else None
-    problems.add(("data", "holdout"), _takes("holdout", "a share, 0 or more and below 1", raw), suggestion=hint)
-    return 0.0
+def _share(at: Path, raw: dict[str, Any], key: str, problems: Problems) -> float:
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    def hint(value: Any) -> str | None:
+        return f"write {value / 100:g}" if is_number(value) and 1 < value < 100 else None
+
+    def fits(value: Any) -> bool:
+        return is_number(value) and 0 <= value < 1
+
+    return float(_take(at, raw, key, 0, fits, "a share, 0 or more and below 1", problems, hint))
 
 
-def _switch(path: Path, raw: Any, problems: Problems) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    problems.add(path, _takes(str(path[-1]), "true or false", raw))
-    return False
+def _switch(at: Path, raw: dict[str, Any], key: str, problems: Problems) -> bool:
+    return bool(_take(at, raw, key, False, lambda value: isinstance(value, bool), "true or false", problems))
 
 
 def _takes(key: str, expected: str, raw: Any) -> str:
@@ -188,7 +249,7 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
         return None
     headers = _headers(place, value, problems)
     categories = _categories((*path, "categories"), raw["categories"], problems) if "categories" in raw else None
-    standardize = _switch((*path, "standardize"), raw.get("standardize", False), problems)
+    standardize = _switch(path, raw, "standardize", problems)
     if "categories" in raw and key == "columns":
         hint = "give each such column a name of its own, with 'column'"
         problems.add((*path, "categories"), "'categories' is for one column", key=True, suggestion=hint)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from graphrun.document.data_section import ColumnEntry, DataEntry
+from graphrun.document.data_section import ColumnEntry, DataEntry, HoldoutEntry
 from graphrun.document.document import Document
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import StoredValue
@@ -157,8 +157,14 @@ def _parameter(entry: ParameterEntry) -> Any:
 def _data(entry: DataEntry) -> dict[str, Any]:
     columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
     given: dict[str, Any] = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
-    given |= {"shuffle": entry.shuffle or None, "holdout": entry.holdout or None}
+    given |= {"shuffle": entry.shuffle or None, "holdout": _holdout(entry.holdout)}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _holdout(entry: HoldoutEntry) -> Any:
+    given = {"share": entry.share or None, entry.by: entry.column, "file": entry.file, "seed": entry.seed}
+    given = {key: value for key, value in given.items() if key and value is not None}
+    return given.get("share") if given.keys() <= {"share"} else _Flow(given)
 
 
 def _column(entry: ColumnEntry) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
-from graphrun.data.rows import DataSource, held_back_rows
+from graphrun.data.rows import DataSource
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -102,7 +102,7 @@ def prepare(
         record=record,
         stop=stop,
         feed=feed,
-        holdout=held_back_rows(feed),
+        holdout=None if feed is None else feed.held_back(),
         resume=checkpoint,
         save=save,
     )
