@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
 from graphrun.show.report.contents import contents
+from graphrun.show.report.model import make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "formulas", "drawing", "details", "charts", "tables", "moving")
+SCRIPT = ("elements", "graph", "feeding", "formulas", "drawing", "details", "charts", "tables", "moving")
 """The files of the script, in the order in which they build on each other."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
@@ -59,13 +60,14 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
     result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
     recording.finish()
-    return RunReport(page(contents(graph, result, recording, depth)), result)
+    model = make_model(graph, recording)
+    return RunReport(page(contents(graph, result, recording, depth) | {"live": model.data}, model.script), result)
 
 
-def page(data: dict[str, Any]) -> str:
-    """Return a report as HTML."""
-    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+def page(data: dict[str, Any], model: str) -> str:
+    """Return a report as HTML; `model` is the script of what it computes with."""
+    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _brief(_asset("style.css"))}
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in SCRIPT)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
@@ -81,6 +83,12 @@ def to_json(data: Any) -> str:
     """Return JSON that can stand in an HTML element, whatever its strings hold."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _brief(text: str) -> str:
+    """Return a script or style of ours without indentation and lines of comment."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
 def _asset(name: str) -> str:
