@@ -20,12 +20,14 @@ def write_columns(path: Path, columns: Mapping[str, list[str]]) -> str:
     if path.suffix == ".parquet":
         import duckdb
 
-        duckdb.execute(f"COPY (FROM read_csv('{table}', header = true)) TO '{path}' (ROW_GROUP_SIZE 2048)")
+        duckdb.execute(
+            f"COPY (FROM read_csv('{table}', header = true, nullstr = ['', 'NA'])) TO '{path}' (ROW_GROUP_SIZE 2048)"
+        )
     return path.name
 
 
 def _array(cells: list[str]) -> np.ndarray[Any, Any]:
     try:
-        return np.array([cell or "nan" for cell in cells], np.float64)
+        return np.array([cell if cell not in {"", "NA"} else "nan" for cell in cells], np.float64)
     except ValueError:
         return np.array(cells)

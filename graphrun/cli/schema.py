@@ -14,6 +14,7 @@ from graphrun.declare.declaration import Declaration
 from graphrun.declare.initializers import INITIALIZERS
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.document.data_section import MISSING, TIMES
 from graphrun.document.names import LITERALS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
@@ -148,8 +149,13 @@ def data_section() -> Schema:
         "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
         "categories": {"anyOf": [{"const": "auto"}, TEXTS]}
         | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
+        "one_hot": {"type": "boolean"} | _told("Whether each category becomes a column of zeros and ones."),
+        "time": {"enum": list(TIMES)} | _told("What a date or time becomes: counted since 1970, or a part of it."),
+        "format": _text('How a time is written, as "%d.%m.%Y"; default as 2001-12-31 18:00.'),
         "standardize": {"type": "boolean"}
         | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
+        "missing": {"enum": list(MISSING)}
+        | _told("What becomes of a missing cell: the mean of the column, or that and a column that says so."),
     }
     settings = {"properties": column, "additionalProperties": False}
     entry = {"if": {"type": "object"}, "then": settings, "else": headers}
@@ -166,13 +172,20 @@ def data_section() -> Schema:
     )
     return _object(
         {
-            "file": _text("A .csv, .tsv, .parquet or .npz file, relative to this file."),
+            "file": _text("A .csv, .tsv (also .gz, .bz2, .xz), .parquet or .npz file, relative to this file."),
             "columns": {"type": ["object", "null"], "additionalProperties": entry}
             | _told("The values that the columns of the file make, by name."),
             "batch_size": COUNT | _told("How many rows a step takes; default all."),
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
             "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
             | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
+            "missing": {"enum": list(MISSING[:-1])}
+            | _told("What becomes of missing cells, where a column says nothing: drop leaves such rows out."),
+            "header": {"anyOf": [{"type": "boolean"}, TEXTS | {"minItems": 1}]}
+            | _told("false where the file has no row of names: x1, x2, ...; or the names."),
+            "delimiter": _text('What stands between the cells of a CSV file, as ";".'),
+            "decimal": {"enum": [".", ","]} | _told("What a number's fraction begins with."),
+            "comment": _text('What lines begin with that are passed over, as "#".'),
         }
     )
 

@@ -50,13 +50,14 @@ class DataSet(AbstractContextManager["DataSet"]):
         self.rows = split.training_rows
         self.batch_size = min(batch_size or self.rows, self.rows)
         self.feeds = shuffle or self.batch_size < self.rows
-        self.shapes = tuple((self.batch_size, *column.shape) for column in encoder.columns)
+        shapes = [encoder.shape(column) for column in encoder.columns]
+        self.shapes = tuple((self.batch_size, *shape) for shape in shapes)
         self.dtypes = tuple(dtypes)
         self.holdout_rows = split.held_rows
         self.categories: Mapping[str, tuple[str, ...]] = encoder.categories
         self.statistics: Mapping[str, Array] = encoder.statistics()
         self.notes: tuple[str, ...] = ()
-        row_bytes = sum(8 * int(np.prod(column.shape)) for column in encoder.columns)
+        row_bytes = sum(8 * int(np.prod(shape)) for shape in shapes)
         self._chunk_rows = max(1, CHUNK_BYTES // max(row_bytes, 1))
 
     @abstractmethod

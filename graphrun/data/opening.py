@@ -16,7 +16,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
-from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
+from graphrun.data.columns import FILE, Column, dropped, own_names, resolve, wanted_of, with_gaps
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
@@ -26,9 +26,9 @@ from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split, arranged, share_of
 from graphrun.data.streamed import WINDOW_BYTES, StreamedDataSet, StreamedRows, scan
-from graphrun.data.table import Array, Table, Wanted, row_bytes
+from graphrun.data.table import Array, Table, Wanted, filled, whole_as_integers
 from graphrun.data.times import sortable
-from graphrun.document.data_section import SUFFIXES, DataEntry, HoldoutEntry
+from graphrun.document.data_section import SUFFIXES, DataEntry, HoldoutEntry, suffix_of
 from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 
@@ -144,13 +144,14 @@ def open_data(
     columns = resolve(entry, table, needed, mistakes)
     wanted = wanted_of(columns)
     table.check(wanted)
+    table.gaps = with_gaps(columns)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
-        if isinstance(table, ParquetTable):
+        if isinstance(table, ParquetTable) and not dropped(columns):
             return _streamed(table, table, reading)
-        if isinstance(table, CsvTable) and duck.available():
+        if isinstance(table, ParquetTable | CsvTable) and duck.available():
             return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
     _check_memory(table, wanted, reading)
@@ -158,7 +159,13 @@ def open_data(
     raw = _read(table, wanted, limits)
     rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
     notes = (*notes, *_notes_on(rounded, table))
-    split = reading.split(len(next(iter(raw.values()))), lambda header: _read(table, {header: True}, limits)[header])
+    kept, left_out = filled(raw, dropped(columns)), dropped(columns)
+    if left_out:
+        raw = {header: values[kept] for header, values in raw.items()}
+        raw |= {h: whole_as_integers(raw[h]) for h in left_out if not wanted[h] and table.has_integers(h)}
+        encoder.rows = np.flatnonzero(kept)
+        notes = (*notes, *_notes_on_rows(left_out, len(kept), len(encoder.rows), table))
+    split = reading.split(int(np.count_nonzero(kept)), lambda header: _read(table, {header: True}, limits)[header][kept])
     table.close()
     shuffle = entry.shuffle and entry.batch_size is not None
     order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)
@@ -208,13 +215,13 @@ def _open(
     given = os.fspath(file) if file is not None else str(entry.file)
     if ADDRESS.match(given):
         mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    suffix = suffix_of(path.name)
+    if not suffix:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     try:
         if suffix == ".npz":
             return NpzTable(path), mistakes
-        return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path)), mistakes
+        return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path, entry.form)), mistakes
     except OSError as error:
         mistakes.fail(place, f"the file cannot be read: {error.strerror}")
 
@@ -236,13 +243,15 @@ def _why_missing(path: FilePath, *, named: bool) -> tuple[str, str | None]:
 def _bytes(table: Table, wanted: Wanted) -> int:
     """Return how many bytes the numbers of a file take, roughly for a CSV file."""
     if isinstance(table, ParquetTable):
-        return table.rows * row_bytes(wanted)
+        return table.rows * table.row_bytes(wanted)
     if not isinstance(table, CsvTable):
         return 0
-    size = FilePath(table.name).stat().st_size
-    with FilePath(table.name).open("rb") as file:
+    with table.bytes() as file:
         beginning = file.read(2**20)
-    return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+        packed = not table.name.lower().endswith(SUFFIXES)
+        size = len(beginning) + sum(map(len, iter(partial(file.read, 2**20), b""))) if packed else 0
+    size = size or FilePath(table.name).stat().st_size
+    return table.row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
 
 
 def _check_memory(table: Table, wanted: Wanted, reading: Reading) -> None:
@@ -289,30 +298,55 @@ def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
             yield f"{printable(table.name)}: whole numbers beyond 2**53 are rounded in {quote(header)}: {becomes}"
 
 
-def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
-    """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
+def _notes_on_rows(headers: Sequence[str], rows: int, left: int, table: Table) -> Iterator[str]:
+    """Yield what is to be said of rows that are left out; raise DataError where none is left."""
+    listed, name = " or ".join(map(quote, headers[:8])) + (" ..." if len(headers) > 8 else ""), printable(table.name)
+    if not left:
+        raise DataError(f"{name}: a cell is missing in each row, of {listed}")
+    if left < rows:
+        yield f"{name}: {rows - left:,} of {rows:,} rows are left out, for {listed} is missing there"
+
+
+def _converted(table: CsvTable | ParquetTable, reading: Reading) -> StreamedDataSet:
+    """Stream a file from a temporary one: CSV can only be read from its beginning, and rows may be left out."""
     folder = tempfile.mkdtemp(prefix="graphrun-data-")
-    column = reading.entry.holdout.column
+    column, left_out = reading.entry.holdout.column, dropped(reading.columns)
     wanted = {column: True, **wanted_of(reading.columns)} if column else wanted_of(reading.columns)
+    notes: tuple[str, ...] = ()
     try:
-        path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
-        if not duck.convert_csv(table, wanted, path):
-            table.diagnose(wanted)
-            raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
-        source = ParquetTable(path, origin=table)
+        source = table if isinstance(table, ParquetTable) else _parquet_of(table, wanted, folder)
+        if left_out:
+            rows, path = source.rows, f"{folder}/left.parquet"
+            source.write_filled(wanted, left_out, path)
+            source = ParquetTable(path, origin=table, numbered=True)
+            notes = tuple(_notes_on_rows(left_out, rows, source.rows, table))
+        source.gaps = table.gaps
         try:
             data = _streamed(source, table, reading)
         except DataError:
-            table.diagnose(wanted)
+            if isinstance(table, CsvTable):
+                table.diagnose(wanted)
             raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    size = FilePath(path).stat().st_size / 2**20
+    size = FilePath(source.path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
-    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *notes, *data.notes)
     data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
+
+
+def _parquet_of(table: CsvTable, wanted: Wanted, folder: str) -> ParquetTable:
+    """Write a CSV file as Parquet, where DuckDB does not take it as Python's reader does by way of another CSV file."""
+    path = f"{folder}/data.parquet"
+    if not duck.convert_csv(table, wanted, path):
+        table.diagnose(wanted)
+        if not duck.convert_csv(table.write_plain(wanted, f"{folder}/plain.csv"), wanted, path):
+            raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
+    source = ParquetTable(path, origin=table)
+    source.gaps = table.gaps
+    return source
 
 
 def _remove(folder: str, process: int) -> None:

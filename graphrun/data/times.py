@@ -31,6 +31,15 @@ def moments(texts: Iterable[str], form: str | None = None) -> Array:
     return np.array([moment(text, form) if text else NONE for text in texts], "datetime64[us]")
 
 
+def is_time(text: str, form: str | None) -> bool:
+    """Say whether a text is a time."""
+    try:
+        moment(text, form)
+    except ValueError:
+        return False
+    return True
+
+
 def in_unit(times: Array, unit: str) -> Array:
     """Return times as numbers: what is counted since 1970, the year with its fraction for "years", else a part."""
     years, months, days = (times.astype(f"datetime64[{letter}]") for letter in "YMD")
@@ -42,7 +51,7 @@ def in_unit(times: Array, unit: str) -> Array:
     elif unit == "weekday":
         counted = (days.astype(np.int64) + 3) % 7
     elif unit == "hour":
-        counted = (times - days) // np.timedelta64(1, "h")
+        counted = (times - days).astype(np.int64) // COUNTED["hours"]
     else:
         whole, start = {"year": (years, -1970), "month": (months - years, -1), "day": (days - months, -1)}[unit]
         counted = whole.astype(np.int64) - start

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from graphrun.base.wording import describe, quote
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.names import under_names
 from graphrun.document.problems import Problems
 
-KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
+KEYS = ("file", "columns", "batch_size", "shuffle", "holdout", "missing", "header", "delimiter", "decimal", "comment")
 HOLDOUT_KEYS = ("share", "stratify", "group", "time", "file", "seed")
-COLUMN_KEYS = ("column", "columns", "categories", "standardize")
+COLUMN_KEYS = ("column", "columns", "categories", "one_hot", "time", "format", "standardize", "missing")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
+
+# What the standard library unpacks.
+PACKED = (".gz", ".bz2", ".xz")
+
+# What becomes of a row with a cell that is missing, and of such a cell.
+MISSING = ("error", "drop", "mean", "indicator")
+
+# What a time becomes: what is counted since 1970, or a part of the calendar or the clock.
+TIMES = ("years", "days", "hours", "minutes", "seconds", "year", "month", "day", "weekday", "hour")
+
+# What other programs call a key.
+ELSEWHERE = {
+    **dict.fromkeys(("sep", "separator"), "it is called 'delimiter' here"),
+    **dict.fromkeys(("test_size", "validation", "validation_split", "split"), "write holdout: 0.2"),
+    **dict.fromkeys(
+        ("na", "na_values", "nan", "dropna", "impute", "imputer"), "write missing: drop, mean or indicator"
+    ),
+    **dict.fromkeys(("names", "headers", "has_header"), "write header: false, or header: [x, y]"),
+    **dict.fromkeys(
+        ("target", "label", "labels", "features"), "the nodes say what a column is for: name it in 'columns'"
+    ),
+    **dict.fromkeys(("encoding",), "a file is UTF-8 text"),
+    **dict.fromkeys(("date", "datetime", "dates", "parse_dates"), "write {column: date, time: days}"),
+    **dict.fromkeys(("dummies", "onehot", "one-hot"), "write {column: species, one_hot: true}"),
+    **dict.fromkeys(("scale", "normalize", "standardise"), "write standardize: true"),
+}
 
 # The texts that stand for the indices 0, 1, ..., or "auto": those of the file, sorted.
 Categories: TypeAlias = Literal["auto"] | tuple[str, ...]
@@ -27,6 +53,10 @@ class ColumnEntry(NamedTuple):
         matrix: whether they are the columns of a matrix, rather than one vector.
         exact: whether the one header is taken as it is.
         categories: the texts that become indices, None for a column of numbers.
+        one_hot: whether each index becomes a row of zeros with a 1.
+        time: what a date or a time becomes, with `format` as `datetime.strptime` reads it; None for other columns.
+        missing: what becomes of cells with nothing in them.
+        carried: whether the cells are handed through as texts.
         standardize: whether mean and standard deviation are brought to 0 and 1.
         path: where the headers stand in the graph file; with `listed`, each under its position there.
     """
@@ -38,6 +68,16 @@ class ColumnEntry(NamedTuple):
     standardize: bool = False
     path: Path = ()
     listed: bool = False
+    one_hot: bool = False
+    time: str | None = None
+    format: str | None = None
+    missing: str = ""
+    carried: bool = False
+
+    @property
+    def text(self) -> bool:
+        """Whether the cells are read as texts."""
+        return self.categories is not None or self.time is not None or self.carried
 
     def path_of(self, position: int) -> Path:
         """Return where one of the headers stands in the graph file."""
@@ -61,6 +101,22 @@ class HoldoutEntry(NamedTuple):
     seed: int | None = None
 
 
+class CsvForm(NamedTuple):
+    """How a CSV file is written.
+
+    Attributes:
+        header: whether its first row names the columns; False calls them x1, x2, ...; or their names.
+        delimiter: what stands between cells, None for what the file's name says.
+        decimal: what a number's fraction begins with.
+        comment: what lines begin with that are passed over, or "".
+    """
+
+    header: bool | tuple[str, ...] = True
+    delimiter: str | None = None
+    decimal: str = "."
+    comment: str = ""
+
+
 class DataEntry(NamedTuple):
     """The `data` section; without `columns`, each column of the file whose name can be a name is a value.
 
@@ -73,6 +129,8 @@ class DataEntry(NamedTuple):
     shuffle: bool = False
     holdout: HoldoutEntry = HoldoutEntry()
     only: frozenset[str] | None = None
+    missing: str = "error"
+    form: CsvForm = CsvForm()
 
     def part(self, names: Collection[str]) -> DataEntry:
         """Return the section with only those of its columns that are among these names."""
@@ -88,7 +146,7 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         message = needed if raw is None else f"'data' is a mapping, not {describe(raw)}"
         problems.add(("data",), message, suggestion="write data: {file: digits.csv}")
         return DataEntry()
-    problems.refuse_unknown(("data",), raw, KEYS)
+    problems.refuse_unknown(("data",), raw, KEYS, advice=ELSEWHERE)
     at = ("data",)
     size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, _all_rows)
     return DataEntry(
@@ -97,7 +155,41 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         batch_size=None if size is None else int(size),
         shuffle=_switch(at, raw, "shuffle", problems),
         holdout=_holdout(raw, problems),
+        missing=_take(
+            at, raw, "missing", "error", _is_one_of(MISSING[:3]), "error, drop or mean", problems, _of_columns
+        ),
+        form=_form(raw, problems),
     )
+
+
+def _form(raw: dict[str, Any], problems: Problems) -> CsvForm:
+    at = ("data",)
+
+    def is_header(value: Any) -> bool:
+        return isinstance(value, bool) or (isinstance(value, list) and bool(value) and all(map(_is_text, value)))
+
+    def is_mark(value: Any) -> bool:
+        return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in '"\r\n\0'
+
+    header = _take(at, raw, "header", True, is_header, "false where the file has none, or a list of names", problems)
+    delimiter = _take(at, raw, "delimiter", None, is_mark, 'one character, as ";" or "\\t"', problems)
+    decimal = _take(at, raw, "decimal", ".", _is_one_of((".", ",")), '"." or ","', problems)
+    comment = _take(at, raw, "comment", "", is_mark, 'one character, as "#"', problems)
+    if decimal == "," and delimiter in (None, ","):
+        problems.add((*at, "decimal"), "a comma stands between cells too", key=True, suggestion='write delimiter: ";"')
+    return CsvForm(tuple(header) if isinstance(header, list) else header, delimiter, decimal, comment)
+
+
+def _is_text(raw: Any) -> bool:
+    return isinstance(raw, str) and raw.strip() != ""
+
+
+def _is_one_of(words: Sequence[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _of_columns(raw: Any) -> str | None:
+    return "write it in the mapping of a column" if raw == MISSING[3] else None
 
 
 def _take(
@@ -127,10 +219,19 @@ def _all_rows(raw: Any) -> str | None:
     return "leave it out to use all rows in every step" if raw is None else None
 
 
+def suffix_of(name: str) -> str:
+    """Return how the name of a data file ends, without what says that it is packed."""
+    for packed in PACKED:
+        whole = name.lower().removesuffix(packed)
+        if whole != name.lower() and whole.endswith(SUFFIXES[:2]):
+            return whole[-4:]
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
 def _file(path: Path, raw: Any, problems: Problems) -> str | None:
     if not isinstance(raw, str) or not raw.strip():
         problems.add(path, _takes("file", "the name of a file", raw), suggestion="write file: digits.csv")
-    elif not raw.lower().endswith(SUFFIXES):
+    elif suffix_of(raw) not in SUFFIXES:
         problems.add(
             path, f"{quote(raw)} is no data file: its name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
@@ -233,7 +334,7 @@ def _headers(path: Path, raw: Any, problems: Problems) -> tuple[str, ...] | None
 def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntry | None:
     """Return an entry that is written as a mapping."""
     before = len(problems)
-    problems.refuse_unknown(path, raw, COLUMN_KEYS)
+    problems.refuse_unknown(path, raw, COLUMN_KEYS, advice=ELSEWHERE)
     given: list[str] = [key for key in ("column", "columns") if key in raw]
     if not given and len(problems) == before:
         hint = "write {column: species, categories: auto} or {columns: [...], standardize: true}"
@@ -249,16 +350,35 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
         return None
     headers = _headers(place, value, problems)
     categories = _categories((*path, "categories"), raw["categories"], problems) if "categories" in raw else None
-    standardize = _switch(path, raw, "standardize", problems)
-    if "categories" in raw and key == "columns":
+    standardize, one_hot = (_switch(path, raw, name, problems) for name in ("standardize", "one_hot"))
+    if one_hot and categories is None:
+        categories = "auto"
+    time = _take(path, raw, "time", None, _is_one_of(TIMES), f"one of {', '.join(TIMES)}", problems, _near_time)
+    form = _take(path, raw, "format", None, _is_text, 'how a time is written, as "%d.%m.%Y"', problems)
+    missing = _take(path, raw, "missing", "", _is_one_of(MISSING), f"{', '.join(MISSING[:-1])} or indicator", problems)
+    kinds = [name for name in ("categories", "one_hot", "time") if raw.get(name, False) is not False]
+    if kinds and key == "columns":
         hint = "give each such column a name of its own, with 'column'"
-        problems.add((*path, "categories"), "'categories' is for one column", key=True, suggestion=hint)
-    elif "categories" in raw and standardize:
+        problems.add((*path, kinds[0]), f"{quote(kinds[0])} is for one column", key=True, suggestion=hint)
+    elif categories is not None and standardize:
         problems.add((*path, "standardize"), "an index cannot be standardized: it is no quantity", key=True)
+    if categories is not None and time is not None:
+        problems.add((*path, "time"), "a time is a number, not one of some categories", key=True)
+    if categories is not None and missing == "mean":
+        hint = "write drop, or indicator, which makes a category of its own of it"
+        problems.add((*path, "missing"), "texts have no mean", suggestion=hint)
+    if form is not None and time is None:
+        problems.add((*path, "format"), "'format' goes with 'time'", key=True, suggestion="write time: days")
     if headers is None or len(problems) > before:
         return None
     listed = isinstance(value, list)
-    return ColumnEntry(headers, key == "columns", key == "column", categories, standardize, place, listed)
+    return ColumnEntry(
+        headers, key == "columns", key == "column", categories, standardize, place, listed, one_hot, time, form, missing
+    )
+
+
+def _near_time(raw: Any) -> str | None:
+    return did_you_mean(raw, TIMES) if isinstance(raw, str) else None
 
 
 def _categories(path: Path, raw: Any, problems: Problems) -> Categories | None:

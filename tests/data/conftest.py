@@ -58,7 +58,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[pytest.param(way, marks=pytest.mark.slow if " " in way else ()) for way in WAYS])
 def read_in_a_way(request: pytest.FixtureRequest, folder: Path) -> Callable[..., DataSet]:
     """Return a function from a section that names FILE, and columns of texts, to the data set: of each kind of file.
 
