@@ -96,6 +96,7 @@ class _Writer(PassScript):
         super().__init__(plan)
         self.settings: list[Data] = []
         self._rules = rules
+        self._reached: set[int] = set()
 
     def key(self, slot: int) -> str:
         """Return the slot."""
@@ -114,6 +115,7 @@ class _Writer(PassScript):
         """Yield the function of the leaves that computes values, gradients and following states."""
         plan = self.plan
         lines, values, slopes, states = self.passes()
+        self._reached = set(slopes)
         literals = {slot: self.number(slot) for slot in range(len(plan.leaves)) if plan.names[slot] is None}
         values |= literals
         yield "const compute = (v) => {"
@@ -132,10 +134,12 @@ class _Writer(PassScript):
         single = {slot for slot, uses in plan.uses.items() if len(uses) == 1 and slot != plan.objective}
         shown: dict[str, dict[int, tuple[int, Any]]] = {"locals": {}, "contributions": {}}
         for target, position, source, local, part in self.trace.edges() if plan.objective is not None else ():
-            if plan.names[source] is not None:
-                number = numbers[target, position]
-                if local is not None:
-                    shown["locals"][number] = target, local
+            if plan.names[source] is None:
+                continue
+            number = numbers[target, position]
+            if local is not None:
+                shown["locals"][number] = target, local
+            if target in self._reached:
                 # What has no other use has this part alone as its gradient.
                 gradient = self.trace.recorder.array(f"g{source}", plan.shapes[source])
                 shown["contributions"][number] = source, gradient if source in single else part()
