@@ -242,7 +242,8 @@ def parameter() -> Schema:
             **stored(),
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
-            "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
+            "shape": {"type": "array", "items": {"anyOf": [WHOLE, {"type": "string"}]}}
+            | _told("The shape of a value that is drawn: numbers, and columns for how many categories or columns."),
             "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
             | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
         },

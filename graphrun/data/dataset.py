@@ -29,6 +29,7 @@ class DataSet(AbstractContextManager["DataSet"]):
 
     Attributes:
         names: the names of the columns.
+        widths: the number of a column's categories, or of the columns of a matrix.
         shapes: of each column, the shape of a batch; its first axis is the batch.
         dtypes: of each column, the dtype of a batch.
         rows: the number of training rows.
@@ -51,6 +52,10 @@ class DataSet(AbstractContextManager["DataSet"]):
         self.batch_size = min(batch_size or self.rows, self.rows)
         self.feeds = shuffle or self.batch_size < self.rows
         shapes = [encoder.shape(column) for column in encoder.columns]
+        self.widths: Mapping[str, int] = {
+            **{name: shape[-1] for name, shape in zip(self.names, shapes, strict=True) if shape},
+            **{name: len(texts) for name, texts in encoder.categories.items()},
+        }
         self.shapes = tuple((self.batch_size, *shape) for shape in shapes)
         self.dtypes = tuple(dtypes)
         self.holdout_rows = split.held_rows

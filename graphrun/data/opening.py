@@ -165,7 +165,8 @@ def open_data(
         raw |= {h: whole_as_integers(raw[h]) for h in left_out if not wanted[h] and table.has_integers(h)}
         encoder.rows = np.flatnonzero(kept)
         notes = (*notes, *_notes_on_rows(left_out, len(kept), len(encoder.rows), table))
-    split = reading.split(int(np.count_nonzero(kept)), lambda header: _read(table, {header: True}, limits)[header][kept])
+    count = int(np.count_nonzero(kept))
+    split = reading.split(count, lambda header: _read(table, {header: True}, limits)[header][kept])
     table.close()
     shuffle = entry.shuffle and entry.batch_size is not None
     order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)

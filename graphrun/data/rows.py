@@ -87,8 +87,9 @@ class Rows:
 
     feeds = False
 
-    def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, columns: Sequence[NDArray[Any]], widths: Mapping[str, int]) -> None:
         self._columns = columns
+        self.widths = widths
 
     def batch(self, _step: int) -> Sequence[NDArray[Any]]:
         """Return the rows."""

@@ -80,10 +80,15 @@ def prepare(
     if checkpoint is not None and request.resume is not None:
         from graphrun.run.checkpoint import check_fits
 
-        check_fits(checkpoint, plan, request.resume)
+        # With other rows, a shape that names a column is another until the checkpoint says which categories there are.
+        sized = any(isinstance(size, str) for entry in structure.parameters.values() for size in entry.shape)
+        if not sized:
+            check_fits(checkpoint, plan, request.resume)
         if feed is not None and feed.statistics:
             feed = source.open(seed, checkpoint.statistics)
             plan = build_plan(structure, plan.dtype, seed, feed)
+        if sized:
+            check_fits(checkpoint, plan, request.resume)
     stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
     if stop is not None and checkpoint is not None and checkpoint.watch:
         stop.remember(checkpoint.watch)
