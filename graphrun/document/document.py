@@ -79,6 +79,7 @@ class Document:
     def names_read(self) -> set[str]:
         """Return the names of values that something reads: columns of data that are none of them need not be there."""
         read = {source for entry in self.nodes.values() for source in entry.inputs if isinstance(source, str)}
+        read.update(size for entry in self.parameters.values() for size in entry.shape if isinstance(size, str))
         looked_at = {*(self.record or ()), self.minimize, self.maximize}
         for entry in self.expect:
             looked_at.update(entry.values, entry.gradients)

@@ -127,6 +127,10 @@ class _Builder:
                     self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
         for name, parameter in self.parameters.items():
             self.numbers[name] = len(self.leaves)
+            for axis, size in enumerate(parameter.shape):
+                if isinstance(size, str) and size not in self.columns:
+                    at = document.leaf_problems("parameters", name).at(("shape", axis))
+                    at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
             self.leaves.append(document.started.get(name, _numbers(parameter.value)))

@@ -63,6 +63,12 @@ class Checkpoint:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
 
+    def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
+        found = self.arrays.get(f"parameters/{name}") if any(isinstance(size, str) for size in shape) else None
+        return shape if found is None else found.shape
+
+
 def fingerprint(plan: Plan) -> str:
     """Return what has to agree between a checkpoint and a graph, as a digest.
 

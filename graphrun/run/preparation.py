@@ -15,7 +15,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
-from graphrun.data.rows import DataSource, held_back_rows
+from graphrun.data.rows import DataSource
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -80,10 +80,15 @@ def prepare(
     if checkpoint is not None and request.resume is not None:
         from graphrun.run.checkpoint import check_fits
 
-        check_fits(checkpoint, plan, request.resume)
+        # With other rows, a shape that names a column is another until the checkpoint says which categories there are.
+        sized = any(isinstance(size, str) for entry in structure.parameters.values() for size in entry.shape)
+        if not sized:
+            check_fits(checkpoint, plan, request.resume)
         if feed is not None and feed.statistics:
             feed = source.open(seed, checkpoint.statistics)
             plan = build_plan(structure, plan.dtype, seed, feed)
+        if sized:
+            check_fits(checkpoint, plan, request.resume)
         plan = plan.holding(checkpoint.parameters)
     stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
     if stop is not None and checkpoint is not None and checkpoint.watch:
@@ -104,7 +109,7 @@ def prepare(
         record=record,
         stop=stop,
         feed=feed,
-        holdout=held_back_rows(feed),
+        holdout=None if feed is None else feed.held_back(),
         resume=checkpoint,
         save=save,
     )
