@@ -109,7 +109,7 @@ function sumLine(value, row) {
 
 // At a bound the rule's own result is cut off there, which is a part of the equation.
 function updateLine(parameter, row) {
-  const { step_size: size, sign, states } = run.update;
+  const { step_size: size, sign, states } = state.course.update;
   const shape = shapeOf(parameter), { bounds } = values[parameter];
   const before = valueAt(parameter, row), move = moveAt(parameter, row);
   const isOne = nextStep(row) === stepAt(row) + 1, isScalar = shape.length === 0;
@@ -118,7 +118,7 @@ function updateLine(parameter, row) {
   const line = [];
   if (states && isOne) {
     line.push(name.cloneNode(true), ": ");
-    states.forEach((state, k) => line.push(`${state} `, asGradient(told(numbersIn(rows.states[k][parameter], row), shape)), "; "));
+    states.forEach((remembered, k) => line.push(`${remembered} `, asGradient(told(state.course.state(k, parameter, row), shape)), "; "));
   }
   line.push(name, " ← ");
   const operator = sign > 0 ? " + " : " − ";
@@ -167,13 +167,14 @@ function story(place, row) {
     const names = moment.nodes.length === 1 ? [", through ", isolated(nameOf(moment.nodes[0]))] : [];
     return { title: [`Backward pass, ${place - seedMoment} of ${lastBackward - seedMoment}`, ...names], lines };
   }
-  if (!rows.moves || nextStep(row) < 0) {
-    return { title: "Here the run ends", lines: [math(row + 1 < rows.count ? "the next row is not recorded" : `after ${run.steps} steps: ${run.stopped}`)] };
+  if (nextStep(row) < 0) {
+    return { title: "Here the run ends", lines: [math(row < lastRow() ? "the next row is not recorded" : state.course.end)] };
   }
   const top = objective.value;
-  const rule = run.update.formulas?.length ? [math(run.update.formulas.map(typeset).join("; "))] : [];
+  const { update } = state.course;
+  const rule = update.formulas?.length ? [math(update.formulas.map(typeset).join("; "))] : [];
   const lines = rule.concat(values.flatMap((_, value) => (isParameter(value) ? [updateLine(value, row)] : [])));
-  const title = [`Update ${nextStep(row) === stepAt(row) + 1 ? "" : `to step ${nextStep(row)} `}by ${run.update.rule}`];
+  const title = [`Update ${nextStep(row) === stepAt(row) + 1 ? "" : `to step ${nextStep(row)} `}by ${update.rule}`];
   const after = valueAfter(top, row);
   if (after) {
     const difference = after[0] - valueAt(top, row)[0];

@@ -14,19 +14,20 @@ edges.forEach(([source, target], edge) => {
 const order = [...values.keys()].filter((v) => !isNode(v)).concat(waves.flat());
 const carries = (edge) => Boolean(rows.contributions?.[edge]);
 
-const valueAt = (value, row) => numbersIn(rows.values[value], row);
-const gradientAt = (value, row) => numbersIn(rows.gradients?.[value], row);
-const localAt = (edge, row) => numbersIn(rows.locals?.[edge], row);
-const contributionAt = (edge, row) => numbersIn(rows.contributions?.[edge], row);
-const moveAt = (value, row) => numbersIn(rows.moves?.[value], row);
-const stepAt = (row) => numberIn(rows.step, row);
-const nextStep = (row) => (rows.next === undefined ? -1 : numberIn(rows.next, row));
+const valueAt = (value, row) => state.course.value(value, row);
+const gradientAt = (value, row) => state.course.gradient(value, row);
+const localAt = (edge, row) => state.course.local(edge, row);
+const contributionAt = (edge, row) => state.course.contribution(edge, row);
+const moveAt = (value, row) => state.course.move(value, row);
+const stepAt = (row) => state.course.step(row);
+const nextStep = (row) => state.course.next(row);
+const lastRow = () => state.course.count - 1;
 const hasGradient = (value) =>
   isTraining && (value === objective.value || isNode(value) || isParameter(value) || edgesFrom[value].some(carries));
 
 // What a parameter becomes by the update: known where the next row is that of the next step.
 function valueAfter(parameter, row) {
-  return row + 1 < rows.count && stepAt(row + 1) === nextStep(row) ? valueAt(parameter, row + 1) : null;
+  return row < lastRow() && stepAt(row + 1) === nextStep(row) ? valueAt(parameter, row + 1) : null;
 }
 
 // The passes as a list of moments ---------------------------------------------------------------------------------
@@ -59,18 +60,52 @@ values.forEach((_, value) => {
 const completedIn = (place) => [...new Set(moments[place].edges.map((edge) => edges[edge][0]))]
   .filter((value) => gradientMoment[value] === place);
 
+// The course: the rows that are shown -------------------------------------------------------------------------------
+
+// The run of the file, as it was recorded; of each value there are parts: the numbers of a small one, the smallest,
+// the largest and the norm of a larger. `next` is the step that a row's update led to, -1 where there is none.
+const recorded = {
+  ...readRun(),
+  step: (row) => numberIn(rows.step, row),
+  next: (row) => (rows.next === undefined ? -1 : numberIn(rows.next, row)),
+  value: (value, row) => numbersIn(rows.values[value], row),
+  gradient: (value, row) => numbersIn(rows.gradients?.[value], row),
+  local: (edge, row) => numbersIn(rows.locals?.[edge], row),
+  contribution: (edge, row) => numbersIn(rows.contributions?.[edge], row),
+  move: (value, row) => numbersIn(rows.moves?.[value], row),
+  state: (k, value, row) => numbersIn(rows.states?.[k]?.[value], row),
+  array: () => null,
+  slope: () => null,
+};
+
+// What becomes more as a run goes on.
+function readRun() {
+  return {
+    count: rows.count,
+    total: run.steps,
+    update: run.update,
+    end: `after ${run.steps} steps: ${run.stopped}`,
+    // What the charts show: of each series the columns, by what makes them.
+    history: {
+      steps: history.count ? columnOf(history.step, history.count) : [],
+      series: history.series.map((series) => ({ ...series, columns: series.columns.map((column) => () => columnOf(column, history.count)) })),
+    },
+  };
+}
+
 // State -----------------------------------------------------------------------------------------------------------
 
 const state = {
+  course: recorded,
   row: 0,
   moment: lastBackward,
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
+  line: null,
   timer: null,
   zoom: null,
 };
-// Whoever has more to keep while a watched file changes, by name: { save, restore, renew }. What is saved can be written
-// as JSON, and is restored where the page is loaded anew; renew is called where the data have become those of another run.
+// Whoever has more to keep where a page is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
 const keepers = {};
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;

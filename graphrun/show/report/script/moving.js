@@ -7,7 +7,7 @@ function show() {
   const step = byId("step"), place = byId("moment");
   step.value = row;
   const top = objective?.value;
-  const text = `${whole(stepAt(row))} of ${whole(run.steps)}`;
+  const text = `${whole(stepAt(row))} of ${whole(state.course.total)}`;
   put(byId("step-text"), text);
   step.setAttribute("aria-valuetext", isTraining ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
   place.value = moment;
@@ -19,15 +19,16 @@ function show() {
   showDrawing();
   showDetails();
   showTables();
+  if (data.other) showCompared();
   markLines(shown());
   for (const chart of charts) {
-    moveNow(chart.u);
+    chart.plot.moveTo(stepAt(row));
     showReadout(chart, null);
   }
   byId("step-back").disabled = row === 0;
-  byId("step-on").disabled = row === rows.count - 1;
+  byId("step-on").disabled = row === lastRow();
   byId("moment-back").disabled = row === 0 && moment === 0;
-  byId("moment-on").disabled = row === rows.count - 1 && moment === moments.length - 1;
+  byId("moment-on").disabled = row === lastRow() && moment === moments.length - 1;
 }
 
 let pending = false;
@@ -40,21 +41,22 @@ function showSoon() {
 }
 
 function select(value, isFar = false) {
-  if (value === state.selected && state.pointed === null) return;
+  if (value === state.selected && state.pointed === null && !state.line) return;
   state.selected = value;
-  state.pointed = null;
+  state.pointed = state.line = null;
   showSoon();
   if (isFar) reveal([value]);
 }
 
 function point(value) {
-  if (state.pointed === value) return;
+  if (state.pointed === value && !(state.line && value !== null)) return;
   state.pointed = value;
+  if (value !== null) state.line = null;
   showSoon();
 }
 
 function goTo(row, moment = state.moment) {
-  state.row = Math.max(0, Math.min(rows.count - 1, row));
+  state.row = Math.max(0, Math.min(lastRow(), row));
   state.moment = Math.max(0, Math.min(moments.length - 1, moment));
   showSoon();
   const { nodes, seed } = moments[state.moment];
@@ -62,17 +64,15 @@ function goTo(row, moment = state.moment) {
 }
 
 function goToStep(step) {
-  goTo(indexOfStep(stepsOfRows, step));
+  goTo(indexOfStep(Array.from({ length: state.course.count }, (_, row) => stepAt(row)), step));
 }
 
 function moveMoment(by) {
   const place = state.moment + by;
   if (place < 0 && state.row > 0) goTo(state.row - 1, moments.length - 1);
-  else if (place >= moments.length && state.row < rows.count - 1) goTo(state.row + 1, 0);
+  else if (place >= moments.length && state.row < lastRow()) goTo(state.row + 1, 0);
   else goTo(state.row, place);
 }
-
-const stepsOfRows = rows.count ? columnOf(rows.step, rows.count) : [];
 
 function stop() {
   if (state.timer === null) return;
@@ -84,10 +84,10 @@ function stop() {
 
 function play() {
   const isSteps = byId("pace").value === "steps";
-  const isAtEnd = () => state.row === rows.count - 1 && (isSteps || state.moment === moments.length - 1);
+  const isAtEnd = () => state.row === lastRow() && (isSteps || state.moment === moments.length - 1);
   if (isAtEnd()) goTo(0, isSteps ? state.moment : 0);
   else if (!isSteps && state.moment >= lastBackward && state.row === 0 && state.moment === lastBackward) goTo(0, 0);
-  const wait = isSteps ? Math.max(40, Math.min(500, 12000 / rows.count)) : Math.max(250, Math.min(1400, 30000 / moments.length));
+  const wait = isSteps ? Math.max(40, Math.min(500, 12000 / state.course.count)) : Math.max(250, Math.min(1400, 30000 / moments.length));
   state.timer = setInterval(() => {
     if (isAtEnd()) stop();
     else if (isSteps) goTo(state.row + 1);
@@ -118,7 +118,7 @@ function onKey(event) {
     ArrowRight: isRange ? null : () => goTo(state.row + 1),
     ArrowLeft: isRange ? null : () => goTo(state.row - 1),
     Home: isRange ? null : () => goTo(0),
-    End: isRange ? null : () => goTo(rows.count - 1),
+    End: isRange ? null : () => goTo(lastRow()),
     " ": isPressed ? null : togglePlay,
     n: () => moveMoment(1),
     p: () => moveMoment(-1),
@@ -168,7 +168,7 @@ function describeRun() {
   parts.push([run.steps === 1 ? "1 step" : `${whole(run.steps)} steps`]);
   if (isTraining) parts.push([run.asked ? `running, ${whole(run.asked)} steps in all` : `stopped: ${run.stopped}`]);
   parts.push([`${run.engine}, ${run.dtype}`]);
-  if (rows.count > 1 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
+  if (lastRow() > 0 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
   run.overrides.forEach((text) => parts.push(["with ", isolated(text)]));
   byId("summary").replaceChildren(...parts.flatMap((part, k) => (k ? [" · ", ...part] : part)));
   if (run.error) {
@@ -183,7 +183,6 @@ function describeRun() {
 function setTheme(theme) {
   document.documentElement.setAttribute("data-theme", theme);
   byId("theme").setAttribute("aria-pressed", theme === "dark");
-  [...charts.map((chart) => chart.u), ...detailPlots].forEach((u) => u.redraw(false));
 }
 
 function start() {
@@ -203,15 +202,16 @@ function start() {
   });
   describeRun();
   buildFile();
-  if (!values.length || !rows.count) {
+  if (!values.length || !state.course.count) {
     ["stage", "details", "values", "player"].forEach((id) => { byId(id).hidden = true; });
     return;
   }
-  byId("step").max = rows.count - 1;
+  byId("step").max = lastRow();
   byId("moment").max = moments.length - 1;
-  byId("step-control").hidden = rows.count < 2;
+  byId("folding-keys").hidden = !scene.levels;
+  byId("step-control").hidden = lastRow() < 1;
   byId("to-backward").hidden = byId("to-update").hidden = !isTraining;
-  byId("pace-label").hidden = rows.count < 2;
+  byId("pace-label").hidden = lastRow() < 1;
   if (moments.length > 60) byId("pace").value = "steps";
   byId("step").addEventListener("input", (event) => { stop(); goTo(Number(event.target.value)); });
   byId("moment").addEventListener("input", (event) => { stop(); goTo(state.row, Number(event.target.value)); });
@@ -225,8 +225,8 @@ function start() {
   press("to-update", () => goTo(state.row, firstOf[UPDATE]));
   byId("play").addEventListener("click", togglePlay);
   byId("pace").addEventListener("change", stop);
-  byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
-  byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
+  byId("smaller").addEventListener("click", () => zoomBy(0.8));
+  byId("larger").addEventListener("click", () => zoomBy(1.25));
   byId("fit").addEventListener("click", () => fit(true));
   byId("log").addEventListener("change", rebuildCharts);
   byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
@@ -234,14 +234,16 @@ function start() {
   byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });
   document.addEventListener("keydown", onKey);
   buildDrawing();
+  if (data.other) buildCompared();
   buildParameters();
   buildWorth();
   buildValues();
-  if (history.count > 1 && history.series.length) {
+  if (state.course.history.steps.length > 1 && state.course.history.series.length) {
     byId("charts").hidden = false;
     buildCharts(SHOWN_CHARTS);
   }
   roving(byId("drawing"), boxesInOrder);
+  watchDrawing();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();
