@@ -59,26 +59,16 @@ class Inspection:
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
     def by_slot(self, what: str, state: LoopState, step: int) -> Any:
-        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
+        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants.
+
+        Of passes of arrays the ``masked_gradients``, too: those that are masked through tensor types.
+        """
         if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
                 found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
             self._found[what] = found if isinstance(found, list) else np.asarray(found)
-            if (
-                what == "gradients"
-                and not self._passes.masks_all
-                and not all(np.isfinite(part).all() for part in found)
-            ):
-                # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
-                self._found[what] = self._masked.by_slot(what, state, step)
-                self._masked.forget()
         return self._found[what]
-
-    @cached_property
-    def _masked(self) -> Inspection:
-        passes = ArrayPasses(self._plan, masked=True)
-        return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
@@ -90,7 +80,12 @@ class Inspection:
         def gradients(*state: Any) -> Any:
             return passes.each(passes.backward(self._forward(*state), PlanPart.NEEDED), slots)
 
-        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
+        def masked_gradients(*state: Any) -> Any:
+            careful = ArrayPasses(self._plan, masked=True)
+            return careful.each(careful.backward(self._forward(*state), PlanPart.NEEDED), slots)
+
+        looks = values, gradients, masked_gradients
+        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in looks}
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""
