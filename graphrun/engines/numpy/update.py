@@ -23,6 +23,7 @@ class Updater:
     Attributes:
         targets: what the rule is called for, one by one: slots of parameters, and their bounds.
         states: the rule's states, for each target.
+        step_size: what the rule is given in place of its own setting, or None.
     """
 
     def __init__(self, plan: Plan, targets: Sequence[tuple[Any, tuple[Array, Array] | None]], values: Any) -> None:
@@ -32,6 +33,7 @@ class Updater:
         self.names = rule.state if isinstance(rule, UpdateRule) else ()
         self.states = [tuple(np.zeros_like(values[target]) for _ in self.names) for target, _ in targets]
         self.clip = clipping(plan)
+        self.step_size: Any = None
         self._rule = partial(rule.function, namespace(plan.dtype), **dict(plan.update.settings))
 
     def __call__(self, values: Any, gradients: Sequence[Array | None], step: int) -> None:
@@ -54,9 +56,14 @@ class Updater:
             states.append(tuple(following))
         self.states = states
 
+    def set_step_size(self, step_size: float) -> None:
+        """Give the rule another step size."""
+        self.step_size = self.plan.dtype.type(step_size)
+        self._rule = partial(self._rule, step_size=self.step_size)
+
     def _at(self, step: int) -> Function:
         """Return the rule with the step size of a step."""
-        schedule = self.plan.update.schedule
+        schedule = self.plan.update.by_step
         if schedule is None:
             return self._rule
         step_size = schedule[0].function(np, step, **dict(schedule[1]))
