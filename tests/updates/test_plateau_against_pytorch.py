@@ -16,8 +16,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"patience": 0, "factor": 0.5}, {"patience": 0, "factor": 0.5}),
     ({"patience": 2, "factor": 0.8, "cooldown": 3}, {"patience": 2, "factor": 0.8, "cooldown": 3}),
     (
-        {"patience": 1, "factor": 0.7, "end": 0.2, "threshold": 0.05},
-        {"patience": 1, "factor": 0.7, "min_lr": 0.2, "threshold": 0.05},
+        {"patience": 1, "factor": 0.7, "end": 0.02, "threshold": 0.05},
+        {"patience": 1, "factor": 0.7, "min_lr": 0.02, "threshold": 0.05},
     ),
 ]
 

@@ -150,7 +150,7 @@ class NumpyProgram:
         return self.updater.step_size
 
     @step_size.setter
-    def step_size(self, step_size: float) -> None:
+    def step_size(self, step_size: float | None) -> None:
         self.updater.set_step_size(step_size)
         vars(self).pop("_steps", None)
 

@@ -33,7 +33,7 @@ class Updater:
         self.names = rule.state if isinstance(rule, UpdateRule) else ()
         self.states = [tuple(np.zeros_like(values[target]) for _ in self.names) for target, _ in targets]
         self.clip = clipping(plan)
-        self.step_size: Any = None
+        self.step_size: float | None = None
         self._rule = partial(rule.function, namespace(plan.dtype), **dict(plan.update.settings))
 
     def __call__(self, values: Any, gradients: Sequence[Array | None], step: int) -> None:
@@ -56,9 +56,10 @@ class Updater:
             states.append(tuple(following))
         self.states = states
 
-    def set_step_size(self, step_size: float) -> None:
+    def set_step_size(self, step_size: float | None) -> None:
         """Give the rule another step size."""
-        self.step_size = self.plan.dtype.type(step_size)
+        number: Any = self.plan.dtype.type
+        self.step_size = None if step_size is None else number(step_size)
         self._rule = partial(self._rule, step_size=self.step_size)
 
     def _at(self, step: int) -> Function:
