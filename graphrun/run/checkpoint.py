@@ -21,6 +21,8 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
 from graphrun.run.request import whole
 
+OTHER = "\n  --start takes what parameters it has of the same name, and begins a new run with them"
+
 KEY = "graphrun"
 FORMAT = 1
 BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
@@ -40,8 +42,8 @@ class Checkpoint:
         step: how many updates were made.
         seed: what the run's random draws derive from.
         fingerprint: what the checkpoint fits, as `fingerprint` gives it.
-        arrays: the program's snapshot, and the statistics of the data set as ``data/...``. Of a run that keeps the
-            best, the parameters and the nodes' states are those, and the last ones ``last/...``.
+        arrays: the program's snapshot, what is frozen too, and the statistics of the data set as ``data/...``. Of a run
+            that keeps the best, the parameters and the nodes' states are those, and the last ones ``last/...``.
         watch: what the stop rule and `Watch` remember.
         engine: which engine computed it, or "" where that is not known.
     """
@@ -54,10 +56,14 @@ class Checkpoint:
     engine: str = ""
 
     @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name, those that are frozen among them."""
+        return self._under("parameters/")
+
+    @property
     def statistics(self) -> dict[str, NDArray[Any]]:
         """What it keeps of the training part of the data set."""
-        prefix = "data/"
-        return self._under(prefix)
+        return self._under("data/")
 
     def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
@@ -76,6 +82,11 @@ class Checkpoint:
         """The parameters and the nodes' states of the best row that was looked at, where a run keeps it."""
         return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST)}
 
+    def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
+        found = self.arrays.get(f"parameters/{name}") if any(isinstance(size, str) for size in shape) else None
+        return shape if found is None else found.shape
+
 
 def fingerprint(plan: Plan) -> str:
     """Return what has to agree between a checkpoint and a graph, as a digest.
@@ -84,11 +95,13 @@ def fingerprint(plan: Plan) -> str:
     the schedule, the clipping, the leaves' values, nor steps, stop and record.
     """
     settings = [(name, value) for name, value in plan.update.settings if name != "step_size"]
+    decays = {k: own["weight_decay"] for k, own in plan.factors.items() if "weight_decay" in own}
     content = [
         [str(plan.dtype), plan.objective, plan.maximize, plan.update.rule.name, repr(settings)],
         [list(plan.names), [list(shape) for shape in plan.shapes[: plan.parameters]]],
         [(batch.type.name, repr(batch.settings), batch.start, batch.count) for batch in plan.batches],
         hashlib.blake2b(plan.operands.tobytes()).hexdigest(),
+        *([decays] if decays else []),
     ]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
@@ -140,6 +153,15 @@ def check_writable(target: Path) -> None:
         check_target(target)
     except OSError as error:
         raise CheckpointError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from None
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a file begins as those of safetensors do: the size of a header in eight bytes, and its brace."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and b"\0" in head[:8]
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -214,20 +236,21 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
     Raises:
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.
     """
-    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(plan.parameters)]
+    leaves = plan.parameters + plan.frozen
+    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(leaves)]
     states = [(slot, f"states/{plan.names[slot]}") for slot in plan.state_slots]
     for slot, name in parameters + states:
         found = checkpoint.arrays.get(name)
         if found is None:
-            what = "parameter" if slot < plan.parameters else "state"
-            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}")
+            what = "parameter" if slot < leaves else "state"
+            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}{OTHER}")
         if found.shape != tuple(plan.shapes[slot]):
             shapes = f"the shape {list(found.shape)}, not {list(plan.shapes[slot])}"
             raise UsageError(f"the checkpoint {path} is of another graph: its {plan.names[slot]!r} has {shapes}")
     if whole and checkpoint.fingerprint != fingerprint(plan):
         raise UsageError(
             f"the checkpoint {path} is of another graph: the names and shapes of parameters agree, but node types, "
-            "inputs, settings, the dtype, the objective or the update rule do not"
+            f"inputs, settings, the dtype, the objective or the update rule do not{OTHER}"
         )
     rule = plan.update.rule
     # The rest is the graph's: only damage can make it another, or a version whose rule kept something else.

@@ -15,7 +15,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
-from graphrun.data.rows import DataSource, held_back_rows
+from graphrun.data.rows import DataSource
 from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -81,10 +81,16 @@ def prepare(
     if checkpoint is not None and request.resume is not None:
         from graphrun.run.checkpoint import check_fits
 
-        check_fits(checkpoint, plan, request.resume)
+        # With other rows, a shape that names a column is another until the checkpoint says which categories there are.
+        sized = any(isinstance(size, str) for entry in structure.parameters.values() for size in entry.shape)
+        if not sized:
+            check_fits(checkpoint, plan, request.resume)
         if feed is not None and feed.statistics:
             feed = source.open(seed, checkpoint.statistics)
             plan = build_plan(structure, plan.dtype, seed, feed)
+        if sized:
+            check_fits(checkpoint, plan, request.resume)
+        plan = plan.holding(checkpoint.parameters)
     stop = StopRule(document.stop, maximize=plan.maximize) if document.stop and document.stop.has_rules else None
     steps = request.steps_of(document) if plan.objective is not None else 0
     watch = _watch(document, plan, feed, request, steps) if document.watches and plan.objective is not None else None
@@ -104,6 +110,7 @@ def prepare(
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, engine.name)
     job = Job(
         name=document.source.name,
+        parameters=list(document.parameters),
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=request,
         steps=steps,
@@ -111,7 +118,7 @@ def prepare(
         stop=stop,
         watch=watch,
         feed=feed,
-        holdout=held_back_rows(feed),
+        holdout=None if feed is None else feed.held_back(),
         resume=checkpoint,
         save=save,
     )
@@ -121,7 +128,7 @@ def prepare(
 def _watch(document: Document, plan: Plan, feed: DataSet | None, request: RunRequest, steps: int) -> Watch:
     """Return what looks at the recorded rows: those of the file's own run, where only one of its steps is asked for."""
     every = None if request.one_row else request.every
-    dependent = set() if held_back_rows(feed) is None else data_dependent(plan)
+    dependent = set() if feed is None or feed.held_back() is None else data_dependent(plan)
     return Watch(document, plan, dependent, every or smallest_stride(max(steps, document.steps or 0)))
 
 
@@ -138,7 +145,7 @@ def _fit(
     # Derivatives in single precision would tell half as much.
     double = plan if plan.dtype == np.float64 else build_plan(structure, np.dtype(np.float64), seed, feed)
     check_uncertainty(double, feed, entry)
-    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values()), request.interrupted))
+    return lambda result: uncertainty(Fit(double, feed, entry, result.parameters, request.interrupted))
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:
@@ -261,11 +268,13 @@ def write_checkpoint(
     from graphrun.run.checkpoint import BEST, LAST, Checkpoint, fingerprint, save_checkpoint
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **statistics}
+    plan = program.plan
+    held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
     best = {} if watch is None else watch.best
     if watch is not None and watch.last is not None:
         arrays |= {f"{BEST}{name}": array for name, array in best.items()}
     else:
         arrays |= {**best, **{f"{LAST}{name}": arrays[name] for name in best}}
     memory = {**(stop.memory() if stop else {}), **(watch.memory() if watch else {})}
-    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, memory, engine), path)
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, memory, engine), path)

@@ -207,18 +207,16 @@ def updated(
     if update.accumulate == 1 or not update.clips:
         gradients: Sequence[Any] = clipped(state.gradients)
     else:
-        before = [sign * own[-1] for own in state.rule]
+        sums = [sign * own[-1] for own in state.rule]
         due = (step + 1) % update.accumulate == 0
-        pairs = clip_mean(jnp, state.gradients, before, update.accumulate, due, clipped)
+        pairs = clip_mean(jnp, state.gradients, sums, update.accumulate, due, clipped)
         gradients = [gradient for gradient, _ in pairs]
         kept_before = tuple((*own[:-1], sign * kept) for own, (_, kept) in zip(state.rule, pairs, strict=True))
-    own_bounds = zip(state.rule, passes.bounds(), strict=True)
-    for value, gradient, given_state, (own, bounds) in zip(
-        state.targets, gradients, kept_before, own_bounds, strict=True
-    ):
+    each = zip(passes.rules(), state.targets, gradients, kept_before, state.rule, passes.bounds(), strict=True)
+    for function, value, gradient, before, own, bounds in each:
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
-            result = rule.function(jnp, value, signed, *steps, *given_state, **settings)
+            result = function(jnp, value, signed, *steps, *before, **settings)
         following, *kept = result if rule.state else (result,)
         if bounds is not None:
             following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])

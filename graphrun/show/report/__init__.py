@@ -9,14 +9,17 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
+from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
-from graphrun.show.report.model import make_model
+from graphrun.show.report.model import live_data, make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -32,8 +35,14 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "feeding", "formulas", "drawing", "details", "charts", "tables", "moving")
+SCRIPT = (
+    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
+    "charts", "tables", "moving",
+)  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
+
+NEEDED = {"folding": lambda data: "levels" in data["scene"], "comparing": lambda data: "other" in data}
+"""What only some pages have."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -45,10 +54,37 @@ class RunReport(NamedTuple):
     result: Result
 
 
-def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> RunReport:
+def make_report(
+    graph: Graph, request: RunRequest, depth: int | None = None, other: Graph | str | Path | None = None
+) -> RunReport:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
-    Its drawing opens so many frames within each other; all that fit by default.
+    Its drawing opens so many frames within each other; all that fit by default. Beside it is the run of another graph,
+    or of this one from another checkpoint.
+
+    Raises:
+        UsageError: the graph is too large for a page.
+    """
+    result, recording = _recorded(graph, request)
+    model = make_model(graph, recording)
+    data = contents(graph, result, recording, depth) | {"live": live_data(model, graph, recording)}
+    if other is not None:
+        second = graph if isinstance(other, str | Path) else other
+        resumed = other if isinstance(other, str | Path) else None
+        shown = contents(second, *_recorded(second, replace(request, resume=resumed)), 0)
+        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
+    return RunReport(page(data, model.script), result)
+
+
+def _recorded(graph: Graph, request: RunRequest) -> tuple[Result, Recording]:
+    recording, asked = record(graph, request)
+    result = graph.answer(asked)
+    recording.finish()
+    return result, recording
+
+
+def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
+    """Return what a run leaves behind for its page, to be finished after it, and the request of that run.
 
     Raises:
         UsageError: the graph is too large for a page.
@@ -58,21 +94,26 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
     steps = 0 if plan.objective is None else request.steps_of(graph.document)
     recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
-    result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
-    recording.finish()
-    model = make_model(graph, recording)
-    return RunReport(page(contents(graph, result, recording, depth) | {"live": model.data}, model.script), result)
+    return recording, replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take)
 
 
-def page(data: dict[str, Any], model: str) -> str:
-    """Return a report as HTML; `model` is the script of what it computes with."""
-    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _brief(_asset("style.css"))}
-    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in SCRIPT)])
+def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: str = "") -> str:
+    """Return a report as HTML.
+
+    Args:
+        data: what it shows.
+        model: the script of what it computes with.
+        more: more files of the script, at its end.
+        policy: what its policy allows beside its own scripts and styles.
+    """
+    styles = {"style": _brief(_asset("style.css"))}
+    needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in (*needed, *more))])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
-    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
+    scripts = {"script": script}
     policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        f"{policy}default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"
     )
     content = styles | scripts | {"policy": policy, "data": to_json(data)}

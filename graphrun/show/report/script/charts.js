@@ -1,49 +1,6 @@
 // The charts of what is recorded.
 
 const charts = [];
-const SERIES = ["accent", "gradient", "faint", "edge"];
-const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
-
-const isPowerOfTen = (x) => Math.abs(Math.log10(x) - Math.round(Math.log10(x))) < 1e-9;
-const powersOfTen = (_, splits) => splits.map((x) => (isPowerOfTen(x) ? x : null));
-
-function plot(host, xs, columns, height, onStep, { tones = SERIES, isLog = false } = {}) {
-  const options = {
-    width: Math.max(host.clientWidth, 120),
-    height,
-    legend: { show: false },
-    padding: [8, 18, 0, 0],
-    cursor: { drag: { x: false, y: false, setScale: false }, sync: { key: "steps", setSeries: false }, points: { size: 6 }, y: false },
-    scales: { x: { time: false }, y: isLog ? { distr: 3 } : {} },
-    axes: [
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false }, size: 26, font: "11px system-ui", incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8, 1e9] },
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1, ...(isLog ? { filter: powersOfTen } : {}) }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
-    ],
-    series: [{}, ...columns.map((_, k) => ({
-      stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
-    }))],
-    hooks: { setCursor: [(u) => onStep(u.cursor.idx)], draw: [(u) => u.now && moveNow(u)] },
-  };
-  const finite = columns.map((column) => column.map((x) => (Number.isFinite(x) ? x : null)));
-  const u = new uPlot(options, [xs, ...finite], host);
-  const now = make("div", { class: "now" });
-  u.over.append(now);
-  u.now = now;
-  return u;
-}
-
-function moveNow(u) {
-  u.now.style.transform = `translateX(${u.valToPos(stepAt(state.row), "x")}px)`;
-}
-
-function listen(u, xs) {
-  const go = (event) => {
-    const index = u.posToIdx(event.clientX - u.over.getBoundingClientRect().left);
-    goToStep(xs[Math.max(0, Math.min(xs.length - 1, index))]);
-  };
-  u.over.addEventListener("pointerdown", (event) => { stop(); go(event); u.over.setPointerCapture(event.pointerId); });
-  u.over.addEventListener("pointermove", (event) => { if (event.buttons) go(event); });
-}
 
 function labelsOf(series) {
   if (!series.shape) return [""];
@@ -67,6 +24,7 @@ function groupedSeries() {
     const lines = series.columns.map((column, k) => ({ column, label: labelsOf(series)[k] }));
     const held = all.find((other) => other.holdout && other.name === series.name);
     for (const [k, column] of (held?.columns ?? []).entries()) lines.push({ column, label: `held back ${labelsOf(held)[k]}`.trim() });
+    if (data.other) lines.push(...otherLines(series, labelsOf(series)));
     return { series, lines };
   });
 }
@@ -75,7 +33,7 @@ const areAllPositive = (columns) => columns.every((column) => column.every((x) =
 
 function rebuildCharts() {
   const count = charts.length;
-  charts.splice(0).forEach((chart) => chart.u.destroy());
+  charts.splice(0).forEach((chart) => chart.plot.destroy());
   byId("charts-body").replaceChildren();
   buildCharts(count);
 }
@@ -84,14 +42,13 @@ function rebuildCharts() {
 function fitCharts() {
   const widths = charts.map((chart) => Math.max(chart.host.clientWidth, 120));
   charts.forEach((chart, k) => {
-    if (chart.u.width !== widths[k]) chart.u.setSize({ width: widths[k], height: chart.height });
-    moveNow(chart.u);
+    if (chart.plot.width !== widths[k]) chart.plot.setSize(widths[k]);
   });
 }
 
 function buildCharts(count) {
   const groups = groupedSeries();
-  const xs = state.course.history.steps;
+  const xs = data.other ? bothSteps() : state.course.history.steps;
   groups.slice(charts.length, count).forEach(({ series, lines }) => {
     const isMain = series.value === objective?.value;
     const readout = make("span", { class: "readout" });
@@ -100,14 +57,13 @@ function buildCharts(count) {
     const card = make("div", { class: `card chart${isMain ? " wide" : ""}` }, title, host);
     card.setAttribute("data-name", series.name);
     byId("charts-body").append(card);
-    const columns = lines.map((line) => line.column());
+    const columns = lines.map((line) => (data.other ? onSteps(xs, line.steps ?? state.course.history.steps, line.column()) : line.column()));
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
-    chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: byId("log").checked && areAllPositive(columns) });
-    listen(chart.u, xs);
+    chart.plot = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: byId("log").checked && areAllPositive(columns) });
     charts.push(chart);
-    moveNow(chart.u);
+    chart.plot.moveTo(stepAt(state.row));
     showReadout(chart, null);
   });
   fitCharts();
@@ -119,19 +75,8 @@ function buildCharts(count) {
 function showReadout(chart, index) {
   const at = index ?? indexOfStep(chart.xs, stepAt(state.row));
   const spans = chart.lines.map((line, k) =>
-    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
+    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${chart.columns[k][at] === null ? "–" : format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
   chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
-}
-
-// The last one that is not after a step.
-function indexOfStep(steps, step) {
-  let low = 0, high = steps.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (steps[middle] <= step) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 function plotDetails(value, host) {
@@ -143,10 +88,7 @@ function plotDetails(value, host) {
     const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
     const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
     host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-    const u = plot(place, xs, single, 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES });
-    listen(u, xs);
-    moveNow(u);
-    detailPlots.push(u);
+    detailPlots.push(plot(place, xs, single, 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES }));
   };
   const isConstant = (columns) => columns.every((column) => column.every((x) => Object.is(x, column[0])));
   const ofValue = over(valueAt), ofGradient = hasGradient(value) ? over(gradientAt) : [];

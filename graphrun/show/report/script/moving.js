@@ -19,9 +19,10 @@ function show() {
   showDrawing();
   showDetails();
   showTables();
+  if (data.other) showCompared();
   markLines(shown());
   for (const chart of charts) {
-    moveNow(chart.u);
+    chart.plot.moveTo(stepAt(row));
     showReadout(chart, null);
   }
   byId("step-back").disabled = row === 0;
@@ -40,16 +41,17 @@ function showSoon() {
 }
 
 function select(value, isFar = false) {
-  if (value === state.selected && state.pointed === null) return;
+  if (value === state.selected && state.pointed === null && !state.line) return;
   state.selected = value;
-  state.pointed = null;
+  state.pointed = state.line = null;
   showSoon();
   if (isFar) reveal([value]);
 }
 
 function point(value) {
-  if (state.pointed === value) return;
+  if (state.pointed === value && !(state.line && value !== null)) return;
   state.pointed = value;
+  if (value !== null) state.line = null;
   showSoon();
 }
 
@@ -164,7 +166,7 @@ function describeRun() {
     parts.push([[run.update.rule, ...run.update.settings].join(", ")]);
   }
   parts.push([run.steps === 1 ? "1 step" : `${whole(run.steps)} steps`]);
-  if (isTraining) parts.push([`stopped: ${run.stopped}`]);
+  if (isTraining) parts.push([run.asked ? `running, ${whole(run.asked)} steps in all` : `stopped: ${run.stopped}`]);
   parts.push([`${run.engine}, ${run.dtype}`]);
   if (lastRow() > 0 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
   run.overrides.forEach((text) => parts.push(["with ", isolated(text)]));
@@ -181,13 +183,16 @@ function describeRun() {
 function setTheme(theme) {
   document.documentElement.setAttribute("data-theme", theme);
   byId("theme").setAttribute("aria-pressed", theme === "dark");
-  [...charts.map((chart) => chart.u), ...detailPlots].forEach((u) => u.redraw(false));
 }
 
 function start() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   setTheme(dark.matches ? "dark" : "light");
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
+  // Whoever shows it in a frame knows what is around it.
+  addEventListener("message", ({ source, data: theme }) => {
+    if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
+  });
   byId("theme").addEventListener("click", () =>
     setTheme(document.documentElement.getAttribute("data-theme") === "dark" ? "light" : "dark"));
   byId("help-button").addEventListener("click", () => {
@@ -203,6 +208,7 @@ function start() {
   }
   byId("step").max = lastRow();
   byId("moment").max = moments.length - 1;
+  byId("folding-keys").hidden = !scene.levels;
   byId("step-control").hidden = lastRow() < 1;
   byId("to-backward").hidden = byId("to-update").hidden = !isTraining;
   byId("pace-label").hidden = lastRow() < 1;
@@ -219,8 +225,8 @@ function start() {
   press("to-update", () => goTo(state.row, firstOf[UPDATE]));
   byId("play").addEventListener("click", togglePlay);
   byId("pace").addEventListener("change", stop);
-  byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
-  byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
+  byId("smaller").addEventListener("click", () => zoomBy(0.8));
+  byId("larger").addEventListener("click", () => zoomBy(1.25));
   byId("fit").addEventListener("click", () => fit(true));
   byId("log").addEventListener("change", rebuildCharts);
   byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
@@ -228,6 +234,7 @@ function start() {
   byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });
   document.addEventListener("keydown", onKey);
   buildDrawing();
+  if (data.other) buildCompared();
   buildParameters();
   buildWorth();
   buildValues();
@@ -236,6 +243,7 @@ function start() {
     buildCharts(SHOWN_CHARTS);
   }
   roving(byId("drawing"), boxesInOrder);
+  watchDrawing();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();

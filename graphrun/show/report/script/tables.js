@@ -16,11 +16,11 @@ function buildParameters() {
   if (!parameters.length) return;
   byId("parameters").hidden = false;
   const body = make("tbody");
-  const heads = ["value", ...(isTraining ? ["gradient", "update"] : [])];
+  const heads = ["value", ...(isTraining ? ["gradient", ...(data.other ? [] : ["update"])] : []), ...(data.other ? [otherTitle] : [])];
   byId("parameters-body").append(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   for (const value of parameters.slice(0, SHOWN_ROWS)) {
-    const cells = heads.map((head) => make("td", { class: head }));
+    const cells = heads.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
     tableRows.push({ tr: addRow(body, value, cells), value, cells, kind: "parameter" });
   }
   if (parameters.length > SHOWN_ROWS) byId("parameters-body").append(make("p", { class: "faint" }, `${SHOWN_ROWS} of ${parameters.length}`));
@@ -42,12 +42,12 @@ function buildWorth() {
 function buildValues(wanted = "") {
   for (let k = tableRows.length - 1; k >= 0; k -= 1) if (tableRows[k].kind === "value") tableRows.splice(k, 1);
   const body = make("tbody");
-  const heads = ["value", ...(isTraining ? ["gradient"] : [])];
+  const heads = ["value", ...(isTraining ? ["gradient"] : []), ...(data.other ? [otherTitle] : [])];
   byId("values-body").replaceChildren(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), make("th", { scope: "col", class: "left" }, "type"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   const found = order.filter((value) => values[value].kind !== "literal" && nameOf(value).toLowerCase().includes(wanted.toLowerCase()));
   for (const value of found.slice(0, SHOWN_ROWS)) {
-    const cells = heads.map((head) => make("td", { class: head }));
+    const cells = heads.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
     const type = make("td", { class: "left faint" }, values[value].type ?? values[value].kind);
     tableRows.push({ tr: addRow(body, value, [type, ...cells]), value, cells, kind: "value" });
   }
@@ -62,8 +62,9 @@ function showTables() {
     const shape = shapeOf(value);
     const showIt = (numbers) => (kind === "parameter" ? brief(numbers, shape, 6) : told(numbers, shape));
     put(cells[0], showIt(valueAt(value, row)));
-    if (cells[1]) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
-    if (cells[2]) put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
+    if (isTraining) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
+    if (cells[2]?.className === "update") put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
+    if (data.other) putOther(cells.at(-1), value, showIt);
     tr.classList.toggle("selected", value === near);
   }
 }
@@ -71,14 +72,16 @@ function showTables() {
 // The file --------------------------------------------------------------------------------------------------------
 
 const valuesOfLine = new Map();
-values.forEach((entry, value) => (entry.lines ?? []).forEach((line) => {
-  valuesOfLine.set(line, [...(valuesOfLine.get(line) ?? []), value]);
-}));
 const rowOfLine = (line) => byId("file-body").children[line - 1];
 
 function buildFile() {
+  valuesOfLine.clear();
+  values.forEach((entry, value) => (entry.lines ?? []).forEach((line) => {
+    valuesOfLine.set(line, [...(valuesOfLine.get(line) ?? []), value]);
+  }));
   put(byId("file-title"), data.file.name);
   const body = byId("file-body");
+  body.replaceChildren();
   data.file.lines.forEach((text, k) => {
     const own = valuesOfLine.get(k + 1);
     const number = String(k + 1);
