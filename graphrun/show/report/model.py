@@ -70,6 +70,9 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
     numbers = sum(map(math.prod, shapes))
     if numbers > MOST_NUMBERS:
         raise NotSupportedError(f"its values are {numbers:,} numbers; a page computes with {MOST_NUMBERS:,} at most")
+    update = recording.plan.update
+    if update.by_step is not update.schedule or update.accumulate > 1:
+        raise NotSupportedError("what it looks at or gathers over several steps decides its updates")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
     if recording.plan.factors:
