@@ -63,11 +63,12 @@ class Inspection:
         if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
                 found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
-            self._found[what] = self._passes.by_slot(found)
+            by_slot = self._found[what] = self._passes.by_slot(found)
+            named = self._plan.slots.values()
             if (
                 what == "gradients"
                 and not self._passes.masks_all
-                and not all(np.isfinite(part).all() for part in jax.tree.leaves(found))
+                and not all(np.isfinite(by_slot[slot]).all() for slot in named)
             ):
                 # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
                 self._found[what] = self._masked.by_slot(what, state, step)
@@ -77,7 +78,8 @@ class Inspection:
     @cached_property
     def _masked(self) -> Inspection:
         passes = ArrayPasses(self._plan, masked=True)
-        return Inspection(self._plan, passes, self._rows, self._placement)
+        with double_precision(), np.errstate(all="ignore"):
+            return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
