@@ -16,7 +16,14 @@ from graphrun.base.wording import counted, describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import NotANumberError, Value, check_number
-from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.parameters import (
+    TRAINING,
+    ParameterEntry,
+    Training,
+    read_constants,
+    read_parameters,
+    read_training,
+)
 from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, check_extent, most_nodes
@@ -140,9 +147,10 @@ class Expansion:
         if len(entry.inputs) != len(subgraph.inputs):
             takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {counted(len(subgraph.inputs), 'input')}"
             at.add(("inputs",), f"{takes}, not {len(entry.inputs)}")
+        training = {key: given.pop(key) for key in TRAINING if key in given and key not in subgraph.settings}
         for key in given:
             if key not in subgraph.settings:
-                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS])
+                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
                 message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
                 at.add((key,), message, suggestion=hint or _all_settings(subgraph), key=True)
         settings: dict[str, Any] = {}
@@ -154,9 +162,10 @@ class Expansion:
                 hint = f"write {name}(..., {key}=...)" if at.expression else f"write {{type: {name}, ..., {key}: ...}}"
                 at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
         _check_extent(settings, at, key=True)
+        said = read_training((), training, at)
         if len(self.problems) > before:
             return None
-        return Instance(subgraph, settings, repeat, share, over, collect)
+        return Instance(subgraph, settings, repeat, share, over, collect, said)
 
     def _names_of(
         self, given: dict[str, Any], key: str, subgraph: Subgraph, known: Sequence[str], at: Problems
@@ -240,6 +249,7 @@ class Expansion:
             if nested is None:
                 self.broken.add(scope[name])
             else:
+                nested = nested._replace(training=nested.training.within(instance.training))
                 self._expand_instance(names.inner(name), scope[name], resolved, nested, list(resolved.inputs), use)
         for name in subgraph.outputs:
             if name not in scope:
@@ -343,16 +353,17 @@ class Expansion:
                     declared = "parameters" if full in self.parameters else "constants"
                     self.problems.add((declared, full), message, key=True)
                 self.origins[full] = subgraph.problems, name, use
-                if name in fixed:
-                    into[full] = fixed[name]
-                    continue
-                at = subgraph.problems.used(use)
-                given = substitute(value, instance.settings)
-                read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
-                if name in read:
-                    into[full] = read[name]
-                else:
+                read = fixed
+                if name not in fixed:
+                    at = subgraph.problems.used(use)
+                    given = substitute(value, instance.settings)
+                    read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
+                if name not in read:
                     self.broken.add(full)
+                elif section == "parameters" and instance.training != Training():
+                    into[full] = read[name]._replace(training=read[name].training.within(instance.training))
+                else:
+                    into[full] = read[name]
         if names.nodes != owner:
             self._shared[owner] = own
         return own

@@ -11,7 +11,7 @@ from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, put_known_numbers, read_nodes
 from graphrun.document.numbers import Value
-from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.parameters import ParameterEntry, Training, read_constants, read_parameters
 from graphrun.document.problems import Problems
 from graphrun.document.references import Reference, references, with_references
 
@@ -57,7 +57,7 @@ class Subgraph:
 
 
 class Instance(NamedTuple):
-    """A use of a subgraph, checked: what its settings are, and how often it is repeated.
+    """A use of a subgraph, checked: its settings, how often it is repeated, what is said of its parameters.
 
     `over` are the inputs of which each copy takes its own slice, `collect` the values that are stacked.
     """
@@ -68,6 +68,7 @@ class Instance(NamedTuple):
     share: bool
     over: tuple[str, ...] = ()
     collect: tuple[str, ...] = ()
+    training: Training = Training()
 
     @property
     def is_numbered(self) -> bool:

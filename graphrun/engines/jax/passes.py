@@ -92,6 +92,10 @@ class ArrayPasses:
         """Return the bounds of each parameter."""
         return list(self.plan.bounds)
 
+    def rules(self) -> list[Function]:
+        """Return the update rule of each parameter."""
+        return [rule.function for rule in self.plan.rules]
+
     def fixed(self, placement: Placement) -> Any:
         """Return by slot, on the device, what never changes: constants that are arrays, and nodes of nothing else."""
         plan = self.plan

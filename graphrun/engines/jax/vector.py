@@ -20,6 +20,8 @@ from jax import lax
 from numpy.typing import NDArray
 
 from graphrun.base.types import Array
+from graphrun.declare.declaration import Function
+from graphrun.declare.updaterule import side_by_side
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.jax.passes import ArrayPasses, PlanPart, masked_product, traced_derivative, traced_forward
 from graphrun.plan.plan import Batch, Plan
@@ -82,6 +84,10 @@ class VectorPasses:
     def bounds(self) -> list[tuple[Array, Array] | None]:
         """Return the bounds of all parameters together."""
         return [self.plan.limits if any(self.plan.bounds) else None]
+
+    def rules(self) -> list[Function]:
+        """Return the update rule of all parameters together."""
+        return [side_by_side(self.plan.groups)]
 
     def fixed(self, placement: Placement) -> Any:
         """Return the vector with what no step changes, and the tables."""
