@@ -76,7 +76,8 @@ class Inspection:
     @cached_property
     def _masked(self) -> Inspection:
         passes = ArrayPasses(self._plan, masked=True)
-        return Inspection(self._plan, passes, self._rows, self._placement)
+        with double_precision(), np.errstate(all="ignore"):
+            return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
