@@ -95,6 +95,7 @@ const state = {
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
   line: null,
+  sheet: null,
   timer: null,
   zoom: null,
 };
