@@ -34,6 +34,7 @@ NAMES = {
 INPUTS: Schema = {"type": "array", "items": {"type": ["string", "number"]}}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+ONE_OR_MORE: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
 NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
@@ -96,6 +97,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "minimize": _text(f"What updates make smaller: {objective}", minLength=1),
         "update": by_type("The update rule; default sgd.", rules, default="sgd")
         | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
+        "start": _text("A checkpoint whose parameters, those of the same name, the run begins with.", minLength=1),
         "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
         "stop": _object(
             {
@@ -172,8 +174,12 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
     inputs = INPUTS | _told("The node's inputs in order: names of other values, and numbers.")
     instance: Schema = {
         "inputs": inputs,
-        "repeat": COUNT | _told("How many copies are chained: the output of each is the first input of the next."),
+        "repeat": COUNT | _told("How many copies are chained: what each gives are the first inputs of the next."),
         "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
+        # A subgraph may have a setting of that name, of any kind.
+        **{key: _told(schema["description"]) for key, schema in training().items()},
+        "over": ONE_OR_MORE | _told("The inputs that are sequences, of which each copy takes its slice along axis 0."),
+        "collect": ONE_OR_MORE | _told("The values that are stacked over all copies, each under its name."),
     }
     instance_within = {name: with_references(schema) for name, schema in instance.items()}
     known, listed = types_known(node_types), types_listed(node_types, "The node's type.")
@@ -221,6 +227,7 @@ def parameter() -> Schema:
             "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
             "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
             | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
+            **training(),
         },
         ["number", "array", "object"],
     ) | {
@@ -232,6 +239,16 @@ def parameter() -> Schema:
             "then": {"required": ["file", "key"], "properties": {"value": False}},
             "else": {"required": ["value"]},
         },
+    }
+
+
+def training() -> Schema:
+    """Return the schema of what a parameter, or an instance for all of its own, says of the update."""
+    factor = "What the update rule's is multiplied by; default 1."
+    return {
+        "frozen": {"type": "boolean"} | _told("Whether no update moves it; default false."),
+        "step_size": NOT_NEGATIVE | _told(f"{factor} 0.1 is a tenth of the others'."),
+        "weight_decay": NOT_NEGATIVE | _told(f"{factor} 0 is none."),
     }
 
 
@@ -259,7 +276,7 @@ def subgraph() -> Schema:
             "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
             "constants": _section("constantWithin", "Constants."),
             "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
-            "output": _text("The name of the value that an instance stands for."),
+            "output": ONE_OR_MORE | _told("The value that an instance stands for; of several, copies hand on all."),
         }
     ) | {"required": ["output"]}
 

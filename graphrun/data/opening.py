@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
+from graphrun.base.reads import is_read
 from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
 from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
@@ -170,6 +171,7 @@ def _open(
         problems.add(("data",), NO_FILE[0], suggestion=NO_FILE[1], key=True)
         problems.fail()
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
+    is_read(path)
     mistakes = Mistakes(os.fspath(path), problems)
     place = FILE if file is None else None
     if not path.is_file():

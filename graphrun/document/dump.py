@@ -12,7 +12,7 @@ from graphrun.document.data_section import ColumnEntry, DataEntry
 from graphrun.document.document import Document
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import StoredValue
-from graphrun.document.parameters import ParameterEntry
+from graphrun.document.parameters import ParameterEntry, Training
 from graphrun.document.scalars import resolve
 
 WIDTH = 120
@@ -30,6 +30,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "nodes": {**document.nodes, **expressions},
         objective: document.maximize if document.maximize is not None else document.minimize,
         "update": _Flow(type=document.update.type, **document.update.settings),
+        "start": document.start,
         "steps": document.steps,
         "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
         "uncertainty": document.uncertainty and _Flow(document.uncertainty.model_dump(exclude_defaults=True)),
@@ -146,6 +147,8 @@ def _flow(value: Any) -> Any:
 
 def _parameter(entry: ParameterEntry) -> Any:
     bounds = {key: _flow(bound) for key, bound in (("lower", entry.lower), ("upper", entry.upper)) if bound is not None}
+    usual = Training._field_defaults
+    bounds |= {key: given for key, given in entry.training._asdict().items() if given != usual[key]}
     if entry.init is not None:
         init = _flow({"type": entry.init.type, **entry.init.settings})
         return _Flow(shape=_flow(entry.shape), init=init, **bounds)

@@ -68,7 +68,7 @@ class ComputationalGraph:
 
     Attributes:
         names: the name of each value by its number; None for a number literal.
-        parameters: the parameters with their bounds, in the order of the file.
+        parameters: the parameters with their bounds, in the order of the file, those that are frozen behind the others.
         leaves: the value of each leaf by its number: parameters, constants, number literals; None for a parameter
             that is drawn, for a column of the data set, and for what the engine gives.
         initializers: how the parameters that are drawn are, by their numbers.
@@ -97,6 +97,11 @@ class ComputationalGraph:
     document: Document
     unread: Sequence[str] = ()
     stated: tuple[int, bool] | None = None
+
+    @property
+    def free(self) -> int:
+        """How many parameters are not frozen; they come first."""
+        return sum(not entry.training.frozen for entry in self.parameters.values())
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.document.numbers import LARGEST
+from graphrun.document.parameters import FACTORS
 from graphrun.graph.graph import Node, Update
 from graphrun.graph.lookup import Lookup
 from graphrun.solvers import SOLVERS, Solver
@@ -42,7 +43,9 @@ def resolve_update(lookup: Lookup) -> Update:
         hint = f"write {{type: {quote(name + ''.join(shown))[1:-1]}}}"
         at().add((name,), "an update rule is named by 'type'", suggestion=hint, key=True)
         return Update(rule, ())
-    return Update(rule, lookup.settings(rule, raw, at, ("type", *common)), schedule, **common)
+    settings = lookup.settings(rule, raw, at, ("type", *common))
+    _check_factors(lookup, rule)
+    return Update(rule, settings, schedule, **common)
 
 
 def robust_objective(update: Update, lookup: Lookup) -> tuple[str, Node] | None:
@@ -66,6 +69,17 @@ def robust_objective(update: Update, lookup: Lookup) -> tuple[str, Node] | None:
         name += "_"
     given = (("loss", loss), ("f_scale", settings.get("f_scale", 1.0)))
     return name, Node(robust_cost, (lookup.numbers[residual],), given)
+
+
+def _check_factors(lookup: Lookup, rule: UpdateRule | Solver) -> None:
+    """Refuse a factor of a setting that the rule does not have."""
+    own = () if isinstance(rule, Solver) else [setting.name for setting in rule.keyword]
+    for name, entry in lookup.document.parameters.items():
+        for key in FACTORS if not entry.training.frozen else ():
+            if getattr(entry.training, key) != 1 and key not in own:
+                kind = "solver" if isinstance(rule, Solver) else "update rule"
+                message = f"{key!r} of a parameter is a factor of the rule's, and the {kind} {rule.name} has none"
+                lookup.document.leaf_problems("parameters", name).add((key,), message, suggestion="leave it out")
 
 
 def _resolve_schedule(lookup: Lookup, raw: dict[str, Any]) -> tuple[Schedule, Settings] | None:
@@ -107,6 +121,8 @@ def _read_starts(lookup: Lookup, raw: dict[str, Any]) -> int:
 def _check_bounds(lookup: Lookup, rule: Solver) -> None:
     """Refuse a parameter without bounds where a solver looks at all that is within them."""
     for name, entry in lookup.document.parameters.items() if rule.needs_bounds else ():
+        if entry.training.frozen:
+            continue
         missing = [key for key in ("lower", "upper") if not _is_finite(getattr(entry, key))]
         if missing:
             lookup.document.leaf_problems("parameters", name).add(

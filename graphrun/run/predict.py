@@ -65,7 +65,7 @@ def predict(
     for name, slot in zip(names, slots, strict=True):
         if slot not in plan.rows or plan.rows[slot].axis != 0:
             raise UsageError(f"{name!r} has no axis of rows: {_what_it_has(plan, slot)}")
-    program = node_program(plan)
+    program = node_program(plan.holding(saved.parameters))
     program.restore_values(saved.arrays)
     if band:
         fit = _fit(document, registry, saved, checkpoint)
@@ -91,9 +91,7 @@ def _fit(document: Document, registry: Registry, saved: Checkpoint, checkpoint: 
     plan = build_plan(build_graph(document, registry, source.names), seed=saved.seed, feed=feed)
     check_fits(saved, plan, checkpoint, whole=False)
     check_uncertainty(plan, feed, document.uncertainty)
-    return Fit(
-        plan, feed, document.uncertainty, [saved.arrays[f"parameters/{n}"] for n in plan.names[: plan.parameters]]
-    )
+    return Fit(plan, feed, document.uncertainty, saved.parameters)
 
 
 def _banded(
@@ -103,7 +101,7 @@ def _banded(
     from graphrun.run.fit import element_names
 
     plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
-    program = node_program(plan, Rows(columns))
+    program = node_program(plan.holding(saved.parameters), Rows(columns))
     program.restore_values(saved.arrays)
     program.evaluate()
     place = {name: k for k, name in enumerate(element_names(plan))}

@@ -84,6 +84,7 @@ def prepare(
         if feed is not None and feed.statistics:
             feed = source.open(seed, checkpoint.statistics)
             plan = build_plan(structure, plan.dtype, seed, feed)
+        plan = plan.holding(checkpoint.parameters)
     stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
     if stop is not None and checkpoint is not None and checkpoint.watch:
         stop.remember(checkpoint.watch)
@@ -96,6 +97,7 @@ def prepare(
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
     job = Job(
         name=document.source.name,
+        parameters=list(document.parameters),
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=request,
         steps=steps,
@@ -122,7 +124,7 @@ def _fit(
     # Derivatives in single precision would tell half as much.
     double = plan if plan.dtype == np.float64 else build_plan(structure, np.dtype(np.float64), seed, feed)
     check_uncertainty(double, feed, entry)
-    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values()), request.interrupted))
+    return lambda result: uncertainty(Fit(double, feed, entry, result.parameters, request.interrupted))
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:
@@ -239,6 +241,8 @@ def write_checkpoint(
     from graphrun.run.checkpoint import Checkpoint, fingerprint, save_checkpoint
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **statistics}
+    plan = program.plan
+    held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
     watch = {} if stop is None else stop.memory()
-    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, watch, engine), path)

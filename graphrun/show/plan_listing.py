@@ -33,6 +33,7 @@ PARTS = {
 
 LEAVES = {
     Kind.PARAMETER: "parameter",
+    Kind.FROZEN: "frozen parameter",
     Kind.DATA: "data column",
     Kind.NOISE: "random number",
     Kind.STATE: "node state",

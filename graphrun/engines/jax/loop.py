@@ -197,10 +197,11 @@ def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted
         numbers=jnp,
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
-    for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):
+    each = zip(passes.rules(), state.targets, gradients, state.rule, passes.bounds(), strict=True)
+    for function, value, gradient, own, bounds in each:
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
-            result = rule.function(jnp, value, signed, *steps, *own, **settings)
+            result = function(jnp, value, signed, *steps, *own, **settings)
         following, *kept = result if rule.state else (result,)
         if bounds is not None:
             following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])

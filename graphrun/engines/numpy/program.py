@@ -43,7 +43,7 @@ class NumpyProgram:
         self.straight_line = straight_line
         self.values_by_slot: Any = passes.values()
         self.gradients_by_slot: Any = None
-        self.updater = Updater(self.plan, passes.targets(), self.values_by_slot)
+        self.updater = Updater(passes, self.values_by_slot)
         self._off_loop_step = -1
 
     def form(self, steps: int) -> str:

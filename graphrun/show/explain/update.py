@@ -73,8 +73,11 @@ class UpdateStep:
     @cached_property
     def traced(self) -> Sequence[Expression]:
         """The new value and the new states; nothing where the rule cannot be traced."""
+        return self._traced(self.plan.rule)
+
+    def _traced(self, rule: UpdateRule) -> Sequence[Expression]:
         try:
-            return Tracer(self.plan).update()
+            return Tracer(self.plan).update(rule)
         except NotSupportedError:
             return ()
 
@@ -106,7 +109,7 @@ class UpdateStep:
         numbers: dict[str, Any] = {"value": passes.values[slot], "gradient": self.gradients[slot]}
         numbers |= {"step_size": self.step_size or 0.0, "step": passes.step + 1}
         names = {name: self.board.bound(given) for name, given in numbers.items()}
-        written = write_line(self.traced[0], names, self.board.notation, most=LONGEST)
+        written = write_line(self._traced(self.plan.rules[slot])[0], names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
 
     def change(self, slot: int) -> Array:
@@ -158,6 +161,7 @@ def update_rule(board: Board) -> Iterator[Block]:
         yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
     else:
         yield from _clipping(update)
+        yield from _factors(update)
         yield from _formula(update)
 
 
@@ -195,6 +199,16 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
         size, factor = norm(*update.within), update.factor
         acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
         yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
+
+
+def _factors(update: UpdateStep) -> Iterator[Block]:
+    """Say which parameters have the rule's settings times a factor, with those that move alike together."""
+    plan = update.plan
+    for _, slots in update.plan.groups if plan.factors else ():
+        factors = plan.factors.get(slots[0], {})
+        if factors:
+            times = " and ".join(f"{name} times {number(factor)}" for name, factor in factors.items())
+            yield Paragraph([f"{times}: ", *update.board.listed(slots, SHOWN_PARAMETERS), "."])
 
 
 def _formula(update: UpdateStep) -> Iterator[Block]:

@@ -168,7 +168,7 @@ def _shape(writer: ModelWriter, name: str, *, is_free: bool) -> list[int | str]:
 def _leaves(writer: ModelWriter, saved: Checkpoint | None) -> Iterator[tuple[str, Any]]:
     """Yield the values of the leaves that nodes read, by name: of a checkpoint, or as the file has them."""
     plan = writer.plan
-    program = node_program(plan)
+    program = node_program(plan if saved is None else plan.holding(saved.parameters))
     if saved is not None:
         program.restore_values(saved.arrays)
     values = program.leaves()
