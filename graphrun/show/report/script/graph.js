@@ -102,6 +102,7 @@ const state = {
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
   line: null,
+  sheet: null,
   timer: null,
   zoom: null,
 };
