@@ -7,6 +7,8 @@ const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 const isPowerOfTen = (x) => Math.abs(Math.log10(x) - Math.round(Math.log10(x))) < 1e-9;
 const powersOfTen = (_, splits) => splits.map((x) => (isPowerOfTen(x) ? x : null));
 
+const plottable = (columns, isLog = false) => columns.map((column) => column.map((x) => (Number.isFinite(x) && !(isLog && x <= 0) ? x : null)));
+
 function plot(host, xs, columns, height, onStep, { tones = SERIES, isLog = false } = {}) {
   const options = {
     width: Math.max(host.clientWidth, 120),
@@ -20,12 +22,11 @@ function plot(host, xs, columns, height, onStep, { tones = SERIES, isLog = false
       { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1, ...(isLog ? { filter: powersOfTen } : {}) }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
     ],
     series: [{}, ...columns.map((_, k) => ({
-      stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: xs.length <= 30, size: 5 },
+      stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: (u) => u.data[0].length <= 30, size: 5 },
     }))],
     hooks: { setCursor: [(u) => onStep(u.cursor.idx)], draw: [(u) => u.now && moveNow(u)] },
   };
-  const finite = columns.map((column) => column.map((x) => (Number.isFinite(x) ? x : null)));
-  const u = new uPlot(options, [xs, ...finite], host);
+  const u = new uPlot(options, [xs, ...plottable(columns, isLog)], host);
   const now = make("div", { class: "now" });
   u.over.append(now);
   u.now = now;
@@ -36,8 +37,9 @@ function moveNow(u) {
   u.now.style.transform = `translateX(${u.valToPos(stepAt(state.row), "x")}px)`;
 }
 
-function listen(u, xs) {
+function listen(u) {
   const go = (event) => {
+    const [xs] = u.data;
     const index = u.posToIdx(event.clientX - u.over.getBoundingClientRect().left);
     goToStep(xs[Math.max(0, Math.min(xs.length - 1, index))]);
   };
@@ -104,8 +106,9 @@ function buildCharts(count) {
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
-    chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: byId("log").checked && areAllPositive(columns) });
-    listen(chart.u, xs);
+    chart.isLog = byId("log").checked && areAllPositive(columns);
+    chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: chart.isLog });
+    listen(chart.u);
     charts.push(chart);
     moveNow(chart.u);
     showReadout(chart, null);
@@ -134,22 +137,65 @@ function indexOfStep(steps, step) {
   return low;
 }
 
-function plotDetails(value, host) {
-  const all = [...Array(state.course.count).keys()];
-  const xs = all.map(stepAt);
-  // The parts of a value as columns over the rows.
-  const over = (of) => (of(value, 0) ?? []).map((_, k) => all.map((row) => of(value, row)[k]));
-  const add = (title, tone, columns, shape) => {
-    const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
+// What is plotted of a value: its parts over the rows, where they change.
+function seriesOf(value) {
+  const rowsShown = [...Array(state.course.count).keys()];
+  const shape = shapeOf(value), isNorm = shape.length > 0 && !isSmall(shape);
+  const over = (of) => (of(value, 0) ?? []).map((_, k) => rowsShown.map((row) => of(value, row)[k]));
+  const found = [["value", "accent", over(valueAt)], ["gradient", "gradient", hasGradient(value) ? over(gradientAt) : []]]
+    .filter(([, , columns]) => !columns.every((column) => column.every((x) => Object.is(x, column[0]))))
+    .map(([title, tone, columns]) => ({ title: `${title}${isNorm ? " (norm)" : ""}`, tone, columns: isNorm ? [columns[2]] : columns.slice(0, 4) }));
+  return { xs: rowsShown.map(stepAt), found };
+}
+
+function plotDetails() {
+  const { value, host } = plotted, { xs, found } = seriesOf(value);
+  if (detailPlots.length && String(detailPlots.map((u) => u.title)) === String(found.map(({ title }) => title)) && host.childElementCount) {
+    detailPlots.forEach((u, k) => u.setData([xs, ...plottable(found[k].columns)]));
+    return;
+  }
+  detailPlots.splice(0).forEach((u) => u.destroy());
+  host.replaceChildren();
+  for (const { title, tone, columns } of found) {
     const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
-    host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-    const u = plot(place, xs, single, 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES });
-    listen(u, xs);
+    host.append(make("h3", {}, `${title} over the steps`), place);
+    const u = plot(place, xs, columns, 104, () => {}, { tones: columns.length === 1 ? [tone] : SERIES });
+    u.title = title;
+    listen(u);
     moveNow(u);
     detailPlots.push(u);
-  };
-  const isConstant = (columns) => columns.every((column) => column.every((x) => Object.is(x, column[0])));
-  const ofValue = over(valueAt), ofGradient = hasGradient(value) ? over(gradientAt) : [];
-  if (!isConstant(ofValue)) add("value", "accent", ofValue, shapeOf(value));
-  if (!isConstant(ofGradient)) add("gradient", "gradient", ofGradient, shapeOf(value));
+  }
+}
+
+let plottedVersion = 0, plotTime = 0, isPlotWaiting = false;
+
+// The charts of another course; where that takes long, not in each frame of a drag.
+function refreshPlots(isLate = false) {
+  if (plottedVersion === version || (isPlotWaiting && !isLate)) return;
+  if (plotTime > 6 && !isLate) {
+    isPlotWaiting = true;
+    setTimeout(() => refreshPlots(true), 3 * plotTime);
+    return;
+  }
+  const begun = performance.now();
+  isPlotWaiting = false;
+  plottedVersion = version;
+  const { steps } = state.course.history;
+  if (steps.length > 1 && !charts.length) showCharts();
+  const groups = charts.length ? groupedSeries() : [];
+  charts.forEach((chart, k) => {
+    Object.assign(chart, { xs: steps, lines: groups[k].lines, columns: groups[k].lines.map((line) => line.column()) });
+    chart.u.setData([steps, ...plottable(chart.columns, chart.isLog)]);
+    moveNow(chart.u);
+    showReadout(chart, null);
+  });
+  plotDetails();
+  detailPlots.forEach(moveNow);
+  plotTime = performance.now() - begun;
+}
+
+function showCharts() {
+  const { steps, series } = state.course.history;
+  byId("charts").hidden = steps.length < 2 || !series.length;
+  if (!byId("charts").hidden) buildCharts(SHOWN_CHARTS);
 }

@@ -12,7 +12,9 @@ function valueButton(value) {
 function showDetails() {
   const value = shown(), entry = values[value], { row } = state;
   const body = byId("details-body");
-  const hasFocus = body.contains(document.activeElement);
+  const isTyped = body.querySelector("input.typed:focus");
+  if (isTyped) return;
+  const hasFocus = body.contains(document.activeElement), focused = document.activeElement.dataset?.field;
   byId("details-title").replaceChildren(isolated(entry.name));
   const facts = make("dl");
   const fact = (term, ...content) => facts.append(make("dt", {}, term), make("dd", {}, ...content));
@@ -21,7 +23,7 @@ function showDetails() {
   if (entry.shape) fact("shape", entry.shape.join(" × "));
   if (isNode(value)) fact("formula", math(isolated(entry.name), " = ", inNames(entry.formula, value)));
   if (isNode(value) && areNumbers(value) && isComputed(value)) fact("in numbers", forwardNumbers(value, row));
-  fact("value", isComputed(value) ? asValue(describe(valueAt(value, row), shapeOf(value))) : notYet());
+  fact("value", isEditable(value) ? make("span", {}, ...fieldsOf(value)) : isComputed(value) ? asValue(describe(valueAt(value, row), shapeOf(value))) : notYet());
   if (hasGradient(value)) {
     fact("gradient", isDerived(value) ? asGradient(describe(gradientAt(value, row), shapeOf(value))) : notYet());
   } else if (isTraining) {
@@ -44,12 +46,8 @@ function showDetails() {
   const isNew = value !== plotted.value;
   if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
   body.replaceChildren(...content, plotted.host);
-  if (hasFocus) body.querySelector("button")?.focus({ preventScroll: true });
-  if (isNew && lastRow() > 0) {
-    detailPlots.forEach((plot) => plot.destroy());
-    detailPlots = [];
-    plotDetails(value, plotted.host);
-  }
+  if (hasFocus) (body.querySelector(`[data-field="${focused}"]`) ?? body.querySelector("button"))?.focus({ preventScroll: true });
+  if (isNew && lastRow() > 0) plotDetails();
   detailPlots.forEach(moveNow);
 }
 
