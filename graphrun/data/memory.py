@@ -16,6 +16,7 @@ class MemoryDataSet(DataSet):
     Attributes:
         arrays: the training rows of each column, in the order of the file, as an engine may hold them on its device;
             integers may have fewer than 64 bits here.
+        shuffled: whether that is another one in each epoch.
         order: gives the order of the training rows in an epoch, as positions in `arrays`.
         indices: gives the rows of the batch of a step, as positions in `arrays`.
     """
@@ -35,7 +36,7 @@ class MemoryDataSet(DataSet):
         values = encoder.scale(values)
         dtypes = [batch_form(value[:0]).dtype for value in values]
         super().__init__(encoder, split, order.batch_size, dtypes, shuffle=order.shuffle)
-        self._shuffled = order.shuffle
+        self.shuffled = order.shuffle
         self.order, self.indices = order.epoch, order.indices
         self.arrays: list[Array] = []
         self._held_arrays: list[Array] = []
@@ -50,7 +51,7 @@ class MemoryDataSet(DataSet):
             return [batch_form(array) for array in self.arrays]
         start = step * self.batch_size % self.rows
         stop = start + self.batch_size
-        if stop <= self.rows and not self._shuffled:
+        if stop <= self.rows and not self.shuffled:
             return [batch_form(array[start:stop]) for array in self.arrays]
         indices = self.indices(step)
         return [batch_form(array.take(indices, axis=0)) for array in self.arrays]

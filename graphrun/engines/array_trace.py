@@ -74,6 +74,29 @@ class PlanTrace:
         operations = list(self._operations(batches, wanted))
         return backward(operations, self.values, self.plan.objective or 0, one)
 
+    def edges(self) -> Iterator[tuple[int, int, int, Any, Callable[[], Any]]]:
+        """Yield node, position, source, local derivative and what makes the contribution, of each edge that has one.
+
+        They are expressions of the values ``v`` and the gradients ``g`` of all slots, as those of a finished pass. A
+        local derivative is None where a tensor type gives the contribution at once.
+        """
+        plan, make = self.plan, self.recorder
+        values = list(self.values)
+        for slot in range(len(plan.leaves), len(plan.names)):
+            values[slot] = make.array(f"v{slot}", plan.shapes[slot])
+        needed = [batch for batch in plan.batches if batch.needed]
+        for operation in self._operations(needed, np.ones(len(plan.names), bool)):
+            if not operation.wanted:
+                continue
+            shape = plan.shapes[operation.output]
+            gradient = make.array(f"g{operation.output}", shape)
+            given = operation.derivatives(gradient, values)
+            for position, source, part in operation.wanted:
+                if given[position] is not None:
+                    elementwise = operation.bound.elementwise
+                    local = make.broadcast(make.cast(given[position]), shape) if elementwise else None
+                    yield operation.output, position, source, local, partial(part, gradient, given[position])
+
     def updates(self, gradients: Mapping[int, Any]) -> list[Updated]:
         """Return what a step makes of each parameter; `step` and the states are symbols ``step`` and ``NAME.slot``.
 

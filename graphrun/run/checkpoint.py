@@ -119,6 +119,15 @@ def check_writable(target: Path) -> None:
         raise CheckpointError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from None
 
 
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a file begins as those of safetensors do: the size of a header in eight bytes, and its brace."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and b"\0" in head[:8]
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from graphrun.base.outcome import CheckReport
 
@@ -90,19 +91,27 @@ class Shown(Displayed):
         content: str | bytes = type(self).page("draw")(self, path, format, **asked)
         return content
 
-    def report(self, path: str | Path | None = None, *, depth: int | None = None, **asked: Any) -> str:
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        depth: int | None = None,
+        compare: Self | str | Path | None = None,
+        **asked: Any,
+    ) -> str:
         """Run the graph, and return one page of HTML to step through.
 
         Args:
             path: a file to write it to as well.
             depth: how many frames to open, default what fits.
+            compare: another graph, or a checkpoint of this one, whose run is shown beside this one's.
             asked: as of `Graph.run`: ``steps``, ``engine``, ``dtype``, ``seed``, ``record``, ``every``, ``resume``.
 
         Raises:
             UsageError: the graph is too large for a page, or an argument makes no sense.
             RunError: the file cannot be written; a run that fails has a page of what there is.
         """
-        html: str = type(self).page("report")(self, path, depth, **asked)
+        html: str = type(self).page("report")(self, path, depth, compare, **asked)
         return html
 
     def check(self) -> CheckReport:

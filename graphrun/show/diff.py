@@ -26,7 +26,7 @@ def diff_graphs(first: Graph, second: Graph, steps: int | None = None, tolerance
     Raises:
         GraphrunError: one of them cannot be run.
     """
-    yield from _limited("structure", _structure(first.document, second.document))
+    yield from _limited("structure", structure(first.document, second.document))
     results = first.try_run(steps), second.try_run(steps)
     for kind in ("values", "gradients"):
         before, after = (
@@ -36,7 +36,8 @@ def diff_graphs(first: Graph, second: Graph, steps: int | None = None, tolerance
     yield from _trajectory(*results, tolerance)
 
 
-def _structure(first: Document, second: Document) -> Iterator[str]:
+def structure(first: Document, second: Document) -> Iterator[str]:
+    """Yield a line for each difference between the entries of two files."""
     for section in ("parameters", "constants", "nodes"):
         yield from _entries(section, getattr(first, section), getattr(second, section))
     for key in ("maximize", "minimize", "update", "steps", "stop", "uncertainty", "record", "seed", "dtype", "expect"):

@@ -110,13 +110,15 @@ def draw(graph: Graph, path: str | Path | None, picture_format: str | None, **as
     return found
 
 
-def report(graph: Graph, path: str | Path | None, depth: int | None, **asked: Any) -> str:
+def report(
+    graph: Graph, path: str | Path | None, depth: int | None, compare: Graph | str | Path | None, **asked: Any
+) -> str:
     """Return the page about a run, and write it."""
     from graphrun.show.report import make_report
 
     if path is not None:
         check_output(path)
-    return str(_written(make_report(graph, RunRequest(**asked), depth).html, path))
+    return str(_written(make_report(graph, RunRequest(**asked), depth, compare).html, path))
 
 
 def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:

@@ -118,3 +118,34 @@ def test_a_run_goes_on_past_what_is_not_taken(load: Load, engine: str) -> None:
     result = graph.run(8, engine=engine)
     np.testing.assert_allclose(result.parameters["w"], [1 / 256, 2 / 256])
     assert result.parameters["x"] == -1
+
+
+# Of a value that is 0 and from which nothing goes on to a parameter: derivatives that are infinite, where 0 comes in.
+INFINITE = {
+    "number": "sqrt(kept)",
+    "elements": "sum(sqrt(stack(kept, x)) * 0)",
+    "tensor type": "where(greater(x, 5), vecdot(stack(kept, x), stack(1 / kept, x)), 0)",
+}
+SHOWN = [(engine, name) for engine in ("numpy", "jax") for name in INFINITE] + [("numba", "number")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("engine", "name"), [pytest.param(*case, marks=[pytest.mark.campaign] * (case[0] == "jax")) for case in SHOWN]
+)
+def test_what_goes_on_to_no_parameter_is_masked_too(load: Load, engine: str, name: str) -> None:
+    """The gradients of nodes are those that are shown, also where the parameters' did not ask for a mask."""
+    pytest.importorskip(engine)
+    graph = load(
+        f"""
+        parameters: {{x: 0.5, z: 0}}
+        nodes:
+          kept: {{type: stop_gradient, inputs: [z]}}
+          root: {INFINITE[name]}
+          f: x ** 2 + root ** 2
+        minimize: f
+        """
+    )
+    for steps in (0, 100):
+        gradients = graph.run(steps, engine=engine).gradients
+        assert (gradients["root"], gradients["kept"]) == (0, 0)

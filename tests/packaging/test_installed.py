@@ -76,7 +76,6 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {
         "graphrun/py.typed",
         "graphrun/show/report/template.html",
-        "graphrun/show/report/vendor/uPlot.LICENSE",
     } <= files
     assert {name for name in names if ".dist-info/" not in name} == files
     assert any(name.endswith("LICENSE") for name in names)

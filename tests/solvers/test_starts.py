@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from depth import examples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
@@ -325,6 +325,7 @@ def test_a_setting_called_starts() -> None:
     start=st.floats(-3, 3),
     solver=st.sampled_from(["lbfgs", "newton_cg"]),
 )
+@example(weights=[1.0, 0.0, 0.0, 0.0], start=1.0, solver="lbfgs")  # others of its starts end lower
 def test_more_starts_are_never_worse(
     tmp_path_factory: pytest.TempPathFactory, weights: list[float], start: float, solver: str
 ) -> None:
@@ -339,7 +340,8 @@ def test_more_starts_are_never_worse(
     file, found = tmp_path_factory.getbasetemp() / "waves.yaml", []
     for starts in (1, 6):
         file.write_text(yaml.safe_dump({**data, "update": {"type": solver, "starts": starts}}), encoding="utf-8")
-        found.append(graphrun.load(file).run())
+        # Each row: of so many steps only some would be recorded, and the last one, which is another in each run.
+        found.append(graphrun.load(file).run(every=1))
     alone, several = found
     assert several.values["f"] <= alone.values["f"]
     assert several.history["f"].tolist() == sorted(several.history["f"], reverse=True)

@@ -148,8 +148,13 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
 @option("every", help="Record every so many steps. [default: 1,001 rows or fewer]")
 @option("depth", help="How many frames to open. [default: what fits]")
 @option("data", "resume", "plugins", "quiet")
-def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool) -> int:
-    """Run a graph file and write one page to step through: the drawn graph, every derivative, charts."""
+@click.argument("other", required=False)
+def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool, other: str | None) -> int:
+    """Run a graph file and write one page to step through: the drawn graph, every derivative, charts.
+
+    Beside it the run of OTHER, a graph file or a checkpoint of FILE; --set and --resume are for FILE alone.
+    """
+    from graphrun.run.checkpoint import is_checkpoint
     from graphrun.show.report import make_report
 
     page = Path(target)
@@ -159,8 +164,11 @@ def report(file: GraphFile, request: RunRequest, target: str, depth: int | None,
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
     check_output(page)
     graph = file.load_to_run()
+    compare: Graph | str | None = other
+    if other is not None and not is_checkpoint(other):
+        compare = GraphFile(other, folders=file.folders, data=file.data).load_to_run()
     with watched(graph, request, quiet=quiet) as request:
-        html, result = make_report(graph, request, depth)
+        html, result = make_report(graph, request, depth, compare)
     write_output(page, html)
     return status_of(file, result)
 

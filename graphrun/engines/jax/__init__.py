@@ -143,9 +143,7 @@ class JaxProgram:
 
     def _mask(self) -> bool:
         """Go on with passes that mask tensor types too, whose gradients may be what is not finite; False if they do."""
-        passes = self._passes
-        tensors = any(not batch.type.is_elementwise for batch in self.plan.in_loop)
-        if not tensors or (isinstance(passes, ArrayPasses) and passes.masked):
+        if self._passes.masks_all:
             return False
         self._passes = ArrayPasses(self.plan, masked=True)
         with double_precision(), np.errstate(all="ignore"):

@@ -65,7 +65,20 @@ class Inspection:
                 found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
             # A graph of numbers comes as one vector, which is fetched at once.
             self._found[what] = found if isinstance(found, list) else np.asarray(found)
+            if (
+                what == "gradients"
+                and not self._passes.masks_all
+                and not all(np.isfinite(part).all() for part in found)
+            ):
+                # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
+                self._found[what] = self._masked.by_slot(what, state, step)
+                self._masked.forget()
         return self._found[what]
+
+    @cached_property
+    def _masked(self) -> Inspection:
+        passes = ArrayPasses(self._plan, masked=True)
+        return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:

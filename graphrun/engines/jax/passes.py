@@ -65,6 +65,11 @@ class ArrayPasses:
         self.masked = masked
         self.declared = declared
 
+    @property
+    def masks_all(self) -> bool:
+        """Whether a gradient of zero gives zero through every node."""
+        return self.masked or all(batch.type.is_elementwise for batch in self.plan.batches)
+
     def targets(self, parameters: Sequence[Array]) -> tuple[Array, ...]:
         """Return each parameter as a target of its own."""
         return tuple(parameters)

@@ -58,6 +58,8 @@ class Vector(NamedTuple):
 class VectorPasses:
     """What `ArrayPasses` does, on one vector; the targets of the update rule are one vector of all parameters."""
 
+    masks_all = True
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._arity = max(batch.arity for batch in plan.batches)

@@ -276,7 +276,7 @@ class NumpyProgram:
     def gradients(self, slots: Sequence[int]) -> list[Array]:
         """Return the derivatives of the objective by the values of some slots."""
         gradients = self.gradients_by_slot
-        if gradients is not None and not self.plan.moving[list(slots)].all():
+        if gradients is not None and not (self.plan.moving[list(slots)].all() and self._are_finite(slots)):
             with self.plugins_called():
                 gradients = self.passes.backward(self._needed, self.values_by_slot)
         # What a failed pass did not come to is not known; what the objective does not depend on is 0.
@@ -287,6 +287,14 @@ class NumpyProgram:
             gradient if np.shape(gradient) == shapes[slot] else np.full(shapes[slot], gradient)
             for slot, gradient in zip(slots, found, strict=True)
         ]
+
+    def _are_finite(self, slots: Sequence[int]) -> bool:
+        """Whether the gradients of nodes are finite; a step looks at those of the parameters, to see if it has to mask.
+
+        What is not finite need not come to them: `stop_gradient` passes nothing on.
+        """
+        parameters = self.plan.parameters
+        return all(is_finite(self.gradients_by_slot[slot]) for slot in slots if slot >= parameters)
 
     @cached_property
     def _in_loop(self) -> list[Operation]:

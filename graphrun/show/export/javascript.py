@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -144,6 +144,87 @@ const flat = (value, size, name) => {
 """
 
 
+class Passes(NamedTuple):
+    """What computes both passes: the lines, and the names of values, gradients and following states, by slot."""
+
+    lines: list[str]
+    values: dict[int, str]
+    gradients: dict[int, str]
+    states: dict[int, str]
+
+
+class PassScript:
+    """Writes both passes of a plan: what every program in JavaScript has.
+
+    Attributes:
+        plan: in float64, as JavaScript's numbers are.
+        trace: of the passes; the forward pass is traced at once.
+
+    Raises:
+        NotSupportedError: a node type cannot be traced; the text says which and why.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.notation = notation()
+        self.trace = PlanTrace(plan)
+        self.trace.forward(plan.batches)
+        self._buffers: dict[str, int] = {}
+        self._constants: dict[str, Any] = {}
+
+    def key(self, slot: int) -> str:
+        """Return what a value is called where it is given and given back."""
+        return _text(self.plan.names[slot])
+
+    def write(self, symbols: Mapping[str, str], prefix: str, roots: Sequence[Any]) -> tuple[list[str], list[str]]:
+        """Return the lines that compute expressions, and the name of each; names begin with a prefix."""
+        syntax = LoopSyntax(notation=self.notation, helpers=frozenset({"det", "inv", "solve", "cholesky"}), **SYNTAX)
+        writer = LoopWriter(syntax, symbols, pattern=prefix + "{}")
+        names = writer.write(roots)
+        self._buffers |= writer.buffers
+        self._constants |= writer.constants
+        return list(indented(writer.lines)), names
+
+    def passes(self) -> Passes:
+        """Write what computes all values, gradients and states; the leaves are ``v`` and their slot."""
+        plan, trace = self.plan, self.trace
+        gradients = {} if plan.objective is None else trace.gradients(everywhere=True)
+        states = trace.node_states()
+        nodes = range(len(plan.leaves), len(plan.names))
+        roots = [*[trace.values[slot] for slot in nodes], *gradients.values(), *states.values()]
+        lines, names = self.write({f"v{slot}": f"v{slot}" for slot in trace.leaves}, "t", roots)
+        values = {slot: f"v{slot}" for slot in trace.leaves} | dict(zip(nodes, names, strict=False))
+        slopes = dict(zip(gradients, names[len(nodes) :], strict=False))
+        return Passes(lines, values, slopes, dict(zip(states, names[len(nodes) + len(slopes) :], strict=True)))
+
+    def declarations(self) -> Iterator[str]:
+        """Yield what the lines that were written need before them."""
+        used = set(self.notation.used)
+        for name in list(used):
+            used |= set(NEEDS.get(name, ()))
+        if used & {"det", "inv", "solve", "cholesky"}:
+            yield from LINEAR_ALGEBRA.splitlines()
+        yield from (text for name, text in HELPERS.items() if name in used)
+        yield from (f"const {name} = {_array(known)};" for name, known in self._constants.items())
+        yield from (f"const {name} = new Float64Array({size});" for name, size in self._buffers.items())
+
+    def read(self, slot: int, source: str) -> str:
+        """Return the text of a value that is given by its key."""
+        size = math.prod(self.plan.shapes[slot])
+        text = f"{source}[{self.key(slot)}]"
+        return f"{text}[0]" if self.plan.shapes[slot] and size == 1 else text
+
+    def result(self, slot: int, name: str | None) -> str:
+        """Return the text of a value as it is given back: a number, or a new array; nothing is 0."""
+        shape = self.plan.shapes[slot]
+        size = math.prod(shape)
+        if not shape:
+            return name or "0"
+        if name is None:
+            return f"new Float64Array({size})"
+        return f"Float64Array.of({name})" if size == 1 else f"{name}.slice()"
+
+
 def export(graph: Graph, *, steps: int | None = None) -> str:
     """Return a graph as an ES module, whose `main` makes so many steps, default the file's.
 
@@ -153,23 +234,19 @@ def export(graph: Graph, *, steps: int | None = None) -> str:
     return "\n".join(_Module(graph, graph.steps if steps is None else steps).lines()) + "\n"
 
 
-class _Module:
+class _Module(PassScript):
     """Writes the module: `value_and_gradient`, `step` and `main`."""
 
     def __init__(self, graph: Graph, steps: int) -> None:
-        self.graph, self.steps = graph, steps
-        self.plan: Plan = graph.plan("float64")
-        self.notation = notation()
-        if sum(math.prod(shape) for shape in self.plan.shapes) > LARGEST:
+        plan = graph.plan("float64")
+        if sum(math.prod(shape) for shape in plan.shapes) > LARGEST:
             raise NotSupportedError(f"its values are more than {LARGEST:,} numbers, which is nothing for a page")
-        self.trace = PlanTrace(self.plan)
-        self.trace.forward(self.plan.batches)
-        self.buffers: dict[str, int] = {}
-        self.constants: dict[str, Any] = {}
+        super().__init__(plan)
+        self.graph, self.steps = graph, steps
 
     def lines(self) -> Iterator[str]:
         plan = self.plan
-        passes, updates = list(self.passes()), list(self.updates())
+        both, updates = list(self.both_passes()), list(self.updates())
         objective = "null" if plan.objective is None else _text(plan.names[plan.objective])
         yield f"// {json.dumps(self.graph.name)} as a module, written by graphrun {__version__}."
         yield "// Arrays are Float64Arrays of their elements in row-major order."
@@ -177,20 +254,25 @@ class _Module:
         yield f"export const maximize = {json.dumps(plan.maximize)};"
         yield f"export const parameters = {_names(plan.names[: plan.parameters])};"
         yield "export const shapes = {"
-        yield from (f"  {_key(name)}: {list(plan.shapes[slot])}," for slot, name in self.named())
+        yield from (f"  {self.name(slot)}: {list(plan.shapes[slot])}," for slot in self.named())
         yield "};"
         yield "export const leaves = {"
-        yield from (f"  {_key(plan.names[slot])}: {self.leaf(slot)}," for slot in self.trace.leaves)
+        yield from (f"  {self.name(slot)}: {self.leaf(slot)}," for slot in self.trace.leaves)
         yield "};"
-        yield from self.helpers()
-        yield from (f"const {name} = {_array(known)};" for name, known in self.constants.items())
-        yield from (f"const {name} = new Float64Array({size});" for name, size in self.buffers.items())
-        yield from passes
+        yield ""
+        if any(plan.shapes):
+            yield from RUNTIME.splitlines()
+        yield from self.declarations()
+        yield from both
         yield from updates
 
-    def named(self) -> Iterator[tuple[int, str]]:
-        """Yield what has a name: the slot, and the name."""
-        return ((slot, name) for slot, name in enumerate(self.plan.names) if name is not None)
+    def named(self) -> Iterator[int]:
+        """Yield the slots of what has a name."""
+        return (slot for slot, name in enumerate(self.plan.names) if name is not None)
+
+    def name(self, slot: int) -> str:
+        """Return a name as the key in an object's literal; one is the prototype of it, unless it is computed."""
+        return '["__proto__"]' if self.plan.names[slot] == "__proto__" else self.key(slot)
 
     def leaf(self, slot: int) -> str:
         value = self.plan.leaves[slot]
@@ -198,68 +280,35 @@ class _Module:
             return f"new Float64Array({math.prod(self.plan.shapes[slot])})"
         return self.notation.constant(float(value), "float")[0] if np.ndim(value) == 0 else _array(np.asarray(value))
 
-    def writer(self, symbols: Mapping[str, str], prefix: str) -> LoopWriter:
-        syntax = LoopSyntax(notation=self.notation, helpers=frozenset({"det", "inv", "solve", "cholesky"}), **SYNTAX)
-        return LoopWriter(syntax, symbols, pattern=prefix + "{}")
-
-    def write(self, writer: LoopWriter, roots: Sequence[Any]) -> list[str]:
-        names = writer.write(roots)
-        self.buffers |= writer.buffers
-        self.constants |= writer.constants
-        return names
-
-    def passes(self) -> Iterator[str]:
+    def both_passes(self) -> Iterator[str]:
         plan, trace = self.plan, self.trace
-        symbols = {f"v{slot}": f"v{slot}" for slot in trace.leaves}
-        writer = self.writer(symbols, "t")
-        gradients = {} if plan.objective is None else trace.gradients(everywhere=True)
-        nodes = [(slot, name) for slot, name in self.named() if slot >= len(plan.leaves)]
-        states = trace.node_states()
-        roots = [trace.values[slot] for slot, _ in nodes]
-        names = self.write(writer, [*roots, *gradients.values(), *states.values()])
-        values = dict(zip((slot for slot, _ in nodes), names, strict=False))
-        slopes = dict(zip(gradients, names[len(nodes) :], strict=False))
-        following = dict(zip(states, names[len(nodes) + len(slopes) :], strict=True))
-        values |= {slot: f"v{slot}" for slot in trace.leaves}
+        lines, values, slopes, following = self.passes()
         yield ""
         yield "// Values of all nodes, and the derivatives of the objective; what is not given is as in `leaves`."
         yield "export function value_and_gradient(given = {}) {"
         yield "  const all = { ...leaves, ...given };"
         yield from (f"  const v{slot} = {self.read(slot, 'all')};" for slot in trace.leaves)
-        yield from (f"  {line}" for line in indented(writer.lines))
-        objective = "undefined" if plan.objective is None else values[plan.objective]
+        yield from (f"  {line}" for line in lines)
+        nodes = [slot for slot in self.named() if slot >= len(plan.leaves)]
+        moving = [] if plan.objective is None else [*range(plan.parameters), *nodes]
         yield "  return {"
-        yield f"    value: {objective},"
-        yield f"    values: {{ {self.results(values, [slot for slot, _ in nodes])} }},"
-        moving = [
-            slot
-            for slot, name in self.named()
-            if plan.objective is not None and (slot < plan.parameters or slot >= len(plan.leaves))
-        ]
+        yield f"    value: {'undefined' if plan.objective is None else values[plan.objective]},"
+        yield f"    values: {{ {self.results(values, nodes)} }},"
         yield f"    gradients: {{ {self.results(slopes, moving)} }},"
         yield f"    states: {{ {self.results(following, list(following))} }},"
         yield "  };"
         yield "}"
 
     def results(self, names: Mapping[int, str], slots: Sequence[int]) -> str:
-        return ", ".join(f"{_key(self.plan.names[slot])}: {self.result(slot, names.get(slot))}" for slot in slots)
-
-    def result(self, slot: int, name: str | None) -> str:
-        """Return the text of a value as it is given back: a number, or a new array."""
-        shape = self.plan.shapes[slot]
-        size = math.prod(shape)
-        if not shape:
-            return name or "0"
-        if name is None:
-            return f"new Float64Array({size})"
-        return f"Float64Array.of({name})" if size == 1 else f"{name}.slice()"
+        return ", ".join(f"{self.name(slot)}: {self.result(slot, names.get(slot))}" for slot in slots)
 
     def read(self, slot: int, source: str) -> str:
-        key, shape = _text(self.plan.names[slot]), self.plan.shapes[slot]
-        if not shape:
-            return f"{source}[{key}]"
-        text = f"flat({source}[{key}], {math.prod(shape)}, {key})"
-        return f"{text}[0]" if math.prod(shape) == 1 else text
+        """Return the text of a value that is given: a number, or what becomes an array of its size."""
+        size = math.prod(self.plan.shapes[slot])
+        if not self.plan.shapes[slot]:
+            return super().read(slot, source)
+        text = f"flat({source}[{self.key(slot)}], {size}, {self.key(slot)})"
+        return f"{text}[0]" if size == 1 else text
 
     def updates(self) -> Iterator[str]:
         plan = self.plan
@@ -273,14 +322,13 @@ class _Module:
         symbols |= {f"g{slot}": f"g{slot}" for slot in slopes} | {
             f"{s}.{slot}": f"s{slot}_{k}" for k, (slot, s) in enumerate(kept)
         }
-        writer = self.writer(symbols, "u")
         roots = [made.value for made in updated] + [updated[slot].states[state] for slot, state in kept]
-        names = self.write(writer, roots)
+        lines, names = self.write(symbols, "u", roots)
         yield ""
         yield "// The first state of a run, and what a step makes of one: every parameter moves at once."
         yield "export function start() {"
-        copied = ", ".join(f"{_key(plan.names[s])}: {self.copy(s)}" for s in range(plan.parameters))
-        zeros = ", ".join(f"{_text(self.key(slot, state))}: {self.result(slot, None)}" for slot, state in kept)
+        copied = ", ".join(f"{self.name(s)}: {self.copy(s)}" for s in range(plan.parameters))
+        zeros = ", ".join(f"{_text(self.state(slot, state))}: {self.result(slot, None)}" for slot, state in kept)
         yield f"  return {{ step: 0, parameters: {{ {copied} }}, rule: {{ {zeros} }}, states: {{}} }};"
         yield "}"
         yield "export function step(state, given = {}) {"
@@ -290,13 +338,13 @@ class _Module:
             yield f"  const v{slot} = {self.read(slot, 'state.parameters')};"
             yield f"  const g{slot} = {self.read(slot, 'found.gradients')};"
         for k, (slot, state) in enumerate(kept):
-            key, shape = _text(self.key(slot, state)), plan.shapes[slot]
+            key, shape = _text(self.state(slot, state)), plan.shapes[slot]
             text = f"state.rule[{key}]"
             yield f"  const s{slot}_{k} = {text}{'[0]' if shape and math.prod(shape) == 1 else ''};"
-        yield from (f"  {line}" for line in indented(writer.lines))
+        yield from (f"  {line}" for line in lines)
         moved = self.results(dict(zip(range(plan.parameters), names, strict=False)), range(plan.parameters))
         rest = zip(kept, names[plan.parameters :], strict=True)
-        rule = ", ".join(f"{_text(self.key(slot, state))}: {self.result(slot, name)}" for (slot, state), name in rest)
+        rule = ", ".join(f"{_text(self.state(slot, state))}: {self.result(slot, name)}" for (slot, state), name in rest)
         yield f"  return {{ step: number + 1, parameters: {{ {moved} }}, rule: {{ {rule} }}, states: found.states }};"
         yield "}"
         yield f"export function main(steps = {self.steps}, print = console.log) {{"
@@ -307,34 +355,17 @@ class _Module:
         yield "  for (const name of parameters) print(`${name} = ${state.parameters[name]}`);"
         yield "}"
 
-    def key(self, slot: int, state: str) -> str:
+    def state(self, slot: int, state: str) -> str:
         return f"{state}/{self.plan.names[slot]}"
 
     def copy(self, slot: int) -> str:
-        text = f"leaves[{_text(self.plan.names[slot])}]"
+        text = f"leaves[{self.key(slot)}]"
         return f"{text}.slice()" if self.plan.shapes[slot] else text
-
-    def helpers(self) -> Iterator[str]:
-        """Yield what the lines call."""
-        yield ""
-        if any(self.plan.shapes):
-            yield from RUNTIME.splitlines()
-        used = set(self.notation.used)
-        for name in list(used):
-            used |= set(NEEDS.get(name, ()))
-        if used & {"det", "inv", "solve", "cholesky"}:
-            yield from LINEAR_ALGEBRA.splitlines()
-        yield from (text for name, text in HELPERS.items() if name in used)
 
 
 def _text(text: str | None) -> str:
     """Return a text as a literal, whatever is in it."""
     return json.dumps(text)
-
-
-def _key(name: str | None) -> str:
-    """Return a name as the key of an object; one name is the prototype of it, unless it is computed."""
-    return '["__proto__"]' if name == "__proto__" else _text(name)
 
 
 def _names(names: Sequence[str | None]) -> str:

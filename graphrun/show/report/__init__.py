@@ -11,11 +11,14 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
+from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
+from graphrun.show.report.model import make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -31,8 +34,14 @@ MOST_ROWS = 1001
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
-SCRIPT = ("elements", "graph", "formulas", "drawing", "details", "charts", "tables", "moving")
+SCRIPT = (
+    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
+    "charts", "tables", "live", "editing", "changes", "around", "moving",
+)  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
+
+NEEDED = {"folding": lambda data: "levels" in data["scene"], "comparing": lambda data: "other" in data}
+"""What only some pages have."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -44,14 +53,29 @@ class RunReport(NamedTuple):
     result: Result
 
 
-def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> RunReport:
+def make_report(
+    graph: Graph, request: RunRequest, depth: int | None = None, other: Graph | str | Path | None = None
+) -> RunReport:
     """Run a graph, and return a page about it; a run that fails has a page of what there is.
 
-    Its drawing opens so many frames within each other; all that fit by default.
+    Its drawing opens so many frames within each other; all that fit by default. Beside it is the run of another graph,
+    or of this one from another checkpoint.
 
     Raises:
         UsageError: the graph is too large for a page.
     """
+    result, recording = _recorded(graph, request)
+    model = make_model(graph, recording)
+    data = contents(graph, result, recording, depth) | {"live": model.data}
+    if other is not None:
+        second = graph if isinstance(other, str | Path) else other
+        resumed = other if isinstance(other, str | Path) else None
+        shown = contents(second, *_recorded(second, replace(request, resume=resumed)), 0)
+        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
+    return RunReport(page(data, model.script), result)
+
+
+def _recorded(graph: Graph, request: RunRequest) -> tuple[Result, Recording]:
     plan = graph.plan(request.dtype, request.seed)
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
@@ -59,16 +83,17 @@ def make_report(graph: Graph, request: RunRequest, depth: int | None = None) -> 
     recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
     result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
     recording.finish()
-    return RunReport(page(contents(graph, result, recording, depth)), result)
+    return result, recording
 
 
-def page(data: dict[str, Any]) -> str:
-    """Return a report as HTML."""
-    styles = {"plot_style": _asset("vendor/uPlot.min.css"), "style": _asset("style.css")}
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT)
+def page(data: dict[str, Any], model: str) -> str:
+    """Return a report as HTML; `model` is the script of what it computes with."""
+    styles = {"style": _brief(_asset("style.css"))}
+    needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
-    scripts = {"plot_script": _asset("vendor/uPlot.iife.min.js"), "script": script}
+    scripts = {"script": script}
     policy = (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"
@@ -81,6 +106,12 @@ def to_json(data: Any) -> str:
     """Return JSON that can stand in an HTML element, whatever its strings hold."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _brief(text: str) -> str:
+    """Return a script or style of ours without indentation and lines of comment."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
 def _asset(name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,6 +131,13 @@ class Move(NamedTuple):
     states: list[list[Parts]]
 
 
+class Snapshot(NamedTuple):
+    """What a run goes on from: the step, and the arrays of a checkpoint by their names there."""
+
+    step: int
+    arrays: Mapping[str, Array]
+
+
 class Recording:
     """Looks at a program whenever the run has recorded a row; `take` is the run's `inspect`.
 
@@ -138,6 +145,7 @@ class Recording:
         edges: every use of a value by a node, node by node.
         stride: how many steps there are between rows.
         rows, moves: the rows so far, and the update that followed each, by its step.
+        first, last: what the run began and ended with; None before that.
     """
 
     def __init__(self, plan: Plan, every: int | None, most: int | None = None) -> None:
@@ -150,12 +158,15 @@ class Recording:
         fitting = min(MOST_NUMBERS // max(self._numbers_of_a_row(), 1), MOST_ELEMENTS // max(elements, 1))
         self._most = max(FEWEST_ROWS, fitting if most is None else min(fitting, most))
         self.stride = every or 1
+        self.first: Snapshot | None = None
+        self.last: Snapshot | None = None
         self._before: tuple[int, list[Array]] | None = None
         self._program: Program | None = None
 
     def take(self, program: Program) -> None:
         """Look at a program at a row of the run."""
         self._program = program
+        self.first = self.first or Snapshot(program.step, program.snapshot())
         self._take_move(program)
         if program.step % self.stride == 0:
             # Of a long run every other row is dropped again and again: it is not known before where it ends.
@@ -172,6 +183,8 @@ class Recording:
         if program is not None and (not self.rows or self.rows[-1].step != program.step):
             self._take_move(program)
             self._take_row(program)
+        if program is not None:
+            self.last = Snapshot(program.step, program.snapshot())
 
     def _take_move(self, program: Program) -> None:
         if self._before is None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
-from graphrun.show.draw import Box, Drawing, Shape, draw_graph, lay_out
+from graphrun.show.draw import Box, Drawing, Layout, Line, Shape, draw_graph, lay_out
 from graphrun.show.draw.folding import MOST_BOXES
 from graphrun.show.draw.layout import MOST_TO_THE_RIGHT
 from graphrun.show.draw.rows import RowKind, frame_title, rows
+from graphrun.show.report.levels import levels
 from graphrun.show.report.recording import EdgeUse
 
 MOST_SINGLE_BOXES = 600
@@ -40,6 +42,20 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth:
     drawing = draw_graph(graph, depth=0 if depth is None else depth)
     if depth is None and not MOST_BOXES < len(drawing.boxes) <= MOST_SINGLE_BOXES:
         drawing = draw_graph(graph)
+    edges = _edges(drawing, plan, uses)
+    return {
+        "boxes": [_box(box, plan) for box in drawing.boxes],
+        "lines": [edges[line] for line in drawing.lines],
+        "frames": [frame_title(frame) for frame in drawing.frames],
+        "note": drawing.note,
+        "down": _layout(drawing, plan, "down"),
+        "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
+        **_levels(graph, plan, uses, drawing),
+    }
+
+
+def _edges(drawing: Drawing, plan: Plan, uses: Sequence[EdgeUse]) -> dict[Line, list[int]]:
+    """Return which uses of values each line stands for."""
     box_of = {name: box.name for box in drawing.boxes for name in box.names}
     between: dict[tuple[str, str], list[int]] = {}
     single: dict[tuple[str, str, int], list[int]] = {}
@@ -50,26 +66,20 @@ def scene(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], depth:
         between.setdefault((box_of[source], box_of[target]), []).append(number)
         single[source, target, use.position] = [number]
     return {
-        "boxes": [_box(box, plan) for box in drawing.boxes],
-        "lines": [
-            single.get((line.source, line.target, line.position)) or between[line.source, line.target]
-            for line in drawing.lines
-        ],
-        "frames": [frame_title(frame) for frame in drawing.frames],
-        "note": drawing.note,
-        "down": _layout(drawing, plan, "down"),
-        "right": _layout(drawing, plan, "right") if len(drawing.boxes) <= MOST_TO_THE_RIGHT else None,
+        line: single.get((line.source, line.target, line.position)) or between[line.source, line.target]
+        for line in drawing.lines
     }
+
+
+def _levels(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], drawing: Drawing) -> dict[str, Any]:
+    """Return the insides of all frames, and which ones are open in the drawing; nothing where there are no frames."""
+    found = levels(graph, partial(_placed, plan), partial(_edges, plan=plan, uses=uses), partial(_box, plan=plan))
+    return {"levels": found, "open": [frame.name for frame in drawing.frames]} if found else {}
 
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
     """Return an arrangement in whole pixels, in the order of the drawing."""
-    # From top to bottom, labels stand side by side and have less room.
-    count, room = len(drawing.lines), MOST_PRODUCTS[direction]
-    labels = "product" if count <= room else "contribution" if count <= MOST_LABELS else "none"
-    labels = labels if plan.objective is not None else "none"
-    drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
-    layout = lay_out(drawing, direction)
+    layout, labels = _placed(plan, drawing, direction)
     return {
         "size": _whole((layout.width, layout.height)),
         "labels": labels,
@@ -79,6 +89,16 @@ def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
             {"points": _whole(itertools.chain(*route.points)), "label": _whole(route.label)} for route in layout.routes
         ],
     }
+
+
+def _placed(plan: Plan, drawing: Drawing, direction: str) -> tuple[Layout, str]:
+    """Return an arrangement with room for numbers, and what the labels of its lines say."""
+    # From top to bottom, labels stand side by side and have less room.
+    count, room = len(drawing.lines), MOST_PRODUCTS[direction]
+    labels = "product" if count <= room else "contribution" if count <= MOST_LABELS else "none"
+    labels = labels if plan.objective is not None else "none"
+    drawing = _with_room_for_numbers(drawing, labels, has_gradients=plan.objective is not None)
+    return lay_out(drawing, direction), labels
 
 
 def _with_room_for_numbers(drawing: Drawing, labels: str, *, has_gradients: bool) -> Drawing:

@@ -230,7 +230,7 @@ def test_charts_and_steps_move_each_other(report: Report, open_page: Open) -> No
     result = graphrun.load(NESTED).run()
     charts = page.locator(".chart")
     assert charts.evaluate_all("(all) => all.map((one) => one.dataset.name)") == ["f", "a", "b", "c"]
-    over = page.locator('.chart[data-name="f"] .u-over')
+    over = page.locator('.chart[data-name="f"] .over')
     area = over.bounding_box()
     page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 20)
     settle(page)
@@ -249,7 +249,7 @@ def test_charts_and_steps_move_each_other(report: Report, open_page: Open) -> No
     assert value_in(page, "f") == pytest.approx(result.history["f"][3], rel=1e-4)
     place = "(line) => new DOMMatrix(getComputedStyle(line).transform).e"
     left = page.locator('.chart[data-name="a"] .now').evaluate(place)
-    width = page.locator('.chart[data-name="a"] .u-over').bounding_box()["width"]
+    width = page.locator('.chart[data-name="a"] .over').bounding_box()["width"]
     assert left == pytest.approx(0.3 * width, abs=2)
 
 
@@ -259,7 +259,7 @@ def test_logarithmic_charts(report: Report, open_page: Open) -> None:
     count = page.locator(".chart").count()
     page.locator("#log").check()
     assert page.locator(".chart").count() == count
-    area = page.locator('.chart[data-name="f"] .u-over').bounding_box()
+    area = page.locator('.chart[data-name="f"] .over').bounding_box()
     page.mouse.click(area["x"] + 0.5 * area["width"], area["y"] + 20)
     settle(page)
     assert page.locator("#step-text").text_content() == "10 of 20"

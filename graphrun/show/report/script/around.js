@@ -1,6 +1,6 @@
 // The loss around here: the objective over one or two numbers of the parameters, all else as in the row that is shown.
 
-const FINE = 48, COARSE = 12, MARGIN = { left: 56, right: 12, top: 10, bottom: 26 };
+const FINE = 48, COARSE = 12, EDGE = { left: 56, right: 12, top: 10, bottom: 26 };
 const around = { axes: [null, null], ranges: [], zoom: 1, grid: null, job: null, isSeen: false };
 const choices = () => parameters.flatMap((p) => (isSmall(shapeOf(p)) ? Array.from(asArray(start0.leaves[p])) : [0]).map((_, k) => [p, isSmall(shapeOf(p)) ? k : cellOf(p)])).slice(0, 300);
 const isOne = () => around.axes[1] === null;
@@ -90,11 +90,11 @@ function showAround(isNew = false) {
 
 function drawAround() {
   const canvas = byId("around-canvas"), { grid, here, next, paths } = around;
-  if (!grid || grid.axes.length !== here.length) return;
+  if (!grid || grid.axes.length !== here?.length) return;
   const ratio = window.devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
   canvas.width = w * ratio;
   canvas.height = h * ratio;
-  const pen = canvas.getContext("2d"), { left, right, top, bottom } = MARGIN;
+  const pen = canvas.getContext("2d"), { left, right, top, bottom } = EDGE;
   pen.scale(ratio, ratio);
   pen.font = "11px system-ui";
   const finite = [...grid.z].filter(Number.isFinite).sort((a, b) => a - b);
@@ -105,6 +105,10 @@ function drawAround() {
     return [x0 + ((event.clientX - box.left - left) / (w - left - right)) * (x1 - x0), up[0] + ((h - bottom - event.clientY + box.top) / (h - top - bottom)) * (up[1] - up[0])];
   };
   axesOf(pen, [x0, x1], up, px, py, w, h);
+  pen.fillStyle = colour("ink");
+  pen.fillText(cellName(...grid.axes[0]), w - right, h - 10);
+  pen.textAlign = "left";
+  pen.fillText(isOne() ? nameOf(objective.value) : cellName(...grid.axes[1]), 4, top + 4);
   pen.save();
   pen.beginPath();
   pen.rect(left, top, w - left - right, h - top - bottom);
@@ -164,23 +168,18 @@ function valueNear({ z, n, ranges: [[x0, x1]] }, x) {
   return z[k] + (z[k + 1] - z[k]) * (place - k);
 }
 
-function ticks([from, to], count) {
-  const raw = (to - from) / count, power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].find((k) => k * power >= raw) * power;
-  return Array.from({ length: count + 2 }, (_, k) => (Math.ceil(from / step) + k) * step).filter((x) => x <= to);
-}
-
 function axesOf(pen, xs, ys, px, py, w, h) {
   pen.fillStyle = colour("faint");
   pen.strokeStyle = colour("line");
   pen.textAlign = "center";
-  for (const x of ticks(xs, Math.max(2, Math.floor(w / 90)))) {
-    pen.strokeRect(px(x), MARGIN.top, 0, h - MARGIN.top - MARGIN.bottom);
+  for (const x of ticksBetween(...xs, Math.max(2, Math.floor(w / 90)))) {
+    pen.strokeRect(px(x), EDGE.top, 0, h - EDGE.top - EDGE.bottom);
     pen.fillText(format(x, 4), px(x), h - 10);
   }
   pen.textAlign = "right";
-  for (const y of ticks(ys, Math.max(2, Math.floor(h / 50)))) {
-    pen.strokeRect(MARGIN.left, py(y), w - MARGIN.left - MARGIN.right, 0);
-    pen.fillText(format(y, 4), MARGIN.left - 6, py(y) + 4);
+  for (const y of ticksBetween(...ys, Math.max(2, Math.floor(h / 50)))) {
+    pen.strokeRect(EDGE.left, py(y), w - EDGE.left - EDGE.right, 0);
+    pen.fillText(format(y, 4), EDGE.left - 6, py(y) + 4);
   }
 }
 
@@ -189,12 +188,13 @@ function contours(pen, { z, n, ranges: [[x0, x1], [y0, y1]] }, finite, px, py) {
   if (finite.length < 2) return;
   const levels = [...new Set(Array.from({ length: 11 }, (_, k) => finite[Math.floor(((k + 1) / 12) * (finite.length - 1))]))];
   const x = (k) => px(x0 + ((x1 - x0) * k) / n), y = (k) => py(y0 + ((y1 - y0) * k) / n);
-  const cellWidth = x(1) - x(0) + 0.6, cellHeight = y(0) - y(1) + 0.6;
   pen.fillStyle = colour("accent");
   for (let i = 0; i <= n; i += 1) for (let j = 0; j <= n; j += 1) {
     const rank = levels.filter((level) => level < z[i * (n + 1) + j]).length;
     pen.globalAlpha = Number.isFinite(z[i * (n + 1) + j]) ? 0.05 + 0.4 * (rank / levels.length) : 0;
-    pen.fillRect(x(j) - cellWidth / 2, y(i) - cellHeight / 2, cellWidth, cellHeight);
+    // On whole pixels, so that no two lie over each other.
+    const [a, b, c, d] = [x(j - 0.5), x(j + 0.5), y(i + 0.5), y(i - 0.5)].map(Math.round);
+    pen.fillRect(a, c, b - a, d - c);
   }
   pen.globalAlpha = 0.8;
   pen.strokeStyle = colour("accent");

@@ -1,51 +1,6 @@
 // The charts of what is recorded.
 
 const charts = [];
-const SERIES = ["accent", "gradient", "faint", "edge"];
-const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
-
-const isPowerOfTen = (x) => Math.abs(Math.log10(x) - Math.round(Math.log10(x))) < 1e-9;
-const powersOfTen = (_, splits) => splits.map((x) => (isPowerOfTen(x) ? x : null));
-
-const plottable = (columns, isLog = false) => columns.map((column) => column.map((x) => (Number.isFinite(x) && !(isLog && x <= 0) ? x : null)));
-
-function plot(host, xs, columns, height, onStep, { tones = SERIES, isLog = false } = {}) {
-  const options = {
-    width: Math.max(host.clientWidth, 120),
-    height,
-    legend: { show: false },
-    padding: [8, 18, 0, 0],
-    cursor: { drag: { x: false, y: false, setScale: false }, sync: { key: "steps", setSeries: false }, points: { size: 6 }, y: false },
-    scales: { x: { time: false }, y: isLog ? { distr: 3 } : {} },
-    axes: [
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false }, size: 26, font: "11px system-ui", incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8, 1e9] },
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("line"), width: 1, ...(isLog ? { filter: powersOfTen } : {}) }, ticks: { show: false }, size: 56, font: "11px system-ui", values: (_, ticks) => ticks.map((x) => (x === null ? "" : format(x, 4))) },
-    ],
-    series: [{}, ...columns.map((_, k) => ({
-      stroke: () => colour(tones[k % tones.length]), width: 1.6, dash: DASHES[k % 4], points: { show: (u) => u.data[0].length <= 30, size: 5 },
-    }))],
-    hooks: { setCursor: [(u) => onStep(u.cursor.idx)], draw: [(u) => u.now && moveNow(u)] },
-  };
-  const u = new uPlot(options, [xs, ...plottable(columns, isLog)], host);
-  const now = make("div", { class: "now" });
-  u.over.append(now);
-  u.now = now;
-  return u;
-}
-
-function moveNow(u) {
-  u.now.style.transform = `translateX(${u.valToPos(stepAt(state.row), "x")}px)`;
-}
-
-function listen(u) {
-  const go = (event) => {
-    const [xs] = u.data;
-    const index = u.posToIdx(event.clientX - u.over.getBoundingClientRect().left);
-    goToStep(xs[Math.max(0, Math.min(xs.length - 1, index))]);
-  };
-  u.over.addEventListener("pointerdown", (event) => { stop(); go(event); u.over.setPointerCapture(event.pointerId); });
-  u.over.addEventListener("pointermove", (event) => { if (event.buttons) go(event); });
-}
 
 function labelsOf(series) {
   if (!series.shape) return [""];
@@ -69,6 +24,7 @@ function groupedSeries() {
     const lines = series.columns.map((column, k) => ({ column, label: labelsOf(series)[k] }));
     const held = all.find((other) => other.holdout && other.name === series.name);
     for (const [k, column] of (held?.columns ?? []).entries()) lines.push({ column, label: `held back ${labelsOf(held)[k]}`.trim() });
+    if (data.other) lines.push(...otherLines(series, labelsOf(series)));
     return { series, lines };
   });
 }
@@ -77,7 +33,7 @@ const areAllPositive = (columns) => columns.every((column) => column.every((x) =
 
 function rebuildCharts() {
   const count = charts.length;
-  charts.splice(0).forEach((chart) => chart.u.destroy());
+  charts.splice(0).forEach((chart) => chart.plot.destroy());
   byId("charts-body").replaceChildren();
   buildCharts(count);
 }
@@ -86,14 +42,16 @@ function rebuildCharts() {
 function fitCharts() {
   const widths = charts.map((chart) => Math.max(chart.host.clientWidth, 120));
   charts.forEach((chart, k) => {
-    if (chart.u.width !== widths[k]) chart.u.setSize({ width: widths[k], height: chart.height });
-    moveNow(chart.u);
+    if (chart.plot.width !== widths[k]) chart.plot.setSize(widths[k]);
   });
 }
 
+const stepsOfCharts = () => (data.other ? bothSteps() : state.course.history.steps);
+const columnsOn = (xs, lines) => lines.map((line) => (data.other ? onSteps(xs, line.steps ?? state.course.history.steps, line.column()) : line.column()));
+
 function buildCharts(count) {
   const groups = groupedSeries();
-  const xs = state.course.history.steps;
+  const xs = stepsOfCharts();
   groups.slice(charts.length, count).forEach(({ series, lines }) => {
     const isMain = series.value === objective?.value;
     const readout = make("span", { class: "readout" });
@@ -102,15 +60,13 @@ function buildCharts(count) {
     const card = make("div", { class: `card chart${isMain ? " wide" : ""}` }, title, host);
     card.setAttribute("data-name", series.name);
     byId("charts-body").append(card);
-    const columns = lines.map((line) => line.column());
+    const columns = columnsOn(xs, lines);
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
-    chart.isLog = byId("log").checked && areAllPositive(columns);
-    chart.u = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: chart.isLog });
-    listen(chart.u);
+    chart.plot = plot(host, xs, columns, chart.height, (index) => showReadout(chart, index), { isLog: byId("log").checked && areAllPositive(columns) });
     charts.push(chart);
-    moveNow(chart.u);
+    chart.plot.moveTo(stepAt(state.row));
     showReadout(chart, null);
   });
   fitCharts();
@@ -122,48 +78,31 @@ function buildCharts(count) {
 function showReadout(chart, index) {
   const at = index ?? indexOfStep(chart.xs, stepAt(state.row));
   const spans = chart.lines.map((line, k) =>
-    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
+    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${chart.columns[k][at] === null ? "–" : format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
   chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
-}
-
-// The last one that is not after a step.
-function indexOfStep(steps, step) {
-  let low = 0, high = steps.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (steps[middle] <= step) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 // What is plotted of a value: its parts over the rows, where they change.
 function seriesOf(value) {
-  const rowsShown = [...Array(state.course.count).keys()];
-  const shape = shapeOf(value), isNorm = shape.length > 0 && !isSmall(shape);
-  const over = (of) => (of(value, 0) ?? []).map((_, k) => rowsShown.map((row) => of(value, row)[k]));
-  const found = [["value", "accent", over(valueAt)], ["gradient", "gradient", hasGradient(value) ? over(gradientAt) : []]]
+  const all = [...Array(state.course.count).keys()], shape = shapeOf(value), isNorm = shape.length > 0 && !isSmall(shape);
+  const over = (of) => (of(value, 0) ?? []).map((_, k) => all.map((row) => of(value, row)[k]));
+  return [["value", "accent", over(valueAt)], ["gradient", "gradient", hasGradient(value) ? over(gradientAt) : []]]
     .filter(([, , columns]) => !columns.every((column) => column.every((x) => Object.is(x, column[0]))))
     .map(([title, tone, columns]) => ({ title: `${title}${isNorm ? " (norm)" : ""}`, tone, columns: isNorm ? [columns[2]] : columns.slice(0, 4) }));
-  return { xs: rowsShown.map(stepAt), found };
 }
 
 function plotDetails() {
-  const { value, host } = plotted, { xs, found } = seriesOf(value);
-  if (detailPlots.length && String(detailPlots.map((u) => u.title)) === String(found.map(({ title }) => title)) && host.childElementCount) {
-    detailPlots.forEach((u, k) => u.setData([xs, ...plottable(found[k].columns)]));
+  const { value, host } = plotted, found = seriesOf(value), xs = Array.from({ length: state.course.count }, (_, row) => stepAt(row));
+  if (String(detailPlots.map((chart) => chart.title)) === String(found.map(({ title }) => title)) && host.childElementCount) {
+    detailPlots.forEach((chart, k) => chart.setData(xs, found[k].columns));
     return;
   }
-  detailPlots.splice(0).forEach((u) => u.destroy());
+  detailPlots.splice(0).forEach((chart) => chart.destroy());
   host.replaceChildren();
   for (const { title, tone, columns } of found) {
     const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
     host.append(make("h3", {}, `${title} over the steps`), place);
-    const u = plot(place, xs, columns, 104, () => {}, { tones: columns.length === 1 ? [tone] : SERIES });
-    u.title = title;
-    listen(u);
-    moveNow(u);
-    detailPlots.push(u);
+    detailPlots.push(Object.assign(plot(place, xs, columns, 104, () => {}, { tones: columns.length === 1 ? [tone] : SERIES }), { title }));
   }
 }
 
@@ -180,18 +119,23 @@ function refreshPlots(isLate = false) {
   const begun = performance.now();
   isPlotWaiting = false;
   plottedVersion = version;
-  const { steps } = state.course.history;
-  if (steps.length > 1 && !charts.length) showCharts();
-  const groups = charts.length ? groupedSeries() : [];
+  if (!charts.length) showCharts();
+  const groups = charts.length ? groupedSeries() : [], xs = stepsOfCharts();
   charts.forEach((chart, k) => {
-    Object.assign(chart, { xs: steps, lines: groups[k].lines, columns: groups[k].lines.map((line) => line.column()) });
-    chart.u.setData([steps, ...plottable(chart.columns, chart.isLog)]);
-    moveNow(chart.u);
-    showReadout(chart, null);
+    Object.assign(chart, { xs, lines: groups[k].lines, columns: columnsOn(xs, groups[k].lines) });
+    chart.plot.setData(xs, chart.columns);
   });
   plotDetails();
-  detailPlots.forEach(moveNow);
+  movePlots();
   plotTime = performance.now() - begun;
+}
+
+function movePlots() {
+  for (const chart of charts) {
+    chart.plot.moveTo(stepAt(state.row));
+    showReadout(chart, null);
+  }
+  detailPlots.forEach((chart) => chart.moveTo(stepAt(state.row)));
 }
 
 function showCharts() {

@@ -1,6 +1,6 @@
 // What there is to know of one value.
 
-let detailPlots = [];
+const detailPlots = [];
 let plotted = { value: null, host: null };
 
 function valueButton(value) {
@@ -10,6 +10,7 @@ function valueButton(value) {
 }
 
 function showDetails() {
+  if (state.line) return showLine(state.line);
   const value = shown(), entry = values[value], { row } = state;
   const body = byId("details-body");
   const isTyped = body.querySelector("input.typed:focus");
@@ -29,6 +30,7 @@ function showDetails() {
   } else if (isTraining) {
     fact("gradient", "none");
   }
+  if (data.other) otherFacts(fact, value);
   if (isParameter(value) && nextStep(row) >= 0) {
     fact("update", asValue(describe(moveAt(value, row), shapeOf(value))), nextStep(row) === stepAt(row) + 1 ? "" : ` until step ${nextStep(row)}`);
   }
@@ -41,14 +43,13 @@ function showDetails() {
   if (isNode(value) && entry.inputs.length) content.push(make("h3", {}, "Inputs"), inputsTable(value, row));
   const uses = edgesFrom[value];
   if (uses.length) content.push(make("h3", {}, uses.length === 1 ? "Used once" : `Used ${uses.length} times`), usesTable(value, row));
-  const box = scene.boxes[boxOf.get(value)];
+  const box = view.boxes[boxOf.get(value)];
   if (box?.group) content.push(make("h3", {}, `Folded in the box ${box.rows[0][0]}`), membersList(box));
   const isNew = value !== plotted.value;
   if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
   body.replaceChildren(...content, plotted.host);
   if (hasFocus) (body.querySelector(`[data-field="${focused}"]`) ?? body.querySelector("button"))?.focus({ preventScroll: true });
   if (isNew && lastRow() > 0) plotDetails();
-  detailPlots.forEach(moveNow);
 }
 
 function membersList(box) {

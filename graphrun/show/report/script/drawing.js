@@ -1,8 +1,8 @@
 // The drawing, and what each moment shows on it.
 
 let drawn = null;
+let view = scene;
 const boxOf = new Map();
-scene.boxes.forEach((box, k) => box.values.forEach((value) => boxOf.set(value, k)));
 
 // A folded group shows its own value, the one that leaves it; a box of neighbours the range and the norm of all.
 const faceOf = (box) => (box.group ? box.face ?? box.values[0] : box.values[0]);
@@ -23,28 +23,33 @@ function gradientIn(box, row) {
 
 function buildDrawing() {
   const host = byId("drawing");
-  const isRight = scene.right && scene.right.size[0] * SMALLEST <= host.clientWidth;
+  const isRight = view.right && view.right.size[0] * SMALLEST <= host.clientWidth;
   const name = isRight ? "right" : "down";
   if (drawn?.name === name) return;
-  const plan = scene[name];
+  const plan = view[name];
   const [width, height] = plan.size;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "The graph; up and down move from value to value" });
   plan.frames.forEach(([x, y, w, h]) => svg.append(draw("g", { class: "frame" }, draw("rect", { x, y, width: w, height: h, rx: 8 }))));
-  const lines = scene.lines.map((line, k) => {
-    const { points, label } = plan.routes[k];
+  const lines = view.lines.map((line, k) => {
+    const { points, label, tip = true, labels = plan.labels } = plan.routes[k];
     const text = draw("text", { x: label[0], y: label[1] });
     const paper = draw("rect", { y: label[1] - 9, height: 18, rx: 4, width: 0 });
-    const group = draw("g", { class: "line" }, draw("path", { d: pathOf(points) }), draw("path", { class: "head", d: headOf(points) }));
+    const d = pathOf(points);
+    const group = draw("g", { class: "line" }, draw("path", { class: "near-by", d }), draw("path", { d }), ...(tip ? [draw("path", { class: "head", d: headOf(points) })] : []));
     svg.append(group);
-    return { group, text, paper, middle: label[0], edges: line };
+    return watchLine({ group, text, paper, middle: label[0], edges: line, tip, labels });
   });
   // After the lines, so that none runs through a title.
-  plan.frames.forEach(([x, y], k) => svg.append(draw("g", { class: "frame" }, draw("text", { x: x + 10, y: y + 11 }, scene.frames[k]))));
-  const boxes = scene.boxes.map((box, k) => buildBox(box, k, plan.boxes[k]));
+  plan.frames.forEach(([x, y], k) => svg.append(draw("g", { class: "frame" }, draw("text", { x: x + 10, y: y + 11 }, view.frames[k]))));
+  boxOf.clear();
+  view.boxes.forEach((box, k) => box.values.forEach((value) => boxOf.set(value, k)));
+  const boxes = view.boxes.map((box, k) => buildBox(box, k, plan.boxes[k]));
   boxes.forEach((box) => svg.append(box.group));
+  if (scene.levels) plan.frames.forEach((place, k) => svg.append(folder(view.open[k], place, "−")));
+  if (scene.levels) boxes.forEach(({ box }, k) => canOpen(box) && svg.append(folder(box.name, plan.boxes[k], "+")));
   lines.forEach((line) => svg.append(draw("g", { class: "line" }, line.paper, line.text)));
   host.replaceChildren(svg);
-  drawn = { name, svg, lines, boxes, width, height, labels: plan.labels };
+  drawn = { name, svg, lines, boxes, width, height, plan };
   fit();
 }
 
@@ -70,6 +75,15 @@ function buildBox(box, index, [x, y, w, h]) {
   group.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") point(face); });
   group.addEventListener("pointerleave", () => point(null));
   return { group, box, face, index, value: texts[head.length], gradient: texts[head.length + 1], center: [middle, y + h / 2] };
+}
+
+// What opens a folded box, or folds a frame; by keyboard, Enter and Backspace on a box do it.
+function folder(name, [x, y, w], sign) {
+  const [word, left, top] = sign === "+" ? ["Open", x + w - 19, y + 3] : ["Fold", x - 8, y - 8];
+  const button = draw("g", { class: "folder", role: "button", "aria-label": `${word} ${name}` },
+    draw("rect", { x: left, y: top, width: 16, height: 16, rx: 4 }), draw("text", { x: left + 8, y: top + 8, "text-anchor": "middle" }, sign));
+  button.addEventListener("click", () => toggleFrame(name));
+  return button;
 }
 
 function pathOf(points) {
@@ -121,31 +135,31 @@ function showDrawing() {
     if (isFew || box.values.includes(state.selected)) group.setAttribute("aria-label", spoken(box, face));
   }
   const live = new Set(moment.edges);
-  const labelled = drawn.labels !== "none";
-  for (const { group, text, paper, middle, edges: own } of drawn.lines) {
+  for (const { group, text, paper, middle, edges: own, tip, labels } of drawn.lines) {
     const isLive = own.some((edge) => live.has(edge));
-    const isNear = own.some((edge) => edges[edge][0] === near || edges[edge][1] === near);
+    const isNear = state.line ? state.line === own : own.some((edge) => edges[edge][0] === near || edges[edge][1] === near);
     group.classList.toggle("forward", isLive && moment.phase === FORWARD);
     group.classList.toggle("backward", isLive && moment.phase === BACKWARD);
     group.classList.toggle("near", isNear);
-    const isShown = place >= seedMoment && (labelled || isLive || isNear) && moment.phase !== FORWARD;
-    const label = isShown ? edgeLabel(own, place, row) : "";
+    const isShown = tip && place >= seedMoment && (labels !== "none" || isLive || isNear) && moment.phase !== FORWARD;
+    const label = isShown ? edgeLabel(own, place, row, labels) : "";
     put(text, label);
     const width = label ? 6.6 * label.length + 8 : 0;
     paper.setAttribute("x", middle - width / 2);
     paper.setAttribute("width", width);
   }
+  showTabOfLines();
 }
 
 // Upstream times local derivative is the contribution.
-function edgeLabel(own, place, row) {
+function edgeLabel(own, place, row, labels) {
   const passed = own.filter((edge) => carries(edge) && edgeMoment[edge] <= place);
   if (passed.length !== 1) return "";
   const [edge] = passed;
   const [source, target] = edges[edge];
   const local = localAt(edge, row);
   const result = brief(contributionAt(edge, row), shapeOf(source), 3);
-  if (!local || shapeOf(target).length || drawn.labels !== "product") return result;
+  if (!local || shapeOf(target).length || labels !== "product") return result;
   const product = `${format(gradientAt(target, row)[0], 3)} · ${inParentheses(format(local[0], 3))} = ${result}`;
   return product.length <= LONGEST_LABEL ? product : result;
 }
@@ -172,6 +186,7 @@ function zoomTo(zoom) {
   state.fitted = false;
   drawn.svg.setAttribute("width", drawn.width * state.zoom);
   drawn.svg.setAttribute("height", drawn.height * state.zoom);
+  showOverview();
 }
 
 // Bring boxes of the drawing into view, without moving the page.

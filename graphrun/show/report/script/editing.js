@@ -52,8 +52,8 @@ function field(value, cell = 0) {
 }
 
 function showField(span, text) {
+  if (lastTexts.get(span) !== text) span.setAttribute("aria-valuetext", text);
   put(span, text);
-  span.setAttribute("aria-valuetext", text);
 }
 
 const fieldAt = (target) => target.closest?.(".field")?.dataset.field.split(" ").map(Number);

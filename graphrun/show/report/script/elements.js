@@ -108,11 +108,11 @@ const normOf = (given, shapes) => Math.hypot(...given.map((numbers, k) => (isSma
 
 const inParentheses = (text) => (/^[−-]/.test(text) ? `(${text})` : text);
 
-function numberIn(column, row) {
-  const stored = data.columns[column];
+function numberIn(column, row, columns = data.columns) {
+  const stored = columns[column];
   return Number(Array.isArray(stored) ? stored[row] : stored);
 }
 
-const numbersIn = (columns, row) => (columns ? columns.map((column) => numberIn(column, row)) : null);
-const columnOf = (column, count) =>
-  Array.from({ length: count }, (_, row) => numberIn(column, row));
+const numbersIn = (columns, row, all) => (columns ? columns.map((column) => numberIn(column, row, all)) : null);
+const columnOf = (column, count, all) =>
+  Array.from({ length: count }, (_, row) => numberIn(column, row, all));

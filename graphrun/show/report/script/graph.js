@@ -95,6 +95,7 @@ const state = {
   moment: lastBackward,
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
+  line: null,
   timer: null,
   training: false,
   zoom: null,

@@ -21,14 +21,12 @@ function show() {
   showDrawing();
   showDetails();
   showTables();
+  if (data.other) showCompared();
   showLive();
   refreshPlots();
   showAround();
   markLines(shown());
-  for (const chart of charts) {
-    moveNow(chart.u);
-    showReadout(chart, null);
-  }
+  movePlots();
   byId("step-back").disabled = row === 0;
   byId("step-on").disabled = row === lastRow();
   byId("moment-back").disabled = row === 0 && moment === 0;
@@ -45,16 +43,17 @@ function showSoon() {
 }
 
 function select(value, isFar = false) {
-  if (value === state.selected && state.pointed === null) return;
+  if (value === state.selected && state.pointed === null && !state.line) return;
   state.selected = value;
-  state.pointed = null;
+  state.pointed = state.line = null;
   showSoon();
   if (isFar) reveal([value]);
 }
 
 function point(value) {
-  if (state.pointed === value) return;
+  if (state.pointed === value && !(state.line && value !== null)) return;
   state.pointed = value;
+  if (value !== null) state.line = null;
   showSoon();
 }
 
@@ -191,7 +190,7 @@ function describeRun() {
 function setTheme(theme) {
   document.documentElement.setAttribute("data-theme", theme);
   byId("theme").setAttribute("aria-pressed", theme === "dark");
-  [...charts.map((chart) => chart.u), ...detailPlots].forEach((u) => u.redraw(false));
+  drawAround();
 }
 
 function start() {
@@ -212,6 +211,7 @@ function start() {
     return;
   }
   byId("moment").max = moments.length - 1;
+  byId("folding-keys").hidden = !scene.levels;
   byId("to-backward").hidden = byId("to-update").hidden = !isTraining;
   if (moments.length > 60) byId("pace").value = "steps";
   byId("step").addEventListener("input", (event) => { stop(); goTo(Number(event.target.value)); });
@@ -226,8 +226,8 @@ function start() {
   press("to-update", () => goTo(state.row, firstOf[UPDATE]));
   byId("play").addEventListener("click", togglePlay);
   byId("pace").addEventListener("change", stop);
-  byId("smaller").addEventListener("click", () => zoomTo(state.zoom / 1.25));
-  byId("larger").addEventListener("click", () => zoomTo(state.zoom * 1.25));
+  byId("smaller").addEventListener("click", () => zoomBy(0.8));
+  byId("larger").addEventListener("click", () => zoomBy(1.25));
   byId("fit").addEventListener("click", () => fit(true));
   byId("log").addEventListener("change", rebuildCharts);
   byId("more-charts").addEventListener("click", () => buildCharts(charts.length + 12));
@@ -235,12 +235,14 @@ function start() {
   byId("filter").addEventListener("input", (event) => { buildValues(event.target.value); showTables(); });
   document.addEventListener("keydown", onKey);
   buildDrawing();
+  if (data.other) buildCompared();
   buildParameters();
   buildWorth();
   buildValues();
   showCharts();
   watchLive();
   roving(byId("drawing"), boxesInOrder);
+  watchDrawing();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();

@@ -13,7 +13,7 @@ function addRow(body, value, cells) {
 
 // The first cell of a leaf that is a number is a field.
 function cellsOf(value, heads, given = heads) {
-  const all = given.map((head) => make("td", { class: head }));
+  const all = given.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
   if (!heads.length || !isEditable(value) || shapeOf(value).length) return { all, shown: all };
   const span = field(value);
   all[0].append(span);
@@ -25,7 +25,7 @@ function buildParameters() {
   if (!parameters.length) return;
   byId("parameters").hidden = false;
   const body = make("tbody");
-  const heads = ["value", ...(isTraining ? ["gradient", "update"] : [])];
+  const heads = ["value", ...(isTraining ? ["gradient", ...(data.other ? [] : ["update"])] : []), ...(data.other ? [otherTitle] : [])];
   byId("parameters-body").append(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   for (const value of parameters.slice(0, SHOWN_ROWS)) {
@@ -51,7 +51,7 @@ function buildWorth() {
 function buildValues(wanted = "") {
   for (let k = tableRows.length - 1; k >= 0; k -= 1) if (tableRows[k].kind === "value") tableRows.splice(k, 1);
   const body = make("tbody");
-  const heads = ["value", ...(isTraining ? ["gradient"] : [])];
+  const heads = ["value", ...(isTraining ? ["gradient"] : []), ...(data.other ? [otherTitle] : [])];
   byId("values-body").replaceChildren(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), make("th", { scope: "col", class: "left" }, "type"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   const found = order.filter((value) => values[value].kind !== "literal" && nameOf(value).toLowerCase().includes(wanted.toLowerCase()));
@@ -70,9 +70,10 @@ function showTables() {
   for (const { tr, value, cells, kind } of tableRows) {
     const shape = shapeOf(value);
     const showIt = (numbers) => (kind === "parameter" ? brief(numbers, shape, 6) : told(numbers, shape));
-    put(cells[0], showIt(valueAt(value, row)));
-    if (cells[1]) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
-    if (cells[2]) put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
+    (cells[0].dataset.field ? showField : put)(cells[0], showIt(valueAt(value, row)));
+    if (isTraining) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
+    if (cells[2]?.className === "update") put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
+    if (data.other) putOther(cells.at(-1), value, showIt);
     tr.classList.toggle("selected", value === near);
   }
 }
