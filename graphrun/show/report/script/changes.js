@@ -105,9 +105,9 @@ function showChanges() {
   const key = `${version} ${stepAt(lastRow())}`;
   if (shownChanges === key || state.training) return;
   shownChanges = key;
-  const parts = differences();
+  const parts = differences(), made = parts[0]?.endsWith("by the page");
   byId("changed").hidden = !parts.length || (setup === fileRule && !live.rows.some((row) => row.edited));
-  put(byId("changes"), parts.length ? `Not as in the file: ${parts.join(", ")}.` : "");
+  put(byId("changes"), parts.length ? `${parts.length > 1 || !made ? "Not as in the file: " : ""}${parts.join(", ")}.` : "");
   if (byId("changed").open) put(byId("changed-file"), changedFile());
 }
 
@@ -181,6 +181,7 @@ const graphrun = {
   reset,
   undo,
   redo,
+  get trains() { return Boolean(fileRule?.isKnown); },
   get now() { return stepAt(state.row); },
   get changes() { return differences(); },
   get file() { return changedFile(); },

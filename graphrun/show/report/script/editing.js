@@ -58,10 +58,12 @@ function showField(span, text) {
 
 const fieldAt = (target) => target.closest?.(".field")?.dataset.field.split(" ").map(Number);
 
-// In the drawing a leaf's box stands for its number, or for the chosen cell of an array.
+// In the drawing a leaf's box stands for its number, or for the chosen element of a small array.
+const isInDrawing = (box, face) => !box.group && isEditable(face) && isSmall(shapeOf(face));
+
 function leafAt(target) {
   const box = drawn?.boxes.find(({ group }) => group === target.closest?.(".box"));
-  return box && !box.box.group && isEditable(box.face) ? [box.face, cellOf(box.face)] : null;
+  return box && isInDrawing(box.box, box.face) ? [box.face, cellOf(box.face)] : null;
 }
 
 // The text becomes an input until Enter or Escape.

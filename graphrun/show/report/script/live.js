@@ -84,12 +84,13 @@ function updateOf(row) {
     for (const [name, factor] of Object.entries(factors)) settings[name] *= factor;
     const [lower, upper] = boundsOf(p);
     const old = states.map((name) => asArray(row.memory[name]?.[p] ?? 0)), made = [before, ...old].map(() => new Float64Array(before.length));
-    before.forEach((x, k) => {
-      const slope = objective.maximize ? -slopes[n][k] : slopes[n][k];
-      const result = update(x, slope, row.step + 1, old.map((state) => state[state.length > 1 ? k : 0]), settings);
-      result[0] = Math.min(Math.max(result[0], lower(k)), upper(k));
-      result.forEach((y, part) => { made[part][k] = y; });
-    });
+    const sign = objective.maximize ? -1 : 1, given = states.map(() => 0);
+    for (let k = 0; k < before.length; k += 1) {
+      for (let s = 0; s < old.length; s += 1) given[s] = old[s].length > 1 ? old[s][k] : old[s][0];
+      const result = update(before[k], sign * slopes[n][k], row.step + 1, given, settings);
+      made[0][k] = Math.min(Math.max(result[0], lower(k)), upper(k));
+      for (let s = 1; s < made.length; s += 1) made[s][k] = result[s];
+    }
     leaves[p] = isNumber ? made[0][0] : made[0];
     states.forEach((name, k) => { memory[name][p] = isNumber ? made[k + 1][0] : made[k + 1]; });
   });
@@ -159,7 +160,7 @@ const live = {
   slope: (value, row) => at(row, () => null, (own) => asArray(passesOf(own).gradients[value] ?? 0)),
   get history() {
     // What is held back is not computed here.
-    const column = (series, k) => () => live.rows.map((_, row) => (series.value === null || series.holdout ? NaN : live.value(series.value, row)[k]));
+    const column = (series, k) => () => live.rows.map((_, row) => (series.value === null || series.holdout ? null : live.value(series.value, row)[k]));
     return {
       steps: live.rows.map((row) => row.step),
       series: recorded.history.series.map((series) => ({ ...series, columns: series.columns.map((_, k) => column(series, k)) })),
@@ -270,9 +271,9 @@ function goOn(step) {
 // What is shown is another course, or other rows of it.
 let version = 0;
 
-function changed() {
+function changed(course = live) {
   version += 1;
-  state.course = live;
+  state.course = course;
   state.row = Math.min(state.row, lastRow());
   showSoon();
 }
@@ -300,8 +301,7 @@ function goBack(from, to) {
   wanted = lastKey = null;
   ({ stride: live.stride, rows: live.rows, setup } = then);
   state.row = then.row;
-  changed();
-  state.course = then.course;
+  changed(then.course);
 }
 const undo = () => goBack(past, future), redo = () => goBack(future, past);
 
@@ -314,8 +314,7 @@ function reset() {
   live.rows = [];
   live.stride = Math.max(1, run.every);
   state.row = 0;
-  changed();
-  state.course = recorded;
+  changed(recorded);
 }
 
 // Changes ---------------------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ function stop() {
 function play() {
   const isSteps = byId("pace").value === "steps";
   const isAtEnd = () => state.row === lastRow() && (isSteps || state.moment === moments.length - 1);
-  if (isAtEnd() && model && isTraining) return trying(train);
+  // From the end of a run it is trained on.
+  if (model && isTraining && (isAtEnd() || (lastRow() > 0 && state.row === lastRow() && state.moment >= lastBackward))) return trying(train);
   if (isAtEnd()) goTo(0, isSteps ? state.moment : 0);
   else if (!isSteps && state.moment >= lastBackward && state.row === 0 && state.moment === lastBackward) goTo(0, 0);
   const wait = isSteps ? Math.max(40, Math.min(500, 12000 / state.course.count)) : Math.max(250, Math.min(1400, 30000 / moments.length));
