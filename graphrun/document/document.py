@@ -37,7 +37,8 @@ class Document:
     `problems` holds what is wrong so far; the graph stage adds what it finds and raises all of it together.
     `broken` names what was declared with a mistake, so that it is not reported again as unknown; with
     `lacks_subgraphs`, a file that is included could not be read, and it may have any subgraph. `instances` are the
-    entries of `nodes` that stood for subgraphs and were expanded.
+    entries of `nodes` that stood for subgraphs and were expanded. `started` holds what parameters are by the checkpoint
+    `start` in place of what the file says, and `start_note` says which.
     """
 
     source: Source
@@ -50,6 +51,7 @@ class Document:
     maximize: str | None
     minimize: str | None
     update: UpdateEntry
+    start: str | None
     steps: int | None
     stop: StopEntry | None
     uncertainty: UncertaintyEntry | None
@@ -64,6 +66,8 @@ class Document:
     leaf_origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
     instances: dict[str, NodeEntry] = field(default_factory=dict)
     expects_list: bool = False
+    started: dict[str, Any] = field(default_factory=dict)
+    start_note: str = ""
 
     def leaf_problems(self, section: str, name: str) -> Problems:
         """Return where problems with a parameter or a constant are added: in its subgraph if an instance made it."""
@@ -75,6 +79,7 @@ class Document:
     def names_read(self) -> set[str]:
         """Return the names of values that something reads: columns of data that are none of them need not be there."""
         read = {source for entry in self.nodes.values() for source in entry.inputs if isinstance(source, str)}
+        read.update(size for entry in self.parameters.values() for size in entry.shape if isinstance(size, str))
         looked_at = {*(self.record or ()), self.minimize, self.maximize}
         for entry in self.expect:
             looked_at.update(entry.values, entry.gradients)

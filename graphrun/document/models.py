@@ -79,6 +79,7 @@ class Header(Section):
     description: str = Field("", description="a text")
     maximize: Annotated[Name | None, Given] = Field(None, description="the name of a node or a parameter")
     minimize: Annotated[Name | None, Given] = Field(None, description="the name of a node or a parameter")
+    start: Annotated[str | None, Given] = Field(None, description="the path of a checkpoint", min_length=1)
     steps: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     stop: StopEntry | None = Field(None, description="a mapping")
     uncertainty: Annotated[UncertaintyEntry | None, Given, BeforeValidator(_as_kind)] = Field(

@@ -15,6 +15,7 @@ from typing import Any
 from unicodedata import normalize
 
 from graphrun.base.errors import GraphFileError, UsageError
+from graphrun.base.reads import is_read
 from graphrun.base.wording import describe, nearest, printable
 from graphrun.document.anchors import DEEPEST
 from graphrun.document.loader import Loaded, Positions, load, locate
@@ -79,6 +80,7 @@ class Source:
         What another file includes is a regular file of a moderate size: a device or a pipe could be read for ever.
         """
         name = os.fspath(path)
+        is_read(name)
         try:
             data = _read_regular(name) if included else FilePath(name).read_bytes()
         except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from graphrun.base.memory import COPIES, memory_limit, size_text
+from graphrun.base.reads import is_read
 from graphrun.base.wording import describe, did_you_mean, printable, quote
 from graphrun.document.marks import Path
 from graphrun.document.numbers import StoredValue
@@ -38,6 +39,7 @@ def read_stored(path: Path, raw: dict[str, Any], problems: Problems) -> StoredVa
         return None
     try:
         place = FilePath(problems.source.name).parent / file
+        is_read(place)
         if place.exists() and not place.is_file():
             raise _UnreadableError("it is no regular file")
         return StoredValue(file, key, _checked(reader(place, key), key))

@@ -119,7 +119,7 @@ class PlanTrace:
             states = [make.array(f"{name}.{slot}", plan.shapes[slot]) for name in rule.state]
             number = [make.make("add", step, 1.0)] if rule.takes_step else []
             arguments = [self.values[slot], -slope if plan.maximize else slope, *number, *states]
-            found = self._call(rule, rule.function, arguments, settings)
+            found = self._call(rule, plan.rules[slot].function, arguments, settings)
             value, *following = found if rule.state else (found,)
             value = make.cast(value)
             bounds = plan.bounds[slot]
@@ -143,6 +143,8 @@ class PlanTrace:
 
     def _clipped(self, slopes: Sequence[Any]) -> Sequence[Any]:
         update, make = self.plan.update, self.recorder
+        if update.clips and update.accumulate > 1 and (self.plan.feeds or self.plan.noise):
+            raise NotSupportedError("the mean of several steps' gradients, which is clipped, cannot be written out")
 
         def norm(*parts: Any) -> Any:
             squares = [make.reduce("sum", make.make("multiply", part, part)) for part in parts]

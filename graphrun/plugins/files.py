@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from graphrun.base.errors import UsageError
+from graphrun.base.reads import is_read
 
 PLUGIN_MODULE = "graphrun_plugin_"
 """How the modules of loose files are called, before the file's own name."""
@@ -46,6 +47,7 @@ def project_file(start: Path | None = None) -> Path | None:
 
 def plugin_files(folder: Path) -> list[Path]:
     """Return the plugin files of a folder; those of tests, and what begins with an underscore, are none."""
+    is_read(folder)
     return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
 
 
@@ -67,6 +69,7 @@ def relative_to_here(working_folder: Path, folder: Path) -> Path:
 
 def import_file(file: Path) -> ModuleType:
     """Import a loose file as a module of its own name, leaving no compiled file beside it."""
+    is_read(file)
     stem = "".join(c if c.isalnum() else "_" for c in file.stem)
     name = f"{PLUGIN_MODULE}{stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):

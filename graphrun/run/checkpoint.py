@@ -21,6 +21,8 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
 from graphrun.run.request import whole
 
+OTHER = "\n  --start takes what parameters it has of the same name, and begins a new run with them"
+
 KEY = "graphrun"
 FORMAT = 1
 BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
@@ -35,7 +37,7 @@ class Checkpoint:
         step: how many updates were made.
         seed: what the run's random draws derive from.
         fingerprint: what the checkpoint fits, as `fingerprint` gives it.
-        arrays: the program's snapshot, and the statistics of the data set as ``data/...``.
+        arrays: the program's snapshot, what is frozen too, and the statistics of the data set as ``data/...``.
         watch: what the stop rule remembers.
         engine: which engine computed it, or "" where that is not known.
     """
@@ -48,10 +50,23 @@ class Checkpoint:
     engine: str = ""
 
     @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name, those that are frozen among them."""
+        return self._under("parameters/")
+
+    @property
     def statistics(self) -> dict[str, NDArray[Any]]:
         """What it keeps of the training part of the data set."""
-        prefix = "data/"
+        return self._under("data/")
+
+    def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
+
+
+    def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
+        found = self.arrays.get(f"parameters/{name}") if any(isinstance(size, str) for size in shape) else None
+        return shape if found is None else found.shape
 
 
 def fingerprint(plan: Plan) -> str:
@@ -61,11 +76,13 @@ def fingerprint(plan: Plan) -> str:
     the schedule, the clipping, the leaves' values, nor steps, stop and record.
     """
     settings = [(name, value) for name, value in plan.update.settings if name != "step_size"]
+    decays = {k: own["weight_decay"] for k, own in plan.factors.items() if "weight_decay" in own}
     content = [
         [str(plan.dtype), plan.objective, plan.maximize, plan.update.rule.name, repr(settings)],
         [list(plan.names), [list(shape) for shape in plan.shapes[: plan.parameters]]],
         [(batch.type.name, repr(batch.settings), batch.start, batch.count) for batch in plan.batches],
         hashlib.blake2b(plan.operands.tobytes()).hexdigest(),
+        *([decays] if decays else []),
     ]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
@@ -200,20 +217,21 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
     Raises:
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.
     """
-    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(plan.parameters)]
+    leaves = plan.parameters + plan.frozen
+    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(leaves)]
     states = [(slot, f"states/{plan.names[slot]}") for slot in plan.state_slots]
     for slot, name in parameters + states:
         found = checkpoint.arrays.get(name)
         if found is None:
-            what = "parameter" if slot < plan.parameters else "state"
-            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}")
+            what = "parameter" if slot < leaves else "state"
+            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}{OTHER}")
         if found.shape != tuple(plan.shapes[slot]):
             shapes = f"the shape {list(found.shape)}, not {list(plan.shapes[slot])}"
             raise UsageError(f"the checkpoint {path} is of another graph: its {plan.names[slot]!r} has {shapes}")
     if whole and checkpoint.fingerprint != fingerprint(plan):
         raise UsageError(
             f"the checkpoint {path} is of another graph: the names and shapes of parameters agree, but node types, "
-            "inputs, settings, the dtype, the objective or the update rule do not"
+            f"inputs, settings, the dtype, the objective or the update rule do not{OTHER}"
         )
     rule = plan.update.rule
     # The rest is the graph's: only damage can make it another, or a version whose rule kept something else.

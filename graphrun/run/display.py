@@ -99,7 +99,7 @@ class Shown(Displayed):
         compare: Self | str | Path | None = None,
         **asked: Any,
     ) -> str:
-        """Run the graph, and return one page of HTML to step through.
+        """Run the graph, and return one page of HTML to step through; a notebook shows it in a frame.
 
         Args:
             path: a file to write it to as well.

@@ -37,6 +37,7 @@ class Job:
 
     Attributes:
         name: the name of the graph file.
+        parameters: the names of its parameters.
         nodes: the names of its nodes; engines have them in the order in which they are computed.
         request: what was asked for.
         steps: how many updates to make at most.
@@ -49,6 +50,7 @@ class Job:
     """
 
     name: str
+    parameters: Sequence[str]
     nodes: Sequence[str]
     request: RunRequest
     steps: int
@@ -71,7 +73,8 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
     error: RunError | None = None
     try:
         program.evaluate()
-        stopped = _loop(program, job, history)
+        so_far = partial(_result, plan, program, job, history, engine.name, "running", None)
+        stopped = _loop(program, job, history, so_far)
     except (NotFinite, StepFailed) as signal:
         error, stopped = failure(plan, history.step_after(program), signal)
     except _RecordedNotFiniteError as recorded:
@@ -120,7 +123,7 @@ def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteErro
     return error
 
 
-def _loop(program: Program, job: Job, history: _History) -> str:
+def _loop(program: Program, job: Job, history: _History, so_far: Callable[[], Result]) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
     reason = look_at_start(program, job)
@@ -137,6 +140,7 @@ def _loop(program: Program, job: Job, history: _History) -> str:
         if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
             job.save(program)
         job.request.on_progress(program.step, partial(objective_of, program))
+        job.request.on_look(so_far)
         if reason:
             return reason
         if not job.smallest(not job.request.interrupted()):
@@ -275,18 +279,18 @@ def _result(
     stopped: str,
     error: RunError | None,
 ) -> Result:
-    parameters = [name for name in plan.names[: plan.parameters] if name is not None]
     objective = objective_of(program)
     gradients: dict[str, Any] = {}
     if plan.objective is not None:
-        gradients = _by_name(plan, program.gradients, [*parameters, *job.nodes])
+        free = [name for name in job.parameters if plan.slots[name] < plan.parameters]
+        gradients = _by_name(plan, program.gradients, [*free, *job.nodes])
     return Result(
         graph=job.name,
         steps=program.step,
         stopped=stopped,
         engine=engine,
         objective=objective,
-        parameters=_by_name(plan, program.values, parameters),
+        parameters=_by_name(plan, program.values, job.parameters),
         values=_by_name(plan, program.values, job.nodes),
         gradients=gradients,
         history=history.columns(),

@@ -15,7 +15,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
-from graphrun.data.rows import DataSource, held_back_rows
+from graphrun.data.rows import DataSource
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
@@ -80,10 +80,16 @@ def prepare(
     if checkpoint is not None and request.resume is not None:
         from graphrun.run.checkpoint import check_fits
 
-        check_fits(checkpoint, plan, request.resume)
+        # With other rows, a shape that names a column is another until the checkpoint says which categories there are.
+        sized = any(isinstance(size, str) for entry in structure.parameters.values() for size in entry.shape)
+        if not sized:
+            check_fits(checkpoint, plan, request.resume)
         if feed is not None and feed.statistics:
             feed = source.open(seed, checkpoint.statistics)
             plan = build_plan(structure, plan.dtype, seed, feed)
+        if sized:
+            check_fits(checkpoint, plan, request.resume)
+        plan = plan.holding(checkpoint.parameters)
     stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
     if stop is not None and checkpoint is not None and checkpoint.watch:
         stop.remember(checkpoint.watch)
@@ -96,13 +102,14 @@ def prepare(
         save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
     job = Job(
         name=document.source.name,
+        parameters=list(document.parameters),
         nodes=[name for name in structure.names[len(structure.leaves) :] if name is not None],
         request=request,
         steps=steps,
         record=record,
         stop=stop,
         feed=feed,
-        holdout=held_back_rows(feed),
+        holdout=None if feed is None else feed.held_back(),
         resume=checkpoint,
         save=save,
     )
@@ -122,7 +129,7 @@ def _fit(
     # Derivatives in single precision would tell half as much.
     double = plan if plan.dtype == np.float64 else build_plan(structure, np.dtype(np.float64), seed, feed)
     check_uncertainty(double, feed, entry)
-    return lambda result: uncertainty(Fit(double, feed, entry, list(result.parameters.values()), request.interrupted))
+    return lambda result: uncertainty(Fit(double, feed, entry, result.parameters, request.interrupted))
 
 
 def _check_history(plan: Plan, record: Sequence[int], rows: int) -> None:
@@ -239,6 +246,8 @@ def write_checkpoint(
     from graphrun.run.checkpoint import Checkpoint, fingerprint, save_checkpoint
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **statistics}
+    plan = program.plan
+    held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
     watch = {} if stop is None else stop.memory()
-    save_checkpoint(Checkpoint(program.step, seed, fingerprint(program.plan), arrays, watch, engine), path)
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, watch, engine), path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphrun.engines import Program
     from graphrun.engines.auto import Choice
     from graphrun.run.distributed import Cluster
+    from graphrun.run.result import Result
 
 Row = Callable[[int, dict[str, Any]], None]
 """Takes a step and the values recorded there, by name."""
@@ -36,6 +37,7 @@ class RunRequest:
             is dropped. So a run that ends early has as many rows as one that was to be as short.
         inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
         on_progress: called now and then with the number of steps made, and what gives the objective now.
+        on_look: called now and then with what gives the result so far.
         on_choice: called with what ``auto`` chose, and why.
         interrupted: asked now and then whether to end.
     """
@@ -56,6 +58,7 @@ class RunRequest:
     most_rows: int | None = None
     inspect: Callable[[Program], None] | None = None
     on_progress: Callable[[int, Callable[[], Objective | None]], None] = lambda _step, _objective: None
+    on_look: Callable[[Callable[[], Result]], None] = lambda _result: None
     on_choice: Callable[[Choice], None] = lambda _choice: None
     interrupted: Callable[[], bool] = lambda: False
 

@@ -92,7 +92,7 @@ class Row:
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
         """The value of each parameter: floats and arrays."""
-        return self._read("values", self._parameters)
+        return self._read("values", self._job.parameters)
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ class Row:
 
     @cached_property
     def gradients(self) -> Mapping[str, Any]:
-        """The derivatives of the objective by each parameter and node; none where there is no objective."""
+        """The derivatives of the objective by each parameter but frozen ones and by each node, if it has one."""
         if self._current().plan.objective is None:
             return {}
         return self._read("gradients", [*self._parameters, *self._job.nodes])

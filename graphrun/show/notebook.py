@@ -1,11 +1,13 @@
 """What notebooks show of graphs and results: the drawing, the history, the parameters, as HTML without scripts.
 
-It has no style sheet either, which would be the whole page's, and every text in it is escaped.
+It has no style sheet either, which would be the whole page's, and every text in it is escaped. A report has both, and
+is shown in a frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape as html_escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import RunError
 from graphrun.base.numbertext import describe, number
+from graphrun.base.wording import printable
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.plan import Plan
 from graphrun.run.api import Graph
@@ -26,6 +29,47 @@ MOST_PARAMETERS = 20
 
 WIDTH, HEIGHT = 260.0, 130.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 10.0, 24.0, 20.0
+
+
+FRAME_STYLE = "width:100%;height:min(46rem,90vh);border:0;resize:vertical"
+"""As wide as its place; a page in it scrolls, and keeps its controls in view."""
+
+TELL_THEME = (
+    "let e = this, c; "
+    "do { e = e.parentElement; c = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number); } "
+    "while (c[3] === 0 && e.parentElement); "
+    "if (c[3] !== 0) this.contentWindow.postMessage("
+    "0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2] < 128 ? 'dark' : 'light', '*');"
+)
+"""A notebook has a theme of its own, which a frame is told: whether what is behind it is dark."""
+
+
+class FramedPage(str):
+    """A page as text; a notebook shows it in a frame, in which only its own scripts run, and know nothing around it."""
+
+    name: str
+
+    def __new__(cls, page: str, name: str) -> FramedPage:
+        """Make it of its text, and of what it is about."""
+        made = super().__new__(cls, page)
+        made.name = name
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # of a str there is one
+        return str(self), self.name
+
+    def _repr_html_(self) -> str:
+        attributes = {"title": self._told, "style": FRAME_STYLE, "onload": TELL_THEME, "srcdoc": self}
+        told = " ".join(f'{name}="{html_escape(value)}"' for name, value in attributes.items())
+        return f'<iframe sandbox="allow-scripts" {told}></iframe>'
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Tell IPython what is beside the frame: not the whole text once more."""
+        printer.text(f"<{self._told}>")
+
+    @property
+    def _told(self) -> str:
+        return f"Report of {printable(self.name)}"
 
 
 def bundle(item: Graph | Result) -> Mapping[str, str]:

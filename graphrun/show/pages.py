@@ -114,11 +114,13 @@ def report(
     graph: Graph, path: str | Path | None, depth: int | None, compare: Graph | str | Path | None, **asked: Any
 ) -> str:
     """Return the page about a run, and write it."""
+    from graphrun.show.notebook import FramedPage
     from graphrun.show.report import make_report
 
     if path is not None:
         check_output(path)
-    return str(_written(make_report(graph, RunRequest(**asked), depth, compare).html, path))
+    html = make_report(graph, RunRequest(**asked), depth, compare).html
+    return FramedPage(_written(html, path), graph.name)
 
 
 def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:

@@ -147,7 +147,11 @@ def _final_values(result: Result) -> Iterator[str]:
     if count > SHOWN_VALUES:
         shown = [*shown[: SHOWN_VALUES // 2], *shown[-SHOWN_VALUES // 2 :]]
     header = ["", "value", "gradient"][: 1 + len(tables)]
-    body = [[label, *(format_value(np.asarray(t[name])[index]) for t in tables)] for label, name, index in shown]
+    body = [
+        # A parameter without a gradient is frozen.
+        [label, *(format_value(np.asarray(t[name])[index]) if name in t else "frozen" for t in tables)]
+        for label, name, index in shown
+    ]
     if result.uncertainty is not None:
         header[2:2] = uncertainty_header(result.uncertainty)
         for row in body:

@@ -154,3 +154,51 @@ def test_a_drawing_is_no_wider_than_the_notebook(load) -> None:
     """A drawing that is wider than its place is shown smaller, in proportion."""
     pictured = bundle(load("parameters: {a: 1}\nnodes: {f: a * a}\nminimize: f\n"))
     assert all("max-width:100%;height:auto" in pictured[kind] for kind in ("text/html", "image/svg+xml"))
+
+
+def test_a_report_is_a_text_that_shows_itself_in_a_frame(tmp_path: Path) -> None:
+    """It can be written, compared and pickled as a text; a notebook lets its own scripts run alone."""
+    file = tmp_path / '<b>&".yaml'
+    file.write_text("parameters: {x: 1}\nnodes: {f: x * 2}\nminimize: f\n")
+    page = graphrun.load(file).report(steps=2)
+    assert page.startswith("<!doctype html>")
+    copy = pickle.loads(pickle.dumps(page))  # noqa: S301 (our own)
+    assert copy == page
+    data = shown(copy)
+    assert data["text/plain"] == f"<Report of {file}>"
+    frame = ET.fromstring(data["text/html"])  # noqa: S314 (our own output)
+    assert frame.attrib["sandbox"] == "allow-scripts"
+    assert frame.attrib["srcdoc"] == page.replace("\n", " ").replace("\t", " ")
+    assert frame.attrib["title"] == f"Report of {file}"
+    assert page._repr_html_() == data["text/html"]
+
+
+PAPER = """<!doctype html><meta charset="utf-8"><title>notebook</title>
+<body style="background: {colour}; margin: 0"><div style="width: {width}">{frame}</div>"""
+
+
+@pytest.mark.parametrize(
+    ("colour", "theme"), [("#111", "dark"), ("rgb(255, 255, 255)", "light"), ("transparent", "dark")]
+)
+@pytest.mark.parametrize("width", ["380px", "100%"])
+def test_a_frame_in_a_page(colour: str, theme: str, width: str, browser: Any) -> None:
+    """It has the theme of what is around it, else the system's; it is as wide as its place, and loads nothing."""
+    report = graphrun.load(GRAPHS / "nested.yaml").report(steps=3)
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, color_scheme="dark", reduced_motion="reduce")
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: troubles.append(request.url))
+    page.set_content(PAPER.format(colour=colour, width=width, frame=report._repr_html_()))
+    frame = page.frames[1]
+    frame.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
+    assert frame.evaluate("[innerWidth, innerHeight]") == [380 if width == "380px" else 1000, 630]
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    frame.locator("#step-on").click()
+    frame.wait_for_function("() => document.getElementById('step-text').textContent === '1 of 3'")
+    assert frame.evaluate("(() => { try { return parent.document.title } catch { return 'refused' } })()") == "refused"
+    page.set_viewport_size({"width": 600, "height": 900})
+    assert frame.evaluate("[innerWidth, innerHeight]") == [380 if width == "380px" else 600, 736]
+    context.close()
+    assert troubles == []

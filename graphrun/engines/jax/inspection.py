@@ -63,12 +63,11 @@ class Inspection:
         if what not in self._found:
             with double_precision(), np.errstate(all="ignore"):
                 found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
-            # A graph of numbers comes as one vector, which is fetched at once.
-            self._found[what] = found if isinstance(found, list) else np.asarray(found)
+            self._found[what] = self._passes.by_slot(found)
             if (
                 what == "gradients"
                 and not self._passes.masks_all
-                and not all(np.isfinite(part).all() for part in found)
+                and not all(np.isfinite(part).all() for part in jax.tree.leaves(found))
             ):
                 # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
                 self._found[what] = self._masked.by_slot(what, state, step)
@@ -82,13 +81,13 @@ class Inspection:
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
-        passes, slots = self._passes, range(len(self._plan.names))
+        passes = self._passes
 
         def values(*state: Any) -> Any:
-            return passes.each(self._forward(*state), slots)
+            return passes.all(self._forward(*state))
 
         def gradients(*state: Any) -> Any:
-            return passes.each(passes.backward(self._forward(*state), PlanPart.NEEDED), slots)
+            return passes.all(passes.backward(self._forward(*state), PlanPart.NEEDED))
 
         return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
 

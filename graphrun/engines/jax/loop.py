@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.declare.clipping import clip
+from graphrun.declare.clipping import clip, clip_mean
 from graphrun.engines.jax.feed import StepRows
 from graphrun.engines.jax.passes import PlanPart, tracing
 from graphrun.engines.jax.vector import JaxPasses
@@ -188,19 +188,29 @@ def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
-    gradients = clip(
+    clipped = partial(
+        clip,
         jnp,
-        state.gradients,
         value=update.clip_value,
         limit=update.clip_norm,
         norm=norm,
         numbers=jnp,
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
-    for value, gradient, own, bounds in zip(state.targets, gradients, state.rule, passes.bounds(), strict=True):
+    sign, kept_before = -1.0 if plan.maximize else 1.0, state.rule
+    if update.accumulate == 1 or not update.clips:
+        gradients: Sequence[Any] = clipped(state.gradients)
+    else:
+        sums = [sign * own[-1] for own in state.rule]
+        due = (step + 1) % update.accumulate == 0
+        pairs = clip_mean(jnp, state.gradients, sums, update.accumulate, due, clipped)
+        gradients = [gradient for gradient, _ in pairs]
+        kept_before = tuple((*own[:-1], sign * kept) for own, (_, kept) in zip(state.rule, pairs, strict=True))
+    each = zip(passes.rules(), state.targets, gradients, kept_before, state.rule, passes.bounds(), strict=True)
+    for function, value, gradient, before, own, bounds in each:
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
-            result = rule.function(jnp, value, signed, *steps, *own, **settings)
+            result = function(jnp, value, signed, *steps, *before, **settings)
         following, *kept = result if rule.state else (result,)
         if bounds is not None:
             following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])

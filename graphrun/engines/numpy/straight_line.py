@@ -154,7 +154,8 @@ class _Writer:
             step = ["step"] if rule.takes_step else []
             negated = plan.maximize and (k in self.given or gradient.startswith("c"))
             call = ", ".join(["xp", f"v{k}", f"-{gradient}" if negated else gradient, *step, *states, *settings])
-            lines.append(f"{', '.join(new)} = rule({call})")
+            self.functions[f"rule{k}"] = plan.rules[k].function
+            lines.append(f"{', '.join(new)} = rule{k}({call})")
             bounds = plan.bounds[k]
             if bounds is not None:
                 self.functions[f"lower{k}"], self.functions[f"upper{k}"] = bounds

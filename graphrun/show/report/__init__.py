@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
 from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
-from graphrun.show.report.model import make_model
+from graphrun.show.report.model import live_data, make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def make_report(
     """
     result, recording = _recorded(graph, request)
     model = make_model(graph, recording)
-    data = contents(graph, result, recording, depth) | {"live": model.data}
+    data = contents(graph, result, recording, depth) | {"live": live_data(model, graph, recording)}
     if other is not None:
         second = graph if isinstance(other, str | Path) else other
         resumed = other if isinstance(other, str | Path) else None
@@ -76,26 +77,43 @@ def make_report(
 
 
 def _recorded(graph: Graph, request: RunRequest) -> tuple[Result, Recording]:
+    recording, asked = record(graph, request)
+    result = graph.answer(asked)
+    recording.finish()
+    return result, recording
+
+
+def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
+    """Return what a run leaves behind for its page, to be finished after it, and the request of that run.
+
+    Raises:
+        UsageError: the graph is too large for a page.
+    """
     plan = graph.plan(request.dtype, request.seed)
     if len(plan.names) > MOST_VALUES:
         raise UsageError(f"{graph.name} has {len(plan.names):,} values; a report has at most {MOST_VALUES:,}")
     steps = 0 if plan.objective is None else request.steps_of(graph.document)
     recording = Recording(plan, request.every, None if request.every else MOST_ROWS)
-    result = graph.answer(replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take))
-    recording.finish()
-    return result, recording
+    return recording, replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take)
 
 
-def page(data: dict[str, Any], model: str) -> str:
-    """Return a report as HTML; `model` is the script of what it computes with."""
+def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: str = "") -> str:
+    """Return a report as HTML.
+
+    Args:
+        data: what it shows.
+        model: the script of what it computes with.
+        more: more files of the script, at its end.
+        policy: what its policy allows beside its own scripts and styles.
+    """
     styles = {"style": _brief(_asset("style.css"))}
     needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
-    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in (*needed, *more))])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"script": script}
     policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        f"{policy}default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
         "base-uri 'none'; form-action 'none'"
     )
     content = styles | scripts | {"policy": policy, "data": to_json(data)}

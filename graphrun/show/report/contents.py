@@ -38,21 +38,29 @@ Data = dict[str, Any]
 def contents(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> Data:
     """Return what a report shows of a run's result and recording; `depth` is how many frames the drawing opens."""
     plan = recording.plan
-    columns = RecordedColumns()
     passes = Passes(plan, 0, (), ())
     return {
         "title": printable(PurePath(graph.name).name),
         "description": [printable(line) for line in graph.document.description.splitlines()],
-        "run": _run(graph, result, recording) | {"varying": passes.varying},
         "objective": None if plan.objective is None else {"value": plan.objective, "maximize": plan.maximize},
         "values": _values(graph, plan, passes),
         "edges": [list(edge) for edge in recording.edges],
         "waves": _waves(graph, plan, passes),
+        "scene": scene(graph.structure, plan, recording.edges, depth),
+        "file": _file(graph),
+        **what_grows(graph, result, recording),
+    }
+
+
+def what_grows(graph: Graph, result: Result, recording: Recording) -> Data:
+    """Return the part of it that grows as a run goes on."""
+    columns = RecordedColumns()
+    plan = recording.plan
+    return {
+        "run": _run(graph, result, recording) | {"varying": Passes(plan, 0, (), ()).varying},
         "rows": _rows(recording, columns),
         "history": _history(result, plan, columns),
         "worth": None if result.uncertainty is None else _worth(result, result.uncertainty),
-        "scene": scene(graph.structure, plan, recording.edges, depth),
-        "file": _file(graph),
         "columns": list(columns),
     }
 
@@ -152,7 +160,8 @@ def _lines_of(document: Document, names: Iterable[str]) -> dict[str, list[int]]:
     names = list(names)
     candidates = {name: [*_paths(name)] for name in names}
     wanted = {path[:length] for paths in candidates.values() for path in paths for length in range(len(path) + 1)}
-    found = locate(document.source.text, wanted)
+    # A graph that is no text has no lines.
+    found = locate(document.source.text, wanted) if document.source.text else {}
     result = {}
     for name, paths in candidates.items():
         lines = [found[path].key.line for path in paths if path in found][:1]

@@ -46,21 +46,32 @@ Data = dict[str, Any]
 
 
 class Model(NamedTuple):
-    """The script that declares `model`, which is null where the page only replays, and the data that belongs to it."""
+    """What a page computes with.
+
+    Attributes:
+        script: declares `model`, which is null where the page only replays.
+        known: what of the page's data belongs to it: the rules, or why there is none.
+    """
 
     script: str
-    data: Data
+    known: Data
 
 
 def make_model(graph: Graph, recording: Recording) -> Model:
-    """Return what a page about a run computes with; where it cannot, `why` says so."""
+    """Return what a page about a run of a graph computes with."""
     try:
         plan = _plan(graph, recording)
         writer = _Writer(plan, [*BUILT_IN, *_own_rule(plan)])
-        script = "\n".join(writer.lines())
+        return Model("\n".join(writer.lines()), {"rules": writer.settings})
     except NotSupportedError as error:
         return Model("const model = null;", {"why": str(error)})
-    return Model(script, {"rules": writer.settings, **_given(graph, plan, recording)})
+
+
+def live_data(model: Model, graph: Graph, recording: Recording) -> Data:
+    """Return what the model is given: leaves, rows, random numbers, and the state that the run began and ended with."""
+    if "why" in model.known:
+        return model.known
+    return model.known | _given(graph, graph.plan("float64", recording.plan.seed), recording)
 
 
 def _plan(graph: Graph, recording: Recording) -> Plan:
@@ -72,7 +83,9 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
         raise NotSupportedError(f"its values are {numbers:,} numbers; a page computes with {MOST_NUMBERS:,} at most")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
-    return graph.plan("float64", recording.plan.seed)
+    if recording.plan.factors:
+        raise NotSupportedError("its parameters have factors of the update rule's settings")
+    return graph.plan("float64", recording.plan.seed).holding(recording.plan.frozen_values)
 
 
 def _own_rule(plan: Plan) -> list[UpdateRule]:

@@ -173,7 +173,7 @@ function describeRun() {
     parts.push([[run.update.rule, ...run.update.settings].join(", ")]);
   }
   parts.push([run.steps === 1 ? "1 step" : `${whole(run.steps)} steps`]);
-  if (isTraining) parts.push([`stopped: ${run.stopped}`]);
+  if (isTraining) parts.push([run.asked ? `running, ${whole(run.asked)} steps in all` : `stopped: ${run.stopped}`]);
   parts.push([`${run.engine}, ${run.dtype}`]);
   if (lastRow() > 0 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
   if (data.live?.why) parts.push([`this page only replays: ${data.live.why}`]);
@@ -198,6 +198,10 @@ function start() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   setTheme(dark.matches ? "dark" : "light");
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
+  // Whoever shows it in a frame knows what is around it.
+  addEventListener("message", ({ source, data: theme }) => {
+    if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
+  });
   byId("theme").addEventListener("click", () =>
     setTheme(document.documentElement.getAttribute("data-theme") === "dark" ? "light" : "dark"));
   byId("help-button").addEventListener("click", () => {
