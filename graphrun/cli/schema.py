@@ -14,6 +14,7 @@ from graphrun.declare.declaration import Declaration
 from graphrun.declare.initializers import INITIALIZERS
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.document.data_section import MISSING, TIMES
 from graphrun.document.names import LITERALS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
@@ -34,6 +35,7 @@ NAMES = {
 INPUTS: Schema = {"type": "array", "items": {"type": ["string", "number"]}}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+ONE_OR_MORE: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
 NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
@@ -96,6 +98,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         "minimize": _text(f"What updates make smaller: {objective}", minLength=1),
         "update": by_type("The update rule; default sgd.", rules, default="sgd")
         | _told("The rule that moves the parameters, and its settings; default {type: sgd, step_size: 0.01}."),
+        "start": _text("A checkpoint whose parameters, those of the same name, the run begins with.", minLength=1),
         "steps": WHOLE | _told("How many steps to make; default 1. 0 only evaluates. --steps overrides it."),
         "stop": _object(
             {
@@ -103,6 +106,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
                 "change": NOT_NEGATIVE | _told("Stop when a step changes the objective by no more than this."),
                 "value": {"type": "number"} | _told("Stop when the objective is as good as this."),
                 "patience": COUNT | _told("Stop after so many steps without a better objective."),
+                "holdout": stop_holdout(),
             },
             ["object", "null"],
         )
@@ -113,6 +117,8 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "else": {"enum": ["least_squares", "likelihood"]},
         }
         | _told("What the fit is worth: standard errors and intervals of the parameters; a kind or a mapping."),
+        "keep": {"enum": ["last", "best"]}
+        | _told("Which parameters a run ends with; best: of the row whose objective on held-back rows is best."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
         | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
         "seed": WHOLE | _told("Every random draw derives from it, and from the name that it is for."),
@@ -125,6 +131,17 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         }
         | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
     }
+
+
+def stop_holdout() -> Schema:
+    """Return the schema of stopping by a value on held-back rows."""
+    keys = {
+        "name": _text("The name of a number; default the objective.", minLength=1),
+        "patience": COUNT | _told("How many recorded rows in a row may bring no better value."),
+        "maximize": {"type": "boolean"} | _told("Whether the largest value is the best; default as the objective."),
+    }
+    told = _told("Stop when a value on held-back rows gets no better.")
+    return _object(keys) | {"required": ["patience"]} | told
 
 
 def uncertainty() -> Schema:
@@ -148,20 +165,43 @@ def data_section() -> Schema:
         "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
         "categories": {"anyOf": [{"const": "auto"}, TEXTS]}
         | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
+        "one_hot": {"type": "boolean"} | _told("Whether each category becomes a column of zeros and ones."),
+        "time": {"enum": list(TIMES)} | _told("What a date or time becomes: counted since 1970, or a part of it."),
+        "format": _text('How a time is written, as "%d.%m.%Y"; default as 2001-12-31 18:00.'),
         "standardize": {"type": "boolean"}
         | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
+        "missing": {"enum": list(MISSING)}
+        | _told("What becomes of a missing cell: the mean of the column, or that and a column that says so."),
     }
     settings = {"properties": column, "additionalProperties": False}
     entry = {"if": {"type": "object"}, "then": settings, "else": headers}
+    share = {"type": "number", "minimum": 0, "exclusiveMaximum": 1} | _told("The share of the rows; not with a file.")
+    holdout = _object(
+        {
+            "share": share,
+            "stratify": _text("The header of a column whose values have the same shares in both parts."),
+            "group": _text("The header of a column: rows that have the same there are in one part."),
+            "time": _text("The header of a column of numbers or dates: the latest rows are kept back."),
+            "file": _text("A data file whose rows are kept back, relative to this file."),
+            "seed": WHOLE | _told("What the rows are drawn from; default the run's seed."),
+        }
+    )
     return _object(
         {
-            "file": _text("A .csv, .tsv, .parquet or .npz file, relative to this file."),
+            "file": _text("A .csv, .tsv (also .gz, .bz2, .xz), .parquet or .npz file, relative to this file."),
             "columns": {"type": ["object", "null"], "additionalProperties": entry}
             | _told("The values that the columns of the file make, by name."),
             "batch_size": COUNT | _told("How many rows a step takes; default all."),
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
-            "holdout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
-            | _told("The share of rows that is kept back, on which recorded values are computed too."),
+            "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
+            | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
+            "missing": {"enum": list(MISSING[:-1])}
+            | _told("What becomes of missing cells, where a column says nothing: drop leaves such rows out."),
+            "header": {"anyOf": [{"type": "boolean"}, TEXTS | {"minItems": 1}]}
+            | _told("false where the file has no row of names: x1, x2, ...; or the names."),
+            "delimiter": _text('What stands between the cells of a CSV file, as ";".'),
+            "decimal": {"enum": [".", ","]} | _told("What a number's fraction begins with."),
+            "comment": _text('What lines begin with that are passed over, as "#".'),
         }
     )
 
@@ -172,8 +212,12 @@ def definitions(node_types: Sequence[NodeType]) -> dict[str, Schema]:
     inputs = INPUTS | _told("The node's inputs in order: names of other values, and numbers.")
     instance: Schema = {
         "inputs": inputs,
-        "repeat": COUNT | _told("How many copies are chained: the output of each is the first input of the next."),
+        "repeat": COUNT | _told("How many copies are chained: what each gives are the first inputs of the next."),
         "share": {"type": "boolean"} | _told("Whether the copies share one set of parameters; default false."),
+        # A subgraph may have a setting of that name, of any kind.
+        **{key: _told(schema["description"]) for key, schema in training().items()},
+        "over": ONE_OR_MORE | _told("The inputs that are sequences, of which each copy takes its slice along axis 0."),
+        "collect": ONE_OR_MORE | _told("The values that are stacked over all copies, each under its name."),
     }
     instance_within = {name: with_references(schema) for name, schema in instance.items()}
     known, listed = types_known(node_types), types_listed(node_types, "The node's type.")
@@ -218,9 +262,11 @@ def parameter() -> Schema:
             **stored(),
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
-            "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
+            "shape": {"type": "array", "items": {"anyOf": [WHOLE, {"type": "string"}]}}
+            | _told("The shape of a value that is drawn: numbers, and columns for how many categories or columns."),
             "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
             | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
+            **training(),
         },
         ["number", "array", "object"],
     ) | {
@@ -232,6 +278,16 @@ def parameter() -> Schema:
             "then": {"required": ["file", "key"], "properties": {"value": False}},
             "else": {"required": ["value"]},
         },
+    }
+
+
+def training() -> Schema:
+    """Return the schema of what a parameter, or an instance for all of its own, says of the update."""
+    factor = "What the update rule's is multiplied by; default 1."
+    return {
+        "frozen": {"type": "boolean"} | _told("Whether no update moves it; default false."),
+        "step_size": NOT_NEGATIVE | _told(f"{factor} 0.1 is a tenth of the others'."),
+        "weight_decay": NOT_NEGATIVE | _told(f"{factor} 0 is none."),
     }
 
 
@@ -259,7 +315,7 @@ def subgraph() -> Schema:
             "parameters": _section("parameterWithin", "Parameters, of which each instance has its own."),
             "constants": _section("constantWithin", "Constants."),
             "nodes": _section("nodeWithin", "Nodes, which see the inputs, the settings ($name) and own names only."),
-            "output": _text("The name of the value that an instance stands for."),
+            "output": ONE_OR_MORE | _told("The value that an instance stands for; of several, copies hand on all."),
         }
     ) | {"required": ["output"]}
 
@@ -331,6 +387,9 @@ def keys_of(declared: Declaration) -> Schema:
         if "step_size" in properties:
             properties["step_size"] = scheduled(properties["step_size"])
         properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
+        properties["accumulate"] = COUNT | _told(
+            "How many batches an update takes: it is made in each so many-th step, by the mean of the gradients."
+        )
     if isinstance(declared, Solver):
         properties["starts"] = COUNT | _told(
             "How many starts the solver makes, the file's own first; the best is kept."

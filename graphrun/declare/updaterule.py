@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import cached_property, wraps
+from inspect import Parameter
 from typing import Any, overload
 
 from graphrun.base.errors import DeclarationError
@@ -19,7 +21,7 @@ class UpdateRule(Declaration):
     the tuple of the new value and every state in order.
     """
 
-    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value")
+    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value", "accumulate")
 
     @cached_property
     def takes_step(self) -> bool:
@@ -31,12 +33,71 @@ class UpdateRule(Declaration):
         """The names of the states, in order."""
         return tuple(p.name for p in self.positional[2:] if p.name != "step")
 
+    def times(self, **factors: float) -> UpdateRule:
+        """Return the rule that multiplies some of its settings by factors before it does what it does."""
+        factors = {name: factor for name, factor in factors.items() if factor != 1}
+        if not factors:
+            return self
+
+        @wraps(self.function)
+        def function(*arguments: Any, **settings: Any) -> Any:
+            own = {name: settings[name] * factor for name, factor in factors.items() if name in settings}
+            return self.function(*arguments, **settings | own)
+
+        rule = copy(self)
+        rule.function = function
+        return rule
+
     def check_declaration(self) -> None:
         """Read the whole declaration once."""
         super().check_declaration()
         names = [parameter.name for parameter in self.positional]
         if names[:2] != ["value", "gradient"] or ("step" in names and names[2] != "step"):
             raise DeclarationError(f"{self.name}: an update rule is (xp, value, gradient, [step,] *state, *, settings)")
+
+
+def side_by_side(groups: Sequence[tuple[UpdateRule, Sequence[int]]]) -> Function:
+    """Return one function of vectors of numbers, for rules of which each has some of their elements."""
+    if len(groups) == 1:
+        return groups[0][0].function
+    places = [list(elements) for _, elements in groups]
+    back = sorted(range(sum(map(len, places))), key=[place for own in places for place in own].__getitem__)
+
+    def function(xp: Any, *given: Any, **settings: Any) -> Any:
+        parts = []
+        for (rule, _), own in zip(groups, places, strict=True):
+            # The number of the step is the same for all.
+            found = rule.function(xp, *(xp.take(x, xp.asarray(own)) if xp.ndim(x) else x for x in given), **settings)
+            parts.append(found if isinstance(found, tuple) else (found,))
+        whole = [xp.take(xp.concat(part), xp.asarray(back)) for part in zip(*parts, strict=True)]
+        return tuple(whole) if len(whole) > 1 else whole[0]
+
+    return function
+
+
+def accumulating(rule: UpdateRule) -> UpdateRule:
+    """Return a rule that moves the value in every `accumulate`-th step, a setting, by the mean of so many gradients.
+
+    What they add up to is its last state. The rule itself is told the number of the update, not of the step.
+    """
+
+    @wraps(rule.function)
+    def function(xp: Any, value: Any, gradient: Any, step: Any, *kept: Any, accumulate: int, **settings: Any) -> Any:
+        *states, accumulated = kept
+        total = accumulated + gradient
+        number = ((step + accumulate - 1) // accumulate,) if rule.takes_step else ()
+        given = rule.function(xp, value, total / accumulate, *number, *states, **settings)
+        following, due = given if rule.state else (given,), step % accumulate == 0
+        moved = (xp.where(due, new, old) for new, old in zip(following, (value, *states), strict=True))
+        return (*moved, xp.where(due, 0.0, total))
+
+    from graphrun.base.types import Positive
+
+    made = UpdateRule(function, rule.name)
+    made.takes_step, made.state = True, (*rule.state, "accumulated")
+    made.keyword = (*rule.keyword, Parameter("accumulate", Parameter.KEYWORD_ONLY, default=1))
+    made.annotations = {**rule.annotations, "accumulate": Positive}
+    return made
 
 
 @overload

@@ -2,11 +2,12 @@
 
 An instance `hidden` of a subgraph with a parameter `W` and the output `y` becomes the parameter `hidden.W` and the
 node `hidden`, in place of its `y`. With ``repeat: 3`` there are `hidden.1`, `hidden.2` and, for the last, `hidden`.
+What is ``over`` a sequence `x` reads its slices `hidden.1.x`, ...; what it collects of a value `h` is `hidden.h`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,11 +16,18 @@ from graphrun.base.wording import counted, describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import NotANumberError, Value, check_number
-from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.parameters import (
+    TRAINING,
+    ParameterEntry,
+    Training,
+    read_constants,
+    read_parameters,
+    read_training,
+)
 from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
 from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, check_extent, most_nodes
-from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph
+from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph, listed
 
 
 class Names(NamedTuple):
@@ -111,24 +119,38 @@ class Expansion:
         self.broken.update(names)
 
     def _instance(self, entry: NodeEntry, at: Problems) -> Instance | None:
-        """Check the use of a subgraph: its inputs, its settings, `repeat` and `share`."""
+        """Check the use of a subgraph: its inputs, its settings, and the keys of every instance."""
         subgraph = self.subgraphs[entry.type]
         before = len(self.problems)
         given = dict(entry.settings or {})
         repeat, share = given.pop("repeat", 1), given.pop("share", False)
+        over = self._names_of(given, "over", subgraph, subgraph.inputs, at)
+        collect = self._names_of(given, "collect", subgraph, (*subgraph.inputs, *subgraph.nodes), at)
         repeat = int(repeat) if isinstance(repeat, float) and repeat.is_integer() else repeat
         if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
             at.add(("repeat",), f"'repeat' is a whole number, 1 or more, not {describe(repeat)}")
         elif repeat > 1 and not subgraph.inputs:
             at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: it has no input to chain the copies by")
+        elif repeat > 1 and len(subgraph.outputs) > len(subgraph.inputs):
+            what = f"it hands on {', '.join(subgraph.outputs)}, and takes {', '.join(subgraph.inputs)}"
+            at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: {what}")
+        for name in over:
+            if name in subgraph.inputs[: len(subgraph.outputs)]:
+                fed = counted(len(subgraph.outputs), "input")
+                hint = f"the first {fed} of {subgraph.name!r} come from the copy before; put it behind them"
+                at.add(("over",), f"{quote(name)} cannot be cut into slices", suggestion=hint)
+        if (over or collect) and "repeat" not in (entry.settings or {}):
+            key = "over" if over else "collect"
+            at.add((key,), f"{key!r} goes with 'repeat'", suggestion="write repeat: 100, how many copies there are")
         if not isinstance(share, bool):
             at.add(("share",), f"'share' is true or false, not {describe(share)}")
         if len(entry.inputs) != len(subgraph.inputs):
             takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {counted(len(subgraph.inputs), 'input')}"
             at.add(("inputs",), f"{takes}, not {len(entry.inputs)}")
+        training = {key: given.pop(key) for key in TRAINING if key in given and key not in subgraph.settings}
         for key in given:
             if key not in subgraph.settings:
-                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS])
+                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
                 message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
                 at.add((key,), message, suggestion=hint or _all_settings(subgraph), key=True)
         settings: dict[str, Any] = {}
@@ -140,7 +162,25 @@ class Expansion:
                 hint = f"write {name}(..., {key}=...)" if at.expression else f"write {{type: {name}, ..., {key}: ...}}"
                 at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
         _check_extent(settings, at, key=True)
-        return Instance(subgraph, settings, repeat, share) if len(self.problems) == before else None
+        said = read_training((), training, at)
+        if len(self.problems) > before:
+            return None
+        return Instance(subgraph, settings, repeat, share, over, collect, said)
+
+    def _names_of(
+        self, given: dict[str, Any], key: str, subgraph: Subgraph, known: Sequence[str], at: Problems
+    ) -> tuple[str, ...]:
+        """Take the names out of the settings that a key of an instance has, and check them."""
+        raw = given.pop(key, ())
+        names = listed(raw)
+        if names is None:
+            at.add((key,), f"{key!r} is a list of names, not {describe(raw)}", suggestion=f"write [{', '.join(known)}]")
+        for name in names or ():
+            if name not in known:
+                what = "input" if key == "over" else "input or node"
+                hint = did_you_mean(name, known) or f"there are: {', '.join(known[:8])}"
+                at.add((key,), f"the subgraph {subgraph.name!r} has no {what} {quote(name)}", suggestion=hint)
+        return names or ()
 
     def _expand_instance(
         self, names: Names, output: str, entry: NodeEntry, instance: Instance, inputs: list[Any], use: Use | None
@@ -151,23 +191,37 @@ class Expansion:
         them, and `use` is the one in which this use stands.
         """
         use = Use(instance.subgraph.name, entry.problems(names.nodes, self.problems), use)
-        if instance.repeat == 1:
+        if not instance.is_numbered:
             self._add_copy(names, output, instance, inputs, use)
             return
         chained = list(inputs)
         before = len(self.problems)
+        collected: dict[str, list[Any]] = {name: [] for name in instance.collect}
+        sequences = [(instance.subgraph.inputs.index(name), name) for name in instance.over]
         for number in range(1, instance.repeat + 1):
             copy = names.inner(number)
             if instance.share:
                 copy = copy._replace(leaves=names.leaves)
-            self._add_copy(copy, output if number == instance.repeat else copy.nodes, instance, chained, use)
+            for position, name in sequences:
+                chained[position] = f"{copy.nodes}.{name}"
+                part = {"index": number - 1, "size": instance.repeat}
+                at = use.node.at(("over",))
+                self._add_node(chained[position], NodeEntry("unstack", (inputs[position],), part, at, use.outer))
+            last = number == instance.repeat
+            scope = self._add_copy(copy, output if last else copy.nodes, instance, chained, use)
             if len(self.problems) > before:
                 # The other copies have the same problems.
-                self.broken.add(output)
-                break
-            chained[0] = copy.nodes
+                self.broken.update([output, *(f"{names.nodes}.{name}" for name in collected)])
+                return
+            for name, values in collected.items():
+                values.append(scope[name])
+            chained[: len(instance.subgraph.outputs)] = [scope[name] for name in instance.subgraph.outputs]
+        for name, values in collected.items():
+            at = use.node.at(("collect",))
+            self._add_node(f"{names.nodes}.{name}", NodeEntry("stack", tuple(values), None, at, use.outer))
 
-    def _add_copy(self, names: Names, output: str, instance: Instance, inputs: list[Any], use: Use) -> None:
+    def _add_copy(self, names: Names, output: str, instance: Instance, inputs: list[Any], use: Use) -> dict[str, Any]:
+        """Add a copy, whose value is called `output`; return what its own names are called."""
         subgraph, prefix = instance.subgraph, names.nodes
         scope: dict[str, Any] = dict(zip(subgraph.inputs, inputs, strict=True))
         if subgraph.parameters or subgraph.constants:
@@ -195,12 +249,16 @@ class Expansion:
             if nested is None:
                 self.broken.add(scope[name])
             else:
+                nested = nested._replace(training=nested.training.within(instance.training))
                 self._expand_instance(names.inner(name), scope[name], resolved, nested, list(resolved.inputs), use)
+        for name in subgraph.outputs:
+            if name not in scope:
+                scope[name] = self._reached(name, instance, names, subgraph.problems.used(use), ("output",))
         if subgraph.output not in subgraph.nodes:
-            through = scope.get(subgraph.output)
-            if through is None:
-                through = self._reached(subgraph.output, instance, names, subgraph.problems.used(use), ("output",))
+            through = scope[subgraph.output]
             self._add_node(output, NodeEntry("identity", (through,), None, subgraph.problems.at(("output",)), use))
+            scope = {**scope, subgraph.output: output}
+        return scope
 
     def _resolved(
         self, name: str, entry: NodeEntry, instance: Instance, scope: dict[str, Any], names: Names, use: Use
@@ -257,6 +315,8 @@ class Expansion:
             given = substitute(entry.settings or {}, settings)
             subgraph = self.subgraphs[kind]
             settings = {**subgraph.settings, **given}
+            if rest in (listed(given.get("collect", ())) or ()):
+                return "node"
             number, _, inner = rest.partition(".")
             if number.isdecimal():
                 if not inner:
@@ -293,16 +353,17 @@ class Expansion:
                     declared = "parameters" if full in self.parameters else "constants"
                     self.problems.add((declared, full), message, key=True)
                 self.origins[full] = subgraph.problems, name, use
-                if name in fixed:
-                    into[full] = fixed[name]
-                    continue
-                at = subgraph.problems.used(use)
-                given = substitute(value, instance.settings)
-                read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
-                if name in read:
-                    into[full] = read[name]
-                else:
+                read = fixed
+                if name not in fixed:
+                    at = subgraph.problems.used(use)
+                    given = substitute(value, instance.settings)
+                    read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
+                if name not in read:
                     self.broken.add(full)
+                elif section == "parameters" and instance.training != Training():
+                    into[full] = read[name]._replace(training=read[name].training.within(instance.training))
+                else:
+                    into[full] = read[name]
         if names.nodes != owner:
             self._shared[owner] = own
         return own

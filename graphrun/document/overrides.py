@@ -12,7 +12,7 @@ from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
 from graphrun.document.models import StopEntry, UncertaintyEntry
 from graphrun.document.names import normalize
-from graphrun.document.parameters import KEYS
+from graphrun.document.parameters import KEYS, TRAINING
 from graphrun.document.settings import SYNONYMS
 from graphrun.document.source import Source
 
@@ -29,8 +29,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], source: Sour
     """Change the data of a file in place.
 
     An override is a text ``PATH=VALUE``: a dotted path of the file's own keys, and a YAML value; the source is told
-    where the new values stand. A parameter that is set to a number or a list keeps its bounds. ``~PATH`` takes a key
-    away.
+    where the new values stand. A parameter that is set to a number or a list keeps its bounds and what is said of its
+    training. ``~PATH`` takes a key away.
 
     Raises:
         UsageError: a text is no such pair, or the format has no such path.
@@ -67,7 +67,7 @@ class _Setting:
             # The two stand for one choice: setting one takes the place of the other.
             del self.data[OPPOSITE[str(key)]]
         if self.is_parameter() and isinstance(at.get(key), dict) and isinstance(value, int | float | list):
-            at[key] = {bound: at[key][bound] for bound in BOUNDS if bound in at[key]}
+            at[key] = {bound: at[key][bound] for bound in (*BOUNDS, *TRAINING) if bound in at[key]}
             at, key = at[key], "value"
             self.path.append(key)
         at[key] = value

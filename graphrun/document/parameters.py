@@ -2,14 +2,19 @@
 
 from typing import Any, NamedTuple
 
+from graphrun.base.wording import describe
 from graphrun.document.marks import Path
-from graphrun.document.numbers import MOST_AXES, NotANumberError, Shape, StoredValue, Value, shape_of
+from graphrun.document.names import is_name, normalize
+from graphrun.document.numbers import LARGEST, MOST_AXES, NotANumberError, Shape, StoredValue, Value, shape_of
 from graphrun.document.problems import Problems
 from graphrun.document.slips import OF_PARAMETER
 from graphrun.document.stored import KEYS as OF_FILE
 from graphrun.document.stored import read_stored
 
-KEYS = ("value", "lower", "upper", "shape", "init", "file", "key")
+FACTORS = ("step_size", "weight_decay")
+TRAINING = ("frozen", *FACTORS)
+"""What a parameter says of the update, or an instance of a subgraph for all that it has."""
+KEYS = ("value", "lower", "upper", "shape", "init", "file", "key", *TRAINING)
 
 
 class InitEntry(NamedTuple):
@@ -19,17 +24,50 @@ class InitEntry(NamedTuple):
     settings: dict[str, Any]
 
 
+class Training(NamedTuple):
+    """What an update does with some parameters: nothing, or what the factors of the rule's two settings make of it."""
+
+    frozen: bool = False
+    step_size: float = 1.0
+    weight_decay: float = 1.0
+
+    def within(self, outer: "Training") -> "Training":
+        """Return what it is inside an instance that says something too."""
+        factors = self.step_size * outer.step_size, self.weight_decay * outer.weight_decay
+        return Training(self.frozen or outer.frozen, *factors)
+
+
 class ParameterEntry(NamedTuple):
     """A parameter's start and its bounds; a bound may be a number or broadcast to the value's shape.
 
-    The start is a value, or a shape and how to draw it.
+    The start is a value, or a shape and how to draw it. A name in a shape is that of a column of the data: the number
+    of its categories, or of the columns of a matrix.
     """
 
     value: Value | None
     lower: Value | None = None
     upper: Value | None = None
-    shape: Shape = ()
+    shape: tuple[Any, ...] = ()
     init: InitEntry | None = None
+    training: Training = Training()
+
+
+def read_training(path: Path, raw: dict[str, Any], problems: Problems) -> Training:
+    """Return what a mapping says of the update; what is wrong is left out after it is told."""
+    given: dict[str, Any] = {}
+    for key in TRAINING:
+        value = raw.get(key, Training._field_defaults[key])
+        if key == "frozen" and not isinstance(value, bool):
+            problems.add((*path, key), f"'frozen' is true or false, not {describe(value)}")
+        elif key != "frozen" and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST
+        ):
+            hint = "the schedule stands under 'update'" if isinstance(value, dict) else None
+            message = f"{key!r} of a parameter is what the update rule's is multiplied by, 0 or more"
+            problems.add((*path, key), f"{message}, not {describe(value)}", suggestion=hint)
+        else:
+            given[key] = value
+    return Training(**given)
 
 
 def read_parameters(raw: dict[str, Any], problems: Problems, broken: set[str]) -> dict[str, ParameterEntry]:
@@ -82,7 +120,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     before = len(problems)
     problems.refuse_unknown(path, raw, KEYS, advice=OF_PARAMETER)
     raw, stored = _with_stored(path, raw, problems) if not {*OF_FILE}.isdisjoint(raw) else (raw, None)
-    drawn = _read_init(path, raw, problems)
+    drawn, training = _read_init(path, raw, problems), read_training(path, raw, problems)
     if "value" not in raw and stored is None and drawn is None and len(problems) == before:
         hint = "write {value: 1.0, lower: 0.0}, or {shape: [3, 4], init: {type: normal}}"
         problems.add(path, "the parameter has no 'value'", key=True, suggestion=hint)
@@ -94,7 +132,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     if len(problems) > before:
         return None
     value = raw.get("value") if stored is None else stored
-    entry = ParameterEntry(value, raw.get("lower"), raw.get("upper"), *(drawn or ()))
+    entry = ParameterEntry(value, raw.get("lower"), raw.get("upper"), *(drawn or ((), None)), training)
     if stored is not None:
         shapes["value"] = stored.shape
     if drawn is not None:
@@ -105,7 +143,7 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
             message = f"{key!r} of the shape {list(shape)} does not fit a value of the shape {list(target)}"
             problems.add((*path, key), message)
     if len(problems) == before:
-        _check_bounds(path, entry, problems)
+        check_bounds(problems.at(path), entry)
     return entry if len(problems) == before else None
 
 
@@ -133,10 +171,11 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
         return None
     shape, init = raw["shape"], raw["init"]
     sizes = shape if isinstance(shape, list) else [None]
-    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes):
+    if not all(is_name(size) if isinstance(size, str) else is_count(size) for size in sizes):
         hint = f"write [{shape}]" if isinstance(shape, int) else "write shape: [3, 4]"
         problems.add((*path, "shape"), "'shape' is a list of whole numbers, 0 or more", suggestion=hint)
         return None
+    sizes = [normalize(size) if isinstance(size, str) else size for size in sizes]
     if len(sizes) > MOST_AXES:
         problems.add((*path, "shape"), f"an array has at most {MOST_AXES} axes, and these are {len(sizes):,}")
         return None
@@ -149,17 +188,22 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
     return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
 
 
+def is_count(size: Any) -> bool:
+    """Say whether something is a whole number, 0 or more."""
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 0
+
+
 def _broadcasts(shape: Shape, target: Shape) -> bool:
     pairs = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in pairs)
 
 
-def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None:
+def check_bounds(problems: Problems, entry: ParameterEntry, of: str = "") -> None:
     """Report crossed bounds, or the first element whose start is beyond them."""
     value, lower, upper = entry[:3]
     if lower is not None and upper is not None and _first_greater(lower, upper) is not None:
         shown = f": {lower} > {upper}" if not isinstance(lower, list) and not isinstance(upper, list) else ""
-        problems.add((*path, "lower"), f"'lower' is above 'upper'{shown}")
+        problems.add(("lower",), f"'lower' is above 'upper'{shown}")
         return
     for key, word, bound in (("lower", "below", lower), ("upper", "above", upper)):
         if bound is None or value is None:
@@ -170,7 +214,7 @@ def _check_bounds(path: Path, entry: ParameterEntry, problems: Problems) -> None
             for position in index:
                 start = start[position]
             limit = "" if isinstance(bound, list) else f" {bound}"
-            problems.add((*path, "value", *index), f"the start {start} is {word} its {key} bound{limit}")
+            problems.add(("value", *index), f"the start {start}{of} is {word} its {key} bound{limit}")
 
 
 def _first_greater(left: Value, right: Value) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ from graphrun.base.memory import MORE_MEMORY, allowed_memory
 from graphrun.document.anchors import DEEPEST, MOST_VALUES, Anchors
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.references import Reference, references, substitute
-from graphrun.document.subgraphs import Instance, Subgraph
+from graphrun.document.subgraphs import Instance, Subgraph, listed
 
 MOST_NODES = 1_000_000
 """What 2 GiB hold, of nodes that each wait for the one before, with the program of NumPy's engine."""
@@ -62,7 +62,8 @@ class Sizes:
     def size(self, instance: Instance, chain: tuple[str, ...]) -> Size:
         """Return the size of an instance; `chain` leads to it from the file, by subgraphs."""
         one = self._one_copy(instance, chain)
-        nodes, leaves = one.nodes * instance.repeat, one.leaves * (1 if instance.share else instance.repeat)
+        nodes = (one.nodes + len(instance.over)) * instance.repeat + len(instance.collect)
+        leaves = one.leaves * (1 if instance.share else instance.repeat)
         _check(nodes, leaves)
         return Size(nodes, leaves, one.depth)
 
@@ -100,13 +101,14 @@ class Sizes:
             return None
         given = substitute(entry.settings or {}, settings)
         repeat, share = given.pop("repeat", 1), given.pop("share", False)
+        over, collect = (listed(given.pop(key, ())) or () for key in ("over", "collect"))
         subgraph = self.subgraphs[kind]
         for name, default in subgraph.settings.items():
             if given.get(name) is None:
                 given[name] = substitute(default, given)
         check_extent(given)
         whole = isinstance(repeat, int) or (isinstance(repeat, float) and repeat.is_integer())
-        return Instance(subgraph, given, int(repeat) if whole and repeat > 0 else 1, share is True)
+        return Instance(subgraph, given, int(repeat) if whole and repeat > 0 else 1, share is True, over, collect)
 
     def _nested(self, subgraph: Subgraph) -> list[NodeEntry]:
         """Return the nodes of a definition that are instances, or may be."""

@@ -27,6 +27,7 @@ SECTIONS = {
     **dict.fromkeys(("dataset", "datasets", "file", "csv", "rows", "train"), "write data: {file: rows.csv}"),
     **dict.fromkeys(("batch_size", "shuffle", "holdout", "columns"), "it belongs under 'data'"),
     **dict.fromkeys(("patience", "tolerance", "tol", "early_stopping", "until"), "write stop: {change: 1e-9}"),
+    **dict.fromkeys(("save_best", "best", "checkpoint", "restore_best_weights"), "write keep: best"),
     **dict.fromkeys(
         (
             "functions",
@@ -43,6 +44,10 @@ SECTIONS = {
         "write nodes: {f: a + b}",
     ),
     **dict.fromkeys(("errors", "std_errors", "stderr", "confidence", "covariance"), "write uncertainty: least_squares"),
+    **dict.fromkeys(
+        ("pretrained", "checkpoint", "warm_start", "init_from", "finetune", "fine_tune", "load", "restore"),
+        "write start: checkpoint.safetensors",
+    ),
     **dict.fromkeys(("random_seed", "random_state", "rng"), "write seed: 0"),
     **dict.fromkeys(("outputs", "output", "log", "monitor", "track", "print", "show"), "write record: [f]"),
     **dict.fromkeys(("imports", "import", "includes", "use"), "write include: [layers.yaml]"),
@@ -79,6 +84,9 @@ OF_PARAMETER = {
     **dict.fromkeys(("start", "initial", "init_value", "x0", "default", "guess", "val"), "write value: 1"),
     **dict.fromkeys(("initializer", "initialize", "distribution", "random"), "write init: {type: normal}"),
     **dict.fromkeys(("size", "dims", "dimensions", "sizes"), "write shape: [3, 4]"),
+    **dict.fromkeys(("trainable", "requires_grad", "fixed", "freeze", "constant", "vary"), "write frozen: true"),
+    **dict.fromkeys(("lr", "learning_rate", "lr_scale", "lr_mult"), "write step_size: 0.1, a factor of the rule's"),
+    **dict.fromkeys(("decay", "l2", "decay_mult", "wd"), "write weight_decay: 0, a factor of the rule's"),
 }
 
 # What other programs give an update rule.

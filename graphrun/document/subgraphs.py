@@ -11,14 +11,14 @@ from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize, under_names, why_no_name
 from graphrun.document.nodes import NodeEntry, put_known_numbers, read_nodes
 from graphrun.document.numbers import Value
-from graphrun.document.parameters import ParameterEntry, read_constants, read_parameters
+from graphrun.document.parameters import ParameterEntry, Training, read_constants, read_parameters
 from graphrun.document.problems import Problems
 from graphrun.document.references import Reference, references, with_references
 
 KEYS = ("description", "inputs", "settings", "parameters", "constants", "nodes", "output")
 
 # What stands beside the settings of an instance, and can be the name of none.
-INSTANCE_KEYS = ("type", "inputs", "repeat", "share")
+INSTANCE_KEYS = ("type", "inputs", "repeat", "share", "over", "collect")
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Subgraph:
         constants: its constants, likewise.
         nodes: its nodes, expressions turned into plain ones; types, inputs and settings may be references.
         varying: the nodes that a setting changes.
-        output: the name of the value that an instance stands for.
+        outputs: the names of the values that a copy hands on; an instance stands for the first.
         fixed_parameters, fixed_constants: those that no setting changes, as every instance has them.
     """
 
@@ -46,18 +46,34 @@ class Subgraph:
     constants: dict[str, Any]
     nodes: dict[str, NodeEntry]
     varying: set[str]
-    output: str
+    outputs: tuple[str, ...]
     fixed_parameters: dict[str, ParameterEntry]
     fixed_constants: dict[str, Value]
 
+    @property
+    def output(self) -> str:
+        """The name of the value that an instance stands for."""
+        return self.outputs[0]
+
 
 class Instance(NamedTuple):
-    """A use of a subgraph, checked: what its settings are, and how often it is repeated."""
+    """A use of a subgraph, checked: its settings, how often it is repeated, what is said of its parameters.
+
+    `over` are the inputs of which each copy takes its own slice, `collect` the values that are stacked.
+    """
 
     subgraph: Subgraph
     settings: dict[str, Any]
     repeat: int
     share: bool
+    over: tuple[str, ...] = ()
+    collect: tuple[str, ...] = ()
+    training: Training = Training()
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the names of a copy have its number in them."""
+        return self.repeat > 1 or bool(self.over or self.collect)
 
 
 def read_subgraphs(raw: Any, problems: Problems, broken: set[str]) -> dict[str, Subgraph]:
@@ -90,11 +106,13 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
         if key in sections["settings"]:
             problems.add(("settings", key), f"{key!r} cannot be a setting: it is a key of every instance", key=True)
     inputs = _read_inputs(raw.get("inputs"), problems)
-    output = raw.get("output")
-    if not isinstance(output, str):
+    outputs = listed(raw.get("output"))
+    if not outputs:
         at_key = "output" in raw
         message = (
-            f"'output' is the name of a value, not {describe(output)}" if at_key else "the subgraph has no 'output'"
+            f"'output' is the name of a value, not {describe(raw['output'])}"
+            if at_key
+            else "the subgraph has no 'output'"
         )
         problems.add(("output",) if at_key else (), message, key=not at_key)
         return None
@@ -114,10 +132,18 @@ def _read_subgraph(name: str, raw: Any, problems: Problems) -> Subgraph | None:
         constants=referring["constants"],
         nodes=nodes,
         varying=varying,
-        output=normalize(output),
+        outputs=outputs,
         fixed_parameters=read_parameters(fixed["parameters"], problems, broken),
         fixed_constants=read_constants(fixed["constants"], problems, broken),
     )
+
+
+def listed(raw: Any) -> tuple[str, ...] | None:
+    """Return the names of a list, or the only one; None for anything else."""
+    names = [raw] if isinstance(raw, str) else raw
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(dict.fromkeys(map(normalize, names)))
 
 
 def _read_inputs(raw: Any, problems: Problems) -> tuple[str, ...]:
@@ -167,9 +193,9 @@ def _check_names(subgraph: Subgraph) -> None:
             if isinstance(source, str) and not isinstance(source, Reference) and not _knows(subgraph, source):
                 near = partial(_near_or_rule, source, own, subgraph)
                 at.add(("inputs", position), f"input {quote(source)} is unknown", suggestion=near)
-    if not _knows(subgraph, subgraph.output):
-        hint = did_you_mean(subgraph.output, own)
-        problems.add(("output",), f"output {quote(subgraph.output)} is unknown", suggestion=hint)
+    for output in subgraph.outputs:
+        if not _knows(subgraph, output):
+            problems.add(("output",), f"output {quote(output)} is unknown", suggestion=did_you_mean(output, own))
 
 
 def _knows(subgraph: Subgraph, name: str) -> bool:

@@ -14,6 +14,7 @@ from graphrun.base.errors import UsageError
 from graphrun.engines import Engine
 from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES, NumpyEngine
 from graphrun.plan.plan import Batch, Feed, Plan
+from graphrun.plan.runs import find_runs
 
 # What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
 # last is for each array operation.
@@ -32,6 +33,10 @@ SECONDS_PER_CALL = 8e-6
 SECONDS_PER_ELEMENT = 2e-9
 SECONDS_PER_MULTIPLICATION = 5e-11
 SECONDS_TO_START_JAX = 4.0
+
+# What XLA takes for an operation more than a small network has; copies that it is given as a loop are one.
+SMALL_NETWORK = 100
+SECONDS_FOR_XLA_OPERATION = 0.03
 
 INSTALL_JAX = "pip install 'graphrun[jax]'"
 INSTALL = "pip install 'graphrun[numba]'"
@@ -161,6 +166,11 @@ def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
     """Choose between the engines of arrays, for a run that NumPy takes long over."""
     if seconds < 2 * SECONDS_TO_START_JAX:
         return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for some")
+    copies = sum((len(run.slots) - 1) * len(run.batches) for run in find_runs(plan))
+    operations = sum(batch.count for batch in plan.in_loop) - copies
+    cost = SECONDS_TO_START_JAX + SECONDS_FOR_XLA_OPERATION * max(operations - SMALL_NETWORK, 0)
+    if seconds < 2 * cost:
+        return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for {shown(cost)}")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
     try:

@@ -61,6 +61,7 @@ class Tracer:
         self.plan = plan
         self.recorder = Recorder(plan.dtype)
         self._functions: dict[Any, Functions] = {}
+        self._updates: dict[int, tuple[Expression, ...]] = {}
 
     @cached_property
     def literals(self) -> dict[int, float]:
@@ -111,17 +112,24 @@ class Tracer:
             contributions.append(product)
         return Functions(forward, tuple(contributions))
 
-    def update(self) -> tuple[Expression, ...]:
-        """Return the new value and the new states, of ``value``, ``gradient``, ``step``, ``step_size``, the states."""
+    def update(self, rule: UpdateRule) -> tuple[Expression, ...]:
+        """Return the new value and the new states, of ``value``, ``gradient``, ``step``, ``step_size``, the states.
+
+        `rule` is the plan's, or that of a parameter, which knows its factors.
+        """
+        if id(rule) not in self._updates:
+            self._updates[id(rule)] = self._update(rule)
+        return self._updates[id(rule)]
+
+    def _update(self, rule: UpdateRule) -> tuple[Expression, ...]:
         update, recorder = self.plan.update, self.recorder
-        rule = self.plan.rule
         settings: dict[str, Any] = dict(update.settings)
         step = [recorder.input("step", WEAK)] if rule.takes_step else []
         gradient = recorder.input("gradient")
         if self.plan.maximize:
             gradient = recorder.make("negative", gradient)
         inputs = [recorder.input("value"), gradient, *step, *(recorder.input(name) for name in rule.state)]
-        if update.schedule is not None:
+        if update.by_step is not None:
             settings["step_size"] = recorder.input("step_size")
         elif "step_size" in settings:
             settings["step_size"] = recorder.input("step_size", WEAK)
@@ -140,7 +148,7 @@ class Tracer:
 
     def step_size(self) -> Expression | None:
         """Return the schedule's step size, of ``steps_made``; None where there is no schedule."""
-        schedule = self.plan.update.schedule
+        schedule = self.plan.update.by_step
         if schedule is None:
             return None
         declared, settings = schedule

@@ -52,6 +52,8 @@ class _Builder:
         self.leaves: list[Any] = []
         self.initializers: dict[int, tuple[Initializer, Settings]] = {}
         self.literals: dict[float | str, int] = {}
+        # What is frozen comes behind the others, stably: updates, gradients and solvers have to do with those.
+        self.parameters = dict(sorted(document.parameters.items(), key=lambda item: item[1].training.frozen))
 
     def build(self) -> ComputationalGraph:
         document = self.document
@@ -77,7 +79,7 @@ class _Builder:
         record = document.record
         graph = ComputationalGraph(
             names=names,
-            parameters=document.parameters,
+            parameters=self.parameters,
             leaves=self.leaves,
             initializers=self.initializers,
             nodes=nodes,
@@ -93,6 +95,8 @@ class _Builder:
             unread=[name for name in self.columns if name not in self.read],
             stated=stated,
         )
+        for path, name in document.names_watched().items():
+            self.lookup.check_name(name, path, "name to watch")
         self._check_uncertainty(graph)
         self._check_expect()
         self.problems.raise_if_any()
@@ -123,11 +127,15 @@ class _Builder:
                     self.problems.add(path, message, key=True, suggestion=hint)
                 if owners.setdefault(name, section) != section:
                     self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
-        for name, parameter in document.parameters.items():
+        for name, parameter in self.parameters.items():
             self.numbers[name] = len(self.leaves)
+            for axis, size in enumerate(parameter.shape):
+                if isinstance(size, str) and size not in self.columns:
+                    at = document.leaf_problems("parameters", name).at(("shape", axis))
+                    at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
-            self.leaves.append(_numbers(parameter.value))
+            self.leaves.append(document.started.get(name, _numbers(parameter.value)))
         for name, value in document.constants.items():
             if name not in self.numbers:
                 self.numbers[name] = len(self.leaves)
@@ -260,10 +268,10 @@ class _Builder:
         name = self.document.maximize if self.document.maximize is not None else self.document.minimize
         if name is None or not self.lookup.check_name(name, (key,), "objective"):
             return None
-        if name in self.document.constants:
-            self.problems.add(
-                (key,), f"the objective is a node or a parameter, and {name!r} is a constant: no step moves it"
-            )
+        if self._is_fixed(name):
+            what = "a constant" if name in self.document.constants else "frozen"
+            message = f"the objective is a node or a parameter, and {name!r} is {what}: no step moves it"
+            self.problems.add((key,), message)
         return self.numbers[name]
 
     def _resolve_record(self, record: Sequence[str]) -> Iterator[int]:
@@ -295,12 +303,16 @@ class _Builder:
             for section, names in (("values", entry.values), ("gradients", entry.gradients)):
                 for name in names:
                     known = self.lookup.check_name(name, (*path, section, name), "name", key=True)
-                    if known and section == "gradients" and name in self.document.constants:
-                        message = f"there is no gradient of {name!r}: it is a constant"
+                    if known and section == "gradients" and self._is_fixed(name):
+                        what = "a constant" if name in self.document.constants else "frozen"
+                        message = f"there is no gradient of {name!r}: it is {what}"
                         self.problems.add((*path, section, name), message, key=True)
                     elif known and name in self.columns:
                         message = f"a result has no {section} of {name!r}: it is a column of the data"
                         self.problems.add((*path, section, name), message, key=True)
+
+    def _is_fixed(self, name: str) -> bool:
+        return name in self.document.constants or (name in self.parameters and self.parameters[name].training.frozen)
 
 
 def _literal(number: Any) -> float | str:

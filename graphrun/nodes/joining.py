@@ -1,4 +1,4 @@
-"""Larger arrays out of smaller ones: joined, stacked, repeated, padded."""
+"""Larger arrays out of smaller ones: joined, stacked, repeated, padded; and what was stacked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
-from graphrun.nodes.placing import pad_with
+from graphrun.nodes.placing import pad_with, place
 
 if TYPE_CHECKING:
     from graphrun.base.types import Finite
@@ -68,6 +68,36 @@ def stack(xp, *arrays, axis: int = 0):
 def _(xp, gradient, y, *arrays, axis):
     number = from_front(axis, y)
     return tuple(gradient[(slice(None),) * number + (i,)] for i in range(len(arrays)))
+
+
+@tensor(
+    formula="x[index]",
+    gradients=["gradient at the slice, 0 elsewhere"],
+    examples=[
+        Example(shapes=[(3,)], settings={"index": 1}),
+        Example(shapes=[(2, 3)], settings={"index": 0, "size": 2}),
+        Example(shapes=[(2, 3, 2)], settings={"index": -1, "axis": 1}),
+    ],
+)
+def unstack(xp, x, *, index: int, size: int | None = None, axis: int = 0):
+    """One slice of an array along an axis, without that axis; with a size, of so many."""
+    number = from_front(axis, x)
+    found = x.shape[number]
+    if size not in {None, found}:
+        raise ValueError(f"x has {count(found, 'slice')} along axis {number}, not {size}")
+    if not -found <= index < found:
+        raise ValueError(f"x has {count(found, 'slice')} along axis {number}, and none at {index}")
+    return x[(slice(None),) * number + (index,)]
+
+
+@unstack.vjp
+def _(xp, gradient, y, x, *, index, size, axis):
+    number = from_front(axis, x)
+    slices = [slice(0, size) for size in x.shape]
+    start = index % x.shape[number]
+    slices[number] = slice(start, start + 1)
+    part = xp.reshape(gradient, (*x.shape[:number], 1, *x.shape[number + 1 :]))
+    return (place(xp, part, x.shape, tuple(slices)),)
 
 
 @tensor(

@@ -136,6 +136,7 @@ SYNONYMS: dict[str, str] = {
         "tensordot": "contract",
         "tile": "repeat",
         "trace": "tr",
+        "unstack": "unbind unpack",
         "var": "variance reducevar reduce_variance",
         "vecdot": "inner scalar_product batch_dot",
         "vector_norm": "norm l2norm reducel2 reducel1 frobenius_norm",

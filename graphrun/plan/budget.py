@@ -55,7 +55,7 @@ class Budget:
                 continue
             elements = math.prod(entry.shape)
             need = self.held + elements * DRAWN * 8
-            self.held += elements * (self.copies + states) * self.dtype.itemsize
+            self.held += elements * (1 if entry.training.frozen else self.copies + states) * self.dtype.itemsize
             if max(need, self.held) > self.limit:
                 at = self.graph.document.leaf_problems("parameters", name)
                 what = f"the parameter {name!r} of the shape {list(entry.shape)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from graphrun.base.random import key_of
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Noise, State
 from graphrun.declare.initializers import draw
+from graphrun.document.parameters import FACTORS, Training
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.budget import Budget
 from graphrun.plan.checks import check_derivatives, check_rule
@@ -38,6 +40,7 @@ def build_plan(
         PluginError: a node type's function raises or breaks its declaration.
     """
     dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
+    graph = _sized(graph, {} if feed is None else feed.widths)
     budget = Budget(graph, dtype)
     budget.check_parameters()
     values = _values(graph, seed)
@@ -47,12 +50,13 @@ def build_plan(
     budget.held += sum(leaves[number].nbytes for number in graph.data)
     shapes = infer_shapes(graph, leaves, dtype, seed, budget)
     needed = _needed(graph)
-    parameters = set(range(len(graph.parameters)))
+    free = graph.free
+    parameters = set(range(free))
     feeds = feed is not None and feed.feeds
     moving = _dependent(graph, parameters)
     varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
     check_derivatives(graph, needed, moving)
-    check_rule(graph.update, leaves[: len(graph.parameters)])
+    check_rule(graph.update, leaves[:free])
     groups = _group(graph, shapes, needed, moving, varying)
     first = len(leaves)
 
@@ -94,9 +98,11 @@ def build_plan(
         names=graph.names[:first] + [graph.names[number] for number in placed],
         shapes=shapes.of[:first] + [shapes.of[number] for number in placed],
         dtype=dtype,
-        parameters=len(graph.parameters),
+        parameters=free,
+        frozen=len(graph.parameters) - free,
+        factors=_factors(graph),
         leaves=leaves,
-        bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()],
+        bounds=[_bounds(parameter, dtype) for parameter in graph.parameters.values()][:free],
         batches=tuple(batches),
         operands=slots_of_inputs,
         objective=None if graph.objective is None else slots[graph.objective],
@@ -112,10 +118,28 @@ def build_plan(
     )
 
 
+def _sized(graph: ComputationalGraph, widths: Mapping[str, int]) -> ComputationalGraph:
+    """Return the graph with numbers in the shapes that name columns of the data."""
+    sized = {}
+    for name, entry in graph.parameters.items():
+        named = [(axis, size) for axis, size in enumerate(entry.shape) if isinstance(size, str)]
+        for axis, size in named:
+            if size not in widths:
+                at = graph.document.leaf_problems("parameters", name)
+                message = f"{size!r} is one number a row: it has no number of categories, and none of columns"
+                raise ShapeError(at.describe(("shape", axis), message))
+        if named:
+            sized[name] = entry._replace(shape=tuple(widths.get(size, size) for size in entry.shape))
+    return replace(graph, parameters=graph.parameters | sized) if sized else graph
+
+
 def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
     """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
     values: list[Any] = list(graph.leaves)
     for number, (initializer, settings) in graph.initializers.items():
+        if values[number] is not None:
+            # It begins with what a checkpoint has.
+            continue
         name = graph.names[number] or ""
         entry = graph.parameters[name]
         try:
@@ -190,6 +214,15 @@ def _bounds(parameter: Any, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:
     lower = -np.inf if parameter.lower is None else parameter.lower
     upper = np.inf if parameter.upper is None else parameter.upper
     return _leaf(lower, dtype), _leaf(upper, dtype)
+
+
+def _factors(graph: ComputationalGraph) -> dict[int, dict[str, float]]:
+    usual = Training()
+    return {
+        slot: {name: factor for name in FACTORS if (factor := getattr(entry.training, name)) != 1}
+        for slot, entry in enumerate(graph.parameters.values())
+        if entry.training != usual and not entry.training.frozen
+    }
 
 
 def _needed(graph: ComputationalGraph) -> list[bool]:

@@ -31,6 +31,9 @@ class Feed(Protocol):
     feeds: bool
     """Whether steps are given different rows."""
 
+    widths: Mapping[str, int]
+    """The number of the categories of a column, or of its columns, for shapes that name one."""
+
     def batch(self, step: int) -> Sequence[NDArray[Any]]:
         """Return the columns of the rows that belong to a step; all steps' have the same shapes."""
 
@@ -109,6 +112,8 @@ class Plan:
         shapes: the shape of each slot's value.
         dtype: the dtype of every value.
         parameters: how many slots are parameters; they come first.
+        factors: what the rule's settings are multiplied by, of parameters of which that is not 1: by slot, by name.
+        frozen: how many slots after them are parameters that nothing moves: constants by another name.
         leaves: the values of the leaves' slots.
         bounds: for each parameter its lower and upper bound, or None.
         batches: the batches in topological order.
@@ -127,6 +132,8 @@ class Plan:
     shapes: Sequence[Shape]
     dtype: np.dtype[Any]
     parameters: int
+    frozen: int = field(default=0, kw_only=True)
+    factors: Mapping[int, Mapping[str, float]] = field(default_factory=dict, kw_only=True)
     leaves: Sequence[Array]
     bounds: Sequence[tuple[Array, Array] | None]
     batches: Sequence[Batch]
@@ -147,6 +154,23 @@ class Plan:
         """The update rule; a solver has a program of its own, which makes no plain steps."""
         assert isinstance(self.update.rule, UpdateRule)  # noqa: S101 (for the type checker)
         return self.update.rule
+
+    @cached_property
+    def groups(self) -> Sequence[tuple[UpdateRule, Sequence[int]]]:
+        """The parameters that the update rule treats alike, each group with its rule: mostly all are one."""
+        groups: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for slot in range(self.parameters):
+            groups.setdefault(tuple(self.factors.get(slot, {}).items()), []).append(slot)
+        return [(self.rule.times(**dict(factors)), slots) for factors, slots in groups.items()]
+
+    @cached_property
+    def rules(self) -> Sequence[UpdateRule]:
+        """The update rule of each parameter, which knows its factors."""
+        rules = [self.rule] * self.parameters
+        for rule, slots in self.groups if self.factors else ():
+            for slot in slots:
+                rules[slot] = rule
+        return rules
 
     @property
     def limits(self) -> tuple[Array, Array]:
@@ -255,6 +279,21 @@ class Plan:
     def at_rest(self, leaves: Sequence[Array]) -> Plan:
         """Return the plan of one moment: the leaves have these values, and no step gives them other ones."""
         return replace(self, leaves=list(leaves), feeds=False, noise=(), states=())
+
+    @property
+    def frozen_values(self) -> dict[str, Array]:
+        """The frozen parameters, by name."""
+        slots = range(self.parameters, self.parameters + self.frozen)
+        return {self.names[slot] or "": self.leaves[slot] for slot in slots}
+
+    def holding(self, values: Mapping[str, Array]) -> Plan:
+        """Return the plan with the frozen parameters as they are in a result or a checkpoint."""
+        if not self.frozen:
+            return self
+        leaves = list(self.leaves)
+        for slot, name in enumerate(self.frozen_values, self.parameters):
+            leaves[slot] = np.asarray(values[name], self.dtype)[()]
+        return replace(self, leaves=leaves)
 
     def towards(self, slot: int) -> Plan:
         """Return the plan of the passes to and from another value than the objective."""

@@ -90,11 +90,12 @@ class Graph(Shown):
         return 1 if self.document.steps is None else self.document.steps
 
     def notes(self, seed: int | None = None) -> Sequence[str]:
-        """Return what a user should know about how the data set is read, and whose node types are used."""
+        """Return what a user should know: how the data set is read, what a checkpoint began, whose types are used."""
         with limited(self.memory):
             data = self.source.open((self.document.seed or 0) if seed is None else seed)
         types = dict.fromkeys(node.type.name for node in self.structure.nodes)
-        return [*(() if data is None else data.notes), *self.registry.clashes(types)]
+        start = self.document.start_note
+        return [*((start,) if start else ()), *(() if data is None else data.notes), *self.registry.clashes(types)]
 
     def plan(self, dtype: str | None = None, seed: int | None = None) -> Plan:
         """Return the schedule of the graph, with the leaves' values.
@@ -250,7 +251,14 @@ class Graph(Shown):
                 taken.append(Passes.of(program))
 
         request = RunRequest(
-            step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), resume=resume, inspect=take
+            step,
+            engine=engine,
+            dtype=dtype,
+            seed=seed,
+            every=max(step, 1),
+            resume=resume,
+            inspect=take,
+            one_row=True,
         )
         result = self.answer(request)
         if result.error is not None:
@@ -325,8 +333,8 @@ class Graph(Shown):
         seed = (self.document.seed or 0) if request.seed is None else request.seed
         entry = entry if level is None else entry.model_copy(update={"level": level})
         with limited(self.memory):
-            values = list(result.parameters.values())
-            fit = Fit(self.plan("float64", seed), self.source.open(seed), entry, values, request.interrupted)
+            plan, feed = self.plan("float64", seed), self.source.open(seed)
+            fit = Fit(plan, feed, entry, result.parameters, request.interrupted)
             return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
     def predict(

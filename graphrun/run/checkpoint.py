@@ -21,10 +21,17 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
 from graphrun.run.request import whole
 
+OTHER = "\n  --start takes what parameters it has of the same name, and begins a new run with them"
+
 KEY = "graphrun"
 FORMAT = 1
 BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
 """What a record without a checksum has: any other key is a damaged one."""
+
+STOP_RULE = {"previous", "best", "since_best"}
+
+LAST, BEST = "last/", "best/"
+"""What stands before the names of a run's last parameters, where its own are the best, and else of its best."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,9 @@ class Checkpoint:
         step: how many updates were made.
         seed: what the run's random draws derive from.
         fingerprint: what the checkpoint fits, as `fingerprint` gives it.
-        arrays: the program's snapshot, and the statistics of the data set as ``data/...``.
-        watch: what the stop rule remembers.
+        arrays: the program's snapshot, what is frozen too, and the statistics of the data set as ``data/...``. Of a run
+            that keeps the best, the parameters and the nodes' states are those, and the last ones ``last/...``.
+        watch: what the stop rule and `Watch` remember.
         engine: which engine computed it, or "" where that is not known.
     """
 
@@ -48,10 +56,36 @@ class Checkpoint:
     engine: str = ""
 
     @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name, those that are frozen among them."""
+        return self._under("parameters/")
+
+    @property
     def statistics(self) -> dict[str, NDArray[Any]]:
         """What it keeps of the training part of the data set."""
-        prefix = "data/"
+        return self._under("data/")
+
+    def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
+
+    def has(self, prefix: str) -> bool:
+        """Say whether there are arrays of such names."""
+        return any(name.startswith(prefix) for name in self.arrays)
+
+    @property
+    def last(self) -> dict[str, NDArray[Any]]:
+        """What a run goes on from, where the checkpoint's parameters are those of the best row, not of the last."""
+        return {**self.arrays, **self._under(LAST)}
+
+    @property
+    def best(self) -> dict[str, NDArray[Any]]:
+        """The parameters and the nodes' states of the best row that was looked at, where a run keeps it."""
+        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST)}
+
+    def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
+        found = self.arrays.get(f"parameters/{name}") if any(isinstance(size, str) for size in shape) else None
+        return shape if found is None else found.shape
 
 
 def fingerprint(plan: Plan) -> str:
@@ -61,11 +95,13 @@ def fingerprint(plan: Plan) -> str:
     the schedule, the clipping, the leaves' values, nor steps, stop and record.
     """
     settings = [(name, value) for name, value in plan.update.settings if name != "step_size"]
+    decays = {k: own["weight_decay"] for k, own in plan.factors.items() if "weight_decay" in own}
     content = [
         [str(plan.dtype), plan.objective, plan.maximize, plan.update.rule.name, repr(settings)],
         [list(plan.names), [list(shape) for shape in plan.shapes[: plan.parameters]]],
         [(batch.type.name, repr(batch.settings), batch.start, batch.count) for batch in plan.batches],
         hashlib.blake2b(plan.operands.tobytes()).hexdigest(),
+        *([decays] if decays else []),
     ]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
@@ -183,7 +219,7 @@ def _checkpoint(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: s
     step, seed, engine, kept = record["step"], record["seed"], record.get("engine", ""), record["fingerprint"]
     if not (type(step) is type(seed) is int and 0 <= step < 2**63 and type(engine) is type(kept) is str):
         raise ValueError
-    if watch and watch.keys() != {"previous", "best", "since_best"}:
+    if not watch.get("keep.step", 0.0).is_integer() or ("best" in watch and not watch.keys() >= STOP_RULE):
         raise ValueError
     # Checkpoints of graphrun 1.0 have none.
     expected = record.pop("checksum", None)
@@ -200,20 +236,21 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
     Raises:
         UsageError: names, shapes, node types, settings, the objective or the update rule differ.
     """
-    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(plan.parameters)]
+    leaves = plan.parameters + plan.frozen
+    parameters = [(slot, f"parameters/{plan.names[slot]}") for slot in range(leaves)]
     states = [(slot, f"states/{plan.names[slot]}") for slot in plan.state_slots]
     for slot, name in parameters + states:
         found = checkpoint.arrays.get(name)
         if found is None:
-            what = "parameter" if slot < plan.parameters else "state"
-            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}")
+            what = "parameter" if slot < leaves else "state"
+            raise UsageError(f"the checkpoint {path} is of another graph: it has no {what} {plan.names[slot]!r}{OTHER}")
         if found.shape != tuple(plan.shapes[slot]):
             shapes = f"the shape {list(found.shape)}, not {list(plan.shapes[slot])}"
             raise UsageError(f"the checkpoint {path} is of another graph: its {plan.names[slot]!r} has {shapes}")
     if whole and checkpoint.fingerprint != fingerprint(plan):
         raise UsageError(
             f"the checkpoint {path} is of another graph: the names and shapes of parameters agree, but node types, "
-            "inputs, settings, the dtype, the objective or the update rule do not"
+            f"inputs, settings, the dtype, the objective or the update rule do not{OTHER}"
         )
     rule = plan.update.rule
     # The rest is the graph's: only damage can make it another, or a version whose rule kept something else.
@@ -222,7 +259,8 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
         for slot in range(plan.parameters)
     ]
-    for slot, name in parameters + states + kept:
+    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in parameters + states]
+    for slot, name in parameters + states + kept + twice:
         found = checkpoint.arrays.get(name)
         if found is None or found.shape != tuple(plan.shapes[slot]):
             what = "is damaged, or an earlier version wrote it"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from graphrun.base.norms import norm
 from graphrun.base.rows import element_name
-from graphrun.base.types import Array
 from graphrun.declare.solver import Vector
 from graphrun.declare.trace import CannotTraceError
 from graphrun.document import UncertaintyEntry
@@ -39,7 +39,7 @@ class Fit:
         plan: of the graph, in double precision.
         feed: the rows.
         entry: what is asked for.
-        parameters: their values.
+        parameters: their values by name, those that are frozen too.
         interrupted: asked now and then whether to raise KeyboardInterrupt.
 
     Attributes:
@@ -56,7 +56,7 @@ class Fit:
         plan: Plan,
         feed: Feed | None,
         entry: UncertaintyEntry,
-        parameters: Sequence[Array],
+        parameters: Mapping[str, Any],
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.entry = entry
@@ -64,8 +64,9 @@ class Fit:
         settings = dict(plan.update.settings)
         self.residual = plan.slots[normalize(settings["residual"])] if self.is_squares else None
         self.loss = settings.get("loss", "linear") if self.is_squares else "linear"
+        plan = plan.holding(parameters)
         self.program = node_program(plan, feed)
-        self.program.set_parameters(parameters)
+        self.program.set_parameters([parameters[name or ""] for name in plan.names[: plan.parameters]])
         self.program.evaluate()
         self.problem = ProgramProblem(self.program, self.residual)
         self.problem.take()
@@ -75,6 +76,7 @@ class Fit:
         elements = list(element_names(plan))
         self.names = [name for name, is_held in zip(elements, held, strict=True) if not is_held]
         self.left_out = dict.fromkeys(np.array(elements, object)[held], "held: its bounds are one number")
+        self.left_out |= dict.fromkeys(frozen_elements(plan), "frozen")
         with np.errstate(all="ignore"):
             self._whole = self.problem.jacobian(self.point) if self.is_squares else self._curvature()
             # Differences have left the program beside the point.
@@ -243,6 +245,15 @@ def _look(interrupted: Callable[[], bool]) -> None:
 
 def element_names(plan: Plan) -> Iterator[str]:
     """Yield the names of the numbers that the parameters hold, end to end."""
-    for slot in range(plan.parameters):
+    yield from _elements(plan, range(plan.parameters))
+
+
+def frozen_elements(plan: Plan) -> Iterator[str]:
+    """Yield the names of the numbers that the frozen parameters hold."""
+    yield from _elements(plan, range(plan.parameters, plan.parameters + plan.frozen))
+
+
+def _elements(plan: Plan, slots: range) -> Iterator[str]:
+    for slot in slots:
         for index in np.ndindex(plan.shapes[slot]):
             yield element_name(plan.names[slot] or "", index)

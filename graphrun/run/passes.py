@@ -26,6 +26,7 @@ class Kind(StrEnum):
     """What a value is."""
 
     PARAMETER = "parameter"
+    FROZEN = "frozen parameter"
     CONSTANT = "constant"
     LITERAL = "literal"
     DATA = "data"
@@ -155,6 +156,7 @@ class Passes:
             dict.fromkeys(plan.data, Kind.DATA)
             | {noise.slot: Kind.NOISE for noise in plan.noise}
             | dict.fromkeys(plan.state_slots, Kind.STATE)
+            | dict.fromkeys(range(plan.parameters, plan.parameters + plan.frozen), Kind.FROZEN)
         )
 
 

@@ -33,6 +33,7 @@ PARTS = {
 
 LEAVES = {
     Kind.PARAMETER: "parameter",
+    Kind.FROZEN: "frozen parameter",
     Kind.DATA: "data column",
     Kind.NOISE: "random number",
     Kind.STATE: "node state",
@@ -110,6 +111,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             "schedule": schedule and {"type": schedule[0].name, "settings": _plain(dict(schedule[1]))},
             "clip_norm": plan.update.clip_norm,
             "clip_value": plan.update.clip_value,
+            "accumulate": plan.update.accumulate,
         },
         "memory": memory(plan),
     }

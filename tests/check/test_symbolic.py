@@ -298,6 +298,7 @@ IN_WORDS = {
     "tensordot",
     "tile",
     "trace",
+    "unstack",
 }
 TRIED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "matmul": ((A_MATRIX, A_MATRIX[:, :2]), {}),

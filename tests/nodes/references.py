@@ -530,6 +530,7 @@ TENSOR: dict[str, Callable[..., Any]] = {
     "flip": np.flip,
     "concat": lambda *arrays, axis: np.concatenate(arrays, axis),
     "stack": lambda *arrays, axis: np.stack(arrays, axis),
+    "unstack": lambda x, index, size, axis: np.moveaxis(x, axis, 0)[index],
     "tile": lambda x, repetitions: np.tile(x, reps=repetitions),
     "pad": lambda x, widths, value: np.pad(x, widths, constant_values=mp.mpf(value)),
     "slice": lambda x, start, stop, step, axis: x[(slice(None),) * (axis % x.ndim) + (slice(start, stop, step),)],

@@ -127,6 +127,7 @@ NAMES = [
     "flip",
     "concat",
     "stack",
+    "unstack",
     "tile",
     "pad",
     "slice",

@@ -142,6 +142,15 @@ def stack(draw: Draw) -> Case:
     return inputs * draw(st.integers(1, 3)), options
 
 
+def unstack(draw: Draw) -> Case:
+    """Counted from either end, the number of slices told or not."""
+    shape = shape_of(draw, 1)
+    axis = axis_of(draw, shape)
+    count = shape[axis]
+    size = draw(st.none() | st.just(count))
+    return [shape], {"index": draw(st.integers(-count, count - 1)), "size": size, "axis": axis}
+
+
 def tile(draw: Draw) -> Case:
     """More or fewer repetitions than axes."""
     return [shape_of(draw)], {"repetitions": draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))}
@@ -631,6 +640,7 @@ TABLE: dict[str, tuple[Callable[[Draw], Case], Callable[..., Any]]] = {
     "flip": (several_axes, lambda torch, x, axis: torch.flip(x, all_axes(x, axis))),
     "concat": (concat, lambda torch, *arrays, axis: torch.cat(arrays, axis)),
     "stack": (stack, lambda torch, *arrays, axis: torch.stack(arrays, axis)),
+    "unstack": (unstack, lambda torch, x, index, size, axis: torch.select(x, axis, index)),
     "tile": (tile, lambda torch, x, repetitions: torch.tile(x, repetitions)),
     "pad": (
         pad,

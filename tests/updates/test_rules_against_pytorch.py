@@ -134,6 +134,44 @@ def test_a_rule_is_that_of_pytorch(
         np.testing.assert_allclose(result.parameters[key], expected, rtol=1e-12, atol=1e-12, err_msg=key)
 
 
+@pytest.mark.parametrize(("name", "given", "optimizer"), CASES, ids=[f"{name}-{given}" for name, given, _ in CASES])
+def test_factors_are_those_of_parameter_groups(name: str, given: dict[str, Any], optimizer: Optimizer) -> None:
+    """A parameter's factors are the step size and the weight decay of a group of PyTorch's; a frozen one stays."""
+    random = np.random.default_rng(7)
+    data = {"w": random.normal(size=(3, 2)), "b": random.normal(size=2), "s": random.normal()}
+    factors = {"w": (0.5, 1.0), "b": (1.0, 0.0), "s": (3.0, 1.5)}
+    x, y = random.normal(size=(6, 3)), random.normal(size=(6, 2))
+    parameters = {
+        key: {"value": np.asarray(value).tolist(), "step_size": factors[key][0], "weight_decay": factors[key][1]}
+        for key, value in data.items()
+    }
+    graph = {
+        "parameters": {"v": {"value": 0.7, "frozen": True}, **parameters},
+        "constants": {"x": x.tolist(), "y": y.tolist()},
+        "nodes": {"loss": "mean((tanh(v * x @ w + b) * s - y)**2) + sin(s)"},
+        "minimize": "loss",
+        "update": {"type": name, **given},
+    }
+    result = graphrun.load(graph).run(STEPS)
+
+    tensors = {key: torch.tensor(value, dtype=torch.float64, requires_grad=True) for key, value in data.items()}
+    oracle = optimizer(list(tensors.values()))
+    (usual,) = oracle.param_groups
+    decay = "decay" if name == "lion" else "weight_decay"
+    oracle.param_groups[:] = [
+        {**usual, "params": [tensor], "lr": usual["lr"] * factors[key][0], decay: usual[decay] * factors[key][1]}
+        for key, tensor in tensors.items()
+    ]
+    for _ in range(STEPS):
+        oracle.zero_grad()
+        made = torch.tanh(0.7 * torch.tensor(x) @ tensors["w"] + tensors["b"]) * tensors["s"]
+        (torch.mean((made - torch.tensor(y)) ** 2) + torch.sin(tensors["s"])).backward()
+        oracle.step()
+    assert result.parameters["v"] == 0.7
+    for key, tensor in tensors.items():
+        np.testing.assert_allclose(result.parameters[key], tensor.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
 def test_a_parameter_without_a_gradient_decays_all_the_same(tmp_path: Path) -> None:
     """Weight decay moves a parameter that the objective does not depend on, and nothing else does."""
     file = tmp_path / "graph.yaml"

@@ -100,6 +100,9 @@ OPTIONS = {
     ),
     "save_every": told("--save-every", type=click.IntRange(min=1), metavar="N", help="Write one every N steps, too."),
     "resume": told("--resume", metavar="FILE", help="Go on from a checkpoint; --steps counts from the very start."),
+    "start": told(
+        "--start", metavar="FILE", help="Begin with the parameters of another graph's checkpoint, by their names."
+    ),
     "depth": told("--depth", type=click.IntRange(min=0)),
     "plugins": told(
         "--plugins",
@@ -140,6 +143,7 @@ class GraphFile:
     overrides: Sequence[str] = ()
     folders: Sequence[str] = ()
     data: str | None = None
+    start: str | None = None
 
     @property
     def shown(self) -> str:
@@ -153,7 +157,11 @@ class GraphFile:
 
         registry = registry or Registry(self.folders)
         graph = load(
-            piped() if self.path == "-" else self.path, overrides=self.overrides, registry=registry, data=self.data
+            piped() if self.path == "-" else self.path,
+            overrides=self.overrides,
+            registry=registry,
+            data=self.data,
+            start=self.start,
         )
         if not click.get_current_context().params.get("quiet"):
             for note in registry.notes:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
 @click.option("--process-count", type=click.IntRange(min=1), metavar="N", help="How many processes there are.")
 @click.option("--token", metavar="TEXT", help="What only the processes know. [default: GRAPHRUN_TOKEN]")
-@option("dtype", "seed", "record", "every", "data", "save", "save_every", "resume")
+@option("dtype", "seed", "record", "every", "data", "save", "save_every", "resume", "start")
 @click.option(
     "--observe",
     "observed",
@@ -78,6 +78,8 @@ def run(
 
     if request.save_every is not None and request.save is None:
         raise click.UsageError("--save-every goes with --save FILE")
+    if file.start is not None and request.resume is not None:
+        raise click.UsageError("--start begins a run and --resume goes on with one: give one of them")
     if everything and output_format != "json":
         raise click.UsageError("--all goes with --format json")
     registry = Registry(file.folders)
@@ -147,7 +149,7 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
 @option("record", help="Names to chart at each step, separated by commas.")
 @option("every", help="Record every so many steps. [default: 1,001 rows or fewer]")
 @option("depth", help="How many frames to open. [default: what fits]")
-@option("data", "resume", "plugins", "quiet")
+@option("data", "resume", "start", "plugins", "quiet")
 @click.argument("other", required=False)
 def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool, other: str | None) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts.
@@ -198,7 +200,7 @@ def profile(file: GraphFile, request: RunRequest, output_format: str) -> None:
 @click.option("--level", type=float, help="How likely an interval covers. [default: the file's, else 0.95]")
 @option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object, with the profiles.")
 @click.option("-o", "target", metavar="FILE", help="Write a page with charts, too: one .html file.")
-@option("steps", "set", "seed", "data", "plugins", "quiet")
+@option("steps", "set", "seed", "data", "start", "plugins", "quiet")
 def intervals(
     file: GraphFile,
     request: RunRequest,

@@ -154,7 +154,7 @@ def draw(
 )
 @click.option("-o", "target", metavar="FILE", help=WHERE)
 @option("resume", help=RESUME)
-@option("set", "seed", "data", "plugins")
+@option("set", "seed", "data", "start", "plugins")
 def explain(
     file: GraphFile,
     request: RunRequest,

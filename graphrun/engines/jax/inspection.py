@@ -59,38 +59,38 @@ class Inspection:
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
     def by_slot(self, what: str, state: LoopState, step: int) -> Any:
-        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
+        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants.
+
+        Of passes of arrays the ``masked_gradients``, too: those that are masked through tensor types.
+        """
         if what not in self._found:
-            with double_precision(), np.errstate(all="ignore"):
-                found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
-            # A graph of numbers comes as one vector, which is fetched at once.
-            self._found[what] = found if isinstance(found, list) else np.asarray(found)
-            if (
-                what == "gradients"
-                and not self._passes.masks_all
-                and not all(np.isfinite(part).all() for part in found)
-            ):
-                # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
-                self._found[what] = self._masked.by_slot(what, state, step)
+            if what == "masked_gradients":
+                self._found[what] = self._masked.by_slot("gradients", state, step)
                 self._masked.forget()
+            else:
+                given = state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step)
+                with double_precision(), np.errstate(all="ignore"):
+                    self._found[what] = self._passes.by_slot(self._looks[what](*given))
         return self._found[what]
 
     @cached_property
     def _masked(self) -> Inspection:
         passes = ArrayPasses(self._plan, masked=True)
-        return Inspection(self._plan, passes, self._rows, self._placement)
+        with double_precision(), np.errstate(all="ignore"):
+            return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
-        passes, slots = self._passes, range(len(self._plan.names))
+        passes = self._passes
 
         def values(*state: Any) -> Any:
-            return passes.each(self._forward(*state), slots)
+            return passes.all(self._forward(*state))
 
         def gradients(*state: Any) -> Any:
-            return passes.each(passes.backward(self._forward(*state), PlanPart.NEEDED), slots)
+            return passes.all(passes.backward(self._forward(*state), PlanPart.NEEDED))
 
-        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
+        looks = values, gradients
+        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in looks}
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""

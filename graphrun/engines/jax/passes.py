@@ -23,9 +23,11 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
+from graphrun.engines.jax.scan import Piece, Scan, pick, stack
 from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
+from graphrun.plan.runs import find_runs, ordered, varying
 
 Values = Any
 """The values of all slots: a list of arrays, or one vector."""
@@ -61,7 +63,15 @@ class ArrayPasses:
     """
 
     def __init__(self, plan: Plan, *, masked: bool = False, declared: bool = False) -> None:
-        self.plan = plan
+        self.runs = find_runs(plan)
+        self.plan = plan = varying(plan, self.runs) if self.runs else plan
+        self.order = ordered(plan, self.runs) if self.runs else None
+        # Behind the slots of the plan each run has one for its values and one for their gradients.
+        self.slots_of_runs = [len(plan.names) + 2 * k for k in range(len(self.runs))]
+        pairs = zip(self.runs, self.slots_of_runs, strict=True)
+        self.places = {
+            slot: (own, copy, node) for run, own in pairs for (copy, node), slot in np.ndenumerate(run.slots)
+        }
         self.masked = masked
         self.declared = declared
 
@@ -82,6 +92,10 @@ class ArrayPasses:
         """Return the bounds of each parameter."""
         return list(self.plan.bounds)
 
+    def rules(self) -> list[Function]:
+        """Return the update rule of each parameter."""
+        return [rule.function for rule in self.plan.rules]
+
     def fixed(self, placement: Placement) -> Any:
         """Return by slot, on the device, what never changes: constants that are arrays, and nodes of nothing else."""
         plan = self.plan
@@ -100,7 +114,7 @@ class ArrayPasses:
 
     def begin(self, targets: Sequence[Array], given: Mapping[int, Array], fixed: Any) -> Values:
         """Return the list of values, None for those that are still to be computed."""
-        values: list[Any] = [None] * len(self.plan.names)
+        values: list[Any] = [None] * (len(self.plan.names) + 2 * len(self.runs))
         for slot, leaf in enumerate(self.plan.leaves):
             # A number is part of the program: XLA makes a product of a square, and a shift of a division by 2.
             if np.ndim(leaf) == 0:
@@ -113,18 +127,66 @@ class ArrayPasses:
         """Bind the nodes of a part to JAX; of the loop, only what a parameter moves is given gradients."""
         plan = self.plan
         wanted = plan.moving.tolist() if part is PlanPart.LOOP else [True] * len(plan.names)
+        if self.runs:
+            yield from self._with_runs(part, wanted)
+            return
         for batch in part.batches(plan):
-            function, has_one = traced_forward(batch, plan.dtype), batch.type.derivative is not None
-            # Of every type, the second function takes the gradient here.
-            derivative: Callable[..., Any] = traced_derivative(batch) if has_one else function
-            if self.masked and has_one and not batch.type.is_elementwise:
-                derivative = masked_vjp(jnp, derivative)
-            if self.declared and has_one and batch.type.is_elementwise:
-                function = _with_tangent(function, derivative)
-            parts = [partial(self._part, batch, plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
-            bound = Bound(function, derivative, elementwise=False, parts=parts)
+            bound, has_one = self._bound(batch)
             for _, output, inputs in plan.nodes([batch]):
                 yield bound.at(output, inputs, [has_one and wanted[slot] for slot in inputs])
+
+    def _bound(self, batch: Batch) -> tuple[Bound, bool]:
+        """Bind the functions of a batch, and say whether it has a derivative."""
+        function, has_one = traced_forward(batch, self.plan.dtype), batch.type.derivative is not None
+        # Of every type, the second function takes the gradient here.
+        derivative: Callable[..., Any] = traced_derivative(batch) if has_one else function
+        if self.masked and has_one and not batch.type.is_elementwise:
+            derivative = masked_vjp(jnp, derivative)
+        if self.declared and has_one and batch.type.is_elementwise:
+            function = _with_tangent(function, derivative)
+        parts = [partial(self._part, batch, self.plan.shapes[slot]) for slot in self.plan.inputs_of(batch.start)]
+        return Bound(function, derivative, elementwise=False, parts=parts), has_one
+
+    def _with_runs(self, part: PlanPart, wanted: Sequence[bool]) -> Iterator[Operation]:
+        """Bind the nodes of a part, each run as one operation; what others read of it is taken out once."""
+        plan, batches = self.plan, part.batches(self.plan)
+        nodes = {output: (batch, inputs) for batch, output, inputs in plan.nodes(batches)}
+        counts = {own: len(run.batches) for run, own in zip(self.runs, self.slots_of_runs, strict=True)}
+        runs = {own: run for run, own in zip(self.runs, self.slots_of_runs, strict=True)}
+        taken: set[int] = set()
+        for unit in self.order or ():
+            if not isinstance(unit, int):
+                own = next(own for own, run in runs.items() if run is unit)
+                members = [k for k, slot in enumerate(unit.slots[0].tolist()) if slot in nodes]
+                if members:
+                    yield Scan(plan, unit, own, members, self._bound, wanted).operation()
+                continue
+            if unit not in nodes:
+                continue
+            batch, inputs = nodes[unit]
+            pieces = self._pieces(inputs)
+            if batch.type.name == "stack" and dict(batch.settings)["axis"] == 0 and len(pieces) < len(inputs):
+                yield stack(pieces, counts, unit, wanted)
+                continue
+            for slot in inputs:
+                if slot in self.places and slot not in taken:
+                    taken.add(slot)
+                    own = self.places[slot][0]
+                    yield pick(runs[own], own, slot)
+            bound, has_one = self._bound(batch)
+            yield bound.at(unit, inputs, [has_one and wanted[slot] for slot in inputs])
+
+    def _pieces(self, inputs: Sequence[int]) -> list[Piece]:
+        """Return inputs with those that are one node of neighbouring copies together."""
+        pieces: list[Piece] = []
+        for slot in inputs:
+            own, copy, node = self.places.get(slot, (slot, 0, None))
+            before = pieces[-1] if pieces else (None, None, 0, 0)
+            if node is not None and (own, node, copy) == (before[0], before[1], before[3]):
+                pieces[-1] = own, node, before[2], copy + 1
+            else:
+                pieces.append((own, node, copy, copy + 1))
+        return pieces
 
     def forward(self, values: Values, part: PlanPart) -> Values:
         """Compute nodes one by one."""
@@ -150,7 +212,10 @@ class ArrayPasses:
 
     def value(self, values: Values, slot: int) -> Any:
         """Return the value of a slot."""
-        return values[slot]
+        if slot not in self.places or values[slot] is not None:
+            return values[slot]
+        own, copy, node = self.places[slot]
+        return values[own][node][copy]
 
     def target_gradients(self, gradients: Any) -> tuple[Array, ...]:
         """Return the gradients of the parameters."""
@@ -164,6 +229,26 @@ class ArrayPasses:
             jnp.broadcast_to(jnp.asarray(zero if values[slot] is None else values[slot]), plan.shapes[slot])
             for slot in slots
         ]
+
+    def all(self, values: Any) -> Any:
+        """Return the values or gradients of all slots, those of runs stacked."""
+        plain = [slot for slot in range(len(self.plan.names)) if slot not in self.places]
+        stacked = [list(values[own + 1] or values[own] or ()) for own in self.slots_of_runs]
+        return self.each(values, plain), stacked
+
+    def by_slot(self, found: Any) -> Any:
+        """Return what `all` gave as a list by slot."""
+        if not self.runs:
+            return found[0]
+        plain, stacked = iter(found[0]), [[None if a is None else np.asarray(a) for a in run] for run in found[1]]
+
+        def of(slot: int) -> Any:
+            own, copy, node = self.places[slot]
+            arrays = stacked[(own - len(self.plan.names)) // 2]
+            given = arrays[node] if arrays else None
+            return np.zeros(self.plan.shapes[slot], self.plan.dtype) if given is None else given[copy]
+
+        return [of(slot) if slot in self.places else next(plain) for slot in range(len(self.plan.names))]
 
 
 def masked_product(gradient: Array, local_derivative: Any) -> Array:

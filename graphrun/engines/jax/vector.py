@@ -20,6 +20,8 @@ from jax import lax
 from numpy.typing import NDArray
 
 from graphrun.base.types import Array
+from graphrun.declare.declaration import Function
+from graphrun.declare.updaterule import side_by_side
 from graphrun.engines.jax.devices import Placement
 from graphrun.engines.jax.passes import ArrayPasses, PlanPart, masked_product, traced_derivative, traced_forward
 from graphrun.plan.plan import Batch, Plan
@@ -82,6 +84,10 @@ class VectorPasses:
     def bounds(self) -> list[tuple[Array, Array] | None]:
         """Return the bounds of all parameters together."""
         return [self.plan.limits if any(self.plan.bounds) else None]
+
+    def rules(self) -> list[Function]:
+        """Return the update rule of all parameters together."""
+        return [side_by_side(self.plan.groups)]
 
     def fixed(self, placement: Placement) -> Any:
         """Return the vector with what no step changes, and the tables."""
@@ -203,10 +209,14 @@ class VectorPasses:
         """Return the gradients of all parameters as one vector."""
         return (gradients[: self.plan.parameters],)
 
-    def each(self, values: Any, slots: Sequence[int]) -> Any:
-        """Return a vector of some slots."""
+    def all(self, values: Any) -> Any:
+        """Return the vector of all slots."""
         vector = values.values if isinstance(values, Vector) else values
-        return vector[np.asarray(slots, np.int32)]
+        return vector[: len(self.plan.names)]
+
+    def by_slot(self, found: Any) -> Any:
+        """Return what `all` gave, fetched at once."""
+        return np.asarray(found)
 
 
 JaxPasses = ArrayPasses | VectorPasses

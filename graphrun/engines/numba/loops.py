@@ -123,8 +123,13 @@ def _update(plan: Plan, out: Lines) -> None:
     states = [f"states[{i}, k]" for i in range(len(plan.rule.state))]
     out.add("value = kept[0, k] = values[k]", "gradient = gradients[k]")
     out.add(*(f"s{i} = kept[{i + 1}, k] = {state}" for i, state in enumerate(states)))
-    texts = out.updated("value", "gradient", [f"s{i}" for i in range(len(states))])
-    out.add(f"{', '.join(['value', *states])} = {texts}")
+    for number, (rule, _) in enumerate(plan.groups):
+        if len(plan.groups) > 1:
+            out.add(f"{'elif' if number else 'if'} bounds[2, k] == {number}:")
+        out.indent += len(plan.groups) > 1
+        texts = out.updated(rule, "value", "gradient", [f"s{i}" for i in range(len(states))])
+        out.add(f"{', '.join(['value', *states])} = {texts}")
+        out.indent -= len(plan.groups) > 1
     if any(plan.bounds):
         out.add("value = np.minimum(np.maximum(value, bounds[0, k]), bounds[1, k])")
     out.add("values[k] = value")

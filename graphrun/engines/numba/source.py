@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrun.base.norms import GROWN, LEAST, MOST, SHRUNK
-from graphrun.declare.trace import Expression
+from graphrun.declare.updaterule import UpdateRule
 from graphrun.declare.writer import Writer
 from graphrun.engines.numba.notation import Literals, notation
 from graphrun.engines.traced import Tracer
@@ -126,16 +125,11 @@ class Lines:
             (text,) = self.write([expression], {"steps_made": "float(step - 1)"})
             self.add(f"scheduled = {text}")
 
-    @cached_property
-    def rule(self) -> tuple[Expression, ...]:
-        """The update rule."""
-        return self.tracer.update()
-
-    def updated(self, value: str, gradient: str, states: Sequence[str]) -> str:
-        """Write the new value of a parameter and its new states, by the names of what they are made of."""
-        step_size = "step_size" if self.plan.update.schedule is None else "scheduled"
+    def updated(self, rule: UpdateRule, value: str, gradient: str, states: Sequence[str]) -> str:
+        """Write the new value of a parameter and its new states, by its rule and the names of what they are made of."""
+        step_size = "step_size" if self.plan.update.by_step is None else "scheduled"
         names = {"value": value, "gradient": gradient, "step": "float(step)", "step_size": step_size}
-        texts = self.write(self.rule, names | dict(zip(self.plan.rule.state, states, strict=True)))
+        texts = self.write(self.tracer.update(rule), names | dict(zip(self.plan.rule.state, states, strict=True)))
         return ", ".join(texts)
 
     def clip(self, count: int) -> None:

@@ -111,7 +111,7 @@ class _StraightLine:
         for k in range(plan.parameters):
             gradient = f"gradients[{k}]" if plan.update.clips else f"g{k}" if k in given else zero
             states = [f"s{i}_{k}" for i in range(len(plan.rule.state))]
-            out.add(f"{', '.join([f'v{k}', *states])} = {out.updated(f'v{k}', gradient, states)}")
+            out.add(f"{', '.join([f'v{k}', *states])} = {out.updated(plan.rules[k], f'v{k}', gradient, states)}")
             if plan.bounds[k] is not None:
                 out.add(f"v{k} = np.minimum(np.maximum(v{k}, lower{k}), upper{k})")
 

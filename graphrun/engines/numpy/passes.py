@@ -19,6 +19,8 @@ import numpy as np
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.types import Array
+from graphrun.declare.declaration import Function
+from graphrun.declare.updaterule import side_by_side
 from graphrun.engines.numpy.operation import Bound, Operation, bind
 from graphrun.plan.plan import Batch, Plan
 
@@ -100,6 +102,10 @@ class NodePasses:
         """Return what the update rule is called for: each parameter's slot and bounds."""
         return list(enumerate(self.plan.bounds))
 
+    def rules(self) -> list[Function]:
+        """Return the update rule of each target."""
+        return [rule.function for rule in self.plan.rules]
+
     def by_target(self, arrays: Sequence[Array]) -> list[Array]:
         """Return for each target what is given for each parameter."""
         return [np.asarray(array, dtype=self.plan.dtype)[()] for array in arrays]
@@ -146,6 +152,10 @@ class BatchPasses:
     def targets(self) -> list[tuple[Any, tuple[Array, Array] | None]]:
         """Return what the update rule is called for: all parameters' slots and bounds at once."""
         return [(slice(0, self.plan.parameters), self.plan.limits if any(self.plan.bounds) else None)]
+
+    def rules(self) -> list[Function]:
+        """Return the update rule of the vector."""
+        return [side_by_side(self.plan.groups)]
 
     def by_target(self, arrays: Sequence[Array]) -> list[Array]:
         """Return one vector of the parameters' numbers."""

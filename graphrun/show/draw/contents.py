@@ -198,10 +198,11 @@ class _Contents:
             node = graph.nodes[value - self.first]
             inputs = [self._operand(source, frame) for source in node.inputs]
             return formulas_of(node.type, node.settings, inputs, graph.names[value] or "").forward
+        frozen = "frozen" if graph.free <= value < len(graph.parameters) else ""
         if value in graph.initializers and self.passes is None:
             shape = "x".join(map(str, graph.parameters[graph.names[value] or ""].shape))
-            return " ".join(filter(None, (shape, graph.initializers[value][0].name)))
-        return ""
+            return " ".join(filter(None, (shape, graph.initializers[value][0].name, frozen)))
+        return frozen
 
     def _operand(self, source: int, frame: str | None) -> str:
         name = self.graph.names[source]
@@ -217,7 +218,7 @@ class _Contents:
             return None, None
         plan = self.passes.plan
         slot = plan.slots[self.graph.names[value] or ""]
-        leaf = self.first > value >= len(self.graph.parameters)
+        leaf = self.first > value >= self.graph.free
         gradient = None if leaf or plan.objective is None else self.passes.gradients[slot]
         return self.passes.values[slot], gradient
 

@@ -206,7 +206,7 @@ class Board:
     def is_followed(self, slot: int) -> bool:
         """Whether the backward pass is followed to a value: to what updates move, and what depends on it."""
         if self.follows_constants:
-            return self.passes.kind(slot) in {Kind.NODE, Kind.CONSTANT}
+            return self.passes.kind(slot) in {Kind.NODE, Kind.CONSTANT, Kind.FROZEN}
         return self._moves(slot)
 
     def edges_into(self, node: int) -> Sequence[Edge]:

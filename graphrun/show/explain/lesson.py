@@ -41,6 +41,7 @@ MOST_ON_PATH = 10
 
 KINDS = {
     Kind.PARAMETER: ("parameter", "Parameters"),
+    Kind.FROZEN: ("frozen parameter", "Frozen parameters"),
     Kind.CONSTANT: ("constant", "Constants"),
     Kind.DATA: ("data", "Data"),
     Kind.NOISE: ("random numbers", "Random numbers"),

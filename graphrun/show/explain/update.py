@@ -47,6 +47,8 @@ class UpdateStep:
     @cached_property
     def step_size(self) -> float | None:
         """The step size of this step, that of the schedule where there is one."""
+        if self.update.by_step is not self.update.schedule and "step_size" in self.board.step.memory:
+            return float(self.board.step.memory["step_size"])
         if self.update.schedule is not None:
             schedule, settings = self.update.schedule
             return float(schedule.function(np, self.board.passes.step, **dict(settings)))
@@ -57,13 +59,21 @@ class UpdateStep:
     def within(self) -> Sequence[Array]:
         """The gradient of each parameter, within `clip_value`."""
         gradients, limit = self.board.passes.gradients[: self.plan.parameters], self.update.clip_value
-        return gradients if limit is None else [clipping.within(np, gradient, limit) for gradient in gradients]
+        return (
+            gradients
+            if limit is None or self.update.accumulate > 1
+            else [clipping.within(np, gradient, limit) for gradient in gradients]
+        )
 
     @cached_property
     def factor(self) -> float:
         """What `clip_norm` multiplies the gradient by; 1 where it does not act."""
         limit = self.update.clip_norm
-        return 1.0 if limit is None else float(clipping.factor(np, norm(*self.within), limit))
+        return (
+            1.0
+            if limit is None or self.update.accumulate > 1
+            else float(clipping.factor(np, norm(*self.within), limit))
+        )
 
     @cached_property
     def gradients(self) -> Sequence[Array]:
@@ -73,8 +83,11 @@ class UpdateStep:
     @cached_property
     def traced(self) -> Sequence[Expression]:
         """The new value and the new states; nothing where the rule cannot be traced."""
+        return self._traced(self.plan.rule)
+
+    def _traced(self, rule: UpdateRule) -> Sequence[Expression]:
         try:
-            return Tracer(self.plan).update()
+            return Tracer(self.plan).update(rule)
         except NotSupportedError:
             return ()
 
@@ -106,7 +119,7 @@ class UpdateStep:
         numbers: dict[str, Any] = {"value": passes.values[slot], "gradient": self.gradients[slot]}
         numbers |= {"step_size": self.step_size or 0.0, "step": passes.step + 1}
         names = {name: self.board.bound(given) for name, given in numbers.items()}
-        written = write_line(self.traced[0], names, self.board.notation, most=LONGEST)
+        written = write_line(self._traced(self.plan.rules[slot])[0], names, self.board.notation, most=LONGEST)
         return "" if written is None else written[0]
 
     def change(self, slot: int) -> Array:
@@ -158,6 +171,7 @@ def update_rule(board: Board) -> Iterator[Block]:
         yield Paragraph(["A solver chooses each step itself, from gradients at several places: ", rule.summary])
     else:
         yield from _clipping(update)
+        yield from _factors(update)
         yield from _formula(update)
 
 
@@ -186,7 +200,12 @@ def _rule(update: UpdateStep) -> Prose:
 def _clipping(update: UpdateStep) -> Iterator[Block]:
     """Say what clipping does in this step."""
     given = update.board.passes.gradients[: update.plan.parameters]
-    value, largest = update.update.clip_value, update.update.clip_norm
+    value, largest, count = update.update.clip_value, update.update.clip_norm, update.update.accumulate
+    if count > 1:
+        this = "is" if (update.board.passes.step + 1) % count == 0 else "is not"
+        mean = ", which is clipped" if update.update.clips else ""
+        yield Paragraph([f"One step of {count} moves them, by the mean of {count} gradients{mean}: this {this} one."])
+        return
     if value is not None:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
         acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"
@@ -195,6 +214,16 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
         size, factor = norm(*update.within), update.factor
         acts = f"so all of it is multiplied by {number(factor)}" if factor < 1 else "so it does not act here"
         yield Paragraph([f"clip_norm {number(largest)}: the gradient's norm is {number(size)}, {acts}."])
+
+
+def _factors(update: UpdateStep) -> Iterator[Block]:
+    """Say which parameters have the rule's settings times a factor, with those that move alike together."""
+    plan = update.plan
+    for _, slots in update.plan.groups if plan.factors else ():
+        factors = plan.factors.get(slots[0], {})
+        if factors:
+            times = " and ".join(f"{name} times {number(factor)}" for name, factor in factors.items())
+            yield Paragraph([f"{times}: ", *update.board.listed(slots, SHOWN_PARAMETERS), "."])
 
 
 def _formula(update: UpdateStep) -> Iterator[Block]:

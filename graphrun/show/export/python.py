@@ -246,8 +246,8 @@ class _Program:
             (text,) = self.write([schedule], {"steps_made": "step"})
             self.add(f"{self.step_size} = {text}")
         gradients = self.clipped()
-        rule = self.tracer.update()
         for k in range(plan.parameters):
+            rule = self.tracer.update(plan.rules[k])
             states = [names[k] for names in self.state_names]
             names = {"value": self.names[k], "gradient": gradients[k], "step": "(step + 1)"}
             names |= {"step_size": self.step_size, **dict(zip(plan.rule.state, states, strict=True))}

@@ -57,10 +57,12 @@ def with_functions(
 def _copies(document: Document) -> Iterator[tuple[str, str, str]]:
     """Yield for each copy of a subgraph what the names inside begin with, the name of its value, and the subgraph."""
     for name, entry in document.instances.items():
-        repeat = int((entry.settings or {}).get("repeat", 1))
-        if repeat == 1:
+        settings = entry.settings or {}
+        repeat = int(settings.get("repeat", 1))
+        is_numbered = repeat > 1 or settings.get("over") or settings.get("collect")
+        if not is_numbered:
             yield name, name, entry.type
-        for number in range(1, repeat + 1) if repeat > 1 else ():
+        for number in range(1, repeat + 1) if is_numbered else ():
             yield f"{name}.{number}", name if number == repeat else f"{name}.{number}", entry.type
 
 

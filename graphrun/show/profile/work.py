@@ -69,7 +69,7 @@ def work_of_update(plan: Plan) -> Work:
     if not isinstance(rule, UpdateRule):
         return Work()
     try:
-        operations = operations_in(Tracer(plan).update())
+        operations = operations_in(Tracer(plan).update(plan.rule))
     except NotSupportedError:
         operations = 1
     return Work((3 + 2 * len(rule.state)) * elements * plan.dtype.itemsize, operations * elements)

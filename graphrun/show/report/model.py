@@ -53,7 +53,7 @@ class Model(NamedTuple):
 
 
 def make_model(graph: Graph, recording: Recording) -> Model:
-    """Return what a page about a run computes with; where it cannot, `why` says so."""
+    """Return what a page about a run of a graph computes with; where it cannot, the data say `why`."""
     try:
         plan = _plan(graph, recording)
         writer = _Writer(plan, [*BUILT_IN, *_own_rule(plan)])
@@ -70,9 +70,14 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
     numbers = sum(map(math.prod, shapes))
     if numbers > MOST_NUMBERS:
         raise NotSupportedError(f"its values are {numbers:,} numbers; a page computes with {MOST_NUMBERS:,} at most")
+    update = recording.plan.update
+    if update.by_step is not update.schedule or update.accumulate > 1:
+        raise NotSupportedError("what it looks at or gathers over several steps decides its updates")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
-    return graph.plan("float64", recording.plan.seed)
+    if recording.plan.factors:
+        raise NotSupportedError("its parameters have factors of the update rule's settings")
+    return graph.plan("float64", recording.plan.seed).holding(recording.plan.frozen_values)
 
 
 def _own_rule(plan: Plan) -> list[UpdateRule]:

@@ -46,7 +46,7 @@ for (let step = 0; step <= data.steps; step++) {
       const at = (array) => (array === undefined ? 0 : list(array)[k]);
       const states = rule.states.map((state) => at(memory[state]?.[slot]));
       const found = rule.update(x, data.sign * at(gradients[slot]), step + 1, states, settings);
-      const [low, high] = (bounds[slot] ?? ["-Infinity", "Infinity"]).map((bound) => at(decode(bound)));
+      const [low, high] = (bounds[slot] ?? ["-Infinity", "Infinity"]).map(decode).map((bound) => bound[k] ?? bound);
       found[0] = Math.min(Math.max(found[0], low), high);
       return found;
     });

@@ -37,6 +37,7 @@ def open_address(browser: Any) -> Iterator[Open]:
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: request.url.startswith(address) or troubles.append(request.url))
         page.goto(address)
+        page.wait_for_selector("html[data-theme]")
         return page
 
     yield open_address
