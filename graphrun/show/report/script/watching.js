@@ -4,7 +4,8 @@
 {
   const news = byId("failure").parentNode.insertBefore(make("p", { id: "news", class: "card", role: "alert", hidden: "" }), byId("failure"));
   const isBlank = !values.length || !recorded.count;
-  const controls = () => [...document.querySelectorAll("input[id]:not(#step, #moment), select[id]")];
+  // How things are looked at, not what they are: that is the file's to say.
+  const controls = ["log", "letters", "pace", "filter"].map(byId);
   const stateOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
   // By names and steps, for in a file that was edited the numbers of values, rows and moments are others.
@@ -16,7 +17,7 @@
       selected: nameOf(state.selected),
       zoom: state.fitted ? null : state.zoom,
       theme: document.documentElement.getAttribute("data-theme"),
-      controls: Object.fromEntries(controls().map((control) => [control.id, stateOf(control)])),
+      controls: Object.fromEntries(controls.map((control) => [control.id, stateOf(control)])),
       help: !byId("help").hidden,
       charts: charts.length,
       isPlaying: state.timer !== null,
@@ -28,7 +29,7 @@
 
   function goToPlace(place) {
     setTheme(place.theme);
-    for (const control of controls()) {
+    for (const control of controls) {
       const before = place.controls[control.id];
       if (before === undefined || before === stateOf(control)) continue;
       control[control.type === "checkbox" ? "checked" : "value"] = before;
