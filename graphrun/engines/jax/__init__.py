@@ -251,7 +251,11 @@ class JaxProgram:
         if not self._steps:
             return [np.zeros(plan.shapes[slot], plan.dtype)[()] for slot in slots]
         known = dict(enumerate(self._passes.parameters(state.gradients)))
-        return self._looked_up("gradients", slots, known)
+        found = self._looked_up("gradients", slots, known)
+        if not self._passes.masks_all and not all(np.isfinite(part).all() for part in found):
+            # The loop masks tensor types only where the gradients of parameters need it.
+            found = self._looked_up("masked_gradients", slots, known)
+        return found
 
     def _looked_up(self, what: str, slots: Sequence[int], known: Mapping[int, Any]) -> list[Array]:
         others = {} if known.keys() >= set(slots) else self._inspection.by_slot(what, self._state, self.step)

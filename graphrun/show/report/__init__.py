@@ -19,7 +19,7 @@ from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
 from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
-from graphrun.show.report.model import live_data, make_model
+from graphrun.show.report.model import make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 SCRIPT = (
     "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
-    "charts", "tables", "moving",
+    "charts", "tables", "worksheet", "taking", "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
@@ -65,22 +65,25 @@ def make_report(
     Raises:
         UsageError: the graph is too large for a page.
     """
-    result, recording = _recorded(graph, request)
-    model = make_model(graph, recording)
-    data = contents(graph, result, recording, depth) | {"live": live_data(model, graph, recording)}
-    if other is not None:
-        second = graph if isinstance(other, str | Path) else other
-        resumed = other if isinstance(other, str | Path) else None
-        shown = contents(second, *_recorded(second, replace(request, resume=resumed)), 0)
-        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
-    return RunReport(page(data, model.script), result)
-
-
-def _recorded(graph: Graph, request: RunRequest) -> tuple[Result, Recording]:
     recording, asked = record(graph, request)
     result = graph.answer(asked)
     recording.finish()
-    return result, recording
+    data, script = page_of(graph, result, recording, depth)
+    if other is not None:
+        second = graph if isinstance(other, str | Path) else other
+        resumed = other if isinstance(other, str | Path) else None
+        recording, asked = record(second, replace(request, resume=resumed))
+        found = second.answer(asked)
+        recording.finish()
+        shown = contents(second, found, recording, 0)
+        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
+    return RunReport(page(data, script), result)
+
+
+def page_of(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> tuple[dict[str, Any], str]:
+    """Return what a page about a run shows, and the script of what it computes with."""
+    model = make_model(graph, recording)
+    return contents(graph, result, recording, depth) | {"live": model.data}, model.script
 
 
 def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
@@ -98,17 +101,13 @@ def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
 
 
 def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: str = "") -> str:
-    """Return a report as HTML.
+    """Return a report as HTML; `model` is the script of what it computes with.
 
-    Args:
-        data: what it shows.
-        model: the script of what it computes with.
-        more: more files of the script, at its end.
-        policy: what its policy allows beside its own scripts and styles.
+    There may be more files of the script at its end, and more that its policy allows.
     """
     styles = {"style": _brief(_asset("style.css"))}
-    needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
-    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in (*needed, *more))])
+    needed = [name for name in (*SCRIPT, *more) if name not in NEEDED or NEEDED[name](data)]
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"script": script}

@@ -9,11 +9,12 @@ function show() {
   const top = objective?.value;
   const text = `${whole(stepAt(row))} of ${whole(state.course.total)}`;
   put(byId("step-text"), text);
-  step.setAttribute("aria-valuetext", isTraining ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
+  step.setAttribute("aria-valuetext", isTraining && !state.sheet ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
   place.value = moment;
   const { phase } = moments[moment];
   place.classList.toggle("backward", phase === BACKWARD);
   for (const name of [FORWARD, BACKWARD, UPDATE]) setFlag(byId(`to-${name}`), "aria-current", phase === name);
+  showSheet();
   showStory();
   place.setAttribute("aria-valuetext", byId("story-title").textContent);
   showDrawing();
@@ -244,6 +245,7 @@ function start() {
   }
   roving(byId("drawing"), boxesInOrder);
   watchDrawing();
+  watchTaking();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();
