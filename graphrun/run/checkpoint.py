@@ -62,7 +62,6 @@ class Checkpoint:
     def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
-
     def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
         found = self.arrays.get(f"parameters/{name}") if any(isinstance(size, str) for size in shape) else None
