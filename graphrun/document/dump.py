@@ -33,6 +33,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "start": document.start,
         "steps": document.steps,
         "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
+        "keep": None if document.keep == "last" else document.keep,
         "uncertainty": document.uncertainty and _Flow(document.uncertainty.model_dump(exclude_defaults=True)),
         "record": None if document.record is None else _FlowList(document.record),
         "seed": document.seed,

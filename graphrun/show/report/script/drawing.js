@@ -66,7 +66,7 @@ function buildBox(box, index, [x, y, w, h]) {
     ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, isNode(face) || box.group ? typeset(plain) : plain.replace(/(\d)x(?=\d)/g, "$1×"))] : [])));
   const texts = [...head, text(box.rows.length, "value-text"), text(box.rows.length + 1, "gradient-text")];
   const rect = (grow, extra) => draw("rect", { x: x - grow, y: y - grow, width: w + 2 * grow, height: h + 2 * grow, rx: radius + grow, ...extra });
-  const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}`, tabindex: -1, role: "button" },
+  const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}${isInDrawing(box, face) ? " editable" : ""}`, tabindex: -1, role: "button" },
     rect(4, { class: "ring" }), rect(0, { class: "shape" }), ...texts);
   group.setAttribute("data-name", box.name);
   group.setAttribute("aria-label", box.name);
@@ -115,7 +115,7 @@ function showDrawing() {
     const computed = isAllOf(box, isComputed), derived = isAllOf(box, (v) => !hasGradient(v) || isDerived(v));
     const isActive = box.values.some((v) => active.has(v));
     const isReached = box.values.some((v) => completed.has(v));
-    put(value, computed ? valueIn(box, row) : "");
+    put(value, computed ? (blankAt("values", face) ?? valueIn(box, row)) : "");
     if (updates && isParameter(face) && hasFace(box)) {
       const after = valueAfter(face, row);
       const move = moveAt(face, row);
@@ -123,7 +123,7 @@ function showDrawing() {
       gradient.setAttribute("class", "value-text");
     } else {
       gradient.setAttribute("class", "gradient-text");
-      put(gradient, derived ? gradientIn(box, row) : "");
+      put(gradient, derived ? (blankAt("derivatives", face) ? "grad ?" : gradientIn(box, row)) : "");
     }
     for (const text of [value, gradient]) text.classList.toggle("bad", /NaN|∞/.test(lastTexts.get(text) ?? ""));
     group.classList.toggle("waiting", !computed);
@@ -156,10 +156,11 @@ function edgeLabel(own, place, row, labels) {
   const passed = own.filter((edge) => carries(edge) && edgeMoment[edge] <= place);
   if (passed.length !== 1) return "";
   const [edge] = passed;
+  if (isEdgeBlank(edge)) return "?";
   const [source, target] = edges[edge];
   const local = localAt(edge, row);
   const result = brief(contributionAt(edge, row), shapeOf(source), 3);
-  if (!local || shapeOf(target).length || labels !== "product") return result;
+  if (!local || shapeOf(target).length || state.sheet || labels !== "product") return result;
   const product = `${format(gradientAt(target, row)[0], 3)} · ${inParentheses(format(local[0], 3))} = ${result}`;
   return product.length <= LONGEST_LABEL ? product : result;
 }
@@ -167,8 +168,8 @@ function edgeLabel(own, place, row, labels) {
 function spoken(box, face) {
   const parts = [box.name, box.group ? `${box.values.length} values` : values[face].type ?? values[face].kind];
   if (!hasFace(box)) return [...parts, isAllOf(box, isComputed) ? valueIn(box, state.row) : ""].filter(Boolean).join(", ");
-  if (isComputed(face)) parts.push(`value ${describe(valueAt(face, state.row), shapeOf(face))}`);
-  if (isDerived(face)) parts.push(`gradient ${describe(gradientAt(face, state.row), shapeOf(face))}`);
+  if (isComputed(face)) parts.push(`value ${blankAt("values", face) ?? describe(valueAt(face, state.row), shapeOf(face))}`);
+  if (isDerived(face)) parts.push(`gradient ${blankAt("derivatives", face) ?? describe(gradientAt(face, state.row), shapeOf(face))}`);
   return parts.join(", ");
 }
 
