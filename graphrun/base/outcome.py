@@ -54,6 +54,15 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Which step's parameters a run has kept: the step, the recorded value that is best there, and its name."""
+
+    step: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Uncertainty:
     """What a fit is worth: how far the data determine the parameters. docs/fits.md has the formulas.
 
@@ -120,6 +129,8 @@ class RunOutcome:
         holdout: the last recorded values on the held-back rows of the data set.
         error: why the run failed, or None.
         uncertainty: what the fit is worth, where the graph file asks for it.
+        kept: where the graph file says ``keep: best``, which step that is: parameters, values, gradients and `holdout`
+            are of it.
     """
 
     graph: str
@@ -134,6 +145,7 @@ class RunOutcome:
     holdout: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
     uncertainty: Uncertainty | None = None
+    kept: Kept | None = None
 
 
 @dataclass

@@ -14,6 +14,7 @@ from graphrun.declare.declaration import Declaration
 from graphrun.declare.initializers import INITIALIZERS
 from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
+from graphrun.document.data_section import MISSING, TIMES
 from graphrun.document.names import LITERALS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
@@ -105,6 +106,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
                 "change": NOT_NEGATIVE | _told("Stop when a step changes the objective by no more than this."),
                 "value": {"type": "number"} | _told("Stop when the objective is as good as this."),
                 "patience": COUNT | _told("Stop after so many steps without a better objective."),
+                "holdout": stop_holdout(),
             },
             ["object", "null"],
         )
@@ -115,6 +117,8 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "else": {"enum": ["least_squares", "likelihood"]},
         }
         | _told("What the fit is worth: standard errors and intervals of the parameters; a kind or a mapping."),
+        "keep": {"enum": ["last", "best"]}
+        | _told("Which parameters a run ends with; best: of the row whose objective on held-back rows is best."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
         | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
         "seed": WHOLE | _told("Every random draw derives from it, and from the name that it is for."),
@@ -127,6 +131,17 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         }
         | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
     }
+
+
+def stop_holdout() -> Schema:
+    """Return the schema of stopping by a value on held-back rows."""
+    keys = {
+        "name": _text("The name of a number; default the objective.", minLength=1),
+        "patience": COUNT | _told("How many recorded rows in a row may bring no better value."),
+        "maximize": {"type": "boolean"} | _told("Whether the largest value is the best; default as the objective."),
+    }
+    told = _told("Stop when a value on held-back rows gets no better.")
+    return _object(keys) | {"required": ["patience"]} | told
 
 
 def uncertainty() -> Schema:
@@ -150,20 +165,43 @@ def data_section() -> Schema:
         "columns": headers | _told("Headers of columns that make a matrix; p* matches headers."),
         "categories": {"anyOf": [{"const": "auto"}, TEXTS]}
         | _told("The texts that become 0, 1, ...; auto for those of the file, sorted."),
+        "one_hot": {"type": "boolean"} | _told("Whether each category becomes a column of zeros and ones."),
+        "time": {"enum": list(TIMES)} | _told("What a date or time becomes: counted since 1970, or a part of it."),
+        "format": _text('How a time is written, as "%d.%m.%Y"; default as 2001-12-31 18:00.'),
         "standardize": {"type": "boolean"}
         | _told("Whether mean and deviation are brought to 0 and 1, by the training part."),
+        "missing": {"enum": list(MISSING)}
+        | _told("What becomes of a missing cell: the mean of the column, or that and a column that says so."),
     }
     settings = {"properties": column, "additionalProperties": False}
     entry = {"if": {"type": "object"}, "then": settings, "else": headers}
+    share = {"type": "number", "minimum": 0, "exclusiveMaximum": 1} | _told("The share of the rows; not with a file.")
+    holdout = _object(
+        {
+            "share": share,
+            "stratify": _text("The header of a column whose values have the same shares in both parts."),
+            "group": _text("The header of a column: rows that have the same there are in one part."),
+            "time": _text("The header of a column of numbers or dates: the latest rows are kept back."),
+            "file": _text("A data file whose rows are kept back, relative to this file."),
+            "seed": WHOLE | _told("What the rows are drawn from; default the run's seed."),
+        }
+    )
     return _object(
         {
-            "file": _text("A .csv, .tsv, .parquet or .npz file, relative to this file."),
+            "file": _text("A .csv, .tsv (also .gz, .bz2, .xz), .parquet or .npz file, relative to this file."),
             "columns": {"type": ["object", "null"], "additionalProperties": entry}
             | _told("The values that the columns of the file make, by name."),
             "batch_size": COUNT | _told("How many rows a step takes; default all."),
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
-            "holdout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
-            | _told("The share of rows that is kept back, on which recorded values are computed too."),
+            "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
+            | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
+            "missing": {"enum": list(MISSING[:-1])}
+            | _told("What becomes of missing cells, where a column says nothing: drop leaves such rows out."),
+            "header": {"anyOf": [{"type": "boolean"}, TEXTS | {"minItems": 1}]}
+            | _told("false where the file has no row of names: x1, x2, ...; or the names."),
+            "delimiter": _text('What stands between the cells of a CSV file, as ";".'),
+            "decimal": {"enum": [".", ","]} | _told("What a number's fraction begins with."),
+            "comment": _text('What lines begin with that are passed over, as "#".'),
         }
     )
 
@@ -224,7 +262,8 @@ def parameter() -> Schema:
             **stored(),
             "lower": NUMBERS | _told("The lower bound, which every update keeps; broadcast to the value's shape."),
             "upper": NUMBERS | _told("The upper bound, which every update keeps; broadcast to the value's shape."),
-            "shape": {"type": "array", "items": WHOLE} | _told("The shape of a value that is drawn."),
+            "shape": {"type": "array", "items": {"anyOf": [WHOLE, {"type": "string"}]}}
+            | _told("The shape of a value that is drawn: numbers, and columns for how many categories or columns."),
             "init": {"anyOf": [{"enum": list(INITIALIZERS)}, by_type("The initializer.", list(INITIALIZERS.values()))]}
             | _told("How the value is drawn: the name of an initializer, or a mapping with its settings."),
             **training(),
@@ -348,6 +387,9 @@ def keys_of(declared: Declaration) -> Schema:
         if "step_size" in properties:
             properties["step_size"] = scheduled(properties["step_size"])
         properties |= {key: POSITIVE | _told(text) for key, text in CLIPS.items()}
+        properties["accumulate"] = COUNT | _told(
+            "How many batches an update takes: it is made in each so many-th step, by the mean of the gradients."
+        )
     if isinstance(declared, Solver):
         properties["starts"] = COUNT | _told(
             "How many starts the solver makes, the file's own first; the best is kept."

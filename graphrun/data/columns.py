@@ -7,7 +7,7 @@ from typing import NamedTuple
 from graphrun.base.wording import did_you_mean, quote
 from graphrun.data.problems import Mistakes
 from graphrun.data.table import Table, Wanted
-from graphrun.document.data_section import Categories, ColumnEntry, DataEntry
+from graphrun.document.data_section import ColumnEntry, DataEntry, HoldoutEntry
 from graphrun.document.marks import Path
 from graphrun.document.names import is_name, normalize
 from graphrun.document.numbers import LOOKS_LIKE_NUMBER
@@ -16,21 +16,30 @@ FILE: Path = ("data", "file")
 
 
 class Column(NamedTuple):
-    """A value of the graph: a vector of one column, or a matrix of several, otherwise as its `ColumnEntry` says.
+    """A value of the graph: a vector of one column, or a matrix of several, otherwise as its entry says.
 
     Attributes:
         name: the value's name.
         headers: the columns of the file.
-        shape: the shape of one row of it.
+        entry: what the graph file says of it.
+        shape: the shape of one row of it, as it is read.
     """
 
     name: str
     headers: tuple[str, ...]
+    entry: ColumnEntry
     shape: tuple[int, ...] = ()
     matrix: bool = False
-    categories: Categories | None = None
-    standardize: bool = False
-    path: Path = FILE
+
+    @property
+    def fills(self) -> bool:
+        """Whether numbers that are missing become the mean."""
+        return self.entry.missing in ("mean", "indicator") and self.entry.categories is None
+
+    @property
+    def measured(self) -> bool:
+        """Whether mean and deviation are needed."""
+        return self.entry.standardize or self.fills
 
 
 def own_names(headers: Sequence[str], only: Collection[str] | None = None) -> dict[str, str]:
@@ -61,14 +70,17 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
         for name in needed or ():
             if name not in names:
                 mistakes.add(FILE, f"{_file_has_no(table)} {quote(name)}", _near(name, table))
-        columns = [Column(n, (h,)) for n, h in names.items() if n in (names if needed is None else needed)]
+        one = ColumnEntry((), path=FILE, missing=entry.missing)
+        columns = [Column(n, (h,), one) for n, h in names.items() if n in (names if needed is None else needed)]
     else:
         columns = []
         for name, column in entry.columns.items():
             if needed is None or name in needed:
                 headers, matched = _headers(column, table, mistakes)
-                matrix = column.matrix or matched
-                columns.append(Column(name, headers, (), matrix, column.categories, column.standardize, column.path))
+                usual = "error" if column.text and entry.missing == "mean" else entry.missing
+                told = column._replace(missing=column.missing or usual)
+                columns.append(Column(name, headers, told, (), column.matrix or matched))
+    _check_holdout(entry.holdout, table, mistakes)
     mistakes.raise_if_any()
     if needed is None and entry.columns is None and entry.only is None:
         # Each column for itself: those that hold no numbers are only missed when something needs them.
@@ -81,14 +93,27 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
     return fitting
 
 
+def _check_holdout(entry: HoldoutEntry, table: Table, mistakes: Mistakes) -> None:
+    """Add a mistake where a column that decides which rows are held back is not there, or has no text for each row."""
+    path, header = ("data", "holdout", entry.by), entry.column
+    if entry.by and header not in table.headers:
+        mistakes.add(path, f"{_file_has_no(table)} {quote(header)}", _near(header, table))
+    elif entry.by:
+        reason = table.unfit(header, text=False) and table.unfit(header, text=True)
+        if reason is None and table.item_shape(header):
+            reason = f"the {table.part} {quote(header)} has more than a number for each row"
+        if reason is not None:
+            mistakes.add_of_file(path, reason)
+
+
 def _check_uses(columns: Sequence[Column], mistakes: Mistakes) -> None:
     """Add a mistake where a column of the file is read as texts for one value and as numbers for another."""
-    texts = {header: column.name for column in columns if column.categories is not None for header in column.headers}
+    texts = {header: column.name for column in columns if column.entry.text for header in column.headers}
     for column in columns:
-        both = [header for header in column.headers if header in texts] if column.categories is None else []
+        both = [] if column.entry.text else [header for header in column.headers if header in texts]
         if both:
             message = f"the column {quote(both[0])} is read as texts for {quote(texts[both[0]])}, not as numbers"
-            mistakes.add(column.path, message, "name the other columns one by one" if column.matrix else None)
+            mistakes.add(column.entry.path, message, "name the other columns one by one" if column.matrix else None)
 
 
 def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tuple[str, ...], bool]:
@@ -117,11 +142,11 @@ def _headers(column: ColumnEntry, table: Table, mistakes: Mistakes) -> tuple[tup
 def _fitted(column: Column, table: Table, mistakes: Mistakes) -> Column:
     """Return a column with its shape; add what is wrong with its parts."""
     for header in column.headers:
-        reason = table.unfit(header, text=column.categories is not None)
+        reason = table.unfit(header, text=column.entry.text)
         if reason is not None:
-            text = table.unfit(header, text=True) is None and column.categories is None and not column.matrix
+            text = table.unfit(header, text=True) is None and not column.entry.text and not column.matrix
             hint = f"write {{column: {header}, categories: auto}}" if text else None
-            mistakes.add_of_file(column.path, reason, hint)
+            mistakes.add_of_file(column.entry.path, reason, hint)
             return column
     shape = table.item_shape(column.headers[0])
     if not column.matrix:
@@ -130,7 +155,7 @@ def _fitted(column: Column, table: Table, mistakes: Mistakes) -> Column:
         if table.item_shape(header):
             axes = len(table.item_shape(header)) + 1
             hint = "name it without a list" if len(column.headers) == 1 else "only vectors make a matrix"
-            mistakes.add_of_file(column.path, f"the array {quote(header)} has {axes} axes", hint)
+            mistakes.add_of_file(column.entry.path, f"the array {quote(header)} has {axes} axes", hint)
             return column
     return column._replace(shape=(len(column.headers),))
 
@@ -140,8 +165,19 @@ def wanted_of(columns: Sequence[Column]) -> Wanted:
     wanted: dict[str, bool] = {}
     for column in columns:
         for header in column.headers:
-            wanted[header] = column.categories is not None
+            wanted[header] = column.entry.text
     return wanted
+
+
+def with_gaps(columns: Sequence[Column]) -> frozenset[str]:
+    """Return the headers in which cells may be missing."""
+    return frozenset(header for column in columns if column.entry.missing != "error" for header in column.headers)
+
+
+def dropped(columns: Sequence[Column]) -> list[str]:
+    """Return the headers whose missing cells leave rows out."""
+    found = {header: None for column in columns if column.entry.missing == "drop" for header in column.headers}
+    return list(found)
 
 
 def _file_has_no(table: Table) -> str:
@@ -152,10 +188,12 @@ def _near(text: str, table: Table) -> str | None:
     alone = table.headers[0] if len(table.headers) == 1 else ""
     separator = next((word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in alone), None)
     if separator is not None:
-        return f"its header is one cell, for {separator} separate no cells: {quote(alone)}"
+        mark = "\\t" if separator == "tabs" else ";"
+        return f'its header is one cell, for {separator} separate no cells: {quote(alone)}: write delimiter: "{mark}"'
     if table.headers and all(LOOKS_LIKE_NUMBER.fullmatch(header[:100]) for header in table.headers):
         names = ",".join(f"x{number}" for number in range(1, min(len(table.headers), 4) + 1))
-        return f"its first row holds numbers, and names are needed there: put a row before it, as in {names}"
+        needed = "its first row holds numbers, and names are needed there"
+        return f"{needed}: put a row before it, as in {names}, or write header: false"
     return did_you_mean(text, table.headers) or _listed(table)
 
 

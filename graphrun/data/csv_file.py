@@ -1,21 +1,29 @@
 """CSV files with Python's own reader: fast as long as nothing is wrong, then once more to say what is."""
 
+from __future__ import annotations
+
+import bz2
 import csv
+import gzip
+import io
 import itertools
+import lzma
 import math
 import os
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, NamedTuple, TextIO
 
 import numpy as np
 
 from graphrun.base.wording import printable, quote
 from graphrun.data.problems import FILL, DataError, Findings, Place
-from graphrun.data.table import Array, Table, Wanted, is_large, whole_as_integers
+from graphrun.data.table import Array, Table, Wanted, is_large, is_missing, whole_as_integers
+from graphrun.document.data_section import CsvForm, suffix_of
 from graphrun.document.excerpt import excerpt
 from graphrun.document.marks import Mark
 
@@ -28,8 +36,13 @@ STOP_AT = 1000
 # So many numbers of a column are looked at once more, whether they were rounded.
 LOOKED_AT = 100
 
-# What is written where there is no number.
-MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", ".")
+# Numbers in words.
+TRUTH = {"true": "1", "false": "0"}
+
+OPEN: dict[str, Callable[[str], IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+
+# What is raised of a file that is packed and damaged.
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
 
 
 class UncleanError(Exception):
@@ -45,20 +58,27 @@ class Record(NamedTuple):
 
 
 class CsvTable(Table):
-    """A CSV file (commas; tabs in a .tsv file) in UTF-8 with a header, quoted by '"' where needed.
+    """A CSV file (commas; tabs in a .tsv file) in UTF-8, quoted by '"' where needed; it may be packed.
 
     Blank lines are passed over. A number is written as Python and C write floats, in ASCII; blanks may surround it.
+    True and False are 1 and 0.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], form: CsvForm = CsvForm()) -> None:  # noqa: B008 (a tuple)
         self.name = os.fspath(path)
-        self.delimiter = "\t" if self.name.lower().endswith(".tsv") else ","
-        header = next(self.records(), None)
-        if header is None:
+        self.form = form
+        self.delimiter = form.delimiter or ("\t" if suffix_of(self.name) == ".tsv" else ",")
+        first = next(self.records(), None)
+        if first is None:
             raise DataError(f"{printable(self.name)}: the file is empty: its first line names the columns")
-        # Blanks stand around cells in many files, as in "x, y".
-        self.headers = tuple(cell.strip() for cell in header.cells)
-        self._header = header
+        if isinstance(form.header, tuple):
+            self.headers = form.header
+        elif form.header:
+            # Blanks stand around cells in many files, as in "x, y".
+            self.headers = tuple(cell.strip() for cell in first.cells)
+        else:
+            self.headers = tuple(f"x{number}" for number in range(1, len(first.cells) + 1))
+        self._header = first
 
     def check(self, wanted: Wanted) -> None:
         """Refuse columns that stand twice in the header."""
@@ -87,8 +107,7 @@ class CsvTable(Table):
         width = len(self.headers)
         positions = {header: self.headers.index(header) for header in wanted}
         with self._open() as file:
-            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
-            next(row for row in reader if row)
+            reader = self._plain_rows(file)
             while rows := list(itertools.islice(reader, max(1, CELLS // width))):
                 filled = [row for row in rows if row] if [] in rows else rows
                 if any(len(row) != width for row in filled):
@@ -96,15 +115,70 @@ class CsvTable(Table):
                 if filled:
                     cells = list(zip(*filled, strict=True))
                     yield {
-                        header: _texts(cells[index]) if wanted[header] else _numbers(cells[index])
+                        header: self._texts(cells[index], header)
+                        if wanted[header]
+                        else self._numbers(cells[index], header)
                         for header, index in positions.items()
                     }
+
+    def _plain_rows(self, file: TextIO) -> Iterator[list[str]]:
+        """Return the cells of the rows below the header."""
+        rows: Iterator[list[str]] = csv.reader(file, delimiter=self.delimiter, strict=True)
+        if self.form.comment:
+            # A line may also begin so within a cell.
+            rows = (record.cells for record in self.records())
+        if self.form.header is True:
+            next(row for row in rows if row)
+        return rows
+
+    def _plain(self, cell: str, header: str) -> str:
+        """Return a number as Python writes it."""
+        if header in self.gaps and is_missing(cell):
+            return "nan"
+        word = TRUTH.get(cell.strip().casefold(), cell)
+        return word if self.form.decimal == "." else word.translate({44: ".", 46: ","})
+
+    def _numbers(self, cells: Sequence[str], header: str) -> Array:
+        """Return cells as floats; raise UncleanError unless each is a finite number, written in the plain way."""
+        if self.form.decimal != ".":
+            return _floats([self._plain(cell, header) for cell in cells], gaps=header in self.gaps)
+        try:
+            return _floats(cells)
+        except UncleanError:
+            return _floats([self._plain(cell, header) for cell in cells], gaps=header in self.gaps)
+
+    def _texts(self, cells: Sequence[str], header: str) -> Array:
+        """Return cells as objects; raise UncleanError when one is empty that may not be."""
+        if header in self.gaps:
+            cells = ["" if is_missing(cell) else cell for cell in cells]
+        elif "" in cells:
+            raise UncleanError
+        values = np.empty(len(cells), object)
+        values[:] = cells
+        return values
+
+    def has_integers(self, header: str) -> bool:
+        """Say that whole numbers are integers."""
+        del header
+        return True
+
+    def write_plain(self, wanted: Wanted, path: str) -> CsvTable:
+        """Write the wanted columns as a file that every reader takes alike, and return it."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(wanted)
+            for part in self._chunks(wanted):
+                writer.writerows(zip(*(values.tolist() for values in part.values()), strict=True))
+        plain = CsvTable(path)
+        plain.gaps = self.gaps
+        return plain
 
     def diagnose(self, wanted: Wanted) -> None:
         """Read row by row and raise a DataError that tells what is wrong, if anything is."""
         self.check_bytes()
-        findings, rows = Findings(), self.records()
-        width = len(next(rows).cells)
+        findings, rows, width = Findings(), self.records(), len(self.headers)
+        if self.form.header is True:
+            next(rows)
         positions = {self.headers.index(header): header for header in wanted}
         for record in rows:
             if len(record.cells) != width:
@@ -114,7 +188,7 @@ class CsvTable(Table):
                     findings.add(self._place(record, index), f"the row has {count}, the header has {width}")
                 continue
             for index, header in positions.items():
-                mistake = _mistake(record.cells[index], text=wanted[header])
+                mistake = self._mistake(record.cells[index], header, text=wanted[header])
                 if mistake is not None and findings.wants(header, mistake[0]):
                     message = f"the cell in the column {quote(header)} {mistake[0]}{mistake[1]}"
                     findings.add(self._place(record, index), message, _way_out(record.cells[index], header))
@@ -122,10 +196,16 @@ class CsvTable(Table):
                 findings.fail(complete=False)
         findings.raise_if_any()
 
+    def _mistake(self, cell: str, header: str, *, text: bool) -> tuple[str, str] | None:
+        if header in self.gaps and is_missing(cell):
+            return None
+        mistake = _mistake(cell if text else self._plain(cell, header), text=text)
+        return mistake and (mistake[0], mistake[1] and f": {quote(cell)}")
+
     def check_bytes(self) -> None:
         """Refuse a NUL: a text has none, and readers take one differently."""
         start, line = 0, 1
-        with Path(self.name).open("rb") as file:
+        with self.bytes() as file:
             while part := file.read(2**20):
                 at = part.find(b"\0")
                 if at >= 0:
@@ -134,6 +214,18 @@ class CsvTable(Table):
                     raise DataError(f"{printable(self.name)}:{line}: {message}")
                 start += len(part)
                 line += part.count(b"\n")
+
+    @contextmanager
+    def bytes(self) -> Iterator[IO[bytes]]:
+        """Open the file, and unpack it where it is packed; raise DataError where it is damaged."""
+        packed = next((suffix for suffix in OPEN if self.name.lower().endswith(suffix)), "")
+        try:
+            with OPEN[packed](self.name) if packed else Path(self.name).open("rb") as file:
+                yield file
+        except (OSError, *DAMAGED) as error:
+            if not packed:
+                raise
+            raise DataError(f"{printable(self.name)}: the file cannot be unpacked: {printable(str(error))}") from None
 
     def places(self, header: str, rows: Iterable[int]) -> list[Place]:
         """Return where cells stand: file, line and column, and the line itself."""
@@ -153,19 +245,24 @@ class CsvTable(Table):
     def _at(self, rows: Iterable[int]) -> dict[int, Record]:
         """Return some rows, counted from 0 below the header."""
         wanted = set(rows)
-        records = itertools.islice(self.records(), 1, max(wanted, default=-1) + 2)
+        first = 1 if self.form.header is True else 0
+        records = itertools.islice(self.records(), first, max(wanted, default=-1) + 1 + first)
         return {row: record for row, record in enumerate(records) if row in wanted}
 
     def records(self) -> Iterator[Record]:
         """Yield the header and the rows with their lines; raise DataError where they cannot be told apart."""
         taken: list[str] = []
+        before, comment = 0, self.form.comment
 
         def lines(file: TextIO) -> Iterator[str]:
+            nonlocal before
             for line in file:
+                if comment and not taken and line.startswith(comment):
+                    before += 1
+                    continue
                 taken.append(line)
                 yield line
 
-        before = 0
         with self._open() as file:
             reader = csv.reader(lines(file), delimiter=self.delimiter, strict=True)
             while True:
@@ -186,10 +283,11 @@ class CsvTable(Table):
     def _open(self) -> Iterator[TextIO]:
         """Open the file; raise DataError when it is not text in UTF-8."""
         try:
-            with Path(self.name).open(encoding="utf-8-sig", newline="") as file:
+            with self.bytes() as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
                 yield file
         except UnicodeDecodeError:
-            line, offset = _first_invalid(Path(self.name))
+            with self.bytes() as raw:
+                line, offset = _first_invalid(raw)
             message = f"byte {offset} is not valid in UTF-8\n  save the file as UTF-8 text"
             raise DataError(f"{printable(self.name)}:{line}: {message}") from None
 
@@ -203,7 +301,7 @@ class CsvTable(Table):
         return Place(f"{printable(self.name)}:{record.line + line}:{column}", shown)
 
 
-def _numbers(cells: Sequence[str]) -> Array:
+def _floats(cells: Sequence[str], *, gaps: bool = False) -> Array:
     """Return cells as floats; raise UncleanError unless each is a finite number, written in the plain way."""
     try:
         values = np.fromiter(map(float, cells), np.float64, len(cells))
@@ -211,17 +309,10 @@ def _numbers(cells: Sequence[str]) -> Array:
         raise UncleanError from None
     joined = "".join(cells)
     # What Python's float takes beyond C's: 1_000, and the digits of every script.
-    if not np.isfinite(values).all() or "_" in joined or not joined.isascii():
+    if np.isinf(values).any() if gaps else not np.isfinite(values).all():
         raise UncleanError
-    return values
-
-
-def _texts(cells: Sequence[str]) -> Array:
-    """Return cells as objects; raise UncleanError when one is empty."""
-    if "" in cells:
+    if "_" in joined or not joined.isascii():
         raise UncleanError
-    values = np.empty(len(cells), object)
-    values[:] = cells
     return values
 
 
@@ -251,7 +342,7 @@ def _way_out(cell: str, header: str) -> str | None:
         plain = plain.replace(",", ".")
     if _mistake(plain, text=False) is None:
         return f"write {plain}" if plain != stripped else None
-    if stripped.casefold() in MISSING:
+    if is_missing(stripped):
         return FILL
     if cell.strip()[:1].isalpha() and _mistake(cell, text=False) == ("is no number", f": {quote(cell)}"):
         return f"texts become indices by {{column: {header}, categories: auto}}"
@@ -281,14 +372,13 @@ def _why_not_csv(error: csv.Error) -> str:
     return reason
 
 
-def _first_invalid(path: Path) -> tuple[int, int]:
+def _first_invalid(file: IO[bytes]) -> tuple[int, int]:
     """Return line and offset of the first byte that is not UTF-8."""
     start = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return number, start + error.start
-            start += len(line)
+    for number, line in enumerate(file, 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            return number, start + error.start
+        start += len(line)
     return 1, 0

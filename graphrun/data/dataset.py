@@ -1,8 +1,9 @@
 """What a run knows of its data."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from graphrun.data.table import Array
 
 # The rows that are handed out at once where any number would do hold about this many bytes.
 CHUNK_BYTES = 16 * 2**20
+
+# Rows held back that take more than this are not kept in memory.
+HELD_BYTES = 64 * 2**20
 
 
 class DataSet(AbstractContextManager["DataSet"]):
@@ -25,6 +29,7 @@ class DataSet(AbstractContextManager["DataSet"]):
 
     Attributes:
         names: the names of the columns.
+        widths: the number of a column's categories, or of the columns of a matrix.
         shapes: of each column, the shape of a batch; its first axis is the batch.
         dtypes: of each column, the dtype of a batch.
         rows: the number of training rows.
@@ -34,7 +39,10 @@ class DataSet(AbstractContextManager["DataSet"]):
         categories: of each column of indices, the texts that they stand for.
         statistics: what a checkpoint must keep so that other rows are treated alike, as arrays of numbers.
         notes: what a user should know about how the file is read.
+        apart: the rows that are held back, where they have a file of their own.
     """
+
+    apart: "DataSet | None" = None
 
     def __init__(
         self, encoder: Encoder, split: Split, batch_size: int | None, dtypes: Sequence[np.dtype[Any]], *, shuffle: bool
@@ -43,13 +51,18 @@ class DataSet(AbstractContextManager["DataSet"]):
         self.rows = split.training_rows
         self.batch_size = min(batch_size or self.rows, self.rows)
         self.feeds = shuffle or self.batch_size < self.rows
-        self.shapes = tuple((self.batch_size, *column.shape) for column in encoder.columns)
+        shapes = [encoder.shape(column) for column in encoder.columns]
+        self.widths: Mapping[str, int] = {
+            **{name: shape[-1] for name, shape in zip(self.names, shapes, strict=True) if shape},
+            **{name: len(texts) for name, texts in encoder.categories.items()},
+        }
+        self.shapes = tuple((self.batch_size, *shape) for shape in shapes)
         self.dtypes = tuple(dtypes)
         self.holdout_rows = split.held_rows
         self.categories: Mapping[str, tuple[str, ...]] = encoder.categories
         self.statistics: Mapping[str, Array] = encoder.statistics()
         self.notes: tuple[str, ...] = ()
-        row_bytes = sum(8 * int(np.prod(column.shape)) for column in encoder.columns)
+        row_bytes = sum(8 * int(np.prod(shape)) for shape in shapes)
         self._chunk_rows = max(1, CHUNK_BYTES // max(row_bytes, 1))
 
     @abstractmethod
@@ -75,8 +88,19 @@ class DataSet(AbstractContextManager["DataSet"]):
     def everything(self, rows: int | None = None) -> Iterator[list[Array]]:
         """Yield all rows of the file in its order, training rows or not, so many at a time, fewer at the end."""
 
+    def held_back(self) -> Callable[[], Iterable[list[Array]]] | None:
+        """Return what gives the rows that are held back: all at once or, where they are too many, piece by piece."""
+        if self.apart is not None:
+            return partial(self.apart.everything, HELD_BYTES // CHUNK_BYTES * self.apart._chunk_rows)
+        if not self.holdout_rows:
+            return None
+        whole = self.holdout()
+        return self.holdout_batches if whole is None else lambda: [whole]
+
     def close(self) -> None:
         """Let go of the file."""
+        if self.apart is not None:
+            self.apart.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()

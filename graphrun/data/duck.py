@@ -18,7 +18,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.base.wording import printable
 from graphrun.data.csv_file import CsvTable
-from graphrun.data.table import Array, Wanted, row_bytes, whole_as_integers
+from graphrun.data.table import MISSING, Array, Wanted, whole_as_integers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -30,6 +30,9 @@ THREADS = 4
 READ_BYTES = 4 * 2**20
 ROW_GROUP_BYTES = 8 * 2**20
 FEWEST_ROWS = 2048
+
+# What it reads as CSV.
+READS = (".csv", ".tsv", ".gz")
 
 SETTINGS = {
     # Nothing is written that was not asked for, and nothing fetched.
@@ -133,9 +136,14 @@ def read_csv(table: CsvTable, wanted: Wanted) -> dict[str, Array] | None:
     if separators != _expected(table, len(next(iter(arrays.values())))):
         return None
     result = {}
-    for (header, text), values in zip(wanted.items(), arrays.values(), strict=True):
+    for (header, text), found in zip(wanted.items(), arrays.values(), strict=True):
         # A masked array has empty cells.
-        unclean = (values == "").any() if text else not np.isfinite(values).all()
+        values = found
+        if header in table.gaps:
+            values = np.ma.filled(found, "" if text else np.nan)
+            unclean = not text and np.isinf(values).any()
+        else:
+            unclean = (values == "").any() if text else not np.isfinite(values).all()
         if isinstance(values, np.ma.MaskedArray) or unclean or not len(values):
             return None
         result[header] = values if text else whole_as_integers(values)
@@ -149,31 +157,46 @@ def convert_csv(table: CsvTable, wanted: Wanted, target: str) -> bool:
     separators = _separators(table, wanted)
     if separators is None:
         return False
-    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // row_bytes(wanted))
+    try:
+        written = copy(
+            f"SELECT {_select(table, wanted)} FROM {_source(table)}", table.name, target, table.row_bytes(wanted)
+        )
+    except duckdb.OutOfMemoryException as error:
+        reason = printable(str(error).splitlines()[0])
+        raise UsageError(
+            f"{printable(table.name)}: there is not enough memory to convert this file: {reason}"
+        ) from None
+    except duckdb.Error:
+        return False
+    return separators == _expected(table, written)
+
+
+def copy(query: str, source: str, target: str, row_bytes: int) -> int:
+    """Write what a query gives of a file to a Parquet file with small row groups; return the number of rows."""
+    import duckdb
+
+    rows = max(FEWEST_ROWS, ROW_GROUP_BYTES // row_bytes)
     options = f"FORMAT parquet, ROW_GROUP_SIZE {rows}, COMPRESSION snappy, USE_TMP_FILE false"
     # Long texts may need more than is enough for all others: then as much as there is.
     for memory in (MEMORY, None):
         try:
-            connection = connect("a large CSV file", table.name, target, memory=memory)
+            connection = connect("a large file", source, target, memory=memory)
             with connection, interruptible(connection):
-                written = connection.execute(
-                    f"COPY (SELECT {_select(table, wanted)} FROM {_source(table)}) TO {literal(absolute(target))} "
-                    f"({options})"
-                ).fetchone()
-        except duckdb.OutOfMemoryException as error:
-            reason = str(error).splitlines()[0]
-        except duckdb.Error:
-            return False
+                written = connection.execute(f"COPY ({query}) TO {literal(absolute(target))} ({options})").fetchone()
+        except duckdb.OutOfMemoryException:
+            if memory is None:
+                raise
         else:
-            return written is not None and separators == _expected(table, written[0])
-    raise UsageError(f"{printable(table.name)}: there is not enough memory to convert this file: {printable(reason)}")
+            break
+    return int(written[0]) if written else 0
 
 
 def _source(table: CsvTable) -> str:
     """Return the call that reads a CSV file as texts, in columns named by their positions."""
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(table.headers)))
     return (
-        f"read_csv({path_literal(table.name)}, auto_detect = false, header = true, strict_mode = true, "
+        f"read_csv({path_literal(table.name)}, auto_detect = false, header = {table.form.header is True}, "
+        "strict_mode = true, "
         f"delim = {literal(table.delimiter)}, quote = '\"', escape = '\"', buffer_size = {READ_BYTES}, "
         f"columns = {{{columns}}})"
     )
@@ -183,8 +206,17 @@ def _select(table: CsvTable, wanted: Wanted) -> str:
     parts = []
     for header, text in wanted.items():
         column = f"c{table.headers.index(header)}"
+        if header in table.gaps:
+            column = without_gaps(column)
+        if table.form.decimal != "." and not text:
+            column = f"translate({column}, '.,', ',.')"
         parts.append(f"{column if text else f'CAST({column} AS DOUBLE)'} AS {identifier(header)}")
     return ", ".join(parts)
+
+
+def without_gaps(text: str) -> str:
+    """Return the expression of a text that is null where it stands for nothing."""
+    return f"CASE WHEN lower(trim({text})) NOT IN ({', '.join(map(literal, MISSING))}) THEN {text} END"
 
 
 def _expected(table: CsvTable, rows: int) -> int:
@@ -203,8 +235,12 @@ def _separators(table: CsvTable, wanted: Wanted) -> int | None:
     """
     underscore, last, quotes, count = False, b"", 0, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with Path(table.name).open("rb") as file:
-        file.readline()
+    # Of a file of one column, an empty line is a cell where DuckDB reads it, and no row otherwise.
+    if table.form.comment or not table.name.lower().endswith(READS) or (table.gaps and len(table.headers) == 1):
+        return None
+    with table.bytes() as file:
+        if table.form.header is True:
+            file.readline()
         while part := file.read(2**20):
             # A part that ends in a carriage return is judged with the next one.
             text = last + part

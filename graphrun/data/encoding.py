@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from graphrun.base.errors import UsageError
 from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
-from graphrun.data.table import Array, Table
+from graphrun.data.table import Array, Table, Told
+from graphrun.data.times import in_unit, is_time, moments
 
 Statistics = Mapping[str, Array]
 
@@ -30,39 +31,48 @@ class Moments:
     loses nothing where the mean is large against the deviation.
     """
 
-    def __init__(self) -> None:
-        self._count = 0
+    def __init__(self, *, gaps: bool = False) -> None:
+        self._gaps = gaps
+        self._rows = 0
+        self._count: Array = np.zeros((), int)
         self._mean: Array = np.zeros(())
         self._squares: Array = np.zeros(())
-        self._least: Array = np.zeros(())
-        self._greatest: Array = np.zeros(())
+        self._least: Array = np.full((), np.inf)
+        self._greatest: Array = np.full((), -np.inf)
 
     def add(self, part: Array) -> None:
         """Add rows, along the first axis."""
-        count = len(part)
-        if not count:
+        rows = len(part)
+        if not rows:
             return
         values = part.astype(np.float64, copy=False)
+        # Without the part that is not NaN, NumPy is faster.
+        present: Any = ~np.isnan(values) if self._gaps else True
+        count = np.count_nonzero(present, axis=0) if self._gaps else np.asarray(rows)
+        some = np.maximum(count, 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = values.mean(axis=0)
-            squares = np.square(values - mean).sum(axis=0)
-            least, greatest = values.min(axis=0), values.max(axis=0)
-            if not self._count:
-                self._mean, self._squares, self._least, self._greatest = mean, squares, least, greatest
-            else:
-                total = self._count + count
-                apart = mean - self._mean
-                self._mean = self._mean + apart * (count / total)
-                self._squares = self._squares + squares + np.square(apart) * (self._count * count / total)
-                self._least, self._greatest = np.minimum(self._least, least), np.maximum(self._greatest, greatest)
-        self._count += count
+            mean = values.sum(axis=0, where=present) / some
+            squares = np.square(values - mean).sum(axis=0, where=present)
+            least = values.min(axis=0, where=present, initial=np.inf)
+            greatest = values.max(axis=0, where=present, initial=-np.inf)
+            total = np.maximum(self._count + count, 1)
+            apart = mean - self._mean
+            self._mean = self._mean + apart * (count / total)
+            self._squares = self._squares + squares + np.square(apart) * (self._count * (count / total))
+            self._least, self._greatest = np.minimum(self._least, least), np.maximum(self._greatest, greatest)
+        self._count = self._count + count
+        self._rows += rows
 
     def scaling(self) -> Scaling:
-        """Return the mean and the standard deviation (of the population); the deviation of a constant is 1."""
+        """Return the mean and the standard deviation (of the population); the deviation of a constant is 1.
+
+        What is missing counts as the mean. Where all of it is, the mean is none.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
-            std = np.sqrt(self._squares / max(self._count, 1))
+            std = np.sqrt(self._squares / max(self._rows, 1))
         constant = (self._least == self._greatest) | (std == 0)
         mean = np.where(self._least == self._greatest, self._least, self._mean)
+        mean = np.where(self._count == 0, np.nan, mean)
         return Scaling(np.asarray(mean, float), np.asarray(np.where(constant, 1.0, std), float))
 
 
@@ -71,8 +81,11 @@ class Encoder:
 
     Attributes:
         categories: of each value that texts are indices of, the texts in order.
-        scalings: of each value that is standardized, mean and deviation.
+        scalings: of each value that is standardized, or filled where something is missing, mean and deviation.
+        rows: the rows of the file that are left, where some are left out.
     """
+
+    rows: Array | None = None
 
     def __init__(self, columns: Sequence[Column], table: Table, statistics: Statistics | None) -> None:
         self.columns = columns
@@ -80,8 +93,8 @@ class Encoder:
         self.categories: dict[str, tuple[str, ...]] = {}
         self.scalings: dict[str, Scaling] = {}
         for column in columns:
-            if column.categories is not None and column.categories != "auto":
-                self.categories[column.name] = column.categories
+            if column.entry.categories is not None and column.entry.categories != "auto":
+                self._set_categories(column, column.entry.categories)
         if statistics is not None:
             self._take(statistics)
 
@@ -98,7 +111,7 @@ class Encoder:
         """Take the statistics of an earlier run."""
         for column in self.columns:
             name = column.name
-            if column.categories is not None:
+            if column.entry.categories is not None:
                 kept = statistics.get(f"{name}.categories")
                 try:
                     texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
@@ -107,7 +120,7 @@ class Encoder:
                 if kept is None or texts != self.categories.get(name, texts):
                     raise UsageError(f"the checkpoint does not fit: the categories of {quote(name)} are not the same")
                 self.categories[name] = texts
-            if column.standardize:
+            if column.measured:
                 mean, std = statistics.get(f"{name}.mean"), statistics.get(f"{name}.std")
                 if mean is None or std is None or mean.shape != column.shape or std.shape != column.shape:
                     raise UsageError(f"the checkpoint does not fit: it has no mean and deviation of {quote(name)}")
@@ -115,11 +128,26 @@ class Encoder:
 
     def find_categories(self, column: Column, texts: Iterable[str]) -> None:
         """Take the different texts of a column: numbers by their values, then texts by their characters."""
-        self.categories[column.name] = tuple(sorted(texts, key=_by_value))
+        self._set_categories(column, sorted({*texts} - {""}, key=_by_value))
+
+    def _set_categories(self, column: Column, texts: Iterable[str]) -> None:
+        """Take categories; what is missing is the last one, where it is one."""
+        self.categories[column.name] = (*texts, *([""] if column.entry.missing == "indicator" else []))
+
+    def shape(self, column: Column) -> tuple[int, ...]:
+        """Return the shape of one row of a value."""
+        if column.entry.one_hot:
+            return (len(self.categories[column.name]),)
+        if column.fills and column.entry.missing == "indicator":
+            return (*column.shape[:-1], 2 * (column.shape or (1,))[-1])
+        return column.shape
 
     def find_scaling(self, column: Column, moments: Moments) -> None:
         """Take the mean and the deviation of a column."""
         scaling = moments.scaling()
+        if np.isnan(scaling.mean).any():
+            name = printable(self._table.name)
+            raise DataError(f"{name}: {quote(column.name)} has no mean: in the rows to train on, all of it is missing")
         if not (np.isfinite(scaling.mean).all() and np.isfinite(scaling.std).all()):
             name = printable(self._table.name)
             raise DataError(f"{name}: {quote(column.name)} cannot be standardized: its numbers are too large")
@@ -134,15 +162,36 @@ class Encoder:
         return [self._value(column, raw, start) for column in self.columns]
 
     def _value(self, column: Column, raw: Mapping[str, Array], start: int) -> Array:
-        if column.categories is not None:
-            return self._indices(column, raw[column.headers[0]], start)
-        if not column.matrix:
-            return raw[column.headers[0]]
-        parts = [raw[header] for header in column.headers]
-        matrix = np.empty((len(parts[0]), len(parts)), np.result_type(*parts))
-        for index, part in enumerate(parts):
-            matrix[:, index] = part
-        return matrix
+        cells = raw[column.headers[0]]
+        if column.entry.categories is not None:
+            indices = self._indices(column, cells, start)
+            categories = np.arange(len(self.categories[column.name]))
+            return (indices[:, None] == categories).astype(np.int8) if column.entry.one_hot else indices
+        if column.entry.time is not None:
+            cells = in_unit(self._times(column, cells, start), column.entry.time)
+        elif column.matrix:
+            parts = [raw[header] for header in column.headers]
+            cells = np.empty((len(parts[0]), len(parts)), np.result_type(*parts))
+            for index, part in enumerate(parts):
+                cells[:, index] = part
+        return cells.astype(np.float64) if column.fills else cells
+
+    def _times(self, column: Column, texts: Array, start: int) -> Array:
+        form = column.entry.format
+        try:
+            return moments(texts, form)
+        except ValueError:
+            bad = np.flatnonzero([bool(text) and not is_time(text, form) for text in texts])
+        as_form = "2001-12-31 18:00" if form is None else form
+        hint = 'write format: "%d.%m.%Y", or as it is written' if form is None else None
+        told = ((f"{quote(text)} is no time as {as_form}", hint) for text in texts[bad])
+        return self._fail(column, "is no time", start + bad, told)
+
+    def _fail(self, column: Column, kind: str, rows: Array, told: Iterator[Told]) -> NoReturn:
+        """Tell what is wrong in rows that are left."""
+        findings = Findings()
+        self._table.report(findings, column.headers[0], kind, rows if self.rows is None else self.rows[rows], told)
+        findings.fail()
 
     def _indices(self, column: Column, texts: Array, start: int) -> Array:
         categories = self.categories[column.name]
@@ -157,17 +206,27 @@ class Encoder:
                 (f"{quote(text)} {words}", did_you_mean(text, categories) or f"they are {listed}")
                 for text in texts[unknown]
             )
-            findings = Findings()
-            self._table.report(findings, column.headers[0], "is unknown", start + unknown, told)
-            findings.fail()
+            self._fail(column, "is unknown", start + unknown, told)
         return result
 
     def scale(self, values: list[Array]) -> list[Array]:
-        """Return values with those standardized that are to be."""
+        """Return values with those filled and standardized that are to be."""
         return [
-            (value - self.scalings[column.name].mean) / self.scalings[column.name].std if column.standardize else value
+            self._scaled(value, column, *self.scalings[column.name]) if column.measured else value
             for column, value in zip(self.columns, values, strict=True)
         ]
+
+    def _scaled(self, value: Array, column: Column, mean: Array, std: Array) -> Array:
+        missing = np.isnan(value) if column.fills else None
+        if missing is not None:
+            value = np.where(missing, mean, value)
+        if column.entry.standardize:
+            value = (value - mean) / std
+        if missing is None or column.entry.missing == "mean":
+            return value
+        # After each of the columns, of each whether it is missing.
+        parts = [value, missing.astype(value.dtype)]
+        return np.concatenate(parts, axis=-1) if value.ndim > 1 else np.stack(parts, axis=-1)
 
 
 def batch_form(values: Array) -> Array:

@@ -23,14 +23,14 @@ class MemoryDataSet(DataSet):
 
     def __init__(self, encoder: Encoder, raw: dict[str, Array], split: Split, order: Order) -> None:
         for column in encoder.columns:
-            if column.categories is not None and column.name not in encoder.categories:
+            if column.entry.categories is not None and column.name not in encoder.categories:
                 encoder.find_categories(column, set(raw[column.headers[0]]))
         values = encoder.assemble(raw)
         raw.clear()
         self._held = split.held(0, split.rows)
         for column, value in zip(encoder.columns, values, strict=True):
-            if column.standardize and column.name not in encoder.scalings:
-                moments = Moments()
+            if column.measured and column.name not in encoder.scalings:
+                moments = Moments(gaps=column.fills)
                 moments.add(value[~self._held] if split.held_rows else value)
                 encoder.find_scaling(column, moments)
         values = encoder.scale(values)

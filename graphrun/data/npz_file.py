@@ -11,7 +11,7 @@ import numpy as np
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
-from graphrun.data.table import Array, Table, Told, Wanted
+from graphrun.data.table import Array, Table, Told, Wanted, is_missing
 from graphrun.document.npz import read_array
 
 
@@ -64,7 +64,7 @@ class NpzTable(Table):
             return f"{named} holds Python objects"
         if array.ndim == 0:
             return f"{named} is a single value: it has no rows"
-        if text and array.dtype.kind not in "Uiu":
+        if text and array.dtype.kind not in "UiuM":
             return f"{named} holds {array.dtype}, not texts"
         if text and array.ndim != 1:
             return f"{named} has {array.ndim} axes: texts are a vector"
@@ -91,11 +91,14 @@ class NpzTable(Table):
         findings = Findings()
         for header, array in columns.items():
             if wanted[header]:
-                columns[header] = _texts(array)
+                columns[header] = texts = _texts(array)
+                if header in self.gaps:
+                    texts[[is_missing(text) or text == "NaT" for text in texts]] = ""
+                    continue
                 told = repeat((f"the element of the array {quote(header)} is empty", None))
                 self.report(findings, header, "is empty", np.flatnonzero(columns[header] == ""), told)
             elif array.dtype.kind == "f" and not np.isfinite(array).all():
-                indices = np.argwhere(~np.isfinite(array))
+                indices = np.argwhere(np.isinf(array) if header in self.gaps else ~np.isfinite(array))
                 self.report(findings, header, "is not finite", indices[:, 0], _not_finite(header, array, indices))
         findings.raise_if_any()
         return columns

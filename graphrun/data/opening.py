@@ -5,16 +5,19 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path as FilePath
 from typing import NamedTuple
+
+import numpy as np
 
 from graphrun.base.errors import UsageError
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.reads import is_read
 from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
-from graphrun.data.columns import FILE, Column, own_names, resolve, wanted_of
+from graphrun.data.columns import FILE, Column, dropped, own_names, resolve, wanted_of, with_gaps
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
@@ -22,10 +25,12 @@ from graphrun.data.memory import MemoryDataSet
 from graphrun.data.npz_file import NpzTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
-from graphrun.data.split import Order, Split
+from graphrun.data.split import Order, Split, arranged, share_of
 from graphrun.data.streamed import WINDOW_BYTES, StreamedDataSet, StreamedRows, scan
-from graphrun.data.table import Array, Table, Wanted, row_bytes
-from graphrun.document.data_section import SUFFIXES, DataEntry
+from graphrun.data.table import Array, Table, Wanted, filled, whole_as_integers
+from graphrun.data.times import sortable
+from graphrun.document.data_section import SUFFIXES, DataEntry, HoldoutEntry, suffix_of
+from graphrun.document.marks import Path
 from graphrun.document.problems import Problems
 
 # Files with more bytes of numbers than this are streamed, where the steps take batches.
@@ -63,19 +68,35 @@ class Reading(NamedTuple):
     limits: Limits
     training: bool
 
-    def split(self, rows: int) -> Split:
-        """Return which rows are held back, after checking that enough are left."""
-        share, batch_size = self.entry.holdout, self.entry.batch_size
-        split = Split(rows, share, self.seed)
-        of = counted(rows, "row")
+    def split(self, rows: int, texts: Callable[[str], Array]) -> Split:
+        """Return which rows are held back, after checking that enough are left; `texts` gives a column's cells."""
+        entry, batch_size = self.entry.holdout, self.entry.batch_size
+        seed, of = self.seed if entry.seed is None else entry.seed, counted(rows, "row")
+        split = Split(rows, entry.share, seed, self._held(entry, seed, texts) if entry.by and entry.share else None)
         if not split.training_rows:
-            self.mistakes.fail(("data", "holdout"), f"'holdout' {share:g} of {of} leaves no row to train on")
+            self.mistakes.fail(("data", "holdout"), f"'holdout' {entry.share:g} of {of} leaves no row to train on")
         if batch_size is not None and batch_size > split.training_rows:
             message = f"a batch of {batch_size:,} rows is larger than the training part"
             left = counted(split.training_rows, "training row")
             held = f" ({split.held_rows:,} of {of} are held back)" if split.held_rows else ""
             self.mistakes.fail(("data", "batch_size"), message, f"'{printable(self.mistakes.file)}' has {left}{held}")
         return split
+
+    def _held(self, entry: HoldoutEntry, seed: int, texts: Callable[[str], Array]) -> Array:
+        """Return of each row whether it is held back, where a column decides."""
+        labels, place, named = texts(entry.column), ("data", "holdout", entry.by), f"the column {quote(entry.column)}"
+        if entry.by == "time":
+            try:
+                labels = sortable(labels)
+            except ValueError:
+                self.mistakes.fail(place, f"{named} does not have a number, or a date as 2001-12-31, in each cell")
+        order, cuts = arranged(entry.by, labels, seed)
+        if not len(cuts):
+            self.mistakes.fail(place, f"{named} has the same in each row: none can be held back")
+        held = np.zeros(len(labels), bool)
+        # Where the share is not to be had, what is nearest to it.
+        held[order[: cuts[np.abs(cuts - share_of(len(labels), entry.share)).argmin()]]] = True
+        return held
 
 
 def open_data(
@@ -89,6 +110,7 @@ def open_data(
     training: bool = True,
     problems: Problems | None = None,
     limits: Limits | None = None,
+    place: Path = FILE,
 ) -> DataSet:
     """Read a data file, or make it ready to be streamed.
 
@@ -102,6 +124,7 @@ def open_data(
         training: false where only `everything` will be used: neither batch size nor holdout matter then.
         problems: where problems with the section are added, so that they are told at their places in the graph file.
         limits: sizes, for tests.
+        place: where the graph file names the file.
 
     Raises:
         GraphFileError: the section does not fit the file, and `problems` are given.
@@ -109,19 +132,27 @@ def open_data(
         UsageError: no file is named, DuckDB is needed and missing, or statistics do not fit.
     """
     limits = limits or Limits()
-    table, mistakes = _open(entry, base_folder, file, problems)
+    apart = entry.holdout.file
+    if apart is not None and training:
+        opened = partial(open_data, base_folder=base_folder, seed=seed, needed=needed, problems=problems, limits=limits)
+        data = opened(entry._replace(holdout=HoldoutEntry()), statistics=statistics, file=file)
+        held = entry._replace(file=apart)
+        data.apart = opened(held, statistics=data.statistics, training=False, place=("data", "holdout", "file"))
+        return data
+    table, mistakes = _open(entry, base_folder, file, problems, place)
+    if not training:
+        entry = entry._replace(holdout=HoldoutEntry(), batch_size=None)
     columns = resolve(entry, table, needed, mistakes)
     wanted = wanted_of(columns)
     table.check(wanted)
-    if not training:
-        entry = entry._replace(holdout=0.0, batch_size=None)
+    table.gaps = with_gaps(columns)
     reading = Reading(entry, seed, columns, statistics, mistakes, limits, training)
     streamed = entry.batch_size is not None or not training
     notes: tuple[str, ...] = ()
     if streamed and _bytes(table, wanted) > limits.budget:
-        if isinstance(table, ParquetTable):
+        if isinstance(table, ParquetTable) and not dropped(columns):
             return _streamed(table, table, reading)
-        if isinstance(table, CsvTable) and duck.available():
+        if isinstance(table, ParquetTable | CsvTable) and duck.available():
             return _converted(table, reading)
         notes = (f"{printable(table.name)} is read into memory: installing DuckDB, by graphrun[data], would stream it",)
     _check_memory(table, wanted, reading)
@@ -129,8 +160,15 @@ def open_data(
     raw = _read(table, wanted, limits)
     rounded = {header: table.rounded(header, raw[header]) for header, text in wanted.items() if not text}
     notes = (*notes, *_notes_on(rounded, table))
+    kept, left_out = filled(raw, dropped(columns)), dropped(columns)
+    if left_out:
+        raw = {header: values[kept] for header, values in raw.items()}
+        raw |= {h: whole_as_integers(raw[h]) for h in left_out if not wanted[h] and table.has_integers(h)}
+        encoder.rows = np.flatnonzero(kept)
+        notes = (*notes, *_notes_on_rows(left_out, len(kept), len(encoder.rows), table))
+    count = int(np.count_nonzero(kept))
+    split = reading.split(count, lambda header: _read(table, {header: True}, limits)[header][kept])
     table.close()
-    split = reading.split(len(next(iter(raw.values()))))
     shuffle = entry.shuffle and entry.batch_size is not None
     order = Order(split.training_rows, entry.batch_size or split.training_rows, seed, shuffle=shuffle)
     data = MemoryDataSet(encoder, raw, split, order)
@@ -162,6 +200,7 @@ def _open(
     base_folder: str | os.PathLike[str],
     file: str | os.PathLike[str] | None,
     problems: Problems | None,
+    named: Path = FILE,
 ) -> tuple[Table, Mistakes]:
     if file is None and entry.file is None:
         if problems is None:
@@ -173,19 +212,19 @@ def _open(
     path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
     is_read(path)
     mistakes = Mistakes(os.fspath(path), problems)
-    place = FILE if file is None else None
+    place = named if file is None else None
     if not path.is_file():
         mistakes.fail(place, *_why_missing(path, named=place is not None and problems is not None))
     given = os.fspath(file) if file is not None else str(entry.file)
     if ADDRESS.match(given):
         mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    suffix = suffix_of(path.name)
+    if not suffix:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     try:
         if suffix == ".npz":
             return NpzTable(path), mistakes
-        return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path)), mistakes
+        return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path, entry.form)), mistakes
     except OSError as error:
         mistakes.fail(place, f"the file cannot be read: {error.strerror}")
 
@@ -207,13 +246,15 @@ def _why_missing(path: FilePath, *, named: bool) -> tuple[str, str | None]:
 def _bytes(table: Table, wanted: Wanted) -> int:
     """Return how many bytes the numbers of a file take, roughly for a CSV file."""
     if isinstance(table, ParquetTable):
-        return table.rows * row_bytes(wanted)
+        return table.rows * table.row_bytes(wanted)
     if not isinstance(table, CsvTable):
         return 0
-    size = FilePath(table.name).stat().st_size
-    with FilePath(table.name).open("rb") as file:
+    with table.bytes() as file:
         beginning = file.read(2**20)
-    return row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
+        packed = not table.name.lower().endswith(SUFFIXES)
+        size = len(beginning) + sum(map(len, iter(partial(file.read, 2**20), b""))) if packed else 0
+    size = size or FilePath(table.name).stat().st_size
+    return table.row_bytes(wanted) * beginning.count(b"\n") * size // max(len(beginning), 1)
 
 
 def _check_memory(table: Table, wanted: Wanted, reading: Reading) -> None:
@@ -241,7 +282,9 @@ def _streamed(table: ParquetTable, origin: Table, reading: Reading) -> StreamedD
         raise DataError(f"{printable(table.name)}: the file has no rows")
     entry, limits = reading.entry, reading.limits
     encoder = Encoder(reading.columns, table, reading.statistics)
-    rows = StreamedRows(table, encoder, reading.split(table.rows), limits.range)
+    rows = StreamedRows(
+        table, encoder, reading.split(table.rows, lambda header: table.read({header: True})[header]), limits.range
+    )
     held = scan(rows, find_whole=table is not origin) if reading.training else None
     data = StreamedDataSet(
         rows, held, entry.batch_size, reading.seed, shuffle=entry.shuffle, window_bytes=limits.window
@@ -258,29 +301,55 @@ def _notes_on(rounded: Mapping[str, str | None], table: Table) -> Iterator[str]:
             yield f"{printable(table.name)}: whole numbers beyond 2**53 are rounded in {quote(header)}: {becomes}"
 
 
-def _converted(table: CsvTable, reading: Reading) -> StreamedDataSet:
-    """Stream a CSV file from a temporary Parquet file, for a CSV file can only be read from its beginning."""
+def _notes_on_rows(headers: Sequence[str], rows: int, left: int, table: Table) -> Iterator[str]:
+    """Yield what is to be said of rows that are left out; raise DataError where none is left."""
+    listed, name = " or ".join(map(quote, headers[:8])) + (" ..." if len(headers) > 8 else ""), printable(table.name)
+    if not left:
+        raise DataError(f"{name}: a cell is missing in each row, of {listed}")
+    if left < rows:
+        yield f"{name}: {rows - left:,} of {rows:,} rows are left out, for {listed} is missing there"
+
+
+def _converted(table: CsvTable | ParquetTable, reading: Reading) -> StreamedDataSet:
+    """Stream a file from a temporary one: CSV can only be read from its beginning, and rows may be left out."""
     folder = tempfile.mkdtemp(prefix="graphrun-data-")
-    wanted = wanted_of(reading.columns)
+    column, left_out = reading.entry.holdout.column, dropped(reading.columns)
+    wanted = {column: True, **wanted_of(reading.columns)} if column else wanted_of(reading.columns)
+    notes: tuple[str, ...] = ()
     try:
-        path = os.path.join(folder, "data.parquet")  # noqa: PTH118 (both are texts)
-        if not duck.convert_csv(table, wanted, path):
-            table.diagnose(wanted)
-            raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
-        source = ParquetTable(path, origin=table)
+        source = table if isinstance(table, ParquetTable) else _parquet_of(table, wanted, folder)
+        if left_out:
+            rows, path = source.rows, f"{folder}/left.parquet"
+            source.write_filled(wanted, left_out, path)
+            source = ParquetTable(path, origin=table, numbered=True)
+            notes = tuple(_notes_on_rows(left_out, rows, source.rows, table))
+        source.gaps = table.gaps
         try:
             data = _streamed(source, table, reading)
         except DataError:
-            table.diagnose(wanted)
+            if isinstance(table, CsvTable):
+                table.diagnose(wanted)
             raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    size = FilePath(path).stat().st_size / 2**20
+    size = FilePath(source.path).stat().st_size / 2**20
     large = f"{printable(table.name)} is larger than memory allows"
-    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *data.notes)
+    data.notes = (f"{large}: read through a temporary file of {size:,.0f} MiB", *notes, *data.notes)
     data.cleanup = weakref.finalize(data, _remove, folder, os.getpid())
     return data
+
+
+def _parquet_of(table: CsvTable, wanted: Wanted, folder: str) -> ParquetTable:
+    """Write a CSV file as Parquet, where DuckDB does not take it as Python's reader does by way of another CSV file."""
+    path = f"{folder}/data.parquet"
+    if not duck.convert_csv(table, wanted, path):
+        table.diagnose(wanted)
+        if not duck.convert_csv(table.write_plain(wanted, f"{folder}/plain.csv"), wanted, path):
+            raise DataError(f"{printable(table.name)}: DuckDB cannot read this file, which is too large for memory")
+    source = ParquetTable(path, origin=table)
+    source.gaps = table.gaps
+    return source
 
 
 def _remove(folder: str, process: int) -> None:

@@ -14,7 +14,7 @@ MOST_OF_A_KIND = 3
 
 
 # What helps where there is no number, or no text.
-FILL = "fill the cell in, or leave such rows out"
+FILL = "fill the cell in, or leave such rows out: missing: drop"
 
 
 class DataError(GraphrunError):

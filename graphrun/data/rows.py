@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,17 +87,10 @@ class Rows:
 
     feeds = False
 
-    def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, columns: Sequence[NDArray[Any]], widths: Mapping[str, int]) -> None:
         self._columns = columns
+        self.widths = widths
 
     def batch(self, _step: int) -> Sequence[NDArray[Any]]:
         """Return the rows."""
         return self._columns
-
-
-def held_back_rows(data: DataSet | None) -> Callable[[], Iterable[Sequence[NDArray[Any]]]] | None:
-    """Return what gives the held-back rows of a data set: all at once or, where they are too many, piece by piece."""
-    if data is None or not data.holdout_rows:
-        return None
-    whole = data.holdout()
-    return data.holdout_batches if whole is None else lambda: [whole]

@@ -15,23 +15,51 @@ from graphrun.declare.initializers import generator
 BLOCK = 65536
 
 
+def arranged(by: str, labels: Array, seed: int) -> tuple[Array, Array]:
+    """Return an order of the rows whose beginning is to be held back, and where it may be cut.
+
+    Args:
+        by: "stratify": each part of the order has all labels in the shares of the whole; "group": rows of one label,
+            in an order that is drawn, are not cut apart; "time": nor are those of one time, the latest being first.
+        labels: of each row, its stratum, group or time.
+        seed: what is drawn derives from it.
+    """
+    random, rows = generator(seed, "data:holdout"), len(labels)
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if by == "stratify":
+        order = random.permutation(rows)
+        order = order[np.argsort(codes[order], kind="stable")]
+        # Where in its stratum a row comes, from 0 to 1; what is alike there, in an order that is drawn.
+        place = (np.arange(rows) - (np.cumsum(counts) - counts)[codes[order]] + 0.5) / counts[codes[order]]
+        return order[np.lexsort((random.random(rows), place))], np.arange(1, rows)
+    rank = -codes if by == "time" else random.permutation(len(counts))[codes]
+    order = np.argsort(rank, kind="stable")
+    return order, 1 + np.flatnonzero(np.diff(rank[order]))
+
+
 class Split:
     """The training rows and those held back.
 
     Of the rows up to the end of each block, the share is held back, rounded to whole rows and at least one; which ones
     in a block, the seed and the block's number decide.
+
+    Args:
+        held: of each row whether it is held back, where something else decides.
     """
 
-    def __init__(self, rows: int, share: float, seed: int) -> None:
+    def __init__(self, rows: int, share: float, seed: int, held: Array | None = None) -> None:
         self.rows = rows
         self._share = share
         self._seed = seed
-        self.held_rows = self._held_before(rows)
+        self._given = held
+        self.held_rows = self._held_before(rows) if held is None else int(np.count_nonzero(held))
         self.training_rows = rows - self.held_rows
         self._block = lru_cache(maxsize=4)(self._draw)
 
     def held(self, start: int, stop: int) -> Array:
         """Return of each row in a range whether it is held back."""
+        if self._given is not None:
+            return self._given[start:stop]
         if not self.held_rows:
             return np.zeros(stop - start, bool)
         parts = []
@@ -42,6 +70,8 @@ class Split:
 
     def training_before(self, row: int) -> int:
         """Return the number of training rows among the first rows."""
+        if self._given is not None:
+            return row - int(np.count_nonzero(self._given[:row]))
         number = row // BLOCK
         within = int(self._block(number)[: row - number * BLOCK].sum()) if self.held_rows and row % BLOCK else 0
         return row - self._held_before(number * BLOCK if row % BLOCK else row) - within
@@ -50,7 +80,7 @@ class Split:
         """Return how many rows are held back before the end of a block."""
         if not self._share or not end:
             return 0
-        return max(1, math.floor(self._share * end + 0.5))
+        return share_of(end, self._share)
 
     def _draw(self, number: int) -> Array:
         first, last = number * BLOCK, min((number + 1) * BLOCK, self.rows)
@@ -58,6 +88,11 @@ class Split:
         random = generator(self._seed, f"data:holdout:{number}")
         held[random.permutation(last - first)[: self._held_before(last) - self._held_before(first)]] = True
         return held
+
+
+def share_of(rows: int, share: float) -> int:
+    """Return a share of rows: a whole number, at least one."""
+    return max(1, math.floor(share * rows + 0.5))
 
 
 class Piece(NamedTuple):

@@ -19,17 +19,14 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrun.data.columns import Column, wanted_of
-from graphrun.data.dataset import DataSet
+from graphrun.data.dataset import HELD_BYTES, DataSet
 from graphrun.data.encoding import Encoder, Moments, batch_form
 from graphrun.data.parquet_file import ParquetTable, Range
 from graphrun.data.split import Split, pieces
-from graphrun.data.table import Array, is_whole, row_bytes
+from graphrun.data.table import Array, is_whole
 from graphrun.declare.initializers import generator
 
 WINDOW_BYTES = 96 * 2**20
-
-# Rows held back that take more than this are not kept in memory.
-HELD_BYTES = 64 * 2**20
 
 
 class Window(NamedTuple):
@@ -50,7 +47,7 @@ class StreamedRows:
         self.encoder = encoder
         self.split = split
         self.wanted = wanted_of(encoder.columns)
-        self.row_bytes = row_bytes(self.wanted)
+        self.row_bytes = table.row_bytes(self.wanted)
         self.ranges = table.ranges(self.row_bytes, range_bytes)
         before = [split.training_before(span.start) for span in self.ranges]
         after = [*before[1:], split.training_rows]
@@ -78,18 +75,20 @@ def scan(rows: StreamedRows, *, find_whole: bool) -> list[Array] | None:
     the columns whose numbers are all whole (`find_whole`).
     """
     encoder = rows.encoder
-    moments = {c.name: Moments() for c in encoder.columns if c.standardize and c.name not in encoder.scalings}
+    moments = {c.name: Moments(gaps=c.fills) for c in encoder.columns if c.measured and c.name not in encoder.scalings}
     keep = rows.split.held_rows * rows.row_bytes <= HELD_BYTES
     kept: list[list[Array]] = []
     texts: dict[str, set[str]] = {
-        c.headers[0]: set() for c in encoder.columns if c.categories is not None and c.name not in encoder.categories
+        c.headers[0]: set()
+        for c in encoder.columns
+        if c.entry.categories is not None and c.name not in encoder.categories
     }
     if texts:
         for span in rows.ranges:
             for header, cells in rows.table.fetch(dict.fromkeys(texts, True), span).items():
                 texts[header].update(cells)
         for column in encoder.columns:
-            if column.categories is not None and column.name not in encoder.categories:
+            if column.entry.categories is not None and column.name not in encoder.categories:
                 encoder.find_categories(column, texts[column.headers[0]])
     whole = {header for header, text in rows.wanted.items() if find_whole and not text}
     for span in rows.ranges:
@@ -264,6 +263,7 @@ class StreamedDataSet(DataSet):
 
     def close(self) -> None:
         """End the thread and let go of the file."""
+        super().close()
         self._reader.shutdown(cancel_futures=True)
         self._loading.clear()
         self._last = None

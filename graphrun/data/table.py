@@ -1,5 +1,6 @@
 """What every kind of data file can do."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -29,9 +30,11 @@ class Table(ABC):
         name: the file as messages name it.
         headers: the names of its columns, in the file's order.
         part: what it calls one of them.
+        gaps: the columns in which cells may be missing: NaN in place of a number, "" in place of a text.
     """
 
     part = "column"
+    gaps: frozenset[str] = frozenset()
 
     name: str
     headers: tuple[str, ...]
@@ -86,13 +89,35 @@ class Table(ABC):
             findings.add(place, *next(told))
         findings.count(len(rows) - len(places), header, kind)
 
+    def has_integers(self, header: str) -> bool:
+        """Say whether whole numbers of a column are integers."""
+        del header
+        return False
+
+    def row_bytes(self, wanted: Wanted) -> int:
+        """Return how many bytes a row of some columns takes in memory, where texts are short."""
+        return sum(TEXT_BYTES if text else 8 * math.prod(self.item_shape(header)) for header, text in wanted.items())
+
     def close(self) -> None:  # noqa: B027 (most files are open only while they are read)
         """Let go of the file."""
 
 
-def row_bytes(wanted: Wanted) -> int:
-    """Return how many bytes a row of some columns takes in memory, where texts are short."""
-    return sum(TEXT_BYTES if text else 8 for text in wanted.values())
+# What is written where there is no number, or no text.
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", ".")
+
+
+def is_missing(cell: str) -> bool:
+    """Say whether a text stands for nothing."""
+    return cell.strip().casefold() in MISSING
+
+
+def filled(columns: dict[str, Array], headers: Iterable[str]) -> Array:
+    """Return of each row whether none of its cells is missing."""
+    result = np.ones(len(next(iter(columns.values()))), bool)
+    for header in headers:
+        values = columns[header]
+        result &= values != "" if values.dtype == object else ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
+    return result
 
 
 def whole_as_integers(values: Array) -> Array:

@@ -16,6 +16,26 @@ def factor(xp: Any, norm: Any, limit: float) -> Any:
     return xp.minimum(1.0, limit / (norm + 1e-6))
 
 
+def clip_mean(
+    xp: Any,
+    gradients: Sequence[Any],
+    accumulated: Sequence[Any],
+    count: int,
+    due: Any,
+    clip: Callable[..., Sequence[Any]],
+) -> list[tuple[Any, Any]]:
+    """Return gradients and what was accumulated before, in pairs, where what is clipped is the mean of `count` of them.
+
+    Where an update is `due`, the gradient is `count` times the clipped mean, and nothing was accumulated; else both are
+    as they are.
+    """
+    means = clip([(before + gradient) / count for before, gradient in zip(accumulated, gradients, strict=True)])
+    return [
+        (xp.where(due, mean * count, gradient), xp.where(due, 0.0, before))
+        for mean, gradient, before in zip(means, gradients, accumulated, strict=True)
+    ]
+
+
 def clip(
     xp: Any,
     gradients: Sequence[Any],

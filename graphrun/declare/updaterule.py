@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property, wraps
+from inspect import Parameter
 from typing import Any, overload
 
 from graphrun.base.errors import DeclarationError
@@ -20,7 +21,7 @@ class UpdateRule(Declaration):
     the tuple of the new value and every state in order.
     """
 
-    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value")
+    keys: tuple[str, ...] = ("type", "clip_norm", "clip_value", "accumulate")
 
     @cached_property
     def takes_step(self) -> bool:
@@ -72,6 +73,31 @@ def side_by_side(groups: Sequence[tuple[UpdateRule, Sequence[int]]]) -> Function
         return tuple(whole) if len(whole) > 1 else whole[0]
 
     return function
+
+
+def accumulating(rule: UpdateRule) -> UpdateRule:
+    """Return a rule that moves the value in every `accumulate`-th step, a setting, by the mean of so many gradients.
+
+    What they add up to is its last state. The rule itself is told the number of the update, not of the step.
+    """
+
+    @wraps(rule.function)
+    def function(xp: Any, value: Any, gradient: Any, step: Any, *kept: Any, accumulate: int, **settings: Any) -> Any:
+        *states, accumulated = kept
+        total = accumulated + gradient
+        number = ((step + accumulate - 1) // accumulate,) if rule.takes_step else ()
+        given = rule.function(xp, value, total / accumulate, *number, *states, **settings)
+        following, due = given if rule.state else (given,), step % accumulate == 0
+        moved = (xp.where(due, new, old) for new, old in zip(following, (value, *states), strict=True))
+        return (*moved, xp.where(due, 0.0, total))
+
+    from graphrun.base.types import Positive
+
+    made = UpdateRule(function, rule.name)
+    made.takes_step, made.state = True, (*rule.state, "accumulated")
+    made.keyword = (*rule.keyword, Parameter("accumulate", Parameter.KEYWORD_ONLY, default=1))
+    made.annotations = {**rule.annotations, "accumulate": Positive}
+    return made
 
 
 @overload

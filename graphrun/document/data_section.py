@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from graphrun.base.wording import describe, quote
+from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
 from graphrun.document.names import under_names
 from graphrun.document.problems import Problems
 
-KEYS = ("file", "columns", "batch_size", "shuffle", "holdout")
-COLUMN_KEYS = ("column", "columns", "categories", "standardize")
+KEYS = ("file", "columns", "batch_size", "shuffle", "holdout", "missing", "header", "delimiter", "decimal", "comment")
+HOLDOUT_KEYS = ("share", "stratify", "group", "time", "file", "seed")
+COLUMN_KEYS = ("column", "columns", "categories", "one_hot", "time", "format", "standardize", "missing")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
+
+# What the standard library unpacks.
+PACKED = (".gz", ".bz2", ".xz")
+
+# What becomes of a row with a cell that is missing, and of such a cell.
+MISSING = ("error", "drop", "mean", "indicator")
+
+# What a time becomes: what is counted since 1970, or a part of the calendar or the clock.
+TIMES = ("years", "days", "hours", "minutes", "seconds", "year", "month", "day", "weekday", "hour")
+
+# What other programs call a key.
+ELSEWHERE = {
+    **dict.fromkeys(("sep", "separator"), "it is called 'delimiter' here"),
+    **dict.fromkeys(("test_size", "validation", "validation_split", "split"), "write holdout: 0.2"),
+    **dict.fromkeys(
+        ("na", "na_values", "nan", "dropna", "impute", "imputer"), "write missing: drop, mean or indicator"
+    ),
+    **dict.fromkeys(("names", "headers", "has_header"), "write header: false, or header: [x, y]"),
+    **dict.fromkeys(
+        ("target", "label", "labels", "features"), "the nodes say what a column is for: name it in 'columns'"
+    ),
+    **dict.fromkeys(("encoding",), "a file is UTF-8 text"),
+    **dict.fromkeys(("date", "datetime", "dates", "parse_dates"), "write {column: date, time: days}"),
+    **dict.fromkeys(("dummies", "onehot", "one-hot"), "write {column: species, one_hot: true}"),
+    **dict.fromkeys(("scale", "normalize", "standardise"), "write standardize: true"),
+}
 
 # The texts that stand for the indices 0, 1, ..., or "auto": those of the file, sorted.
 Categories: TypeAlias = Literal["auto"] | tuple[str, ...]
@@ -26,6 +53,10 @@ class ColumnEntry(NamedTuple):
         matrix: whether they are the columns of a matrix, rather than one vector.
         exact: whether the one header is taken as it is.
         categories: the texts that become indices, None for a column of numbers.
+        one_hot: whether each index becomes a row of zeros with a 1.
+        time: what a date or a time becomes, with `format` as `datetime.strptime` reads it; None for other columns.
+        missing: what becomes of cells with nothing in them.
+        carried: whether the cells are handed through as texts.
         standardize: whether mean and standard deviation are brought to 0 and 1.
         path: where the headers stand in the graph file; with `listed`, each under its position there.
     """
@@ -37,10 +68,53 @@ class ColumnEntry(NamedTuple):
     standardize: bool = False
     path: Path = ()
     listed: bool = False
+    one_hot: bool = False
+    time: str | None = None
+    format: str | None = None
+    missing: str = ""
+    carried: bool = False
+
+    @property
+    def text(self) -> bool:
+        """Whether the cells are read as texts."""
+        return self.categories is not None or self.time is not None or self.carried
 
     def path_of(self, position: int) -> Path:
         """Return where one of the headers stands in the graph file."""
         return (*self.path, position) if self.listed else self.path
+
+
+class HoldoutEntry(NamedTuple):
+    """Which rows are held back: a share of them, or those of a file of their own.
+
+    Attributes:
+        share: 0 for none.
+        by: "stratify", "group" or "time" where a column of the file decides, else "".
+        column: that column.
+        seed: what they are drawn from, None for the run's seed.
+    """
+
+    share: float = 0.0
+    by: str = ""
+    column: str = ""
+    file: str | None = None
+    seed: int | None = None
+
+
+class CsvForm(NamedTuple):
+    """How a CSV file is written.
+
+    Attributes:
+        header: whether its first row names the columns; False calls them x1, x2, ...; or their names.
+        delimiter: what stands between cells, None for what the file's name says.
+        decimal: what a number's fraction begins with.
+        comment: what lines begin with that are passed over, or "".
+    """
+
+    header: bool | tuple[str, ...] = True
+    delimiter: str | None = None
+    decimal: str = "."
+    comment: str = ""
 
 
 class DataEntry(NamedTuple):
@@ -53,8 +127,10 @@ class DataEntry(NamedTuple):
     columns: dict[str, ColumnEntry] | None = None
     batch_size: int | None = None
     shuffle: bool = False
-    holdout: float = 0.0
+    holdout: HoldoutEntry = HoldoutEntry()
     only: frozenset[str] | None = None
+    missing: str = "error"
+    form: CsvForm = CsvForm()
 
     def part(self, names: Collection[str]) -> DataEntry:
         """Return the section with only those of its columns that are among these names."""
@@ -70,21 +146,92 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         message = needed if raw is None else f"'data' is a mapping, not {describe(raw)}"
         problems.add(("data",), message, suggestion="write data: {file: digits.csv}")
         return DataEntry()
-    problems.refuse_unknown(("data",), raw, KEYS)
+    problems.refuse_unknown(("data",), raw, KEYS, advice=ELSEWHERE)
+    at = ("data",)
+    size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, _all_rows)
     return DataEntry(
-        file=_file(raw["file"], problems) if "file" in raw else None,
+        file=_file(("data", "file"), raw["file"], problems) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
-        batch_size=_batch_size(raw["batch_size"], problems) if "batch_size" in raw else None,
-        shuffle=_switch(("data", "shuffle"), raw.get("shuffle", False), problems),
-        holdout=_holdout(raw.get("holdout", 0), problems),
+        batch_size=None if size is None else int(size),
+        shuffle=_switch(at, raw, "shuffle", problems),
+        holdout=_holdout(raw, problems),
+        missing=_take(
+            at, raw, "missing", "error", _is_one_of(MISSING[:3]), "error, drop or mean", problems, _of_columns
+        ),
+        form=_form(raw, problems),
     )
 
 
-def _file(raw: Any, problems: Problems) -> str | None:
-    path = ("data", "file")
+def _form(raw: dict[str, Any], problems: Problems) -> CsvForm:
+    at = ("data",)
+
+    def is_header(value: Any) -> bool:
+        return isinstance(value, bool) or (isinstance(value, list) and bool(value) and all(map(_is_text, value)))
+
+    def is_mark(value: Any) -> bool:
+        return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in '"\r\n\0'
+
+    header = _take(at, raw, "header", True, is_header, "false where the file has none, or a list of names", problems)
+    delimiter = _take(at, raw, "delimiter", None, is_mark, 'one character, as ";" or "\\t"', problems)
+    decimal = _take(at, raw, "decimal", ".", _is_one_of((".", ",")), '"." or ","', problems)
+    comment = _take(at, raw, "comment", "", is_mark, 'one character, as "#"', problems)
+    if decimal == "," and delimiter in (None, ","):
+        problems.add((*at, "decimal"), "a comma stands between cells too", key=True, suggestion='write delimiter: ";"')
+    return CsvForm(tuple(header) if isinstance(header, list) else header, delimiter, decimal, comment)
+
+
+def _is_text(raw: Any) -> bool:
+    return isinstance(raw, str) and raw.strip() != ""
+
+
+def _is_one_of(words: Sequence[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _of_columns(raw: Any) -> str | None:
+    return "write it in the mapping of a column" if raw == MISSING[3] else None
+
+
+def _take(
+    at: Path,
+    raw: dict[str, Any],
+    key: str,
+    default: Any,
+    fits: Callable[[Any], bool],
+    expected: str,
+    problems: Problems,
+    hint: Callable[[Any], str | None] = lambda _: None,
+) -> Any:
+    """Return what a mapping has under a key, the default where it has nothing or what does not fit."""
+    value = raw.get(key, default)
+    if key not in raw or fits(value):
+        return value
+    problems.add((*at, key), _takes(key, expected, value), suggestion=hint(value))
+    return default
+
+
+def _is_whole(raw: Any, least: int = 1) -> bool:
+    is_number = isinstance(raw, int) or (isinstance(raw, float) and raw.is_integer())
+    return is_number and not isinstance(raw, bool) and raw >= least
+
+
+def _all_rows(raw: Any) -> str | None:
+    return "leave it out to use all rows in every step" if raw is None else None
+
+
+def suffix_of(name: str) -> str:
+    """Return how the name of a data file ends, without what says that it is packed."""
+    for packed in PACKED:
+        whole = name.lower().removesuffix(packed)
+        if whole != name.lower() and whole.endswith(SUFFIXES[:2]):
+            return whole[-4:]
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def _file(path: Path, raw: Any, problems: Problems) -> str | None:
     if not isinstance(raw, str) or not raw.strip():
         problems.add(path, _takes("file", "the name of a file", raw), suggestion="write file: digits.csv")
-    elif not raw.lower().endswith(SUFFIXES):
+    elif suffix_of(raw) not in SUFFIXES:
         problems.add(
             path, f"{quote(raw)} is no data file: its name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
@@ -93,30 +240,45 @@ def _file(raw: Any, problems: Problems) -> str | None:
     return None
 
 
-def _batch_size(raw: Any, problems: Problems) -> int | None:
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)
-    if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 1:
-        return raw
-    hint = "leave it out to use all rows in every step" if raw is None else None
-    problems.add(("data", "batch_size"), _takes("batch_size", "a whole number, 1 or more", raw), suggestion=hint)
-    return None
+def _holdout(section: dict[str, Any], problems: Problems) -> HoldoutEntry:
+    """Return which rows are held back; a share that stands alone is that of rows drawn at random."""
+    at: Path = ("data",)
+    if not isinstance(section.get("holdout"), dict):
+        return HoldoutEntry(_share(at, section, "holdout", problems))
+    at, raw = ("data", "holdout"), section["holdout"]
+    problems.refuse_unknown(at, raw, HOLDOUT_KEYS)
+    given = [key for key in ("stratify", "group", "time", "file") if key in raw]
+    for key in given[1:]:
+        problems.add((*at, key), f"both {quote(given[0])} and {quote(key)} are given", key=True, suggestion="keep one")
+    by = given[0] if given else ""
+    if by == "file":
+        for key in [key for key in ("share", "seed") if key in raw]:
+            problems.add((*at, key), f"nothing is drawn where the rows have a file: {quote(key)}", key=True)
+        return HoldoutEntry(file=_file((*at, "file"), raw["file"], problems))
+    if "share" not in raw:
+        problems.add(at, "no 'share' is given", key=True, suggestion="write {share: 0.2}, or {file: test.csv}")
+    text = "the header of a column"
+    column = _take(at, raw, by, "", lambda value: isinstance(value, str), text, problems) if by else ""
+    seed = _take(at, raw, "seed", None, lambda value: _is_whole(value, 0), "a whole number, 0 or more", problems)
+    share = _share(at, raw, "share", problems)
+    return HoldoutEntry(share, by, column, seed=None if seed is None else int(seed))
 
 
-def _holdout(raw: Any, problems: Problems) -> float:
-    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    if is_number and 0 <= raw < 1:
-        return float(raw)
-    hint = f"write {raw / 100:g}" if is_number and 1 < raw < 100 else None
-    problems.add(("data", "holdout"), _takes("holdout", "a share, 0 or more and below 1", raw), suggestion=hint)
-    return 0.0
+def _share(at: Path, raw: dict[str, Any], key: str, problems: Problems) -> float:
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    def hint(value: Any) -> str | None:
+        return f"write {value / 100:g}" if is_number(value) and 1 < value < 100 else None
+
+    def fits(value: Any) -> bool:
+        return is_number(value) and 0 <= value < 1
+
+    return float(_take(at, raw, key, 0, fits, "a share, 0 or more and below 1", problems, hint))
 
 
-def _switch(path: Path, raw: Any, problems: Problems) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    problems.add(path, _takes(str(path[-1]), "true or false", raw))
-    return False
+def _switch(at: Path, raw: dict[str, Any], key: str, problems: Problems) -> bool:
+    return bool(_take(at, raw, key, False, lambda value: isinstance(value, bool), "true or false", problems))
 
 
 def _takes(key: str, expected: str, raw: Any) -> str:
@@ -172,7 +334,7 @@ def _headers(path: Path, raw: Any, problems: Problems) -> tuple[str, ...] | None
 def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntry | None:
     """Return an entry that is written as a mapping."""
     before = len(problems)
-    problems.refuse_unknown(path, raw, COLUMN_KEYS)
+    problems.refuse_unknown(path, raw, COLUMN_KEYS, advice=ELSEWHERE)
     given: list[str] = [key for key in ("column", "columns") if key in raw]
     if not given and len(problems) == before:
         hint = "write {column: species, categories: auto} or {columns: [...], standardize: true}"
@@ -188,16 +350,35 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
         return None
     headers = _headers(place, value, problems)
     categories = _categories((*path, "categories"), raw["categories"], problems) if "categories" in raw else None
-    standardize = _switch((*path, "standardize"), raw.get("standardize", False), problems)
-    if "categories" in raw and key == "columns":
+    standardize, one_hot = (_switch(path, raw, name, problems) for name in ("standardize", "one_hot"))
+    if one_hot and categories is None:
+        categories = "auto"
+    time = _take(path, raw, "time", None, _is_one_of(TIMES), f"one of {', '.join(TIMES)}", problems, _near_time)
+    form = _take(path, raw, "format", None, _is_text, 'how a time is written, as "%d.%m.%Y"', problems)
+    missing = _take(path, raw, "missing", "", _is_one_of(MISSING), f"{', '.join(MISSING[:-1])} or indicator", problems)
+    kinds = [name for name in ("categories", "one_hot", "time") if raw.get(name, False) is not False]
+    if kinds and key == "columns":
         hint = "give each such column a name of its own, with 'column'"
-        problems.add((*path, "categories"), "'categories' is for one column", key=True, suggestion=hint)
-    elif "categories" in raw and standardize:
+        problems.add((*path, kinds[0]), f"{quote(kinds[0])} is for one column", key=True, suggestion=hint)
+    elif categories is not None and standardize:
         problems.add((*path, "standardize"), "an index cannot be standardized: it is no quantity", key=True)
+    if categories is not None and time is not None:
+        problems.add((*path, "time"), "a time is a number, not one of some categories", key=True)
+    if categories is not None and missing == "mean":
+        hint = "write drop, or indicator, which makes a category of its own of it"
+        problems.add((*path, "missing"), "texts have no mean", suggestion=hint)
+    if form is not None and time is None:
+        problems.add((*path, "format"), "'format' goes with 'time'", key=True, suggestion="write time: days")
     if headers is None or len(problems) > before:
         return None
     listed = isinstance(value, list)
-    return ColumnEntry(headers, key == "columns", key == "column", categories, standardize, place, listed)
+    return ColumnEntry(
+        headers, key == "columns", key == "column", categories, standardize, place, listed, one_hot, time, form, missing
+    )
+
+
+def _near_time(raw: Any) -> str | None:
+    return did_you_mean(raw, TIMES) if isinstance(raw, str) else None
 
 
 def _categories(path: Path, raw: Any, problems: Problems) -> Categories | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from graphrun.document.data_section import ColumnEntry, DataEntry
+from graphrun.document.data_section import ColumnEntry, DataEntry, HoldoutEntry
 from graphrun.document.document import Document
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import StoredValue
@@ -33,6 +33,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "start": document.start,
         "steps": document.steps,
         "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
+        "keep": None if document.keep == "last" else document.keep,
         "uncertainty": document.uncertainty and _Flow(document.uncertainty.model_dump(exclude_defaults=True)),
         "record": None if document.record is None else _FlowList(document.record),
         "seed": document.seed,
@@ -160,17 +161,26 @@ def _parameter(entry: ParameterEntry) -> Any:
 def _data(entry: DataEntry) -> dict[str, Any]:
     columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
     given: dict[str, Any] = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
-    given |= {"shuffle": entry.shuffle or None, "holdout": entry.holdout or None}
+    given |= {"shuffle": entry.shuffle or None, "holdout": _holdout(entry.holdout)}
+    given |= {"missing": entry.missing} if entry.missing != "error" else {}
+    given |= {key: _flow(value) for key, value in _changed(entry.form).items()}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _changed(entry: Any) -> dict[str, Any]:
+    """Return the fields of an entry that are not as they are by default."""
+    return {key: value for key, value in entry._asdict().items() if value != entry._field_defaults.get(key, ())}
+
+
+def _holdout(entry: HoldoutEntry) -> Any:
+    given = _changed(entry)
+    by, column = given.pop("by", ""), given.pop("column", "")
+    return given.get("share") if given.keys() <= {"share"} and not by else _Flow({**given, by: column} if by else given)
 
 
 def _column(entry: ColumnEntry) -> Any:
     headers = _FlowList(entry.headers) if entry.matrix else entry.headers[0]
-    if not (entry.exact or entry.standardize or entry.categories):
-        return headers
-    column = _Flow({"columns" if entry.matrix else "column": headers})
-    if entry.categories:
-        column["categories"] = entry.categories if entry.categories == "auto" else _FlowList(entry.categories)
-    if entry.standardize:
-        column["standardize"] = True
-    return column
+    told = _changed(entry._replace(headers=(), path=(), listed=False))
+    named = "columns" if told.pop("matrix", False) else "column"
+    exact = told.pop("exact", False)
+    return _Flow({named: headers} | _flow(told)) if exact or told else headers

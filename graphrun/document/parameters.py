@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from graphrun.base.wording import describe
 from graphrun.document.marks import Path
+from graphrun.document.names import is_name, normalize
 from graphrun.document.numbers import LARGEST, MOST_AXES, NotANumberError, Shape, StoredValue, Value, shape_of
 from graphrun.document.problems import Problems
 from graphrun.document.slips import OF_PARAMETER
@@ -39,13 +40,14 @@ class Training(NamedTuple):
 class ParameterEntry(NamedTuple):
     """A parameter's start and its bounds; a bound may be a number or broadcast to the value's shape.
 
-    The start is a value, or a shape and how to draw it.
+    The start is a value, or a shape and how to draw it. A name in a shape is that of a column of the data: the number
+    of its categories, or of the columns of a matrix.
     """
 
     value: Value | None
     lower: Value | None = None
     upper: Value | None = None
-    shape: Shape = ()
+    shape: tuple[Any, ...] = ()
     init: InitEntry | None = None
     training: Training = Training()
 
@@ -169,10 +171,11 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
         return None
     shape, init = raw["shape"], raw["init"]
     sizes = shape if isinstance(shape, list) else [None]
-    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes):
+    if not all(is_name(size) if isinstance(size, str) else is_count(size) for size in sizes):
         hint = f"write [{shape}]" if isinstance(shape, int) else "write shape: [3, 4]"
         problems.add((*path, "shape"), "'shape' is a list of whole numbers, 0 or more", suggestion=hint)
         return None
+    sizes = [normalize(size) if isinstance(size, str) else size for size in sizes]
     if len(sizes) > MOST_AXES:
         problems.add((*path, "shape"), f"an array has at most {MOST_AXES} axes, and these are {len(sizes):,}")
         return None
@@ -183,6 +186,11 @@ def _read_init(path: Path, raw: dict[str, Any], problems: Problems) -> tuple[Sha
         problems.add((*path, "init"), message, suggestion="write init: {type: normal}")
         return None
     return tuple(sizes), InitEntry(init["type"], {key: value for key, value in init.items() if key != "type"})
+
+
+def is_count(size: Any) -> bool:
+    """Say whether something is a whole number, 0 or more."""
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
 def _broadcasts(shape: Shape, target: Shape) -> bool:

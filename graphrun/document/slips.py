@@ -27,6 +27,7 @@ SECTIONS = {
     **dict.fromkeys(("dataset", "datasets", "file", "csv", "rows", "train"), "write data: {file: rows.csv}"),
     **dict.fromkeys(("batch_size", "shuffle", "holdout", "columns"), "it belongs under 'data'"),
     **dict.fromkeys(("patience", "tolerance", "tol", "early_stopping", "until"), "write stop: {change: 1e-9}"),
+    **dict.fromkeys(("save_best", "best", "checkpoint", "restore_best_weights"), "write keep: best"),
     **dict.fromkeys(
         (
             "functions",

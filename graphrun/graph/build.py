@@ -95,6 +95,8 @@ class _Builder:
             unread=[name for name in self.columns if name not in self.read],
             stated=stated,
         )
+        for path, name in document.names_watched().items():
+            self.lookup.check_name(name, path, "name to watch")
         self._check_uncertainty(graph)
         self._check_expect()
         self.problems.raise_if_any()
@@ -127,6 +129,10 @@ class _Builder:
                     self.problems.add(path, f"{name!r} is already the name of one of the {owners[name]}", key=True)
         for name, parameter in self.parameters.items():
             self.numbers[name] = len(self.leaves)
+            for axis, size in enumerate(parameter.shape):
+                if isinstance(size, str) and size not in self.columns:
+                    at = document.leaf_problems("parameters", name).at(("shape", axis))
+                    at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
             self.leaves.append(document.started.get(name, _numbers(parameter.value)))

@@ -13,7 +13,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import Document, ExpectEntry, ParameterEntry, Value
 from graphrun.solvers import Solver
-from graphrun.updates.schedule import Schedule
+from graphrun.updates.schedule import Schedule, plateau
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -46,6 +46,7 @@ class Update:
         schedule: the schedule of the step size and its settings, or None.
         clip_norm: the largest Euclidean norm of the whole gradient, or None.
         clip_value: the largest absolute value of an element of the gradient, or None.
+        accumulate: how many steps there are to an update, which takes the mean of their gradients.
         starts: how often a solver begins.
     """
 
@@ -54,7 +55,13 @@ class Update:
     schedule: tuple[Schedule, Settings] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    accumulate: int = 1
     starts: int = 1
+
+    @property
+    def by_step(self) -> tuple[Schedule, Settings] | None:
+        """The schedule, where the step alone decides, not what the run looks at."""
+        return None if self.schedule is None or self.schedule[0] is plateau else self.schedule
 
     @property
     def clips(self) -> bool:

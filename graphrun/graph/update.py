@@ -8,7 +8,7 @@ from typing import Any
 from graphrun.base.types import MOST, whole
 from graphrun.base.wording import describe, quote
 from graphrun.declare.declaration import Settings
-from graphrun.declare.updaterule import UpdateRule
+from graphrun.declare.updaterule import UpdateRule, accumulating
 from graphrun.document import did_you_mean
 from graphrun.document.names import normalize
 from graphrun.document.numbers import LARGEST
@@ -17,7 +17,7 @@ from graphrun.graph.graph import Node, Update
 from graphrun.graph.lookup import Lookup
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.solvers.robust import robust_cost
-from graphrun.updates.schedule import SCHEDULES, Schedule
+from graphrun.updates.schedule import SCHEDULES, Schedule, plateau
 
 CLIPS = ("clip_norm", "clip_value")
 _NO_RULE = UpdateRule(lambda: None, "unknown")
@@ -30,9 +30,13 @@ def resolve_update(lookup: Lookup) -> Update:
     rule = SOLVERS.get(entry.type) or lookup.registry.update_rule(entry.type)
     raw = dict(entry.settings)
     schedule = _resolve_schedule(lookup, raw) if isinstance(raw.get("step_size"), dict) else None
+    if schedule is not None and schedule[0] is plateau:
+        raw["step_size"] = dict(schedule[1])["start"]
     common: dict[str, Any] = {key: _read_clip(lookup, key, raw) for key in CLIPS if not isinstance(rule, Solver)}
+    if isinstance(rule, UpdateRule):
+        common["accumulate"] = _read_count(lookup, raw, "accumulate", "how many batches an update takes the mean of")
     if isinstance(rule, Solver):
-        common = {"starts": _read_starts(lookup, raw)}
+        common = {"starts": _read_count(lookup, raw, "starts", "how many starts the solver makes")}
         _check_bounds(lookup, rule)
     if rule is None:
         lookup.unknown_type(at(), ("type",), entry.type, "update rule", UpdateRule)
@@ -45,6 +49,8 @@ def resolve_update(lookup: Lookup) -> Update:
         return Update(rule, ())
     settings = lookup.settings(rule, raw, at, ("type", *common))
     _check_factors(lookup, rule)
+    if isinstance(rule, UpdateRule) and common["accumulate"] > 1:
+        rule, settings = accumulating(rule), (*settings, ("accumulate", common["accumulate"]))
     return Update(rule, settings, schedule, **common)
 
 
@@ -108,12 +114,12 @@ def _read_clip(lookup: Lookup, key: str, raw: dict[str, Any]) -> float | None:
     return float(value)
 
 
-def _read_starts(lookup: Lookup, raw: dict[str, Any]) -> int:
-    value = raw.pop("starts", 1)
+def _read_count(lookup: Lookup, raw: dict[str, Any], key: str, what: str) -> int:
+    value = raw.pop(key, 1)
     number = whole(value)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
-        message = f"'starts' takes how many starts the solver makes, a whole number of 1 or more, not {describe(value)}"
-        lookup.problems.add(("update", "starts"), message)
+        message = f"{key!r} takes {what}, a whole number of 1 or more, not {describe(value)}"
+        lookup.problems.add(("update", key), message)
         return 1
     return number
 

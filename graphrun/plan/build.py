@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def build_plan(
         PluginError: a node type's function raises or breaks its declaration.
     """
     dtype = np.dtype(graph.document.dtype) if dtype is None else dtype
+    graph = _sized(graph, {} if feed is None else feed.widths)
     budget = Budget(graph, dtype)
     budget.check_parameters()
     values = _values(graph, seed)
@@ -114,6 +116,21 @@ def build_plan(
         seed=seed,
         initializers=graph.initializers,
     )
+
+
+def _sized(graph: ComputationalGraph, widths: Mapping[str, int]) -> ComputationalGraph:
+    """Return the graph with numbers in the shapes that name columns of the data."""
+    sized = {}
+    for name, entry in graph.parameters.items():
+        named = [(axis, size) for axis, size in enumerate(entry.shape) if isinstance(size, str)]
+        for axis, size in named:
+            if size not in widths:
+                at = graph.document.leaf_problems("parameters", name)
+                message = f"{size!r} is one number a row: it has no number of categories, and none of columns"
+                raise ShapeError(at.describe(("shape", axis), message))
+        if named:
+            sized[name] = entry._replace(shape=tuple(widths.get(size, size) for size in entry.shape))
+    return replace(graph, parameters=graph.parameters | sized) if sized else graph
 
 
 def _values(graph: ComputationalGraph, seed: int) -> list[Any]:

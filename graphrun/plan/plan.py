@@ -31,6 +31,9 @@ class Feed(Protocol):
     feeds: bool
     """Whether steps are given different rows."""
 
+    widths: Mapping[str, int]
+    """The number of the categories of a column, or of its columns, for shapes that name one."""
+
     def batch(self, step: int) -> Sequence[NDArray[Any]]:
         """Return the columns of the rows that belong to a step; all steps' have the same shapes."""
 

@@ -251,7 +251,14 @@ class Graph(Shown):
                 taken.append(Passes.of(program))
 
         request = RunRequest(
-            step, engine=engine, dtype=dtype, seed=seed, every=max(step, 1), resume=resume, inspect=take
+            step,
+            engine=engine,
+            dtype=dtype,
+            seed=seed,
+            every=max(step, 1),
+            resume=resume,
+            inspect=take,
+            one_row=True,
         )
         result = self.answer(request)
         if result.error is not None:

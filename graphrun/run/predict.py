@@ -52,14 +52,14 @@ def predict(
     if document.data is None:
         raise UsageError(f"{document.source.name} has no 'data' section, so there are no rows to predict")
     given, names = names, [normalize(name) for name in names]
-    part = part_of(document, names)
+    part = part_of(document, names, saved)
     source = DataSource(part, data_file, training=False)
     if part.data is None or not source.names:
         raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
     data = source.open(saved.seed, saved.statistics)
     assert data is not None  # noqa: S101 (for the type checker: there is a section)
     structure = build_graph(part, registry, source.names).evaluation()
-    plan = build_plan(structure, seed=saved.seed, feed=Rows(next(data.everything())))
+    plan = build_plan(structure, seed=saved.seed, feed=Rows(next(data.everything()), data.widths))
     check_fits(saved, plan, checkpoint, whole=False)
     slots = [plan.slots[name] for name in names]
     for name, slot in zip(names, slots, strict=True):
@@ -100,8 +100,8 @@ def _banded(
     """Yield values on some rows, each with its standard error and its bands, by the delta method."""
     from graphrun.run.fit import element_names
 
-    plan = build_plan(structure, seed=saved.seed, feed=Rows(columns))
-    program = node_program(plan.holding(saved.parameters), Rows(columns))
+    plan = build_plan(structure, seed=saved.seed, feed=Rows(columns, {}))
+    program = node_program(plan.holding(saved.parameters), Rows(columns, {}))
     program.restore_values(saved.arrays)
     program.evaluate()
     place = {name: k for k, name in enumerate(element_names(plan))}
@@ -134,12 +134,19 @@ def _what_it_has(plan: Plan, slot: int) -> str:
     return f"{shape}, where they are axis {axis}"
 
 
-def part_of(document: Document, names: Sequence[str]) -> Document:
-    """Return the part of a graph file that some values depend on, with the columns that it needs."""
+def part_of(document: Document, names: Sequence[str], saved: Checkpoint | None = None) -> Document:
+    """Return the part of a graph file that some values depend on, with the columns that it needs.
+
+    Shapes that name columns are those of the checkpoint's parameters: the columns need not be there again.
+    """
     unknown = next((name for name in names if name not in document.nodes), None)
     if unknown is not None:
         hint = did_you_mean(unknown, document.nodes)
         raise UsageError(f"there is no node {unknown!r} to predict" + (f"; {hint}" if hint else ""))
+    parameters = {
+        name: entry if saved is None else entry._replace(shape=saved.shape_of(name, entry.shape))
+        for name, entry in document.parameters.items()
+    }
     needed: set[str] = set()
     pending = list(names)
     while pending:
@@ -147,10 +154,11 @@ def part_of(document: Document, names: Sequence[str]) -> Document:
         if name not in needed:
             needed.add(name)
             inputs = document.nodes[name].inputs if name in document.nodes else ()
+            inputs = parameters[name].shape if name in parameters else inputs
             pending += [source for source in inputs if isinstance(source, str)]
     return replace(
         document,
-        parameters={name: entry for name, entry in document.parameters.items() if name in needed},
+        parameters={name: entry for name, entry in parameters.items() if name in needed},
         constants={name: value for name, value in document.constants.items() if name in needed},
         nodes={name: entry for name, entry in document.nodes.items() if name in needed},
         instances={},

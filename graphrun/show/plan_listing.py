@@ -111,6 +111,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             "schedule": schedule and {"type": schedule[0].name, "settings": _plain(dict(schedule[1]))},
             "clip_norm": plan.update.clip_norm,
             "clip_value": plan.update.clip_value,
+            "accumulate": plan.update.accumulate,
         },
         "memory": memory(plan),
     }

@@ -90,6 +90,7 @@ def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
         "gradients": encoded(gradients),
         "history": encoded(result.history),
         **({"holdout": encoded(result.holdout)} if result.holdout else {}),
+        **({"kept": {**vars(result.kept), "value": encode(result.kept.value)}} if result.kept else {}),
         **({"left_out": left_out} if left_out else {}),
         **({} if result.uncertainty is None else {"uncertainty": uncertainty_data(result.uncertainty, everything)}),
     }
@@ -133,6 +134,8 @@ def _tables(result: Result, *, whole: bool) -> Iterator[str]:
         yield from wrapped(f"({' and '.join(notes)}; --format json or csv gives all)", columns)
     yield ""
     yield from _final_values(result)
+    if result.kept is not None:
+        yield f"kept: step {result.kept.step}, where {result.kept.name} is {number(result.kept.value)}"
     yield f"stopped: {result.stopped}"
 
 

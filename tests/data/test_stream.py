@@ -17,6 +17,7 @@ from graphrun.data.dataset import DataSet
 from graphrun.data.memory import MemoryDataSet
 from graphrun.data.opening import open_data
 from graphrun.document import DataEntry
+from graphrun.document.data_section import HoldoutEntry
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_batches_are_the_stream_of_epochs_cut_into_pieces(
     if held == rows:
         return
     size = 1 + int(batch * (rows - held - 1))
-    entry = DataEntry(archive(rows), None, size, shuffle, share)
+    entry = DataEntry(archive(rows), None, size, shuffle, HoldoutEntry(share))
     data = open_data(entry, "", seed)
     assert isinstance(data, MemoryDataSet)
     assert (data.rows, data.holdout_rows, data.batch_size) == (rows - held, held, size)
@@ -84,7 +85,7 @@ def test_batches_are_the_stream_of_epochs_cut_into_pieces(
 
 def test_orders_differ_by_seed_and_by_epoch(archive: Callable[[int], str]) -> None:
     """The same seed gives the same order; what is held back does not depend on the batches."""
-    entry = DataEntry(archive(1000), None, 10, shuffle=True, holdout=0.2)
+    entry = DataEntry(archive(1000), None, 10, shuffle=True, holdout=HoldoutEntry(0.2))
     first, second, other = (open_data(entry, "", seed) for seed in (1, 1, 2))
     assert isinstance(first, MemoryDataSet)
     assert isinstance(second, MemoryDataSet)
@@ -98,7 +99,7 @@ def test_orders_differ_by_seed_and_by_epoch(archive: Callable[[int], str]) -> No
 @pytest.mark.campaign
 def test_every_row_is_held_back_equally_often(archive: Callable[[int], str]) -> None:
     """A share of 0.3 holds each of ten rows back in three of ten seeds: 300 of 1,000, within five deviations."""
-    entry = DataEntry(archive(10), None, 2, holdout=0.3)
+    entry = DataEntry(archive(10), None, 2, holdout=HoldoutEntry(0.3))
     counts = Counter(int(x) for seed in range(1000) for x in open_data(entry, "", seed).holdout()[0])  # type: ignore[index]
     assert all(abs(count - 300) < 5 * np.sqrt(1000 * 0.3 * 0.7) for count in counts.values())
     assert len(counts) == 10
@@ -106,7 +107,7 @@ def test_every_row_is_held_back_equally_often(archive: Callable[[int], str]) -> 
 
 def test_the_share_is_kept_in_every_part_of_a_large_file(archive: Callable[[int], str]) -> None:
     """Rows are drawn in blocks of 65,536."""
-    data = open_data(DataEntry(archive(200_000), None, 1000, holdout=0.1), "", 0)
+    data = open_data(DataEntry(archive(200_000), None, 1000, holdout=HoldoutEntry(0.1)), "", 0)
     assert data.holdout_rows == 20_000
     kept = data.holdout()
     assert kept is not None
@@ -153,7 +154,7 @@ def test_standardizing_uses_the_training_part(
     array = np.array(values)
     np.savez(path, x=array, i=np.arange(len(array)))
     section = {"x": column("x", standardize=True), "i": column("i")}
-    data = open_data(DataEntry(str(path), section, None, holdout=share), "", 3)
+    data = open_data(DataEntry(str(path), section, None, holdout=HoldoutEntry(share)), "", 3)
     x, i = data.batch(0)
     training = array[i]
     mean, std = training.mean(axis=0), training.std(axis=0)
@@ -166,7 +167,7 @@ def test_standardizing_uses_the_training_part(
     assert np.array_equal(np.concatenate([part for part, _ in data.everything(4)]), scaled)
     np.savez(path, x=array[:1] * 2)
     later = open_data(
-        DataEntry(str(path), section, 5, holdout=share),
+        DataEntry(str(path), section, 5, holdout=HoldoutEntry(share)),
         "",
         3,
         statistics=data.statistics,

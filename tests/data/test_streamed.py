@@ -184,7 +184,7 @@ def test_kinds_of_parquet_columns(folder: Path, opened: Opened) -> None:
         "9007199254740993 AS i, 'x' AS t, DATE '2020-01-01' AS day, [1, 2] AS l) TO 'd.parquet' (FORMAT parquet)"
     )
     data = opened("{file: d.parquet}")
-    assert data.names == ("u", "b", "d", "f", "i")
+    assert data.names == ("u", "b", "d", "f", "i", "l")
     assert data.dtypes == (np.int64, np.int64, np.float64, np.float32, np.int64)
     assert [value.tolist() for value in data.batch(0)] == [[7], [1], [1.25], [float(np.float32(0.1))], [2**53 + 1]]
     kinds = opened("{file: d.parquet, columns: {u: {column: u, categories: auto}, b: {column: b, categories: auto}}}")

@@ -20,7 +20,7 @@ import numpy as np
 from graphrun.base.norms import root_of_squares
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
-from graphrun.declare.clipping import clip
+from graphrun.declare.clipping import clip, clip_mean
 from graphrun.engines.jax.feed import StepRows
 from graphrun.engines.jax.passes import PlanPart, tracing
 from graphrun.engines.jax.vector import JaxPasses
@@ -92,12 +92,14 @@ class LoopKind(NamedTuple):
 class Request(NamedTuple):
     """What the loop is asked for: numbers, which change without a new compilation.
 
-    So many passes are run after the steps made before; each comes after an update, or is the first one of all.
+    So many passes are run after the steps made before; each comes after an update, or is the first one of all. The step
+    size counts only where what the run looks at decides it.
     """
 
     step: Any
     count: Any
     updates: Any
+    step_size: Any
 
 
 Carried: TypeAlias = tuple[jax.Array, LoopState, jax.Array, tuple[Array, ...]]
@@ -123,7 +125,7 @@ def make_loop(
             number, before, good, watched = carried
             step = request.step + number
             within = (number >= 0) & (number < request.count) if in_a_round > 1 else jnp.ones((), bool)
-            state = updated(plan, passes, before, step, request.updates & within)
+            state = updated(plan, passes, before, step, request.updates & within, request.step_size)
             step = jnp.where(request.updates, step + 1, step)
             state = evaluated(plan, passes, state, step, rows.pick(columns, step), fixed)
             if in_a_round > 1:
@@ -180,28 +182,41 @@ def must_be_careful(plan: Plan) -> bool:
     return False
 
 
-def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted: Array) -> LoopState:
+def updated(
+    plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted: Array, step_size: Array | float = math.nan
+) -> LoopState:
     """Return the state after an update, or as it is where none is wanted."""
     update, rule, settings = plan.update, plan.rule, dict(plan.update.settings)
-    if update.schedule is not None:
-        schedule, given = update.schedule
+    if update.by_step is not None:
+        schedule, given = update.by_step
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
+    elif update.schedule is not None:
+        settings["step_size"] = jnp.asarray(step_size).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
-    gradients = clip(
+    clipped = partial(
+        clip,
         jnp,
-        state.gradients,
         value=update.clip_value,
         limit=update.clip_norm,
         norm=norm,
         numbers=jnp,
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
-    each = zip(passes.rules(), state.targets, gradients, state.rule, passes.bounds(), strict=True)
-    for function, value, gradient, own, bounds in each:
+    sign, kept_before = -1.0 if plan.maximize else 1.0, state.rule
+    if update.accumulate == 1 or not update.clips:
+        gradients: Sequence[Any] = clipped(state.gradients)
+    else:
+        sums = [sign * own[-1] for own in state.rule]
+        due = (step + 1) % update.accumulate == 0
+        pairs = clip_mean(jnp, state.gradients, sums, update.accumulate, due, clipped)
+        gradients = [gradient for gradient, _ in pairs]
+        kept_before = tuple((*own[:-1], sign * kept) for own, (_, kept) in zip(state.rule, pairs, strict=True))
+    each = zip(passes.rules(), state.targets, gradients, kept_before, state.rule, passes.bounds(), strict=True)
+    for function, value, gradient, before, own, bounds in each:
         signed = -gradient if plan.maximize else gradient
         with tracing("update rule", rule):
-            result = function(jnp, value, signed, *steps, *own, **settings)
+            result = function(jnp, value, signed, *steps, *before, **settings)
         following, *kept = result if rule.state else (result,)
         if bounds is not None:
             following = jnp.minimum(jnp.maximum(following, bounds[0]), bounds[1])

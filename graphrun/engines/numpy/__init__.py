@@ -50,7 +50,9 @@ class NumpyEngine:
         only_numbers = feed is None and not plan.noise and not plan.states and not plan.has_arrays
         if only_numbers and nodes >= NODES_PER_BATCH * max(len(plan.batches), 1):
             return batch_program(plan)
-        if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and isinstance(plan.update.rule, UpdateRule):
+        update = plan.update
+        plain = isinstance(update.rule, UpdateRule) and not (update.clips and update.accumulate > 1)
+        if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and plain:
             return straight_line_program(plan, feed)
         return node_program(plan, feed)
 

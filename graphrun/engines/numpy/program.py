@@ -14,6 +14,7 @@ from graphrun.base.errors import RunError, UsageError
 from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.base.types import Array
+from graphrun.declare.clipping import clip_mean
 from graphrun.engines import NotFinite, StepFailed, Stop, Timing
 from graphrun.engines.numpy.namespace import namespace
 from graphrun.engines.numpy.operation import Operation, is_finite
@@ -109,7 +110,7 @@ class NumpyProgram:
 
     @cached_property
     def _steps(self) -> Steps:
-        return compile_steps(self.plan, self.values_by_slot, self.feed)
+        return compile_steps(self.plan, self.values_by_slot, self.feed, self.updater.step_size)
 
     def _advance_one_by_one(self, count: int, stop: Stop | None) -> str | None:
         with np.errstate(all="ignore"):
@@ -142,6 +143,16 @@ class NumpyProgram:
         for slot, value in enumerate(parameters):
             self.values_by_slot[slot] = np.asarray(value, dtype=self.plan.dtype)[()]
         self._off_loop_step = -1
+
+    @property
+    def step_size(self) -> float | None:
+        """The step size that was put here in place of the file's."""
+        return self.updater.step_size
+
+    @step_size.setter
+    def step_size(self, step_size: float | None) -> None:
+        self.updater.set_step_size(step_size)
+        vars(self).pop("_steps", None)
 
     def at(self, vector: Array) -> tuple[float, Array]:
         """Return the objective and its gradient with the parameters elsewhere, finite or not; no step is made.
@@ -374,11 +385,24 @@ class NumpyProgram:
         gradients = (self.gradients_by_slot[target] for target, _ in self.updater.targets)
         return is_finite(self.values_by_slot[self.plan.objective]) and all(map(is_finite, gradients))
 
+    def _clipped(self) -> list[Array]:
+        """Return clipped gradients; where an update takes the mean of several, it is their mean that is clipped."""
+        updater, count = self.updater, self.plan.update.accumulate
+        gradients = self.gradients(range(self.plan.parameters))
+        if count == 1:
+            return self.passes.by_target(updater.clip(gradients))
+        sign = -1.0 if self.plan.maximize else 1.0
+        before = [sign * kept for kept in self.passes.by_parameter([states[-1] for states in updater.states])]
+        pairs = clip_mean(np, gradients, before, count, (self.step + 1) % count == 0, updater.clip)
+        gradients, before = (self.passes.by_target(part) for part in zip(*pairs, strict=True))
+        updater.states = [(*s[:-1], sign * kept) for s, kept in zip(updater.states, before, strict=True)]
+        return gradients
+
     def _update(self) -> None:
         """Give every parameter its new value; all of them read the gradients of the same pass."""
         if self.plan.states:
             self._set_node_states(self._next_node_states())
         gradients = [self.gradients_by_slot[target] for target, _ in self.updater.targets]
         if self.plan.update.clips:
-            gradients = self.passes.by_target(self.updater.clip(self.gradients(range(self.plan.parameters))))
+            gradients = self._clipped()
         self.updater(self.values_by_slot, gradients, self.step)

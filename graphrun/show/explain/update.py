@@ -47,6 +47,8 @@ class UpdateStep:
     @cached_property
     def step_size(self) -> float | None:
         """The step size of this step, that of the schedule where there is one."""
+        if self.update.by_step is not self.update.schedule and "step_size" in self.board.step.memory:
+            return float(self.board.step.memory["step_size"])
         if self.update.schedule is not None:
             schedule, settings = self.update.schedule
             return float(schedule.function(np, self.board.passes.step, **dict(settings)))
@@ -57,13 +59,21 @@ class UpdateStep:
     def within(self) -> Sequence[Array]:
         """The gradient of each parameter, within `clip_value`."""
         gradients, limit = self.board.passes.gradients[: self.plan.parameters], self.update.clip_value
-        return gradients if limit is None else [clipping.within(np, gradient, limit) for gradient in gradients]
+        return (
+            gradients
+            if limit is None or self.update.accumulate > 1
+            else [clipping.within(np, gradient, limit) for gradient in gradients]
+        )
 
     @cached_property
     def factor(self) -> float:
         """What `clip_norm` multiplies the gradient by; 1 where it does not act."""
         limit = self.update.clip_norm
-        return 1.0 if limit is None else float(clipping.factor(np, norm(*self.within), limit))
+        return (
+            1.0
+            if limit is None or self.update.accumulate > 1
+            else float(clipping.factor(np, norm(*self.within), limit))
+        )
 
     @cached_property
     def gradients(self) -> Sequence[Array]:
@@ -190,7 +200,12 @@ def _rule(update: UpdateStep) -> Prose:
 def _clipping(update: UpdateStep) -> Iterator[Block]:
     """Say what clipping does in this step."""
     given = update.board.passes.gradients[: update.plan.parameters]
-    value, largest = update.update.clip_value, update.update.clip_norm
+    value, largest, count = update.update.clip_value, update.update.clip_norm, update.update.accumulate
+    if count > 1:
+        this = "is" if (update.board.passes.step + 1) % count == 0 else "is not"
+        mean = ", which is clipped" if update.update.clips else ""
+        yield Paragraph([f"One step of {count} moves them, by the mean of {count} gradients{mean}: this {this} one."])
+        return
     if value is not None:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)
         acts = f"cuts {clipped} of the derivatives" if clipped else "does not act here"

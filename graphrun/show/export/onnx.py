@@ -98,7 +98,7 @@ def _inference(
     names = [name for name in document.nodes if name not in read] if outputs is None else [*map(normalize, outputs)]
     if not names:
         raise UsageError(f"{graph.name} has no nodes to export")
-    part = part_of(document, names)
+    part = part_of(document, names, saved)
     source = DataSource(part, graph.source.file if part.data else None, training=False)
     seed = document.seed or 0 if saved is None else saved.seed
     data = source.open(seed, None if saved is None else saved.statistics)
@@ -108,7 +108,7 @@ def _inference(
 
     def plan_of(rows: int) -> Plan:
         taken = [np.resize(column, (rows, *column.shape[1:])) for column in columns]
-        return build_plan(structure, number, seed, Rows(taken) if columns else None)
+        return build_plan(structure, number, seed, Rows(taken, data.widths) if data is not None else None)
 
     rows = 1 if not columns else min((document.data and document.data.batch_size) or len(columns[0]), len(columns[0]))
     plan = plan_of(rows)
