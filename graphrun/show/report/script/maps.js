@@ -257,20 +257,21 @@ function showRows() {
   const isRight = (row) => (kind.isClass ? told[row] === labels[row] : isBinary ? Number(told[row] > (kind.middle ?? 0.5)) === labels[row] : null);
   const right = isRight(0) === null ? null : labels.filter((_, row) => isRight(row)).length;
   put(byId("rows-note"), `${right === null ? "" : `${right} of ${count} are right. `}${feed ? `The rows of step ${whole(stepAt(state.row))}${count > TILES ? `, the first ${TILES}` : ""}` : count > TILES ? `The first ${TILES} rows` : "All rows"}: the label, and what ${nameOf(seen.answer)} says.${feed?.sampled ? ` The page has ${feed.sampled}.` : ""}`);
+  const shown0 = labels.slice(0, TILES), body = byId("rows-body");
+  if (body.childElementCount !== shown0.length) body.replaceChildren(...shown0.map((_, row) => make("div", { class: "told" }, size ? make("canvas", { class: "cells", role: "img", "aria-label": `picture ${row + 1}` }) : make("span", { class: "faint" }), make("span"))));
   const tones = shades("ink", "ink");
-  byId("rows-body").replaceChildren(...labels.slice(0, TILES).map((label, row) => {
-    const one = make("div", { class: "told" }), from = row * step;
+  shown0.forEach((label, row) => {
+    const [before, said0] = body.children[row].children, from = row * step;
     if (size) {
-      const canvas = make("canvas", { class: "cells", role: "img", "aria-label": `picture ${row + 1}` }), [high, wide] = size, cut0 = given.slice(from, from + high * wide);
-      const [low, top] = [Math.min(...cut0), Math.max(...cut0)];
-      paintCells(canvas, wide, high, (x, y) => tones[SHADES + Math.round((SHADES * (cut0[y * wide + x] - low)) / (top - low || 1))]);
-      one.append(canvas);
+      const picture = given.slice(from, from + size[0] * size[1]), [low, top] = [Math.min(...picture), Math.max(...picture)];
+      paintCells(before, size[1], size[0], (x, y) => tones[SHADES + Math.round((SHADES * (picture[y * size[1] + x] - low)) / (top - low || 1))]);
     } else {
-      one.append(make("span", { class: "faint" }, `${met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 3)).join(", ")} `));
+      put(before, met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 3)).join(", "));
     }
-    one.append(make("span", { class: isRight(row) === false ? "bad" : "" }, `${format(label, 3)} → ${format(told[row], 3)}${isRight(row) === false ? " ✗" : ""}`));
-    return one;
-  }));
+    const isWrong = isRight(row) === false;
+    put(said0, `${format(label, 3)} → ${format(told[row], 3)}${isWrong ? " ✗" : ""}`);
+    said0.classList.toggle("bad", isWrong);
+  });
 }
 
 // Choosing --------------------------------------------------------------------------------------------------------
@@ -320,5 +321,8 @@ function buildSeen() {
   if (!canvas.hidden) whenSeen(canvas, () => { paintMap(); showMap(); });
   whenSeen(byId("rows-body").parentElement, showRows);
 }
+
+// For the console: the places of the map, and the answers there.
+graphrun.map = () => seen.grid && { places: seen.grid.places, answers: nestedOf([...seen.grid.z], [seen.grid.places.length, seen.grid.kind.outputs]) };
 
 if (met) starters.push(buildSeen);
