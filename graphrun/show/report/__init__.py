@@ -48,8 +48,8 @@ SCRIPT = (
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "folding": lambda data: "levels" in data["scene"],
     "comparing": lambda data: "other" in data,
-    "arrays": lambda data: _has_arrays(data),
-    "maps": lambda data: _has_arrays(data) and "why" not in data.get("live", {"why": ""}),
+    "arrays": lambda data: any(math.prod(value.get("shape", [])) > SHOWN_ELEMENTS for value in data["values"]),
+    "maps": lambda data: NEEDED["arrays"](data) and "why" not in data.get("live", {"why": ""}),
 }
 """What only some pages have."""
 
@@ -127,11 +127,6 @@ def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: 
     )
     content = styles | {"policy": policy, "data": to_json(data), "unpack": unpack, "packed": _packed(script)}
     return PLACE.sub(lambda place: content[place[1]], _asset("template.html"))
-
-
-def _has_arrays(data: dict[str, Any]) -> bool:
-    """Whether a page has arrays of which more can be seen than their numbers in a line."""
-    return any(math.prod(value.get("shape", [])) > SHOWN_ELEMENTS for value in data["values"])
 
 
 def to_json(data: Any) -> str:

@@ -57,7 +57,8 @@ steps: 2
 
 PIXELS = """(id) => {
   const canvas = document.querySelector(id);
-  return [canvas.width, canvas.height, [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]];
+  const { width, height } = canvas;
+  return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]];
 }"""
 
 
