@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import graphrun
 from graphrun.base.errors import GraphFileError
+from graphrun.cli.entry import run_command
 
 ENGINES = ["numpy", pytest.param("jax", marks=pytest.mark.campaign)]
 PATIENCE = 6
@@ -222,3 +223,11 @@ def test_no_rows_are_held_back(tmp_path: Path) -> None:
     text = (HEAD + "stop: {holdout: {patience: 2}}").replace(", holdout: 0.4", "")
     with pytest.raises(GraphFileError, match=r":5:8: no rows are held back .*\n.*\n.*\n  write holdout: 0.2"):
         graphrun.loads(text, name=tmp_path / "g.yaml").run(0)
+
+
+def test_programs_say_that_they_do_not_look(tmp_path: Path) -> None:
+    """A program that would make other steps than the run is refused."""
+    for line in ("keep: best", "update: {step_size: {type: plateau, start: 0.1}}"):
+        file = tmp_path / "g.yaml"
+        file.write_text(f"parameters: {{x: 1}}\nnodes: {{f: x * x}}\nminimize: f\n{line}\n")
+        assert run_command(["export", str(file), "--to", "python"]) == 2
