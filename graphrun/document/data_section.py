@@ -130,7 +130,8 @@ class CsvForm(NamedTuple):
 class DataEntry(NamedTuple):
     """The `data` section; without `columns`, each column of the file whose name can be a name is a value.
 
-    `only` limits these to some names, where the section has no `columns`.
+    `only` limits these to some names, where the section has no `columns`; `carried` are headers whose cells are handed
+    through.
     """
 
     file: str | None = None
@@ -141,6 +142,7 @@ class DataEntry(NamedTuple):
     only: frozenset[str] | None = None
     missing: str = "error"
     form: CsvForm = CsvForm()
+    carried: tuple[str, ...] = ()
 
     def part(self, names: Collection[str]) -> DataEntry:
         """Return the section with only those of its columns that are among these names."""

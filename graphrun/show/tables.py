@@ -16,6 +16,7 @@ from graphrun.base.outcome import Folds, RunOutcome, Uncertainty
 from graphrun.base.rows import columns, element_name, encode, encoded, write_json
 from graphrun.base.wording import counted, printable
 from graphrun.document.excerpt import cells
+from graphrun.run.predict import Evaluation
 from graphrun.run.result import Result
 
 WIDTH = 80
@@ -178,6 +179,16 @@ def _final_values(result: Result) -> Iterator[str]:
     for line in () if result.uncertainty is None else uncertainty_lines(result.uncertainty):
         yield from wrapped(line, terminal_columns(), hanging=GAP)
     yield ""
+
+
+def evaluation_lines(found: Evaluation) -> Iterator[str]:
+    """Yield what a checkpoint is worth: a line for each value."""
+    sides = [(counted(found.rows, "row"), found.values)]
+    if found.holdout_rows:
+        sides.append((f"{found.holdout_rows:,} held back", found.holdout))
+    rows = [["", *(title for title, _ in sides)]]
+    rows += [[name, *(format_value(side[name]) for _, side in sides)] for name in found.values]
+    yield from align(rows, 1, terminal_columns())
 
 
 def uncertainty_header(found: Uncertainty) -> list[str]:

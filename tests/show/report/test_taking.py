@@ -39,6 +39,7 @@ def taken(page: Any, button: str, tmp_path: Path) -> Path:
 def at(page: Any, link: str) -> Any:
     """Open a link to the same page."""
     page.goto(f"{page.url.partition('#')[0]}#{link}")
+    page.wait_for_selector("html[data-theme]")
     settle(page)
     return page
 

@@ -46,9 +46,12 @@ function fitCharts() {
   });
 }
 
+const stepsOfCharts = () => (data.other ? bothSteps() : state.course.history.steps);
+const columnsOn = (xs, lines) => lines.map((line) => (data.other ? onSteps(xs, line.steps ?? state.course.history.steps, line.column()) : line.column()));
+
 function buildCharts(count) {
   const groups = groupedSeries();
-  const xs = data.other ? bothSteps() : state.course.history.steps;
+  const xs = stepsOfCharts();
   groups.slice(charts.length, count).forEach(({ series, lines }) => {
     const isMain = series.value === objective?.value;
     const readout = make("span", { class: "readout" });
@@ -57,7 +60,7 @@ function buildCharts(count) {
     const card = make("div", { class: `card chart${isMain ? " wide" : ""}` }, title, host);
     card.setAttribute("data-name", series.name);
     byId("charts-body").append(card);
-    const columns = lines.map((line) => (data.other ? onSteps(xs, line.steps ?? state.course.history.steps, line.column()) : line.column()));
+    const columns = columnsOn(xs, lines);
     const chart = { host, lines, xs, columns, readout, height: isMain ? 200 : 150, name: series.name };
     const first = columns[0] ?? [], last = xs.length - 1;
     host.setAttribute("aria-label", `Chart of ${series.name}: ${format(first[0])} at step ${xs[0]}, ${format(first[last])} at step ${xs[last]}`);
@@ -79,19 +82,64 @@ function showReadout(chart, index) {
   chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
 }
 
-function plotDetails(value, host) {
-  const all = [...Array(state.course.count).keys()];
-  const xs = all.map(stepAt);
-  // The parts of a value as columns over the rows.
+// What is plotted of a value: its parts over the rows, where they change.
+function seriesOf(value) {
+  const all = [...Array(state.course.count).keys()], shape = shapeOf(value), isNorm = shape.length > 0 && !isSmall(shape);
   const over = (of) => (of(value, 0) ?? []).map((_, k) => all.map((row) => of(value, row)[k]));
-  const add = (title, tone, columns, shape) => {
-    const single = shape.length && !isSmall(shape) ? [columns[2]] : columns.slice(0, 4);
+  return [["value", "accent", over(valueAt)], ["gradient", "gradient", hasGradient(value) ? over(gradientAt) : []]]
+    .filter(([, , columns]) => !columns.every((column) => column.every((x) => Object.is(x, column[0]))))
+    .map(([title, tone, columns]) => ({ title: `${title}${isNorm ? " (norm)" : ""}`, tone, columns: isNorm ? [columns[2]] : columns.slice(0, 4) }));
+}
+
+function plotDetails() {
+  const { value, host } = plotted, found = seriesOf(value), xs = Array.from({ length: state.course.count }, (_, row) => stepAt(row));
+  if (String(detailPlots.map((chart) => chart.title)) === String(found.map(({ title }) => title)) && host.childElementCount) {
+    detailPlots.forEach((chart, k) => chart.setData(xs, found[k].columns));
+    return;
+  }
+  detailPlots.splice(0).forEach((chart) => chart.destroy());
+  host.replaceChildren();
+  for (const { title, tone, columns } of found) {
     const place = make("div", { class: "plot", role: "img", "aria-label": `Chart of the ${title} of ${nameOf(value)}` });
-    host.append(make("h3", {}, `${title}${shape.length && !isSmall(shape) ? " (norm)" : ""} over the steps`), place);
-    detailPlots.push(plot(place, xs, single, 104, () => {}, { tones: single.length === 1 ? [tone] : SERIES }));
-  };
-  const isConstant = (columns) => columns.every((column) => column.every((x) => Object.is(x, column[0])));
-  const ofValue = over(valueAt), ofGradient = hasGradient(value) ? over(gradientAt) : [];
-  if (!isConstant(ofValue)) add("value", "accent", ofValue, shapeOf(value));
-  if (!isConstant(ofGradient)) add("gradient", "gradient", ofGradient, shapeOf(value));
+    host.append(make("h3", {}, `${title} over the steps`), place);
+    detailPlots.push(Object.assign(plot(place, xs, columns, 104, () => {}, { tones: columns.length === 1 ? [tone] : SERIES }), { title }));
+  }
+}
+
+let plottedVersion = 0, plotTime = 0, isPlotWaiting = false;
+
+// The charts of another course; where that takes long, not in each frame of a drag.
+function refreshPlots(isLate = false) {
+  if (plottedVersion === version || (isPlotWaiting && !isLate)) return;
+  if (plotTime > 6 && !isLate) {
+    isPlotWaiting = true;
+    setTimeout(() => refreshPlots(true), 3 * plotTime);
+    return;
+  }
+  const begun = performance.now();
+  isPlotWaiting = false;
+  plottedVersion = version;
+  if (!charts.length) showCharts();
+  const groups = charts.length ? groupedSeries() : [], xs = stepsOfCharts();
+  charts.forEach((chart, k) => {
+    Object.assign(chart, { xs, lines: groups[k].lines, columns: columnsOn(xs, groups[k].lines) });
+    chart.plot.setData(xs, chart.columns);
+  });
+  plotDetails();
+  movePlots();
+  plotTime = performance.now() - begun;
+}
+
+function movePlots() {
+  for (const chart of charts) {
+    chart.plot.moveTo(stepAt(state.row));
+    showReadout(chart, null);
+  }
+  detailPlots.forEach((chart) => chart.moveTo(stepAt(state.row)));
+}
+
+function showCharts() {
+  const { steps, series } = state.course.history;
+  byId("charts").hidden = steps.length < 2 || !series.length;
+  if (!byId("charts").hidden) buildCharts(SHOWN_CHARTS);
 }

@@ -1,6 +1,6 @@
 // What there is to know of one value.
 
-let detailPlots = [];
+const detailPlots = [];
 let plotted = { value: null, host: null };
 
 function valueButton(value) {
@@ -13,7 +13,9 @@ function showDetails() {
   if (state.line) return showLine(state.line);
   const value = shown(), entry = values[value], { row } = state;
   const body = byId("details-body");
-  const hasFocus = body.contains(document.activeElement);
+  const isTyped = body.querySelector("input.typed:focus");
+  if (isTyped) return;
+  const hasFocus = body.contains(document.activeElement), focused = document.activeElement.dataset?.field;
   byId("details-title").replaceChildren(isolated(entry.name));
   const facts = make("dl");
   const fact = (term, ...content) => facts.append(make("dt", {}, term), make("dd", {}, ...content));
@@ -22,7 +24,7 @@ function showDetails() {
   if (entry.shape) fact("shape", entry.shape.join(" × "));
   if (isNode(value)) fact("formula", math(isolated(entry.name), " = ", inNames(entry.formula, value)));
   if (isNode(value) && areNumbers(value) && isComputed(value)) fact("in numbers", forwardNumbers(value, row));
-  fact("value", isComputed(value) ? asValue(describe(valueAt(value, row), shapeOf(value))) : notYet());
+  fact("value", isEditable(value) ? make("span", {}, ...fieldsOf(value)) : isComputed(value) ? asValue(describe(valueAt(value, row), shapeOf(value))) : notYet());
   if (hasGradient(value)) {
     fact("gradient", isDerived(value) ? asGradient(describe(gradientAt(value, row), shapeOf(value))) : notYet());
   } else if (isTraining) {
@@ -46,13 +48,8 @@ function showDetails() {
   const isNew = value !== plotted.value;
   if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
   body.replaceChildren(...content, plotted.host);
-  if (hasFocus) body.querySelector("button")?.focus({ preventScroll: true });
-  if (isNew && lastRow() > 0) {
-    detailPlots.forEach((plot) => plot.destroy());
-    detailPlots = [];
-    plotDetails(value, plotted.host);
-  }
-  detailPlots.forEach((plot) => plot.moveTo(stepAt(row)));
+  if (hasFocus) (body.querySelector(`[data-field="${focused}"]`) ?? body.querySelector("button"))?.focus({ preventScroll: true });
+  if (isNew && lastRow() > 0) plotDetails();
 }
 
 function membersList(box) {

@@ -66,7 +66,7 @@ function buildBox(box, index, [x, y, w, h]) {
     ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, isNode(face) || box.group ? typeset(plain) : plain.replace(/(\d)x(?=\d)/g, "$1×"))] : [])));
   const texts = [...head, text(box.rows.length, "value-text"), text(box.rows.length + 1, "gradient-text")];
   const rect = (grow, extra) => draw("rect", { x: x - grow, y: y - grow, width: w + 2 * grow, height: h + 2 * grow, rx: radius + grow, ...extra });
-  const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}`, tabindex: -1, role: "button" },
+  const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}${isInDrawing(box, face) ? " editable" : ""}`, tabindex: -1, role: "button" },
     rect(4, { class: "ring" }), rect(0, { class: "shape" }), ...texts);
   group.setAttribute("data-name", box.name);
   group.setAttribute("aria-label", box.name);

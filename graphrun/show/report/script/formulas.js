@@ -194,13 +194,13 @@ function joined(lines, count) {
 let toldMoment = "";
 
 function showStory() {
-  const now = `${state.row} ${state.moment}`;
+  const now = `${version} ${state.row} ${state.moment}`;
   if (now === toldMoment) return;
   toldMoment = now;
   const { title, lines } = story(state.moment, state.row);
   const place = byId("story");
   place.setAttribute("data-phase", moments[state.moment].phase);
-  place.setAttribute("aria-live", state.timer && byId("pace").value === "steps" ? "off" : "polite");
+  place.setAttribute("aria-live", state.timer && (state.training || byId("pace").value === "steps") ? "off" : "polite");
   byId("story-title").replaceChildren(...[title].flat(Infinity));
   const most = lines.length <= SHOWN_LINES + 1 ? lines.length : SHOWN_LINES;
   const content = lines.slice(0, most).map((line) => make("div", {}, line));

@@ -27,7 +27,7 @@ const hasGradient = (value) =>
 
 // What a parameter becomes by the update: known where the next row is that of the next step.
 function valueAfter(parameter, row) {
-  return row < lastRow() && stepAt(row + 1) === nextStep(row) ? valueAt(parameter, row + 1) : null;
+  return row < lastRow() && stepAt(row + 1) === nextStep(row) && !state.course.isEdited(row + 1) ? valueAt(parameter, row + 1) : null;
 }
 
 // The passes as a list of moments ---------------------------------------------------------------------------------
@@ -74,6 +74,7 @@ const recorded = {
   contribution: (edge, row) => numbersIn(rows.contributions?.[edge], row),
   move: (value, row) => numbersIn(rows.moves?.[value], row),
   state: (k, value, row) => numbersIn(rows.states?.[k]?.[value], row),
+  isEdited: () => false,
   array: () => null,
   slope: () => null,
 };
@@ -104,10 +105,9 @@ const state = {
   line: null,
   sheet: null,
   timer: null,
+  training: false,
   zoom: null,
 };
-// Whoever has more to keep where a page is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
-const keepers = {};
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;
 const isDerived = (value) => hasGradient(value) && gradientMoment[value] <= state.moment;

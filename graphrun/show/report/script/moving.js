@@ -5,10 +5,12 @@
 function show() {
   const { row, moment } = state;
   const step = byId("step"), place = byId("moment");
+  step.max = lastRow();
   step.value = row;
   const top = objective?.value;
   const text = `${whole(stepAt(row))} of ${whole(state.course.total)}`;
   put(byId("step-text"), text);
+  byId("step-control").hidden = byId("pace-label").hidden = lastRow() < 1;
   step.setAttribute("aria-valuetext", isTraining && !state.sheet ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
   place.value = moment;
   const { phase } = moments[moment];
@@ -21,11 +23,11 @@ function show() {
   showDetails();
   showTables();
   if (data.other) showCompared();
+  showLive();
+  refreshPlots();
+  showAround();
   markLines(shown());
-  for (const chart of charts) {
-    chart.plot.moveTo(stepAt(row));
-    showReadout(chart, null);
-  }
+  movePlots();
   byId("step-back").disabled = row === 0;
   byId("step-on").disabled = row === lastRow();
   byId("moment-back").disabled = row === 0 && moment === 0;
@@ -76,9 +78,11 @@ function moveMoment(by) {
 }
 
 function stop() {
+  wanted = null;
   if (state.timer === null) return;
   clearInterval(state.timer);
   state.timer = null;
+  state.training = false;
   showPlay();
   showSoon();
 }
@@ -86,6 +90,8 @@ function stop() {
 function play() {
   const isSteps = byId("pace").value === "steps";
   const isAtEnd = () => state.row === lastRow() && (isSteps || state.moment === moments.length - 1);
+  // From the end of a run it is trained on.
+  if (model && isTraining && (isAtEnd() || (lastRow() > 0 && state.row === lastRow() && state.moment >= lastBackward))) return trying(train);
   if (isAtEnd()) goTo(0, isSteps ? state.moment : 0);
   else if (!isSteps && state.moment >= lastBackward && state.row === 0 && state.moment === lastBackward) goTo(0, 0);
   const wait = isSteps ? Math.max(40, Math.min(500, 12000 / state.course.count)) : Math.max(250, Math.min(1400, 30000 / moments.length));
@@ -110,7 +116,7 @@ const firstOf = { [FORWARD]: 0, [BACKWARD]: Math.max(seedMoment, 0), [UPDATE]: m
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const { target, key } = event;
-  if (target.matches("select, textarea, input[type=search]")) return;
+  if (target.matches("select, textarea, input:not([type=range]):not([type=checkbox])")) return;
   const isRange = target.matches("input[type=range]");
   const isPressed = target.matches("button, a, summary, input[type=checkbox]");
   const isLetter = /^[a-zA-Z]$/.test(key);
@@ -126,10 +132,11 @@ function onKey(event) {
     f: () => goTo(state.row, firstOf[FORWARD]),
     b: () => goTo(state.row, firstOf[BACKWARD]),
     u: () => goTo(state.row, firstOf[UPDATE]),
+    ...(model ? liveKeys : {}),
   }[isLetter ? key.toLowerCase() : key];
   if (!act) return;
   event.preventDefault();
-  if (key !== " ") stop();
+  if (key !== " " && key.toLowerCase() !== "t") stop();
   act();
 }
 
@@ -170,6 +177,7 @@ function describeRun() {
   if (isTraining) parts.push([run.asked ? `running, ${whole(run.asked)} steps in all` : `stopped: ${run.stopped}`]);
   parts.push([`${run.engine}, ${run.dtype}`]);
   if (lastRow() > 0 && run.every > 1) parts.push([`one step in ${run.every} is shown`]);
+  if (data.live?.why) parts.push([`this page only replays: ${data.live.why}`]);
   run.overrides.forEach((text) => parts.push(["with ", isolated(text)]));
   byId("summary").replaceChildren(...parts.flatMap((part, k) => (k ? [" · ", ...part] : part)));
   if (run.error) {
@@ -184,6 +192,7 @@ function describeRun() {
 function setTheme(theme) {
   document.documentElement.setAttribute("data-theme", theme);
   byId("theme").setAttribute("aria-pressed", theme === "dark");
+  drawAround();
 }
 
 function start() {
@@ -207,12 +216,9 @@ function start() {
     ["stage", "details", "values", "player"].forEach((id) => { byId(id).hidden = true; });
     return;
   }
-  byId("step").max = lastRow();
   byId("moment").max = moments.length - 1;
   byId("folding-keys").hidden = !scene.levels;
-  byId("step-control").hidden = lastRow() < 1;
   byId("to-backward").hidden = byId("to-update").hidden = !isTraining;
-  byId("pace-label").hidden = lastRow() < 1;
   if (moments.length > 60) byId("pace").value = "steps";
   byId("step").addEventListener("input", (event) => { stop(); goTo(Number(event.target.value)); });
   byId("moment").addEventListener("input", (event) => { stop(); goTo(state.row, Number(event.target.value)); });
@@ -239,10 +245,8 @@ function start() {
   buildParameters();
   buildWorth();
   buildValues();
-  if (state.course.history.steps.length > 1 && state.course.history.series.length) {
-    byId("charts").hidden = false;
-    buildCharts(SHOWN_CHARTS);
-  }
+  showCharts();
+  watchLive();
   roving(byId("drawing"), boxesInOrder);
   watchDrawing();
   watchTaking();

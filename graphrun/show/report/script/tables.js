@@ -11,6 +11,15 @@ function addRow(body, value, cells) {
   return tr;
 }
 
+// The first cell of a leaf that is a number is a field.
+function cellsOf(value, heads, given = heads) {
+  const all = given.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
+  if (!heads.length || !isEditable(value) || shapeOf(value).length) return { all, shown: all };
+  const span = field(value);
+  all[0].append(span);
+  return { all, shown: [span, ...all.slice(1)] };
+}
+
 function buildParameters() {
   const parameters = [...values.keys()].filter(isParameter);
   if (!parameters.length) return;
@@ -20,8 +29,8 @@ function buildParameters() {
   byId("parameters-body").append(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   for (const value of parameters.slice(0, SHOWN_ROWS)) {
-    const cells = heads.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
-    tableRows.push({ tr: addRow(body, value, cells), value, cells, kind: "parameter" });
+    const { all, shown } = cellsOf(value, heads);
+    tableRows.push({ tr: addRow(body, value, all), value, cells: shown, kind: "parameter" });
   }
   if (parameters.length > SHOWN_ROWS) byId("parameters-body").append(make("p", { class: "faint" }, `${SHOWN_ROWS} of ${parameters.length}`));
 }
@@ -47,9 +56,9 @@ function buildValues(wanted = "") {
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "left" }, "name"), make("th", { scope: "col", class: "left" }, "type"), ...heads.map((head) => make("th", { scope: "col" }, head)))), body));
   const found = order.filter((value) => values[value].kind !== "literal" && nameOf(value).toLowerCase().includes(wanted.toLowerCase()));
   for (const value of found.slice(0, SHOWN_ROWS)) {
-    const cells = heads.map((head) => make("td", { class: ["value", "gradient", "update"].includes(head) ? head : "" }));
+    const { all, shown: cells } = cellsOf(value, isParameter(value) ? [] : heads, heads);
     const type = make("td", { class: "left faint" }, values[value].type ?? values[value].kind);
-    tableRows.push({ tr: addRow(body, value, [type, ...cells]), value, cells, kind: "value" });
+    tableRows.push({ tr: addRow(body, value, [type, ...all]), value, cells, kind: "value" });
   }
   byId("values-note").hidden = found.length <= SHOWN_ROWS && found.length > 0;
   put(byId("values-note"), found.length ? `${SHOWN_ROWS} of ${found.length}; Find shows others` : "nothing has that name");
@@ -61,7 +70,7 @@ function showTables() {
   for (const { tr, value, cells, kind } of tableRows) {
     const shape = shapeOf(value);
     const showIt = (numbers) => (kind === "parameter" ? brief(numbers, shape, 6) : told(numbers, shape));
-    put(cells[0], showIt(valueAt(value, row)));
+    (cells[0].dataset.field ? showField : put)(cells[0], showIt(valueAt(value, row)));
     if (isTraining) put(cells[1], hasGradient(value) ? showIt(gradientAt(value, row)) : "");
     if (cells[2]?.className === "update") put(cells[2], nextStep(row) >= 0 ? brief(moveAt(value, row), shape, 6) : "");
     if (data.other) putOther(cells.at(-1), value, showIt);
