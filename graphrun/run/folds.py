@@ -57,7 +57,7 @@ def run_folds(
         asked = replace(
             request if fold == count - 1 else quiet,
             resume=request.resume if fold == begun else None,
-            carried={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
+            folds_done={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
         )
         result = run(structure, rows, plan_of_fold, asked)
         if result.error is not None or result.stopped == "interrupted":
