@@ -44,6 +44,9 @@ SCRIPT = (
 NEEDED = {"folding": lambda data: "levels" in data["scene"], "comparing": lambda data: "other" in data}
 """What only some pages have."""
 
+BLANKS = re.compile(r" ?([=<>?:&|{},;]+|[()]) ?(?![-+.])")
+"""Not beside plus and minus, of which two would become another sign."""
+
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
 
@@ -108,7 +111,8 @@ def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: 
     """
     styles = {"style": _brief(_asset("style.css"))}
     needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
-    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in (*needed, *more))])
+    lines = (line for name in (*needed, *more) for line in _brief(_asset(f"script/{name}.js")).splitlines())
+    parts = "\n".join([model, *map(_tight, lines)])
     # The files of the script stand one after the other, in a scope of their own.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
     scripts = {"script": script}
@@ -130,6 +134,14 @@ def _brief(text: str) -> str:
     """Return a script or style of ours without indentation and lines of comment."""
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+
+
+def _tight(line: str) -> str:
+    """Return a line of a script without blanks around signs; one with templates, regular expressions or escapes stays as it is."""
+    if any(sign in line for sign in "`/\\'"):
+        return line
+    parts = line.split('"')
+    return '"'.join(part if k % 2 else BLANKS.sub(r"\1", part) for k, part in enumerate(parts))
 
 
 def _asset(name: str) -> str:
