@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import engine
 
 # A hundred is what the numbers in the tests are written for; `examples` in `depth.py` scales them by the profile's.
 # The quick part tries the same examples each time, so that who changes something else meets no old mistake by chance;
@@ -21,10 +22,15 @@ from hypothesis import HealthCheck, settings
 # A machine that is busy draws slowly, which is no fault of a test.
 ON_ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=10, derandomize=True, database=None, **ON_ANY_MACHINE)
-settings.register_profile("campaign", max_examples=50, **ON_ANY_MACHINE)
-settings.register_profile(
-    "deep", max_examples=1000, **ON_ANY_MACHINE
-)  # by hand: pytest -m hypothesis --hypothesis-profile=deep
+settings.register_profile("campaign", max_examples=25, **ON_ANY_MACHINE)
+# By hand, or for all of `.ci/run`: PYTEST_ADDOPTS=--hypothesis-profile=whole
+settings.register_profile("whole", max_examples=100, **ON_ANY_MACHINE)
+settings.register_profile("deep", max_examples=1000, **ON_ANY_MACHINE)
+
+SECONDS_OF_SHRINKING = 20
+"""For so long hypothesis looks for a smaller example that fails; by itself it does for five minutes, of each test."""
+if hasattr(engine, "MAX_SHRINKING_SECONDS"):
+    engine.MAX_SHRINKING_SECONDS = SECONDS_OF_SHRINKING
 
 OF_THE_CAMPAIGN = {"browser", "torch"}
 """Fixtures whose packages are not in the extra `test`: tests that ask for one are the campaign's."""
@@ -52,13 +58,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if compares_with_pytorch(collection_path) and not runs_campaign(config) else None
 
 
-# First: `-m` chooses by the marks of then.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a package beyond the extra `test`."""
+# Before all others: `-m` chooses by the marks of then. After them, what it chose is put in order.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Any:
+    """Mark what needs a package beyond the extra `test`; put what takes longest first, for each worker some of it.
+
+    Else one worker would be left alone with it at the end. Each begins with an equal part of the list, as xdist deals
+    it out: the first ones are the shorter ones.
+    """
     for item in items:
         if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("campaign")
+    result = yield
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1 and runs_campaign(config):
+        items.sort(key=lambda item: -seconds_of(item))
+        items[:] = [item for worker in reversed(range(workers)) for item in items[worker::workers]]
+    return result
+
+
+def seconds_of(item: pytest.Item) -> float:
+    """What its mark says that a test of the campaign takes; little, where it says nothing."""
+    return max((mark.kwargs.get("seconds", 0) for mark in item.iter_markers("campaign")), default=0)
 
 
 @pytest.fixture

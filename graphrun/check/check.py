@@ -143,7 +143,7 @@ def _check_expect(graph: Graph, report: CheckReport) -> None:
     for entry in graph.document.expect:
         if entry.at not in results:
             steps = graph.steps if entry.at is None else entry.at
-            results[entry.at] = graph.try_run(steps, every=max(steps, 1))
+            results[entry.at] = graph.try_run(steps, every=max(steps, 1), one_row=entry.at is not None)
         result = results[entry.at]
         if result.error is not None:
             report.failures.append(f"expect: {result.error}")

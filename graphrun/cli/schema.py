@@ -106,6 +106,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
                 "change": NOT_NEGATIVE | _told("Stop when a step changes the objective by no more than this."),
                 "value": {"type": "number"} | _told("Stop when the objective is as good as this."),
                 "patience": COUNT | _told("Stop after so many steps without a better objective."),
+                "holdout": stop_holdout(),
             },
             ["object", "null"],
         )
@@ -116,6 +117,8 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "else": {"enum": ["least_squares", "likelihood"]},
         }
         | _told("What the fit is worth: standard errors and intervals of the parameters; a kind or a mapping."),
+        "keep": {"enum": ["last", "best"]}
+        | _told("Which parameters a run ends with; best: of the row whose objective on held-back rows is best."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
         | _told("Names shown and recorded at each step; default the objective and the scalar parameters."),
         "seed": WHOLE | _told("Every random draw derives from it, and from the name that it is for."),
@@ -128,6 +131,17 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
         }
         | _told("Values and gradients that `graphrun check` asserts: a mapping, or a list of them."),
     }
+
+
+def stop_holdout() -> Schema:
+    """Return the schema of stopping by a value on held-back rows."""
+    keys = {
+        "name": _text("The name of a number; default the objective.", minLength=1),
+        "patience": COUNT | _told("How many recorded rows in a row may bring no better value."),
+        "maximize": {"type": "boolean"} | _told("Whether the largest value is the best; default as the objective."),
+    }
+    told = _told("Stop when a value on held-back rows gets no better.")
+    return _object(keys) | {"required": ["patience"]} | told
 
 
 def uncertainty() -> Schema:
@@ -181,6 +195,9 @@ def data_section() -> Schema:
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
             "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
             | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
+            "folds": COUNT
+            | {"minimum": 2}
+            | _told("How many parts all rows are divided into, each of which is held back in a run of its own."),
             "missing": {"enum": list(MISSING[:-1])}
             | _told("What becomes of missing cells, where a column says nothing: drop leaves such rows out."),
             "header": {"anyOf": [{"type": "boolean"}, TEXTS | {"minItems": 1}]}

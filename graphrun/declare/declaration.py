@@ -94,7 +94,7 @@ class Declaration:
     @property
     def file(self) -> str:
         """The file that declares it."""
-        return inspect.unwrap(self.function).__code__.co_filename
+        return str(inspect.unwrap(self.function).__code__.co_filename)
 
     @cached_property
     def parameters(self) -> tuple[inspect.Parameter, ...]:

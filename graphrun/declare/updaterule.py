@@ -91,10 +91,12 @@ def accumulating(rule: UpdateRule) -> UpdateRule:
         moved = (xp.where(due, new, old) for new, old in zip(following, (value, *states), strict=True))
         return (*moved, xp.where(due, 0.0, total))
 
-    count = Parameter("accumulate", Parameter.KEYWORD_ONLY, default=1)
-    keyword, state = (*rule.keyword, count), (*rule.state, "accumulated")
-    made = copy(rule)
-    made.function, made.takes_step, made.state, made.keyword = function, True, state, keyword
+    from graphrun.base.types import Positive
+
+    made = UpdateRule(function, rule.name)
+    made.takes_step, made.state = True, (*rule.state, "accumulated")
+    made.keyword = (*rule.keyword, Parameter("accumulate", Parameter.KEYWORD_ONLY, default=1))
+    made.annotations = {**rule.annotations, "accumulate": Positive}
     return made
 
 

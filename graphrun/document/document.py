@@ -54,6 +54,7 @@ class Document:
     start: str | None
     steps: int | None
     stop: StopEntry | None
+    keep: str
     uncertainty: UncertaintyEntry | None
     record: tuple[str, ...] | None
     seed: int | None
@@ -80,12 +81,27 @@ class Document:
         """Return the names of values that something reads: columns of data that are none of them need not be there."""
         read = {source for entry in self.nodes.values() for source in entry.inputs if isinstance(source, str)}
         read.update(size for entry in self.parameters.values() for size in entry.shape if isinstance(size, str))
-        looked_at = {*(self.record or ()), self.minimize, self.maximize}
+        looked_at = {*(self.record or ()), *self.names_watched().values(), self.minimize, self.maximize}
         for entry in self.expect:
             looked_at.update(entry.values, entry.gradients)
         # What is looked at is the node of that name where there is one, not the column.
         read.update(name for name in looked_at if name and name not in self.nodes)
         return read
+
+    @property
+    def watches(self) -> bool:
+        """Whether a run looks at its recorded rows: to stop, to keep the best, to lower the step size."""
+        step_size = self.update.settings.get("step_size")
+        is_plateau = isinstance(step_size, dict) and step_size.get("type") == "plateau"
+        return self.keep == "best" or is_plateau or (self.stop is not None and self.stop.holdout is not None)
+
+    def names_watched(self) -> dict[Path, str]:
+        """Return the names that a run looks at beside its objective, by where they stand."""
+        step_size = self.update.settings.get("step_size")
+        of = step_size.get("of") if isinstance(step_size, dict) and step_size.get("type") == "plateau" else None
+        stop = self.stop and self.stop.holdout and self.stop.holdout.name
+        found = {("update", "step_size", "of"): of, ("stop", "holdout", "name"): stop}
+        return {path: normalize(name) for path, name in found.items() if isinstance(name, str)}
 
     def expect_path(self, position: int) -> Path:
         """Return the path of an expectation, which may stand alone or in a list."""

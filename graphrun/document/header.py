@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from graphrun.base.types import MOST
 from graphrun.base.wording import describe, did_you_mean, quote
 from graphrun.document.marks import Path
-from graphrun.document.models import ExpectEntry, Header, StopEntry, UncertaintyEntry
+from graphrun.document.models import ExpectEntry, Header, StopEntry, StopHoldoutEntry, UncertaintyEntry
 from graphrun.document.parameters import check_value
 from graphrun.document.problems import Problems
 from graphrun.document.slips import SECTIONS as SECTIONS_ELSEWHERE
@@ -29,6 +29,7 @@ SECTIONS = (*Header.model_fields, *OTHER_KEYS)
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Header,
     ("stop",): StopEntry,
+    ("stop", "holdout"): StopHoldoutEntry,
     ("uncertainty",): UncertaintyEntry,
     ("expect",): ExpectEntry,
 }
@@ -101,6 +102,8 @@ def _way_out(name: str, value: Any, expected: str) -> str | None:
     """Suggest what to write instead of a value of the wrong kind."""
     if name == "dtype" and isinstance(value, str):
         return did_you_mean(value, ("float64", "float32")) or "write float64 or float32"
+    if name == "keep" and isinstance(value, str):
+        return did_you_mean(value, ("best", "last")) or "write best or last"
     if name == "record" and isinstance(value, str):
         return f"write a list: [{', '.join(value.replace(',', ' ').split())}]" if len(value) < 60 else "write a list"
     if isinstance(value, int) and value > MOST:

@@ -39,15 +39,31 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class StopHoldoutEntry(Section):
+    """How long a run goes on without a better value on held-back rows."""
+
+    name: Annotated[Name | None, Given] = Field(None, description="the name of a number, by default the objective")
+    patience: Annotated[int, BeforeValidator(whole)] = Field(description="a whole number, 1 or more", ge=1, le=MOST)
+    maximize: Annotated[bool | None, Given] = Field(None, description="true or false, by default as the objective")
+
+
 class StopEntry(Section):
     """When a run ends before its last step."""
 
     gradient_norm: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
     change: Annotated[NotNegative | None, Given] = Field(None, description="a number, 0 or more")
     value: Annotated[float | None, Given] = Field(None, description="a finite number", allow_inf_nan=False)
+    holdout: Annotated[StopHoldoutEntry | None, Given] = Field(
+        None, description="a mapping with 'patience', and perhaps 'name' and 'maximize'"
+    )
     patience: Annotated[int | None, Given, BeforeValidator(whole)] = Field(
         None, description="a whole number, 1 or more", ge=1, le=MOST
     )
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether a step by itself may end the run."""
+        return any(getattr(self, name) is not None for name in ("gradient_norm", "change", "value", "patience"))
 
 
 class UncertaintyEntry(Section):
@@ -82,6 +98,7 @@ class Header(Section):
     start: Annotated[str | None, Given] = Field(None, description="the path of a checkpoint", min_length=1)
     steps: Annotated[Natural | None, Given] = Field(None, description="a whole number, 0 or more")
     stop: StopEntry | None = Field(None, description="a mapping")
+    keep: Literal["last", "best"] = Field("last", description="best or last")
     uncertainty: Annotated[UncertaintyEntry | None, Given, BeforeValidator(_as_kind)] = Field(
         None, description="least_squares, likelihood or a mapping with 'kind'"
     )

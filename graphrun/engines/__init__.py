@@ -78,6 +78,9 @@ class Program(Protocol):
     plan: Plan
     """What it was made of."""
 
+    step_size: float | None
+    """Put here, it is the step size of the steps that follow, where no schedule gives one by the step alone."""
+
     @property
     def step(self) -> int:
         """How many updates were made."""

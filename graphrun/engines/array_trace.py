@@ -107,6 +107,8 @@ class PlanTrace:
         rule = plan.rule
         step = make.array("step", (), WEAK)
         settings: dict[str, Any] = dict(plan.update.settings)
+        if plan.update.by_step is not plan.update.schedule:
+            raise NotSupportedError("a step size that falls by what a run looks at cannot be written out")
         if plan.update.schedule is not None:
             schedule, given = plan.update.schedule
             settings["step_size"] = make.cast(self._call(schedule, schedule.function, [step], dict(given)))

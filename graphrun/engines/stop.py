@@ -68,7 +68,8 @@ class StopRule:
 
     def remember(self, memory: Mapping[str, float]) -> None:
         """Go on from what `memory` gave."""
-        self._previous, self._best, self._since_best = memory["previous"], memory["best"], memory["since_best"]
+        if "best" in memory:
+            self._previous, self._best, self._since_best = memory["previous"], memory["best"], memory["since_best"]
 
     def __call__(self, objective: float, gradient_norm: float) -> str | None:
         """Take one row in; return the name of the rule that is met, or None."""

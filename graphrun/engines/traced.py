@@ -129,7 +129,7 @@ class Tracer:
         if self.plan.maximize:
             gradient = recorder.make("negative", gradient)
         inputs = [recorder.input("value"), gradient, *step, *(recorder.input(name) for name in rule.state)]
-        if update.schedule is not None:
+        if update.by_step is not None:
             settings["step_size"] = recorder.input("step_size")
         elif "step_size" in settings:
             settings["step_size"] = recorder.input("step_size", WEAK)
@@ -148,7 +148,7 @@ class Tracer:
 
     def step_size(self) -> Expression | None:
         """Return the schedule's step size, of ``steps_made``; None where there is no schedule."""
-        schedule = self.plan.update.schedule
+        schedule = self.plan.update.by_step
         if schedule is None:
             return None
         declared, settings = schedule

@@ -95,6 +95,8 @@ class _Builder:
             unread=[name for name in self.columns if name not in self.read],
             stated=stated,
         )
+        for path, name in document.names_watched().items():
+            self.lookup.check_name(name, path, "name to watch")
         self._check_uncertainty(graph)
         self._check_expect()
         self.problems.raise_if_any()

@@ -13,7 +13,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import Document, ExpectEntry, ParameterEntry, Value
 from graphrun.solvers import Solver
-from graphrun.updates.schedule import Schedule
+from graphrun.updates.schedule import Schedule, plateau
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -57,6 +57,11 @@ class Update:
     clip_value: float | None = None
     accumulate: int = 1
     starts: int = 1
+
+    @property
+    def by_step(self) -> tuple[Schedule, Settings] | None:
+        """The schedule, where the step alone decides, not what the run looks at."""
+        return None if self.schedule is None or self.schedule[0] is plateau else self.schedule
 
     @property
     def clips(self) -> bool:

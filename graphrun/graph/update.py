@@ -17,7 +17,7 @@ from graphrun.graph.graph import Node, Update
 from graphrun.graph.lookup import Lookup
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.solvers.robust import robust_cost
-from graphrun.updates.schedule import SCHEDULES, Schedule
+from graphrun.updates.schedule import SCHEDULES, Schedule, plateau
 
 CLIPS = ("clip_norm", "clip_value")
 _NO_RULE = UpdateRule(lambda: None, "unknown")
@@ -30,6 +30,8 @@ def resolve_update(lookup: Lookup) -> Update:
     rule = SOLVERS.get(entry.type) or lookup.registry.update_rule(entry.type)
     raw = dict(entry.settings)
     schedule = _resolve_schedule(lookup, raw) if isinstance(raw.get("step_size"), dict) else None
+    if schedule is not None and schedule[0] is plateau:
+        raw["step_size"] = dict(schedule[1])["start"]
     common: dict[str, Any] = {key: _read_clip(lookup, key, raw) for key in CLIPS if not isinstance(rule, Solver)}
     if isinstance(rule, UpdateRule):
         common["accumulate"] = _read_count(lookup, raw, "accumulate", "how many batches an update takes the mean of")
@@ -47,7 +49,7 @@ def resolve_update(lookup: Lookup) -> Update:
         return Update(rule, ())
     settings = lookup.settings(rule, raw, at, ("type", *common))
     _check_factors(lookup, rule)
-    if common.get("accumulate", 1) > 1:
+    if isinstance(rule, UpdateRule) and common["accumulate"] > 1:
         rule, settings = accumulating(rule), (*settings, ("accumulate", common["accumulate"]))
     return Update(rule, settings, schedule, **common)
 

@@ -28,6 +28,11 @@ FORMAT = 1
 BEFORE_CHECKSUMS = {"format", "step", "seed", "fingerprint", "engine", "watch"}
 """What a record without a checksum has: any other key is a damaged one."""
 
+STOP_RULE = {"previous", "best", "since_best"}
+
+LAST, BEST = "last/", "best/"
+"""What stands before the names of a run's last parameters, where its own are the best, and else of its best."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -37,8 +42,9 @@ class Checkpoint:
         step: how many updates were made.
         seed: what the run's random draws derive from.
         fingerprint: what the checkpoint fits, as `fingerprint` gives it.
-        arrays: the program's snapshot, what is frozen too, and the statistics of the data set as ``data/...``.
-        watch: what the stop rule remembers.
+        arrays: the program's snapshot, what is frozen too, and the statistics of the data set as ``data/...``. Of a run
+            that keeps the best, the parameters and the nodes' states are those, and the last ones ``last/...``.
+        watch: what the stop rule and `Watch` remember.
         engine: which engine computed it, or "" where that is not known.
     """
 
@@ -62,6 +68,24 @@ class Checkpoint:
     def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
+    @property
+    def folds(self) -> dict[str, NDArray[Any]]:
+        """What was recorded on the folds that were held back before the one at hand."""
+        return self._under("folds/")
+
+    def has(self, prefix: str) -> bool:
+        """Say whether there are arrays of such names."""
+        return any(name.startswith(prefix) for name in self.arrays)
+
+    @property
+    def last(self) -> dict[str, NDArray[Any]]:
+        """What a run goes on from, where the checkpoint's parameters are those of the best row, not of the last."""
+        return {**self.arrays, **self._under(LAST)}
+
+    @property
+    def best(self) -> dict[str, NDArray[Any]]:
+        """The parameters and the nodes' states of the best row that was looked at, where a run keeps it."""
+        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST)}
 
     def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
@@ -200,7 +224,7 @@ def _checkpoint(record: dict[str, Any], arrays: dict[str, NDArray[Any]], path: s
     step, seed, engine, kept = record["step"], record["seed"], record.get("engine", ""), record["fingerprint"]
     if not (type(step) is type(seed) is int and 0 <= step < 2**63 and type(engine) is type(kept) is str):
         raise ValueError
-    if watch and watch.keys() != {"previous", "best", "since_best"}:
+    if not watch.get("keep.step", 0.0).is_integer() or ("best" in watch and not watch.keys() >= STOP_RULE):
         raise ValueError
     # Checkpoints of graphrun 1.0 have none.
     expected = record.pop("checksum", None)
@@ -240,7 +264,8 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
         for slot in range(plan.parameters)
     ]
-    for slot, name in parameters + states + kept:
+    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in parameters + states]
+    for slot, name in parameters + states + kept + twice:
         found = checkpoint.arrays.get(name)
         if found is None or found.shape != tuple(plan.shapes[slot]):
             what = "is damaged, or an earlier version wrote it"

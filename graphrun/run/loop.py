@@ -7,14 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphrun.base.errors import CheckpointError, NotFiniteError, PluginError, RunError
-from graphrun.base.outcome import Objective
+from graphrun.base.outcome import Kept, Objective
 from graphrun.base.types import Array
 from graphrun.engines import Engine, Interruptible, NotFinite, Program, StepFailed, Stop
 from graphrun.plan.plan import Feed, Plan
@@ -25,6 +25,7 @@ from graphrun.run.result import Result, plain
 
 if TYPE_CHECKING:
     from graphrun.run.checkpoint import Checkpoint
+    from graphrun.run.watch import Watch
 
 HISTORY_ROWS = 1000
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -43,6 +44,7 @@ class Job:
         steps: how many updates to make at most.
         record: the slots whose values make the rows of the history.
         stop: the stop rule, or None.
+        watch: what looks at the recorded rows, or None.
         feed: the data set, which gives each step its rows.
         holdout: gives the held-back rows, piece by piece; recorded values are computed on them too.
         resume: what to go on from.
@@ -56,6 +58,7 @@ class Job:
     steps: int
     record: Sequence[int]
     stop: Stop | None = None
+    watch: Watch | None = None
     feed: Feed | None = None
     holdout: Callable[[], Iterable[Sequence[Array]]] | None = None
     resume: Checkpoint | None = None
@@ -69,7 +72,7 @@ class Job:
 def run(plan: Plan, engine: Engine, job: Job) -> Result:
     """Run a plan; the result of a run that failed has its `error`, and everything as it was at the last finite step."""
     program = begin(plan, engine, job)
-    history = _History(plan, job)
+    history = History(plan, job)
     error: RunError | None = None
     try:
         program.evaluate()
@@ -85,13 +88,17 @@ def run(plan: Plan, engine: Engine, job: Job) -> Result:
         error = failed_save
         stopped = f"failed: {error}"
     history.finish(program)
+    steps = program.step
     if job.save is not None and not isinstance(error, CheckpointError):
         try:
             job.save(program)
         except CheckpointError as failed_save:
             error = error or failed_save
     try:
-        return _result(plan, program, job, history, engine.name, stopped, error)
+        kept = _go_to_best(program, job)
+        holdout = history.holdout() if kept is None else history.held_back(program)
+        result = _result(plan, program, job, history, engine.name, stopped, error)
+        return replace(result, steps=steps, holdout=holdout, kept=kept)
     except StepFailed as failed:
         # Gradients of nodes that depend on no parameter are computed for the result alone.
         raise PluginError(f"step {program.step}: {diagnose_failure(plan, failed.leaves, failed.error)}") from failed
@@ -103,8 +110,22 @@ def begin(plan: Plan, engine: Engine, job: Job) -> Program:
     if isinstance(program, Interruptible):
         program.interrupted = job.request.interrupted
     if job.resume is not None:
-        program.restore(job.resume.arrays, job.resume.step)
+        program.restore(job.resume.last, job.resume.step)
+    if job.watch is not None:
+        job.watch.begin(program)
     return program
+
+
+def _go_to_best(program: Program, job: Job) -> Kept | None:
+    """Put the parameters where the best row had them, if the run keeps it and has gone on since; say which it is."""
+    watch = job.watch
+    if watch is None or not watch.best or job.request.one_row:
+        return None
+    kept = Kept(*watch.kept)
+    if kept.step != program.step:
+        program.restore({**program.snapshot(), **watch.best}, kept.step)
+        program.evaluate()
+    return kept
 
 
 def failure(plan: Plan, step: int, signal: NotFinite | StepFailed) -> tuple[RunError, str]:
@@ -123,10 +144,11 @@ def _not_finite(step: int, leaves: Sequence[Array], where: str) -> NotFiniteErro
     return error
 
 
-def _loop(program: Program, job: Job, history: _History, so_far: Callable[[], Result]) -> str:
+def _loop(program: Program, job: Job, history: History, so_far: Callable[[], Result]) -> str:
     """Step until the steps are made, a rule stops them or somebody interrupts; return which."""
     history.take(program)
     reason = look_at_start(program, job)
+    reason = history.look(program) or reason
     if reason:
         return reason
     chunk = 1
@@ -137,6 +159,7 @@ def _loop(program: Program, job: Job, history: _History, so_far: Callable[[], Re
         seconds = max(time.perf_counter() - start, 1e-9)
         chunk = job.smallest(max(1, min(2 * chunk, int(count * SECONDS_BETWEEN_LOOKS / seconds))))
         history.take_if_due(program)
+        reason = history.look(program) or reason
         if job.save is not None and job.request.save_every and program.step % job.request.save_every == 0:
             job.save(program)
         job.request.on_progress(program.step, partial(objective_of, program))
@@ -167,15 +190,16 @@ class _RecordedNotFiniteError(Exception):
         self.slot = slot
 
 
-class _History:
+class History:
     """The rows recorded so far."""
 
     def __init__(self, plan: Plan, job: Job) -> None:
         self._job = job
         self._most = None if job.request.every else job.request.most_rows
         self._every = 1 if self._most else job.request.every or smallest_stride(job.steps)
+        self._latest: tuple[int, list[Array]] = (-1, [])
         self._names = [plan.names[slot] or "" for slot in job.record]
-        self._held_back = held_back(plan, job)
+        self._held_back = held_back_slots(plan, job)
         self._names += [f"holdout.{plan.names[slot]}" for slot in self._held_back]
         self._piecewise: Piecewise | None = None
         self._rows: list[list[Array]] = []
@@ -186,16 +210,26 @@ class _History:
         return program.step + (1 if self.steps else 0)
 
     def steps_to_next_row(self, step: int) -> int:
-        return min(self._every - step % self._every, self._job.steps - step)
+        """Return how many steps there are to the next row."""
+        return min(self._job.steps - step, *(stride - step % stride for stride in self._strides))
+
+    @property
+    def _strides(self) -> list[int]:
+        """What the steps of rows are multiples of: recorded ones, and those that are looked at."""
+        return [self._every] if self._job.watch is None else [self._every, self._job.watch.every]
 
     def take_if_due(self, program: Program) -> None:
-        if program.step % self._every == 0 and self.steps[-1:] != [program.step]:
+        """Record a row in a step that the stride divides."""
+        due = any(program.step % stride == 0 for stride in self._strides)
+        if due and self._latest[0] != program.step:
             self.take(program)
 
     def take(self, program: Program) -> None:
+        """Record a row."""
         row = program.values(self._job.record)
         if self._held_back:
             row += self._on_held_back(program)
+        self._latest = program.step, row
         self.steps.append(program.step)
         self._rows.append(row)
         if self._most and len(self.steps) > self._most:
@@ -210,6 +244,22 @@ class _History:
             # NumPy takes ten times as long for a number, and a long run records a thousand rows.
             if not (math.isfinite(value) if isinstance(value, float) else np.isfinite(value).all()):
                 raise _RecordedNotFiniteError(slot)
+
+    def look(self, program: Program, *, last: bool = False) -> str | None:
+        """Have the last row looked at; return why to stop, if there is a reason."""
+        step, row = self._latest
+        if self._job.watch is None or step != program.step:
+            return None
+        return self._job.watch.look(program, dict(zip(self._names, row, strict=True)), last=last)
+
+    def held_back(self, program: Program) -> dict[str, Any]:
+        """Return the recorded values on held-back rows, where the program is now."""
+        values = self._on_held_back(program) if self._held_back else []
+        return self._of_held_back(values)
+
+    def _of_held_back(self, values: Sequence[Array]) -> dict[str, Any]:
+        names = [name.removeprefix("holdout.") for name in self._names[len(self._job.record) :]]
+        return dict(zip(names, map(plain, values), strict=True))
 
     def _on_held_back(self, program: Program) -> list[Array]:
         """Return recorded values on all held-back rows."""
@@ -228,16 +278,14 @@ class _History:
         if not self.steps or self.steps[-1] != program.step:
             with suppress(_RecordedNotFiniteError, StepFailed):
                 self.take(program)
+        self.look(program, last=True)
 
     def holdout(self) -> dict[str, Any]:
         """Return the last row's values on held-back rows."""
-        count = len(self._held_back)
-        if not count or not self._rows:
-            return {}
-        names = [name.removeprefix("holdout.") for name in self._names[-count:]]
-        return dict(zip(names, map(plain, self._rows[-1][-count:]), strict=True))
+        return self._of_held_back(self._rows[-1][len(self._job.record) :]) if self._rows else {}
 
     def columns(self) -> dict[str, Any]:
+        """Return the rows as columns, by name."""
         columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in self._names)
         return {
             "step": np.array(self.steps, dtype=np.int64),
@@ -245,15 +293,19 @@ class _History:
         }
 
 
-def held_back(plan: Plan, job: Job) -> list[int]:
+def held_back_slots(plan: Plan, job: Job) -> list[int]:
     """Return the recorded slots that are computed on held-back rows too: those that depend on the data set."""
-    if job.holdout is None:
-        return []
+    dependent = set() if job.holdout is None else data_dependent(plan)
+    return [slot for slot in job.record if slot in dependent]
+
+
+def data_dependent(plan: Plan) -> set[int]:
+    """Return the slots that depend on the data set."""
     dependent = set(plan.data)
     for _, slot, inputs in plan.nodes():
         if dependent.intersection(inputs):
             dependent.add(slot)
-    return [slot for slot in job.record if slot in dependent]
+    return dependent
 
 
 def smallest_stride(steps: int, rows: int = HISTORY_ROWS) -> int:
@@ -274,7 +326,7 @@ def _result(
     plan: Plan,
     program: Program,
     job: Job,
-    history: _History,
+    history: History,
     engine: str,
     stopped: str,
     error: RunError | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.memory import MORE_MEMORY, memory_limit, size_text
 from graphrun.base.outcome import RunDescription
 from graphrun.data.rows import DataSource
-from graphrun.document import did_you_mean
+from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
 from graphrun.engines.auto import choose, get_engine, keep
@@ -24,10 +24,11 @@ from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Feed, Plan
-from graphrun.run.loop import Job, run, smallest_stride
+from graphrun.run.loop import Job, data_dependent, run, smallest_stride
 from graphrun.run.observers import Observers
 from graphrun.run.request import RunRequest, listed_names
 from graphrun.run.result import Result
+from graphrun.run.watch import Watch
 from graphrun.solvers import Solver
 
 if TYPE_CHECKING:
@@ -47,10 +48,14 @@ def run_graph(
     Raises:
         UsageError: what is asked for makes no sense.
     """
+    if source.is_divided and request.inspect is None and not request.one_row:
+        from graphrun.run.folds import run_folds
+
+        return run_folds(structure, source, plan_of, request, run_graph)
     plan, engine, job, seed = prepare(structure, source, plan_of, request)
     fit = _fit(structure, plan, job.feed, seed, request)
     told = Observers(request.observers if request.writes else ())
-    job = replace(job, request=replace(request, on_row=told.also(request.on_row)))
+    job = replace(job, request=replace(job.request, on_row=told.also(request.on_row)))
     told.started(describe(plan, engine, job, structure.document.description or "", seed))
     with nullcontext() if request.cluster is None else request.cluster.watched():
         result = run(plan, engine, job)
@@ -90,16 +95,23 @@ def prepare(
         if sized:
             check_fits(checkpoint, plan, request.resume)
         plan = plan.holding(checkpoint.parameters)
-    stop = None if document.stop is None else StopRule(document.stop, maximize=plan.maximize)
-    if stop is not None and checkpoint is not None and checkpoint.watch:
-        stop.remember(checkpoint.watch)
+    stop = StopRule(document.stop, maximize=plan.maximize) if document.stop and document.stop.has_rules else None
     steps = request.steps_of(document) if plan.objective is not None else 0
+    watch = _watch(document, plan, feed, request, steps) if document.watches and plan.objective is not None else None
+    if watch is not None and not request.one_row and not request.most_rows:
+        request = replace(request, every=watch.every)
+    if checkpoint is not None and stop is not None:
+        stop.remember(checkpoint.watch)
+    if checkpoint is not None and watch is not None:
+        watch.remember(checkpoint.watch, checkpoint.best)
     engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
     record = recorded(plan, document.record if request.record is None else request.record, structure.unread)
+    if watch is not None:
+        record = list(dict.fromkeys([*record, *(watched.slot for watched in watch.values.values())]))
     _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
     save = None
     if request.save is not None and request.writes:
-        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, engine.name)
+        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, request.carried, engine.name)
     job = Job(
         name=document.source.name,
         parameters=list(document.parameters),
@@ -108,12 +120,20 @@ def prepare(
         steps=steps,
         record=record,
         stop=stop,
+        watch=watch,
         feed=feed,
         holdout=None if feed is None else feed.held_back(),
         resume=checkpoint,
         save=save,
     )
     return plan, engine, job, seed
+
+
+def _watch(document: Document, plan: Plan, feed: DataSet | None, request: RunRequest, steps: int) -> Watch:
+    """Return what looks at the recorded rows: those of the file's own run, where only one of its steps is asked for."""
+    every = None if request.one_row else request.every
+    dependent = set() if feed is None or feed.held_back() is None else data_dependent(plan)
+    return Watch(document, plan, dependent, every or smallest_stride(max(steps, document.steps or 0)))
 
 
 def _fit(
@@ -240,14 +260,26 @@ def recorded(plan: Plan, names: Sequence[str] | None, unread: Collection[str] = 
 
 
 def write_checkpoint(
-    path: Path, seed: int, data: DataSet | None, stop: StopRule | None, engine: str, program: Program
+    path: Path,
+    seed: int,
+    data: DataSet | None,
+    stop: StopRule | None,
+    watch: Watch | None,
+    carried: Mapping[str, Any],
+    engine: str,
+    program: Program,
 ) -> None:
-    """Write a checkpoint of a program."""
-    from graphrun.run.checkpoint import Checkpoint, fingerprint, save_checkpoint
+    """Write a checkpoint of a program; where the best is kept, its parameters are those."""
+    from graphrun.run.checkpoint import BEST, LAST, Checkpoint, fingerprint, save_checkpoint
 
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     plan = program.plan
     held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
-    watch = {} if stop is None else stop.memory()
-    save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, watch, engine), path)
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics, **carried}
+    best = {} if watch is None else watch.best
+    if watch is not None and watch.last is not None:
+        arrays |= {f"{BEST}{name}": array for name, array in best.items()}
+    else:
+        arrays |= {**best, **{f"{LAST}{name}": arrays[name] for name in best}}
+    memory = {**(stop.memory() if stop else {}), **(watch.memory() if watch else {})}
+    save_checkpoint(Checkpoint(program.step, seed, fingerprint(plan), arrays, memory, engine), path)

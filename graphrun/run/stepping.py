@@ -14,7 +14,7 @@ from graphrun.base.errors import UsageError
 from graphrun.base.numbertext import describe
 from graphrun.engines import NotFinite, Program, StepFailed
 from graphrun.run.function import known, shaped
-from graphrun.run.loop import Job, failure, look_at_start
+from graphrun.run.loop import History, Job, failure, look_at_start
 from graphrun.run.result import plain
 
 
@@ -30,6 +30,7 @@ class Iteration(Iterator["Row"]):
         self._program: Program | None = program
         self._job = job
         self._row: Row | None = None
+        self._history = None if job.watch is None else History(program.plan, job)
 
     def __next__(self) -> Row:
         program, row = self._program, self._row
@@ -39,6 +40,7 @@ class Iteration(Iterator["Row"]):
             if row is None:
                 program.evaluate()
                 self.stopped = look_at_start(program, self._job)
+                self._look(program)
             else:
                 self._advance(program)
                 if program.step == row.step:
@@ -59,6 +61,13 @@ class Iteration(Iterator["Row"]):
             self.stopped = "steps"
         if self.stopped is None:
             self.stopped = program.advance(1, self._job.stop)
+            self._look(program)
+
+    def _look(self, program: Program) -> None:
+        """Have a row looked at as a run does."""
+        if self._history is not None:
+            self._history.take_if_due(program)
+            self.stopped = self._history.look(program) or self.stopped
 
     def close(self) -> None:
         """End the run where it is; the last row keeps everything."""

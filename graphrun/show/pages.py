@@ -119,8 +119,7 @@ def report(
 
     if path is not None:
         check_output(path)
-    html = make_report(graph, RunRequest(**asked), depth, compare).html
-    return FramedPage(_written(html, path), graph.name)
+    return FramedPage(_written(make_report(graph, RunRequest(**asked), depth, compare).html, path), graph.name)
 
 
 def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:

@@ -93,5 +93,27 @@ def one_cycle(
     return halfwave(xp, peak, start / end_divisor, down) + (halfwave(xp, start, peak, up) - peak)
 
 
-SCHEDULES = {schedule.name: schedule for schedule in (constant, step_, exponential, linear, cosine, one_cycle)}
+@Schedule
+def plateau(
+    xp,
+    step,
+    *,
+    start: NotNegative,
+    factor: Share = 0.1,
+    patience: Natural = 10,
+    of: str | None = None,
+    maximize: bool | None = None,
+    threshold: NotNegative = 1e-4,
+    cooldown: Natural = 0,
+    end: NotNegative = 0.0,
+):
+    """Multiplied by a factor after more than `patience` recorded rows without a better value (ReduceLROnPlateau).
+
+    The value is that of the objective or of the number `of`, on held-back rows where there are any. One is better that
+    is so by the share `threshold`; after a reduction, `cooldown` rows are not counted. It ends at `end`.
+    """
+    return start
+
+
+SCHEDULES = {schedule.name: schedule for schedule in (constant, step_, exponential, linear, cosine, one_cycle, plateau)}
 """The schedules by name."""

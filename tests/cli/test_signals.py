@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("endless.yaml").write_text(SQUARE, encoding="utf-8")
     Path("nested.yaml").write_text(NESTED, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def in_the_foreground() -> Iterator[None]:
+    """Let the processes that are started take signals, also where these tests run in the background or under nohup."""
+    numbers = (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 COMMAND = [sys.executable, "-m", "graphrun"]
@@ -51,7 +64,11 @@ def begun(process: subprocess.Popen[str]) -> None:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for the end; return the status and what was said."""
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        # One that goes on would take a processor from all other tests.
+        process.kill()
     return process.returncode, error.strip()
 
 

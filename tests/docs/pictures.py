@@ -51,6 +51,7 @@ def take(page: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         view.goto(page.as_uri())
+        view.wait_for_selector("html[data-theme]")
         for key in KEYS:
             view.keyboard.press(key)
         view.wait_for_timeout(500)

@@ -54,6 +54,11 @@ steps: 600
 seed: 3
 """
 
+WATCHING = GRAPH.replace("cosine, start: 0.02, steps: 400, warm_up: 10", "plateau, start: 0.02, patience: 1")
+WATCHING = WATCHING.replace("type: adam", "type: adam, accumulate: 2, clip_norm: 1")
+WATCHING = WATCHING.replace("{patience: 250}", "{patience: 250, holdout: {patience: 100000}}\nkeep: best")
+"""The same with all that a run looks at and counts."""
+
 DRIVER = """\
 import os, sys
 import graphrun.api, graphrun.data.opening, graphrun.show.tables, graphrun.plugins.registry, graphrun.cli.terminal
@@ -123,10 +128,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.campaign
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
-def test_killed_at_50_moments(folder: Path) -> None:
+@pytest.mark.parametrize("text", [GRAPH, WATCHING], ids=["plain", "watching"])
+def test_killed_at_50_moments(folder: Path, text: str) -> None:
     """A run killed 50 times ends, to the last bit, as one that is not; after each kill its checkpoint is whole."""
     # Patience stays what it is remembered by: the best row and how long ago it was are compared with the checkpoint.
-    (folder / "g.yaml").write_text(GRAPH.replace("patience: 250", "patience: 1000000"), encoding="utf-8")
+    (folder / "g.yaml").write_text(text.replace("patience: 250", "patience: 1000000"), encoding="utf-8")
     checkpoint = folder / "part.safetensors"
     moments = np.random.default_rng(1)
     reached: list[int] = []
@@ -140,7 +146,9 @@ def test_killed_at_50_moments(folder: Path) -> None:
 
         def arguments(steps: int) -> str:
             resume = f"--resume {checkpoint.name}" if checkpoint.exists() else ""
-            return f"g.yaml --engine numpy --steps {steps} --save {checkpoint.name} --save-every 3 {resume} -q"
+            return (
+                f"g.yaml --engine numpy --steps {steps} --every 5 --save {checkpoint.name} --save-every 3 {resume} -q"
+            )
 
         for _ in range(50):
             child = driver.start(arguments(10**9))
@@ -155,7 +163,7 @@ def test_killed_at_50_moments(folder: Path) -> None:
     assert reached == sorted(reached)
     assert len(set(reached)) > 10
     assert load_checkpoint(checkpoint).step == steps
-    graphrun.load("g.yaml").run(steps, engine="numpy", save="whole.safetensors")
+    graphrun.load("g.yaml").run(steps, engine="numpy", every=5, save="whole.safetensors")
     assert checkpoint.read_bytes() == (folder / "whole.safetensors").read_bytes()
 
 

@@ -80,6 +80,7 @@ class JaxProgram:
         self._rows = make_rows(plan, feed, placement)
         self._inspection = Inspection(plan, self._passes, self._rows, placement)
         self._steps = plan.objective is not None
+        self.step_size: float | None = float("nan")
         self._kind = LoopKind(careful=self._steps and must_be_careful(plan), watch=watch)
         self._loops: dict[LoopKind, Callable[..., LoopOutcome]] = {}
         self._state = self._first_state()
@@ -157,7 +158,7 @@ class JaxProgram:
         spare, self._spare = self._spare, None
         if spare is None:
             spare = jax.tree.map(lambda array: array.copy(), state)
-        request = Request(np.int64(step), np.int64(count), np.bool_(updates))
+        request = Request(np.int64(step), np.int64(count), np.bool_(updates), np.float64(self.step_size))
         if self._kind not in self._loops:
             results = self._placement.results
             self._loops[self._kind] = make_loop(self.plan, self._passes, self._rows, self._kind, results)
@@ -181,7 +182,7 @@ class JaxProgram:
         """Return what XLA says of a step of the compiled loop: ``flops``, ``bytes accessed``; what it knows of them."""
         with double_precision(), np.errstate(all="ignore"):
             self._call(self._state, self.step, 1)
-            request = Request(np.int64(self.step), np.int64(1), np.bool_(True))
+            request = Request(np.int64(self.step), np.int64(1), np.bool_(True), np.float64(self.step_size))
             given = self._state, self._state, self._inspection.fixed, self._rows.of(self.step + 1), request
             loop: Any = self._loops[self._kind]
             found = loop.lower(*given).compile().cost_analysis()
@@ -250,7 +251,11 @@ class JaxProgram:
         if not self._steps:
             return [np.zeros(plan.shapes[slot], plan.dtype)[()] for slot in slots]
         known = dict(enumerate(self._passes.parameters(state.gradients)))
-        return self._looked_up("gradients", slots, known)
+        found = self._looked_up("gradients", slots, known)
+        if not self._passes.masks_all and not all(np.isfinite(part).all() for part in found):
+            # The loop masks tensor types only where the gradients of parameters need it.
+            found = self._looked_up("masked_gradients", slots, known)
+        return found
 
     def _looked_up(self, what: str, slots: Sequence[int], known: Mapping[int, Any]) -> list[Array]:
         others = {} if known.keys() >= set(slots) else self._inspection.by_slot(what, self._state, self.step)

@@ -59,25 +59,25 @@ class Inspection:
         jax.eval_shape(everything, state, self.fixed, self._rows.of(0))
 
     def by_slot(self, what: str, state: LoopState, step: int) -> Any:
-        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants."""
+        """Return by slot the ``values``, also of what the loop leaves out, or the ``gradients``, also of constants.
+
+        Of passes of arrays the ``masked_gradients``, too: those that are masked through tensor types.
+        """
         if what not in self._found:
-            with double_precision(), np.errstate(all="ignore"):
-                found = self._looks[what](state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step))
-            self._found[what] = self._passes.by_slot(found)
-            if (
-                what == "gradients"
-                and not self._passes.masks_all
-                and not all(np.isfinite(part).all() for part in jax.tree.leaves(found))
-            ):
-                # The loop goes on with passes that mask tensor types only where the parameters' gradients need it.
-                self._found[what] = self._masked.by_slot(what, state, step)
+            if what == "masked_gradients":
+                self._found[what] = self._masked.by_slot("gradients", state, step)
                 self._masked.forget()
+            else:
+                given = state.targets, state.nodes, self.fixed, self._rows.of(step), np.int64(step)
+                with double_precision(), np.errstate(all="ignore"):
+                    self._found[what] = self._passes.by_slot(self._looks[what](*given))
         return self._found[what]
 
     @cached_property
     def _masked(self) -> Inspection:
         passes = ArrayPasses(self._plan, masked=True)
-        return Inspection(self._plan, passes, self._rows, self._placement)
+        with double_precision(), np.errstate(all="ignore"):
+            return Inspection(self._plan, passes, self._rows, self._placement)
 
     @cached_property
     def _looks(self) -> dict[str, Callable[..., Any]]:
@@ -89,7 +89,8 @@ class Inspection:
         def gradients(*state: Any) -> Any:
             return passes.all(passes.backward(self._forward(*state), PlanPart.NEEDED))
 
-        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in (values, gradients)}
+        looks = values, gradients
+        return {look.__name__: jax.jit(look, out_shardings=self._placement.results) for look in looks}
 
     def _forward(self, targets: Any, nodes: Any, fixed: Any, columns: Any, step: Array) -> Any:
         """Run the forward pass of every node that changes."""

@@ -92,12 +92,14 @@ class LoopKind(NamedTuple):
 class Request(NamedTuple):
     """What the loop is asked for: numbers, which change without a new compilation.
 
-    So many passes are run after the steps made before; each comes after an update, or is the first one of all.
+    So many passes are run after the steps made before; each comes after an update, or is the first one of all. The step
+    size counts only where what the run looks at decides it.
     """
 
     step: Any
     count: Any
     updates: Any
+    step_size: Any
 
 
 Carried: TypeAlias = tuple[jax.Array, LoopState, jax.Array, tuple[Array, ...]]
@@ -123,7 +125,7 @@ def make_loop(
             number, before, good, watched = carried
             step = request.step + number
             within = (number >= 0) & (number < request.count) if in_a_round > 1 else jnp.ones((), bool)
-            state = updated(plan, passes, before, step, request.updates & within)
+            state = updated(plan, passes, before, step, request.updates & within, request.step_size)
             step = jnp.where(request.updates, step + 1, step)
             state = evaluated(plan, passes, state, step, rows.pick(columns, step), fixed)
             if in_a_round > 1:
@@ -180,12 +182,16 @@ def must_be_careful(plan: Plan) -> bool:
     return False
 
 
-def updated(plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted: Array) -> LoopState:
+def updated(
+    plan: Plan, passes: JaxPasses, state: LoopState, step: Array, wanted: Array, step_size: Array | float = math.nan
+) -> LoopState:
     """Return the state after an update, or as it is where none is wanted."""
     update, rule, settings = plan.update, plan.rule, dict(plan.update.settings)
-    if update.schedule is not None:
-        schedule, given = update.schedule
+    if update.by_step is not None:
+        schedule, given = update.by_step
         settings["step_size"] = jnp.asarray(schedule.function(jnp, step, **dict(given))).astype(plan.dtype)
+    elif update.schedule is not None:
+        settings["step_size"] = jnp.asarray(step_size).astype(plan.dtype)
     steps = (step + 1,) if rule.takes_step else ()
     targets, states = [], []
     clipped = partial(

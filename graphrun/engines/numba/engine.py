@@ -104,7 +104,7 @@ class NumbaProgram:
         self._bounds[:2] = plan.limits
         for number, (_, slots) in enumerate(plan.groups):
             self._bounds[2, slots] = number
-        self._step_size = float(dict(plan.update.settings).get("step_size", np.nan))
+        self.step_size: float | None = float(dict(plan.update.settings).get("step_size", np.nan))
         self._bound: tuple[Steps, Any, Any, Any] | None = None
         self._use(code)
 
@@ -177,7 +177,7 @@ class NumbaProgram:
     def _arguments(self, code: StepsCode) -> tuple[Any, ...]:
         """Return what `steps` takes after the number of steps and the step, in the order of `source.ARGUMENTS`."""
         return (
-            self._step_size,
+            self.step_size,
             self._numpy.values_by_slot,
             self._numpy.gradients_by_slot,
             self._rule_states,

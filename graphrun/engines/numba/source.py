@@ -127,7 +127,7 @@ class Lines:
 
     def updated(self, rule: UpdateRule, value: str, gradient: str, states: Sequence[str]) -> str:
         """Write the new value of a parameter and its new states, by its rule and the names of what they are made of."""
-        step_size = "step_size" if self.plan.update.schedule is None else "scheduled"
+        step_size = "step_size" if self.plan.update.by_step is None else "scheduled"
         names = {"value": value, "gradient": gradient, "step": "float(step)", "step_size": step_size}
         texts = self.write(self.tracer.update(rule), names | dict(zip(self.plan.rule.state, states, strict=True)))
         return ", ".join(texts)

@@ -64,7 +64,7 @@ class NumpyProgram:
     def begin(self) -> None:
         """Compute what no step changes."""
         with self.plugins_called():
-            forward(self.passes.operations(self.plan.once), self.values_by_slot)
+            forward(self._once, self.values_by_slot)
 
     def run_passes(self) -> bool:
         """Run both passes of a step; return whether the objective and the parameters' gradients are finite."""
@@ -110,7 +110,7 @@ class NumpyProgram:
 
     @cached_property
     def _steps(self) -> Steps:
-        return compile_steps(self.plan, self.values_by_slot, self.feed)
+        return compile_steps(self.plan, self.values_by_slot, self.feed, self.updater.step_size)
 
     def _advance_one_by_one(self, count: int, stop: Stop | None) -> str | None:
         with np.errstate(all="ignore"):
@@ -143,6 +143,16 @@ class NumpyProgram:
         for slot, value in enumerate(parameters):
             self.values_by_slot[slot] = np.asarray(value, dtype=self.plan.dtype)[()]
         self._off_loop_step = -1
+
+    @property
+    def step_size(self) -> float | None:
+        """The step size that was put here in place of the file's."""
+        return self.updater.step_size
+
+    @step_size.setter
+    def step_size(self, step_size: float | None) -> None:
+        self.updater.set_step_size(step_size)
+        vars(self).pop("_steps", None)
 
     def at(self, vector: Array) -> tuple[float, Array]:
         """Return the objective and its gradient with the parameters elsewhere, finite or not; no step is made.
@@ -296,6 +306,11 @@ class NumpyProgram:
         """
         parameters = self.plan.parameters
         return all(is_finite(self.gradients_by_slot[slot]) for slot in slots if slot >= parameters)
+
+    @cached_property
+    def _once(self) -> list[Operation]:
+        # A solver begins anew at each point.
+        return self.passes.operations(self.plan.once)
 
     @cached_property
     def _in_loop(self) -> list[Operation]:

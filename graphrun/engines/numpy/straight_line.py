@@ -42,18 +42,18 @@ they were.
 """
 
 
-def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None) -> Steps:
-    """Compile the steps of a plan, of which some values are known by slot."""
+def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None, step_size: Any = None) -> Steps:
+    """Compile the steps of a plan, of which some values are known by slot; another step size than its own is given."""
     functions: dict[str, Any] = {
         "xp": namespace(plan.dtype),
         "isfinite": math.isfinite,
-        "rule": plan.rule.function,
         "norm": norm,
     }
     functions |= {"minimum": np.minimum, "maximum": np.maximum, "as_index": as_index, "total": add_up}
     functions |= {"asarray": np.asarray, "dtype": plan.dtype, "number": plan.dtype.type, "square": np.vdot}
     functions |= {"zero": plan.dtype.type(0), "one": plan.dtype.type(1)}
     functions |= {f"n{slot}": values[slot] for slot in _fixed(plan)}
+    functions |= {"step_size": step_size}
     if feed is not None:
         functions["rows"] = feed.batch
     text = _Writer(plan, functions, values).text()
@@ -136,8 +136,10 @@ class _Writer:
         plan, rule = self.plan, self.plan.rule
         lines = []
         settings = self.settings("rule", plan.update.settings)
-        if plan.update.schedule is not None:
-            schedule, its_settings = plan.update.schedule
+        if self.functions["step_size"] is not None:
+            settings = [s for s in settings if not s.startswith("step_size=")] + ["step_size=step_size"]
+        elif plan.update.by_step is not None:
+            schedule, its_settings = plan.update.by_step
             self.functions["schedule"] = schedule.function
             self.functions["numpy"] = np
             call = ", ".join(["numpy", "step - 1", *self.settings("schedule", its_settings)])

@@ -23,6 +23,7 @@ class Updater:
     Attributes:
         targets: what the rule is called for, one by one: slots of parameters, and their bounds.
         states: the rule's states, for each target.
+        step_size: what the rule is given in place of its own setting, or None.
     """
 
     def __init__(self, passes: NodePasses | BatchPasses, values: Any) -> None:
@@ -32,6 +33,7 @@ class Updater:
         self.names = rule.state if isinstance(rule, UpdateRule) else ()
         self.states = [tuple(np.zeros_like(values[target]) for _ in self.names) for target, _ in targets]
         self.clip = clipping(plan)
+        self.step_size: float | None = None
         settings, rules = dict(plan.update.settings), passes.rules() if isinstance(rule, UpdateRule) else ()
         self._rules = [partial(function, namespace(plan.dtype), **settings) for function in rules]
 
@@ -57,9 +59,16 @@ class Updater:
             states.append(tuple(following))
         self.states = states
 
+    def set_step_size(self, step_size: float | None) -> None:
+        """Give the rule another step size."""
+        number: Any = self.plan.dtype.type
+        self.step_size = None if step_size is None else number(step_size)
+
     def _at(self, step: int) -> dict[str, Any]:
-        """Return the step size of a step, where a schedule says it."""
-        schedule = self.plan.update.schedule
+        """Return the step size of a step, where it is not the setting."""
+        schedule = self.plan.update.by_step
+        if self.step_size is not None:
+            return {"step_size": self.step_size}
         if schedule is None:
             return {}
         return {"step_size": self.plan.dtype.type(schedule[0].function(np, step, **dict(schedule[1])))}

@@ -61,6 +61,7 @@ class SolverProgram:
         self.set_parameters, self.snapshot, self.restore = program.set_parameters, program.snapshot, program.restore
         self.values, self.gradients, self.gradient_norm = program.values, program.gradients, program.gradient_norm
         self.evaluate_rows, self.cost = program.evaluate_rows, program.cost
+        self.step_size: float | None = None
         self._iterations: Generator[Vector | None, None, str] | None = None
         self._ended: str | None = None
         self.interrupted: Callable[[], bool] = lambda: False

@@ -29,7 +29,7 @@ class Step:
         before: the forward and the backward pass of the step.
         after: those after its update; None where there is none.
         ended: why there is no update.
-        memory: what the engine keeps from step to step, after the update: ``rule/mean/a``.
+        memory: what the engine keeps from step to step, after the update: ``rule/mean/a``, and ``step_size``.
         result: what the run came to, after the update.
     """
 
@@ -65,9 +65,10 @@ def take_step(
 
     def take(program: Program) -> None:
         if program.step >= step:
-            taken[program.step] = Passes.of(program), program.snapshot()
+            size = {} if program.step_size is None else {"step_size": np.asarray(program.step_size)}
+            taken[program.step] = Passes.of(program), {**program.snapshot(), **size}
 
-    asked = {"seed": seed, "resume": resume, "record": (), "every": max(step, 1)}
+    asked = {"seed": seed, "resume": resume, "record": (), "every": max(step, 1), "one_row": True}
     result = graph.try_run(step + 1, **asked, inspect=take, on_choice=on_choice)
     error = result.error
     if error is not None and (tell_passes(result, step) or step not in taken):

@@ -47,6 +47,8 @@ class UpdateStep:
     @cached_property
     def step_size(self) -> float | None:
         """The step size of this step, that of the schedule where there is one."""
+        if self.update.by_step is not self.update.schedule and "step_size" in self.board.step.memory:
+            return float(self.board.step.memory["step_size"])
         if self.update.schedule is not None:
             schedule, settings = self.update.schedule
             return float(schedule.function(np, self.board.passes.step, **dict(settings)))
@@ -146,7 +148,8 @@ def update(board: Board) -> Iterator[Block]:
         return
     update, after = UpdateStep(board), board.step.after
     if not board.plan.parameters:
-        yield Heading(["No update: there are no parameters"])
+        why = "all parameters are frozen" if board.plan.frozen else "there are no parameters"
+        yield Heading([f"No update: {why}"])
         return
     if after is None:
         yield Heading([f"No update: the run ends here ({printable(board.step.ended)})"])
@@ -200,9 +203,9 @@ def _clipping(update: UpdateStep) -> Iterator[Block]:
     given = update.board.passes.gradients[: update.plan.parameters]
     value, largest, count = update.update.clip_value, update.update.clip_norm, update.update.accumulate
     if count > 1:
-        due = "is" if (update.board.passes.step + 1) % count == 0 else "is not"
-        clipped = ", which is clipped" if update.update.clips else ""
-        yield Paragraph([f"One step of {count} moves them, by the mean of {count} gradients{clipped}: this {due} one."])
+        this = "is" if (update.board.passes.step + 1) % count == 0 else "is not"
+        mean = ", which is clipped" if update.update.clips else ""
+        yield Paragraph([f"One step of {count} moves them, by the mean of {count} gradients{mean}: this {this} one."])
         return
     if value is not None:
         clipped = sum(int(np.count_nonzero(np.abs(gradient) > value)) for gradient in given)

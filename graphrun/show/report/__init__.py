@@ -9,7 +9,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +20,7 @@ from graphrun.base.errors import UsageError
 from graphrun.run.result import Result
 from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
-from graphrun.show.report.model import live_data, make_model
+from graphrun.show.report.model import make_model
 from graphrun.show.report.recording import Recording
 
 if TYPE_CHECKING:
@@ -37,15 +38,12 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 SCRIPT = (
     "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
-    "charts", "tables", "live", "editing", "changes", "around", "moving",
+    "charts", "tables", "live", "editing", "changes", "around", "worksheet", "taking", "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
 NEEDED = {"folding": lambda data: "levels" in data["scene"], "comparing": lambda data: "other" in data}
 """What only some pages have."""
-
-BLANKS = re.compile(r" ?([=<>?:&|{},;]+|[()]) ?(?![-+.])")
-"""Not beside plus and minus, of which two would become another sign."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -68,22 +66,25 @@ def make_report(
     Raises:
         UsageError: the graph is too large for a page.
     """
-    result, recording = _recorded(graph, request)
-    model = make_model(graph, recording)
-    data = contents(graph, result, recording, depth) | {"live": live_data(model, graph, recording)}
-    if other is not None:
-        second = graph if isinstance(other, str | Path) else other
-        resumed = other if isinstance(other, str | Path) else None
-        shown = contents(second, *_recorded(second, replace(request, resume=resumed)), 0)
-        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
-    return RunReport(page(data, model.script), result)
-
-
-def _recorded(graph: Graph, request: RunRequest) -> tuple[Result, Recording]:
     recording, asked = record(graph, request)
     result = graph.answer(asked)
     recording.finish()
-    return result, recording
+    data, script = page_of(graph, result, recording, depth)
+    if other is not None:
+        second = graph if isinstance(other, str | Path) else other
+        resumed = other if isinstance(other, str | Path) else None
+        recording, asked = record(second, replace(request, resume=resumed))
+        found = second.answer(asked)
+        recording.finish()
+        shown = contents(second, found, recording, 0)
+        data["other"] = compared(graph, second, shown, "" if resumed is None else str(resumed))
+    return RunReport(page(data, script), result)
+
+
+def page_of(graph: Graph, result: Result, recording: Recording, depth: int | None = None) -> tuple[dict[str, Any], str]:
+    """Return what a page about a run shows, and the script of what it computes with."""
+    model = make_model(graph, recording)
+    return contents(graph, result, recording, depth) | {"live": model.data}, model.script
 
 
 def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
@@ -101,26 +102,22 @@ def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
 
 
 def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: str = "") -> str:
-    """Return a report as HTML.
+    """Return a report as HTML; `model` is the script of what it computes with.
 
-    Args:
-        data: what it shows.
-        model: the script of what it computes with.
-        more: more files of the script, at its end.
-        policy: what its policy allows beside its own scripts and styles.
+    There may be more files of the script at its end, and more that its policy allows.
     """
     styles = {"style": _brief(_asset("style.css"))}
-    needed = [name for name in SCRIPT if name not in NEEDED or NEEDED[name](data)]
-    lines = (line for name in (*needed, *more) for line in _brief(_asset(f"script/{name}.js")).splitlines())
-    parts = "\n".join([model, *map(_tight, lines)])
-    # The files of the script stand one after the other, in a scope of their own.
+    needed = [name for name in (*SCRIPT, *more) if name not in NEEDED or NEEDED[name](data)]
+    parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
+    # The files of the script stand one after the other, in a scope of their own. Packed they are a third as long; the
+    # script that unpacks them runs what has its hash in the policy.
     script = f'(() => {{\n"use strict";\n{parts}}})();\n'
-    scripts = {"script": script}
-    policy = (
-        f"{policy}default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+    unpack = _brief(_asset("unpack.js"))
+    policy += (
+        f"default-src 'none'; script-src {_hashes([unpack, script])}; style-src {_hashes(styles.values())}; "
         "base-uri 'none'; form-action 'none'"
     )
-    content = styles | scripts | {"policy": policy, "data": to_json(data)}
+    content = styles | {"policy": policy, "data": to_json(data), "unpack": unpack, "packed": _packed(script)}
     return PLACE.sub(lambda place: content[place[1]], _asset("template.html"))
 
 
@@ -136,19 +133,17 @@ def _brief(text: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
-def _tight(line: str) -> str:
-    """Return a line of a script without blanks around signs; one with templates, regular expressions or escapes stays as it is."""
-    if any(sign in line for sign in "`/\\'"):
-        return line
-    parts = line.split('"')
-    return '"'.join(part if k % 2 else BLANKS.sub(r"\1", part) for k, part in enumerate(parts))
-
-
 def _asset(name: str) -> str:
     return (files("graphrun.show.report") / name).read_text(encoding="utf-8")
 
 
-def _hashes(texts: dict[str, str]) -> str:
+def _packed(text: str) -> str:
+    """Return a text by the DEFLATE algorithm (RFC 1951), in base64."""
+    packer = zlib.compressobj(9, wbits=-15)
+    return base64.b64encode(packer.compress(text.encode()) + packer.flush()).decode()
+
+
+def _hashes(texts: Iterable[str]) -> str:
     """Return the sources that a policy allows: these texts, and no others."""
-    digests = (hashlib.sha256(text.encode()).digest() for text in texts.values())
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

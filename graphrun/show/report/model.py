@@ -46,32 +46,21 @@ Data = dict[str, Any]
 
 
 class Model(NamedTuple):
-    """What a page computes with.
-
-    Attributes:
-        script: declares `model`, which is null where the page only replays.
-        known: what of the page's data belongs to it: the rules, or why there is none.
-    """
+    """The script that declares `model`, which is null where the page only replays, and the data that belongs to it."""
 
     script: str
-    known: Data
+    data: Data
 
 
 def make_model(graph: Graph, recording: Recording) -> Model:
-    """Return what a page about a run of a graph computes with."""
+    """Return what a page about a run of a graph computes with; where it cannot, the data say `why`."""
     try:
         plan = _plan(graph, recording)
         writer = _Writer(plan, [*BUILT_IN, *_own_rule(plan)])
-        return Model("\n".join(writer.lines()), {"rules": writer.settings})
+        script = "\n".join(writer.lines())
     except NotSupportedError as error:
         return Model("const model = null;", {"why": str(error)})
-
-
-def live_data(model: Model, graph: Graph, recording: Recording) -> Data:
-    """Return what the model is given: leaves, rows, random numbers, and the state that the run began and ended with."""
-    if "why" in model.known:
-        return model.known
-    return model.known | _given(graph, graph.plan("float64", recording.plan.seed), recording)
+    return Model(script, {"rules": writer.settings, **_given(graph, plan, recording)})
 
 
 def _plan(graph: Graph, recording: Recording) -> Plan:
@@ -81,10 +70,11 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
     numbers = sum(map(math.prod, shapes))
     if numbers > MOST_NUMBERS:
         raise NotSupportedError(f"its values are {numbers:,} numbers; a page computes with {MOST_NUMBERS:,} at most")
+    update = recording.plan.update
+    if update.by_step is not update.schedule or update.accumulate > 1:
+        raise NotSupportedError("what it looks at or gathers over several steps decides its updates")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
-    if recording.plan.factors:
-        raise NotSupportedError("its parameters have factors of the update rule's settings")
     return graph.plan("float64", recording.plan.seed).holding(recording.plan.frozen_values)
 
 
@@ -275,6 +265,7 @@ def _given(graph: Graph, plan: Plan, recording: Recording) -> Data:
         rule |= {"clip_norm": update.clip_norm, "clip_value": update.clip_value}
     return {
         "update": rule,
+        "factors": {slot: dict(factors) for slot, factors in plan.factors.items()} or None,
         "bounds": {slot: [encoded(bound) for bound in bounds] for slot, bounds in enumerate(plan.bounds) if bounds},
         "leaves": {
             slot: encoded(plan.leaves[slot])

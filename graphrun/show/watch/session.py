@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -17,9 +17,8 @@ from graphrun.base.errors import GraphrunError
 from graphrun.base.reads import told_of_reads
 from graphrun.run.loading import load
 from graphrun.run.request import RunRequest
-from graphrun.show.report import page, record, to_json
-from graphrun.show.report.contents import contents, what_grows
-from graphrun.show.report.model import Model, live_data, make_model
+from graphrun.show.report import page, page_of, record, to_json
+from graphrun.show.report.contents import what_grows
 
 if TYPE_CHECKING:
     from graphrun.run.api import Graph
@@ -33,14 +32,10 @@ SECONDS_BETWEEN = 0.3
 SHARE = 8
 """A run that is under way is shown again after so many times as long as it took to make that."""
 
+GROWING = ("run", "rows", "history", "worth", "columns", "live")
+"""What of a page becomes more as a run goes on."""
+
 Signature = tuple[Any, ...] | None
-
-
-LOOSE = ("title", "description", "file", "values")
-"""What of a graph's page can be another without it being another graph; of the values the lines in the file."""
-
-
-NOTHING = Model("const model = null;", {"why": "there is no graph yet"})
 
 
 @dataclass(frozen=True)
@@ -50,52 +45,35 @@ class State:
     Attributes:
         turn: which loading of the files it is of; 0 before there is a good one.
         revision: how often there was something new to show.
-        shape: the turn since when graphs are the same but for their numbers, so that a page need not be drawn anew.
-        graph: what a report has that does not grow over a run.
-        model: what its page computes with.
-        grown: what grows.
+        data, script: what its page is made of, as of `page_of`; nothing before there is a good one.
         problem: what is wrong with the files as they are now.
     """
 
     turn: int = 0
     revision: int = 0
-    shape: int = 0
-    graph: dict[str, Any] = field(default_factory=dict)
-    model: Model = NOTHING
-    grown: dict[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    script: str = ""
     problem: str = ""
 
     @property
     def seen(self) -> str:
         """What tells it from others."""
-        return f"{self.shape}.{self.revision}"
+        return f"{self.turn}.{self.revision}"
 
-    def html(self, title: str) -> str:
+    def html(self, name: str) -> str:
         """Return the page; where there was no good state yet, that of a graph of nothing."""
-        known = self.graph | self.grown
-        if not known:
-            recording, request = record(graph := load({}, name=title), RunRequest())
-            known = contents(graph, graph.answer(request), recording) | {"live": NOTHING.known}
-        data = known | {"watched": {"seen": self.seen, "turn": self.turn}}
-        return page(data, self.model.script, more=("watching",), policy="connect-src 'self'; ")
+        data, script = self.data, self.script
+        if not data:
+            recording, request = record(graph := load({}, name=name), RunRequest())
+            data, script = page_of(graph, graph.answer(request), recording)
+        return page({**data, "watched": self.seen}, script, more=("watching",), policy="connect-src 'self'; ")
 
     def news(self, seen: str) -> str:
-        """Return as JSON what a page is told that shows the state `seen`."""
-        shape, _, revision = seen.partition(".")
-        other, fresh = shape != str(self.shape), None
-        if not other and revision != str(self.revision) and self.graph:
-            loose = {name: self.graph[name] for name in LOOSE if name != "values"}
-            fresh = self.grown | loose | {"lines": [value.get("lines") for value in self.graph["values"]]}
-        return to_json({"other": other, "turn": self.turn, "problem": self.problem, "fresh": fresh})
-
-    def has_shape_of(self, graph: dict[str, Any], model: Model) -> bool:
-        """Say whether a graph is the same as this but for numbers that grow, and texts."""
-
-        def strict(data: dict[str, Any]) -> dict[str, Any]:
-            values = [{key: part for key, part in value.items() if key != "lines"} for value in data.get("values", ())]
-            return {key: part for key, part in data.items() if key not in LOOSE} | {"values": values}
-
-        return self.model == model and strict(self.graph) == strict(graph)
+        """Return as JSON what a page is told that shows the state `seen`: it is another graph, or more of a run."""
+        turn, _, revision = seen.partition(".")
+        is_other = turn != str(self.turn)
+        grown = {name: self.data[name] for name in GROWING} if not is_other and revision != str(self.revision) else None
+        return to_json({"isOther": is_other, "problem": self.problem, "grown": grown})
 
 
 class Session:
@@ -191,20 +169,18 @@ class Session:
             self._show(turn, graph, recording, replace(result, stopped="running"), is_first=True)
 
     def _show(self, turn: int, graph: Graph, recording: Recording, result: Result, *, is_first: bool = False) -> None:
-        known = self.state
-        fixed, model = (known.graph, known.model) if known.turn == turn else ({}, make_model(graph, recording))
-        grown = what_grows(graph, result, recording) | {"live": live_data(model, graph, recording)}
-        if not fixed:
-            whole = contents(graph, result, recording, self._depth)
-            fixed = {name: part for name, part in whole.items() if name not in grown}
-        shape = known.shape if known.has_shape_of(fixed, model) else turn
-        if result.stopped == "running":
-            grown["run"]["asked"] = self._request.steps_of(graph.document)
+        known, is_running = self.state, result.stopped == "running"
+        if known.turn == turn and is_running:
+            data, script = {**known.data, **what_grows(graph, result, recording)}, known.script
+        else:
+            data, script = page_of(graph, result, recording, self._depth)
+        if is_running:
+            data["run"]["asked"] = self._request.steps_of(graph.document)
         with self._lock:
             if turn != self._turn or (is_first and self.state.turn == turn):
                 return
             self.error = None
-            self.state = State(turn, self.state.revision + 1, shape, fixed, model, grown)
+            self.state = State(turn, self.state.revision + 1, data, script)
         self._tell()
 
     def _fail(self, turn: int, error: GraphrunError) -> None:

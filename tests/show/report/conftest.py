@@ -53,6 +53,7 @@ def open_page(browser: Any) -> Iterator[Open]:
 
         page.route("**/*", refuse)
         page.goto(file.as_uri())
+        page.wait_for_selector("html[data-theme]")
         return page
 
     yield open_page

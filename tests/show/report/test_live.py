@@ -378,6 +378,7 @@ def test_the_changed_file_is_the_file_with_other_numbers(
     assert graphrun.load(changed).run(0).parameters == {"a": 1.1, "b": 1e-20, "c": 0.1 + 0.2}
     assert ("# a" in changed.read_text(encoding="utf-8")) == ("# a" in text)
     page.locator("#changed summary").click()
+    settle(page)
     assert page.locator("#changed-file").text_content() == changed.read_text(encoding="utf-8")
 
 

@@ -22,7 +22,7 @@ from graphrun.engines import Program
 from graphrun.run.api import Graph
 from graphrun.run.passes import Passes
 from graphrun.run.request import RunRequest
-from graphrun.show.report.model import live_data, make_model
+from graphrun.show.report.model import make_model
 from graphrun.show.report.recording import Recording
 
 SCRIPT = GRAPHS.parent / "graphrun" / "show" / "report" / "script"
@@ -69,10 +69,9 @@ def rows_of(graph: Graph, steps: int, folder: Path) -> list[dict[str, Any]] | st
     graph.answer(RunRequest(steps=0, dtype="float64", engine="numpy", inspect=recording.take))
     recording.finish()
     model = make_model(graph, recording)
-    if "why" in model.known:
-        return str(model.known["why"])
-    live = live_data(model, graph, recording)
-    data = {"live": live, "steps": steps, "parameters": plan.parameters, "sign": -1 if plan.maximize else 1}
+    if "why" in model.data:
+        return str(model.data["why"])
+    data = {"live": model.data, "steps": steps, "parameters": plan.parameters, "sign": -1 if plan.maximize else 1}
     lines = [
         model.script,
         f"const data = {json.dumps(data)}, shapes = {json.dumps([list(shape) for shape in plan.shapes])};",

@@ -149,8 +149,8 @@ def test_zoom_drag_and_map(report: Report, open_page: Open) -> None:
     whole = page.locator("#drawing").evaluate("(host) => [host.scrollWidth, host.scrollHeight]")
     assert seen == pytest.approx(whole, abs=40)
     assert window.bounding_box()["x"] > shown["x"] + shown["width"] / 4
-    box(page, "loss").focus()
-    press(page, "0")
+    page.locator("#fit").click()
+    settle(page)
     assert page.locator("#overview").is_hidden()
 
 

@@ -67,10 +67,10 @@ def until(condition: Callable[[], Any]) -> None:
 def shown(session: Session, name: str) -> list[float]:
     """Return the values of something over the rows that a page has."""
     state = session.state
-    slot = next(k for k, value in enumerate(state.graph["values"]) if value["name"] == name)
-    [column] = state.grown["rows"]["values"][slot]
-    numbers = state.grown["columns"][column]
-    return numbers if isinstance(numbers, list) else [numbers] * state.grown["rows"]["count"]
+    slot = next(k for k, value in enumerate(state.data["values"]) if value["name"] == name)
+    [column] = state.data["rows"]["values"][slot]
+    numbers = state.data["columns"][column]
+    return numbers if isinstance(numbers, list) else [numbers] * state.data["rows"]["count"]
 
 
 def again(session: Session) -> None:
@@ -116,8 +116,8 @@ def test_a_wrong_file_leaves_the_good_state_and_its_mending_shows(begin: Any) ->
     again(session)
     assert session.state.problem.startswith("g.yaml:4:")
     assert "did you mean 'multiply'" in session.state.problem
-    assert (session.state.graph, session.state.grown, session.state.seen) == (before.graph, before.grown, before.seen)
-    assert json.loads(session.state.news(before.seen))["fresh"] is None
+    assert (session.state.data, session.state.seen) == (before.data, before.seen)
+    assert json.loads(session.state.news(before.seen))["grown"] is None
     Path("g.yaml").write_text(NESTED.replace("a: 5", "a: 7"))
     again(session)
     assert session.state.problem == ""
@@ -150,7 +150,7 @@ def test_what_is_wrong_at_the_start_is_told_and_mended(text: str, problem: str, 
     if "include" not in text:
         again(session)
         assert session.state.problem == ""
-        assert session.state.graph
+        assert session.state.data
 
 
 def test_a_plugin_that_is_edited_is_used_anew(begin: Any) -> None:
@@ -176,37 +176,34 @@ def test_a_long_run_is_shown_as_it_goes_and_ends_with_an_edit(begin: Any) -> Non
     start = time.monotonic()
     session = begin(every=None)
     assert time.monotonic() - start < 5
-    turn, first = session.state.turn, session.state.grown["run"]["steps"]
-    until(lambda: session.state.grown["run"]["steps"] > first)
-    second = session.state.grown
+    turn, first = session.state.turn, session.state.data["run"]["steps"]
+    until(lambda: session.state.data["run"]["steps"] > first)
+    second = session.state.data
     assert second["run"]["stopped"] == "running"
     assert second["run"]["asked"] == 10**12
     assert shown(session, "a")[0] == 1
-    until(lambda: session.state.grown["run"]["steps"] > second["run"]["steps"])
+    until(lambda: session.state.data["run"]["steps"] > second["run"]["steps"])
     Path("g.yaml").write_text(LONG.replace("1000000000000", "3"))
     again(session)
-    assert (session.state.turn, session.state.grown["run"]["stopped"]) == (turn + 1, "steps")
-    assert session.state.grown["history"]["count"] == 4
+    assert (session.state.turn, session.state.data["run"]["stopped"]) == (turn + 1, "steps")
+    assert session.state.data["history"]["count"] == 4
     time.sleep(0.5)
     assert session.state.turn == turn + 1
     assert threading.active_count() < 6
 
 
-def test_a_page_is_drawn_anew_only_where_the_graph_is_another(begin: Any) -> None:
-    """Other numbers and lines are news to a page; other nodes are another page."""
+def test_a_page_is_told_of_another_graph_or_of_more_of_its_run(begin: Any) -> None:
+    """What it has seen is not told again."""
     Path("g.yaml").write_text(NESTED)
     session = begin(steps=2)
     seen = session.state.seen
-    Path("g.yaml").write_text(f"# A comment.\n{NESTED.replace('a: 5', 'a: 6')}")
+    assert json.loads(session.state.news(seen)) == {"isOther": False, "problem": "", "grown": None}
+    earlier = json.loads(session.state.news(f"{session.state.turn}.0"))
+    assert not earlier["isOther"]
+    assert earlier["grown"]["rows"]["count"] == 3
+    Path("g.yaml").write_text(NESTED.replace("a: 5", "a: 6"))
     again(session)
-    news = json.loads(session.state.news(seen))
-    assert not news["other"]
-    assert news["fresh"]["lines"][0] == [2]
-    assert news["fresh"]["file"]["lines"][0] == "# A comment."
-    assert json.loads(session.state.news(session.state.seen))["fresh"] is None
-    Path("g.yaml").write_text(NESTED.replace("type: add", "type: subtract"))
-    again(session)
-    assert json.loads(session.state.news(seen))["other"]
+    assert json.loads(session.state.news(seen)) == {"isOther": True, "problem": "", "grown": None}
 
 
 def test_a_run_that_fails_is_shown_as_far_as_it_came(begin: Any) -> None:
@@ -214,7 +211,7 @@ def test_a_run_that_fails_is_shown_as_far_as_it_came(begin: Any) -> None:
     Path("g.yaml").write_text("parameters: {x: 0}\nnodes: {f: log(x)}\nmaximize: f\nsteps: 3\n")
     session = begin()
     assert session.state.problem == ""
-    assert "not finite" in session.state.grown["run"]["stopped"]
+    assert "not finite" in session.state.data["run"]["stopped"]
 
 
 def test_what_nobody_foresaw_is_told_too(begin: Any, capsys: pytest.CaptureFixture[str]) -> None:

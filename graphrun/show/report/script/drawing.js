@@ -115,7 +115,7 @@ function showDrawing() {
     const computed = isAllOf(box, isComputed), derived = isAllOf(box, (v) => !hasGradient(v) || isDerived(v));
     const isActive = box.values.some((v) => active.has(v));
     const isReached = box.values.some((v) => completed.has(v));
-    put(value, computed ? valueIn(box, row) : "");
+    put(value, computed ? (blankAt("values", face) ?? valueIn(box, row)) : "");
     if (updates && isParameter(face) && hasFace(box)) {
       const after = valueAfter(face, row);
       const move = moveAt(face, row);
@@ -123,7 +123,7 @@ function showDrawing() {
       gradient.setAttribute("class", "value-text");
     } else {
       gradient.setAttribute("class", "gradient-text");
-      put(gradient, derived ? gradientIn(box, row) : "");
+      put(gradient, derived ? (blankAt("derivatives", face) ? "grad ?" : gradientIn(box, row)) : "");
     }
     for (const text of [value, gradient]) text.classList.toggle("bad", /NaN|∞/.test(lastTexts.get(text) ?? ""));
     group.classList.toggle("waiting", !computed);
@@ -156,10 +156,11 @@ function edgeLabel(own, place, row, labels) {
   const passed = own.filter((edge) => carries(edge) && edgeMoment[edge] <= place);
   if (passed.length !== 1) return "";
   const [edge] = passed;
+  if (isEdgeBlank(edge)) return "?";
   const [source, target] = edges[edge];
   const local = localAt(edge, row);
   const result = brief(contributionAt(edge, row), shapeOf(source), 3);
-  if (!local || shapeOf(target).length || labels !== "product") return result;
+  if (!local || shapeOf(target).length || state.sheet || labels !== "product") return result;
   const product = `${format(gradientAt(target, row)[0], 3)} · ${inParentheses(format(local[0], 3))} = ${result}`;
   return product.length <= LONGEST_LABEL ? product : result;
 }
@@ -167,8 +168,8 @@ function edgeLabel(own, place, row, labels) {
 function spoken(box, face) {
   const parts = [box.name, box.group ? `${box.values.length} values` : values[face].type ?? values[face].kind];
   if (!hasFace(box)) return [...parts, isAllOf(box, isComputed) ? valueIn(box, state.row) : ""].filter(Boolean).join(", ");
-  if (isComputed(face)) parts.push(`value ${describe(valueAt(face, state.row), shapeOf(face))}`);
-  if (isDerived(face)) parts.push(`gradient ${describe(gradientAt(face, state.row), shapeOf(face))}`);
+  if (isComputed(face)) parts.push(`value ${blankAt("values", face) ?? describe(valueAt(face, state.row), shapeOf(face))}`);
+  if (isDerived(face)) parts.push(`gradient ${blankAt("derivatives", face) ?? describe(gradientAt(face, state.row), shapeOf(face))}`);
   return parts.join(", ");
 }
 

@@ -65,6 +65,7 @@ const completedIn = (place) => [...new Set(moments[place].edges.map((edge) => ed
 // The run of the file, as it was recorded; of each value there are parts: the numbers of a small one, the smallest,
 // the largest and the norm of a larger. `next` is the step that a row's update led to, -1 where there is none.
 const recorded = {
+  ...readRun(),
   step: (row) => numberIn(rows.step, row),
   next: (row) => (rows.next === undefined ? -1 : numberIn(rows.next, row)),
   value: (value, row) => numbersIn(rows.values[value], row),
@@ -78,18 +79,20 @@ const recorded = {
   slope: () => null,
 };
 
-// What there is of the run so far; `history` is what the charts show: of each series the columns, by what makes them.
-function takeRun() {
-  const series = history.series.map((one) => ({ ...one, columns: one.columns.map((column) => () => columnOf(column, history.count)) }));
-  Object.assign(recorded, {
+// What becomes more as a run goes on.
+function readRun() {
+  return {
     count: rows.count,
     total: run.steps,
     update: run.update,
     end: `after ${run.steps} steps: ${run.stopped}`,
-    history: { steps: history.count ? columnOf(history.step, history.count) : [], series },
-  });
+    // What the charts show: of each series the columns, by what makes them.
+    history: {
+      steps: history.count ? columnOf(history.step, history.count) : [],
+      series: history.series.map((series) => ({ ...series, columns: series.columns.map((column) => () => columnOf(column, history.count)) })),
+    },
+  };
 }
-takeRun();
 
 // State -----------------------------------------------------------------------------------------------------------
 
@@ -100,12 +103,12 @@ const state = {
   selected: isTraining ? objective.value : (order[order.length - 1] ?? 0),
   pointed: null,
   line: null,
+  sheet: null,
   timer: null,
   training: false,
   zoom: null,
 };
-// Whoever has more to keep while a watched file changes, by name: { save, restore, renew }. What is saved can be written
-// as JSON, and is restored where the page is loaded anew; renew is called where the data have become those of another run.
+// Whoever has more to keep where a page is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
 const keepers = {};
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;

@@ -11,11 +11,12 @@ function show() {
   const text = `${whole(stepAt(row))} of ${whole(state.course.total)}`;
   put(byId("step-text"), text);
   byId("step-control").hidden = byId("pace-label").hidden = lastRow() < 1;
-  step.setAttribute("aria-valuetext", isTraining ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
+  step.setAttribute("aria-valuetext", isTraining && !state.sheet ? `step ${text}, ${nameOf(top)} is ${format(valueAt(top, row)[0])}` : `step ${text}`);
   place.value = moment;
   const { phase } = moments[moment];
   place.classList.toggle("backward", phase === BACKWARD);
   for (const name of [FORWARD, BACKWARD, UPDATE]) setFlag(byId(`to-${name}`), "aria-current", phase === name);
+  showSheet();
   showStory();
   place.setAttribute("aria-valuetext", byId("story-title").textContent);
   showDrawing();
@@ -248,6 +249,7 @@ function start() {
   watchLive();
   roving(byId("drawing"), boxesInOrder);
   watchDrawing();
+  watchTaking();
   roving(byId("file-body"), () => [...byId("file-body").querySelectorAll("button")]);
   showPlay();
   show();

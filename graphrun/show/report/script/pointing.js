@@ -67,7 +67,6 @@ function watchDrawing() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const box = drawn.boxes.find(({ group }) => group === event.target);
     const act = {
-      "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: () => fit(true),
       Enter: scene.levels && box && canOpen(box.box) ? () => toggleFrame(box.box.name) : null,
       Backspace: scene.levels && box && frameAround(box) ? () => toggleFrame(frameAround(box)) : null,
     }[event.key];

@@ -81,16 +81,14 @@ function showTables() {
 // The file --------------------------------------------------------------------------------------------------------
 
 const valuesOfLine = new Map();
+values.forEach((entry, value) => (entry.lines ?? []).forEach((line) => {
+  valuesOfLine.set(line, [...(valuesOfLine.get(line) ?? []), value]);
+}));
 const rowOfLine = (line) => byId("file-body").children[line - 1];
 
 function buildFile() {
-  valuesOfLine.clear();
-  values.forEach((entry, value) => (entry.lines ?? []).forEach((line) => {
-    valuesOfLine.set(line, [...(valuesOfLine.get(line) ?? []), value]);
-  }));
   put(byId("file-title"), data.file.name);
   const body = byId("file-body");
-  body.replaceChildren();
   data.file.lines.forEach((text, k) => {
     const own = valuesOfLine.get(k + 1);
     const number = String(k + 1);
