@@ -148,7 +148,7 @@ function changesIn(add) {
   const own = live.rows.filter((row) => row.recorded === undefined);
   let rule = null;
   for (const row of own) {
-    if (row.setup && row.setup !== rule && !row.setup.isOfFile) {
+    if (row.setup && row.setup !== rule && row.setup !== fileRule) {
       add(`rule@${row.step}`, row.setup.type);
       for (const [name, value] of Object.entries(row.setup.settings)) add(`rule@${row.step}.${name}`, value);
     }
