@@ -305,3 +305,14 @@ def test_worksheets_on_paper(report: Report, open_page: Open) -> None:
     page.locator("#sheet-end").click()
     settle(page)
     assert page.locator("#details").is_visible()
+
+
+def test_only_what_is_seen_is_asked(report: Report, open_page: Open) -> None:
+    """Nothing is asked that takes a number within a folded box; opened, it is."""
+    page = open_page(report(GRAPHS / "decay.yaml", "--steps", "3", "--depth", "1"))
+    at(page, "sheet=1&ask=values,derivatives&count=60")
+    # The expression of the loss is open, the copies of the step are not.
+    assert labels(page) == ["loss.1 = decay − 0.5", "loss = loss.1 ** 2", "dloss/dloss.1", "dloss/ddecay"]
+    page.locator('.folder[aria-label="Open decay.3"]').dispatch_event("click")
+    page.locator("#sheet-next").click()
+    assert "decay.3.next.2 = decay.3.next.1 · decay.2" in labels(page)

@@ -211,6 +211,7 @@ function openTaking(isOpen) {
   byId("taking").hidden = !isOpen;
   byId("taking-button").setAttribute("aria-expanded", String(isOpen));
   if (!isOpen) return;
+  byId("sheet-button").hidden = !questions({ kinds: Object.keys(KINDS), of: [] }).length;
   const names = [[-1, "the graph"], ...charts.map((chart, k) => [k, `the chart of ${chart.name}`])];
   byId("take-what").replaceChildren(...names.map(([value, name]) => make("option", { value }, name)));
   makeLink();
