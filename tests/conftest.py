@@ -58,20 +58,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if compares_with_pytorch(collection_path) and not runs_campaign(config) else None
 
 
-# First: `-m` chooses by the marks of then.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+# Before all others: `-m` chooses by the marks of then. After them, what it chose is put in order.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Any:
     """Mark what needs a package beyond the extra `test`; put what takes longest first, for each worker some of it.
 
-    Else one worker would be left alone with it at the end. Each begins with an equal part of the list.
+    Else one worker would be left alone with it at the end. Each begins with an equal part of the list, as xdist deals
+    it out: the first ones are the shorter ones.
     """
     for item in items:
         if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("campaign")
+    result = yield
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     if workers > 1 and runs_campaign(config):
         items.sort(key=lambda item: -seconds_of(item))
-        items[:] = [item for worker in range(workers) for item in items[worker::workers]]
+        items[:] = [item for worker in reversed(range(workers)) for item in items[worker::workers]]
+    return result
 
 
 def seconds_of(item: pytest.Item) -> float:

@@ -63,6 +63,29 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Folds:
+    """What was recorded on each fold, by the run that it was held back from.
+
+    Attributes:
+        steps: how many steps each run made.
+        values: of each recorded name the value of each fold, along the first axis.
+    """
+
+    steps: list[int]
+    values: dict[str, NDArray[Any]]
+
+    @property
+    def mean(self) -> dict[str, Any]:
+        """The mean over the folds, by name."""
+        return {name: values.mean(axis=0) for name, values in self.values.items()}
+
+    @property
+    def sd(self) -> dict[str, Any]:
+        """The standard deviation over the folds, by name: the root of the mean of the squared deviations."""
+        return {name: values.std(axis=0) for name, values in self.values.items()}
+
+
+@dataclass(frozen=True)
 class Uncertainty:
     """What a fit is worth: how far the data determine the parameters. docs/fits.md has the formulas.
 
@@ -131,6 +154,7 @@ class RunOutcome:
         uncertainty: what the fit is worth, where the graph file asks for it.
         kept: where the graph file says ``keep: best``, which step that is: parameters, values, gradients and `holdout`
             are of it.
+        folds: where the graph file divides its rows into folds, what was recorded on each; the rest is of the last one.
     """
 
     graph: str
@@ -146,6 +170,7 @@ class RunOutcome:
     error: Exception | None = None
     uncertainty: Uncertainty | None = None
     kept: Kept | None = None
+    folds: Folds | None = None
 
 
 @dataclass

@@ -195,6 +195,9 @@ def data_section() -> Schema:
             "shuffle": {"type": "boolean"} | _told("Whether each epoch has an order of its own, by the seed."),
             "holdout": {"if": {"type": "object"}, "then": holdout, "else": share}
             | _told("The share of rows that is kept back, on which recorded values are computed too, or a mapping."),
+            "folds": COUNT
+            | {"minimum": 2}
+            | _told("How many parts all rows are divided into, each of which is held back in a run of its own."),
             "missing": {"enum": list(MISSING[:-1])}
             | _told("What becomes of missing cells, where a column says nothing: drop leaves such rows out."),
             "header": {"anyOf": [{"type": "boolean"}, TEXTS | {"minItems": 1}]}

@@ -14,6 +14,9 @@ from graphrun.document.numbers import LOOKS_LIKE_NUMBER
 
 FILE: Path = ("data", "file")
 
+# What the name of a column that is handed through begins with, which no name of a value does.
+CARRIED = "carried "
+
 
 class Column(NamedTuple):
     """A value of the graph: a vector of one column, or a matrix of several, otherwise as its entry says.
@@ -80,6 +83,13 @@ def resolve(entry: DataEntry, table: Table, needed: Collection[str] | None, mist
                 usual = "error" if column.text and entry.missing == "mean" else entry.missing
                 told = column._replace(missing=column.missing or usual)
                 columns.append(Column(name, headers, told, (), column.matrix or matched))
+    for header in entry.carried:
+        if header not in table.headers:
+            mistakes.add(None, f"{_file_has_no(table)} {quote(header)}", _near(header, table))
+        # A number that is a value of the graph, too, is handed through as one.
+        is_number = any(header in column.headers and not column.entry.text for column in columns)
+        carried = ColumnEntry((header,), exact=True, carried=not is_number, missing="carried", path=FILE)
+        columns.append(Column(f"{CARRIED}{header}", (header,), carried))
     _check_holdout(entry.holdout, table, mistakes)
     mistakes.raise_if_any()
     if needed is None and entry.columns is None and entry.only is None:

@@ -6,8 +6,9 @@ import codecs
 import os
 import re
 import signal
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -189,6 +190,22 @@ def copy(query: str, source: str, target: str, row_bytes: int) -> int:
         else:
             break
     return int(written[0]) if written else 0
+
+
+def parquet_of(columns: Mapping[str, Array]) -> bytes:
+    """Return a Parquet file of columns of numbers or texts."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="graphrun-data-") as folder:
+        path = f"{folder}/rows.parquet"
+        named = ", ".join(f"c{number} AS {identifier(name)}" for number, name in enumerate(columns))
+        try:
+            with connect("writing Parquet", path, memory=None) as connection:
+                connection.register("given", {f"c{number}": values for number, values in enumerate(columns.values())})
+                connection.execute(f"COPY (SELECT {named} FROM given) TO {literal(path)} (FORMAT parquet)")
+        except duckdb.Error as error:
+            raise UsageError(f"DuckDB cannot write these columns: {printable(str(error).splitlines()[0])}") from None
+        return Path(path).read_bytes()
 
 
 def _source(table: CsvTable) -> str:

@@ -112,12 +112,8 @@ class Encoder:
         for column in self.columns:
             name = column.name
             if column.entry.categories is not None:
-                kept = statistics.get(f"{name}.categories")
-                try:
-                    texts = () if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
-                except (TypeError, ValueError, RecursionError):
-                    kept, texts = None, ()
-                if kept is None or texts != self.categories.get(name, texts):
+                texts = categories_of(statistics, name)
+                if texts is None or texts != self.categories.get(name, texts):
                     raise UsageError(f"the checkpoint does not fit: the categories of {quote(name)} are not the same")
                 self.categories[name] = texts
             if column.measured:
@@ -227,6 +223,15 @@ class Encoder:
         # After each of the columns, of each whether it is missing.
         parts = [value, missing.astype(value.dtype)]
         return np.concatenate(parts, axis=-1) if value.ndim > 1 else np.stack(parts, axis=-1)
+
+
+def categories_of(statistics: Statistics, name: str) -> tuple[str, ...] | None:
+    """Return the categories of a column that a checkpoint kept, None where there are none."""
+    kept = statistics.get(f"{name}.categories")
+    try:
+        return None if kept is None else tuple(json.loads(np.asarray(kept, np.uint8).tobytes()))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def batch_form(values: Array) -> Array:

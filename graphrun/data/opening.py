@@ -25,7 +25,7 @@ from graphrun.data.memory import MemoryDataSet
 from graphrun.data.npz_file import NpzTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
-from graphrun.data.split import Order, Split, arranged, share_of
+from graphrun.data.split import Order, Split, arranged, parts_of, share_of
 from graphrun.data.streamed import WINDOW_BYTES, StreamedDataSet, StreamedRows, scan
 from graphrun.data.table import Array, Table, Wanted, filled, whole_as_integers
 from graphrun.data.times import sortable
@@ -72,7 +72,10 @@ class Reading(NamedTuple):
         """Return which rows are held back, after checking that enough are left; `texts` gives a column's cells."""
         entry, batch_size = self.entry.holdout, self.entry.batch_size
         seed, of = self.seed if entry.seed is None else entry.seed, counted(rows, "row")
-        split = Split(rows, entry.share, seed, self._held(entry, seed, texts) if entry.by and entry.share else None)
+        given = self._held(entry, seed, texts) if entry.by and entry.draws else None
+        split = Split(rows, entry.share, seed, given, folds=entry.folds, fold=entry.fold)
+        if rows < entry.folds:
+            self.mistakes.fail(("data", "folds"), f"{of} cannot be divided into {entry.folds} folds")
         if not split.training_rows:
             self.mistakes.fail(("data", "holdout"), f"'holdout' {entry.share:g} of {of} leaves no row to train on")
         if batch_size is not None and batch_size > split.training_rows:
@@ -94,6 +97,12 @@ class Reading(NamedTuple):
         if not len(cuts):
             self.mistakes.fail(place, f"{named} has the same in each row: none can be held back")
         held = np.zeros(len(labels), bool)
+        if entry.folds:
+            parts = parts_of(order, cuts, entry.folds)
+            if not all(map(len, parts)):
+                self.mistakes.fail(place, f"{named} does not tell {entry.folds} folds apart")
+            held[parts[entry.fold]] = True
+            return held
         # Where the share is not to be had, what is nearest to it.
         held[order[: cuts[np.abs(cuts - share_of(len(labels), entry.share)).argmin()]]] = True
         return held

@@ -22,15 +22,29 @@ class DataSource:
         document: the graph file.
         file: a file in place of the one that it names, or None.
         training: false where rows are only to be predicted, so that batches and held-back rows do not matter.
+        fold: which of the folds is held back, where the rows have some; default the last one.
     """
 
-    def __init__(self, document: Document, file: str | Path | None = None, *, training: bool = True) -> None:
+    def __init__(
+        self, document: Document, file: str | Path | None = None, *, training: bool = True, fold: int | None = None
+    ) -> None:
         self.file = file
         self._document = document
         self._training = training
+        self._fold = fold
         self._opened: dict[tuple[int, bool], DataSet] = {}
         if file is not None and document.data is None:
             raise UsageError(f"{document.source.name} has no 'data' section that {file} could take the place of")
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether the rows have folds, of which none was chosen."""
+        entry = self._document.data
+        return entry is not None and entry.holdout.folds > 0 and self._fold is None
+
+    def at_fold(self, fold: int) -> DataSource:
+        """Return the same with another fold held back."""
+        return DataSource(self._document, self.file, training=self._training, fold=fold)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,6 +80,8 @@ class DataSource:
             unnamed = entry._replace(columns=None)
             column_names(unnamed, self._document.source.folder, file=self.file, problems=self._document.problems)
             return None
+        if self._fold is not None:
+            entry = entry._replace(holdout=entry.holdout._replace(fold=self._fold))
         if whole:
             entry = entry._replace(batch_size=None, shuffle=False)
         data = open_data(

@@ -15,6 +15,13 @@ from graphrun.declare.initializers import generator
 BLOCK = 65536
 
 
+def parts_of(order: Array, cuts: Array, folds: int) -> list[Array]:
+    """Return parts of an order of rows, as equal as the places allow where it may be cut."""
+    wanted = np.arange(1, folds) * len(order) / folds
+    places = cuts[np.abs(cuts[:, None] - wanted).argmin(axis=0)] if len(cuts) else cuts
+    return np.split(order, places)
+
+
 def arranged(by: str, labels: Array, seed: int) -> tuple[Array, Array]:
     """Return an order of the rows whose beginning is to be held back, and where it may be cut.
 
@@ -45,9 +52,13 @@ class Split:
 
     Args:
         held: of each row whether it is held back, where something else decides.
+        folds, fold: how many parts the rows are divided into, and which one is held back in place of a share.
     """
 
-    def __init__(self, rows: int, share: float, seed: int, held: Array | None = None) -> None:
+    def __init__(
+        self, rows: int, share: float, seed: int, held: Array | None = None, *, folds: int = 0, fold: int = 0
+    ) -> None:
+        self._folds, self._fold = folds, fold
         self.rows = rows
         self._share = share
         self._seed = seed
@@ -78,6 +89,8 @@ class Split:
 
     def _held_before(self, end: int) -> int:
         """Return how many rows are held back before the end of a block."""
+        if self._folds:
+            return (end + self._folds - 1 - self._fold) // self._folds
         if not self._share or not end:
             return 0
         return share_of(end, self._share)
@@ -86,7 +99,11 @@ class Split:
         first, last = number * BLOCK, min((number + 1) * BLOCK, self.rows)
         held = np.zeros(last - first, bool)
         random = generator(self._seed, f"data:holdout:{number}")
-        held[random.permutation(last - first)[: self._held_before(last) - self._held_before(first)]] = True
+        order = random.permutation(last - first)
+        if self._folds:
+            held[order[np.arange(first, last) % self._folds == self._fold]] = True
+        else:
+            held[order[: self._held_before(last) - self._held_before(first)]] = True
         return held
 
 

@@ -10,7 +10,8 @@ from graphrun.document.marks import Path
 from graphrun.document.names import under_names
 from graphrun.document.problems import Problems
 
-KEYS = ("file", "columns", "batch_size", "shuffle", "holdout", "missing", "header", "delimiter", "decimal", "comment")
+READING_KEYS = ("missing", "header", "delimiter", "decimal", "comment")
+KEYS = ("file", "columns", "batch_size", "shuffle", "holdout", "folds", *READING_KEYS)
 HOLDOUT_KEYS = ("share", "stratify", "group", "time", "file", "seed")
 COLUMN_KEYS = ("column", "columns", "categories", "one_hot", "time", "format", "standardize", "missing")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
@@ -27,6 +28,7 @@ TIMES = ("years", "days", "hours", "minutes", "seconds", "year", "month", "day",
 # What other programs call a key.
 ELSEWHERE = {
     **dict.fromkeys(("sep", "separator"), "it is called 'delimiter' here"),
+    **dict.fromkeys(("cv", "k_fold", "kfold", "n_splits", "cross_validation"), "write folds: 5"),
     **dict.fromkeys(("test_size", "validation", "validation_split", "split"), "write holdout: 0.2"),
     **dict.fromkeys(
         ("na", "na_values", "nan", "dropna", "impute", "imputer"), "write missing: drop, mean or indicator"
@@ -85,13 +87,14 @@ class ColumnEntry(NamedTuple):
 
 
 class HoldoutEntry(NamedTuple):
-    """Which rows are held back: a share of them, or those of a file of their own.
+    """Which rows are held back: a share of them, those of a file of their own, or one of several folds.
 
     Attributes:
         share: 0 for none.
         by: "stratify", "group" or "time" where a column of the file decides, else "".
         column: that column.
         seed: what they are drawn from, None for the run's seed.
+        folds: how many parts all rows are divided into, 0 for none; of which `fold` is held back, counted from 0.
     """
 
     share: float = 0.0
@@ -99,6 +102,13 @@ class HoldoutEntry(NamedTuple):
     column: str = ""
     file: str | None = None
     seed: int | None = None
+    folds: int = 0
+    fold: int = 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether some of the file's rows are held back."""
+        return bool(self.share or self.folds)
 
 
 class CsvForm(NamedTuple):
@@ -120,7 +130,8 @@ class CsvForm(NamedTuple):
 class DataEntry(NamedTuple):
     """The `data` section; without `columns`, each column of the file whose name can be a name is a value.
 
-    `only` limits these to some names, where the section has no `columns`.
+    `only` limits these to some names, where the section has no `columns`; `carried` are headers whose cells are handed
+    through.
     """
 
     file: str | None = None
@@ -131,6 +142,7 @@ class DataEntry(NamedTuple):
     only: frozenset[str] | None = None
     missing: str = "error"
     form: CsvForm = CsvForm()
+    carried: tuple[str, ...] = ()
 
     def part(self, names: Collection[str]) -> DataEntry:
         """Return the section with only those of its columns that are among these names."""
@@ -243,25 +255,32 @@ def _file(path: Path, raw: Any, problems: Problems) -> str | None:
 def _holdout(section: dict[str, Any], problems: Problems) -> HoldoutEntry:
     """Return which rows are held back; a share that stands alone is that of rows drawn at random."""
     at: Path = ("data",)
+    folds = int(_take(at, section, "folds", 0, lambda n: _is_whole(n, 2), "a whole number, 2 or more", problems))
     if not isinstance(section.get("holdout"), dict):
-        return HoldoutEntry(_share(at, section, "holdout", problems))
+        share = _share(at, section, "holdout", problems)
+        if folds and share:
+            problems.add((*at, "folds"), "both 'holdout' and 'folds' are given", key=True, suggestion="keep one")
+        return HoldoutEntry(0.0 if folds else share, folds=folds, fold=max(folds - 1, 0))
     at, raw = ("data", "holdout"), section["holdout"]
     problems.refuse_unknown(at, raw, HOLDOUT_KEYS)
     given = [key for key in ("stratify", "group", "time", "file") if key in raw]
     for key in given[1:]:
         problems.add((*at, key), f"both {quote(given[0])} and {quote(key)} are given", key=True, suggestion="keep one")
     by = given[0] if given else ""
+    for key in [key for key in ("share", "file") if folds and key in raw]:
+        problems.add((*at, key), f"each fold is held back in turn: {quote(key)} says nothing", key=True)
     if by == "file":
         for key in [key for key in ("share", "seed") if key in raw]:
             problems.add((*at, key), f"nothing is drawn where the rows have a file: {quote(key)}", key=True)
         return HoldoutEntry(file=_file((*at, "file"), raw["file"], problems))
-    if "share" not in raw:
+    if "share" not in raw and not folds:
         problems.add(at, "no 'share' is given", key=True, suggestion="write {share: 0.2}, or {file: test.csv}")
     text = "the header of a column"
     column = _take(at, raw, by, "", lambda value: isinstance(value, str), text, problems) if by else ""
     seed = _take(at, raw, "seed", None, lambda value: _is_whole(value, 0), "a whole number, 0 or more", problems)
-    share = _share(at, raw, "share", problems)
-    return HoldoutEntry(share, by, column, seed=None if seed is None else int(seed))
+    share = 0.0 if folds else _share(at, raw, "share", problems)
+    seed = None if seed is None else int(seed)
+    return HoldoutEntry(share, by, column, seed=seed, folds=folds, fold=max(folds - 1, 0))
 
 
 def _share(at: Path, raw: dict[str, Any], key: str, problems: Problems) -> float:

@@ -162,6 +162,7 @@ def _data(entry: DataEntry) -> dict[str, Any]:
     columns = None if entry.columns is None else {name: _column(column) for name, column in entry.columns.items()}
     given: dict[str, Any] = {"file": entry.file, "columns": columns, "batch_size": entry.batch_size}
     given |= {"shuffle": entry.shuffle or None, "holdout": _holdout(entry.holdout)}
+    given |= {"folds": entry.holdout.folds or None}
     given |= {"missing": entry.missing} if entry.missing != "error" else {}
     given |= {key: _flow(value) for key, value in _changed(entry.form).items()}
     return {key: value for key, value in given.items() if value is not None}
@@ -173,7 +174,7 @@ def _changed(entry: Any) -> dict[str, Any]:
 
 
 def _holdout(entry: HoldoutEntry) -> Any:
-    given = _changed(entry)
+    given = _changed(entry._replace(folds=0, fold=0))
     by, column = given.pop("by", ""), given.pop("column", "")
     return given.get("share") if given.keys() <= {"share"} and not by else _Flow({**given, by: column} if by else given)
 

@@ -150,9 +150,9 @@ class Expansion:
         training = {key: given.pop(key) for key in TRAINING if key in given and key not in subgraph.settings}
         for key in given:
             if key not in subgraph.settings:
-                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
+                near = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
                 message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
-                at.add((key,), message, suggestion=hint or _all_settings(subgraph), key=True)
+                at.add((key,), message, suggestion=near or _all_settings(subgraph), key=True)
         settings: dict[str, Any] = {}
         for key, default in subgraph.settings.items():
             value = given.get(key)

@@ -132,7 +132,8 @@ def _read_parameter(path: Path, raw: Any, problems: Problems) -> ParameterEntry 
     if len(problems) > before:
         return None
     value = raw.get("value") if stored is None else stored
-    entry = ParameterEntry(value, raw.get("lower"), raw.get("upper"), *(drawn or ((), None)), training)
+    size, init = drawn or ((), None)
+    entry = ParameterEntry(value, raw.get("lower"), raw.get("upper"), size, init, training)
     if stored is not None:
         shapes["value"] = stored.shape
     if drawn is not None:

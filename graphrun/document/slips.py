@@ -25,7 +25,7 @@ SECTIONS = {
     **dict.fromkeys(("variables", "vars", "params", "weights", "leaves", "trainable"), "write parameters: {a: 1}"),
     **dict.fromkeys(("consts", "inputs", "fixed"), "write constants: {c: 1}"),
     **dict.fromkeys(("dataset", "datasets", "file", "csv", "rows", "train"), "write data: {file: rows.csv}"),
-    **dict.fromkeys(("batch_size", "shuffle", "holdout", "columns"), "it belongs under 'data'"),
+    **dict.fromkeys(("batch_size", "shuffle", "holdout", "folds", "columns"), "it belongs under 'data'"),
     **dict.fromkeys(("patience", "tolerance", "tol", "early_stopping", "until"), "write stop: {change: 1e-9}"),
     **dict.fromkeys(("save_best", "best", "checkpoint", "restore_best_weights"), "write keep: best"),
     **dict.fromkeys(

@@ -134,64 +134,56 @@ class _Finder:
 
     def run(self, copies: dict[int, dict[str, int]]) -> Run | None:
         """Return the longest run of some copies, by their numbers, that are alike; None where it saves too little."""
-        alike: list[list[int]] = [[]]
-        last = None
+        looks = {number: self.looks(copies, number) for number in copies}
+        alike: list[list[int]] = []
         for number in sorted(copies):
-            looks = self.looks(copies, number)
-            if last != looks or alike[-1][-1:] != [number - 1]:
+            if not alike or alike[-1][-1] != number - 1 or looks[number] != looks[number - 1]:
                 alike.append([])
             alike[-1].append(number)
-            last = looks
-        longest = max(alike, key=len)
-        names = sorted(copies[longest[0]], key=copies[longest[0]].__getitem__)
-        if (len(longest) - 1) * len(names) < LEAST_SAVED:
+        numbers = max(alike, key=len)
+        first = copies[numbers[0]]
+        names = sorted(first, key=first.__getitem__)
+        if (len(numbers) - 1) * len(names) < LEAST_SAVED:
             return None
-        slots = np.array([[copies[number][name] for name in names] for number in longest])
-        before = copies.get(longest[0] - 1, {})
+        places = {name: k for k, name in enumerate(names)}
+        sources: list[list[Source]] = []
+        for name in names:
+            read = list(zip(*(self.nodes[copies[number][name]][1] for number in numbers), strict=True))
+            found = zip(read, looks[numbers[0]][name][-1], strict=True)
+            sources.append(
+                [
+                    (kind, places[inner], *slots[: kind == "before"])
+                    if kind
+                    else ("same", slots[0])
+                    if len(set(slots)) == 1
+                    else ("each", slots)
+                    for slots, (kind, inner, _) in found
+                ]
+            )
+        slots = np.array([[copies[number][name] for name in names] for number in numbers])
         batches = [self.nodes[slot][0] for slot in slots[0].tolist()]
-        sources = [
-            [self.source(copies, longest, names, before, k, position) for position in range(batch.arity)]
-            for k, batch in enumerate(batches)
-        ]
         rows = [
-            np.array([dict(self.nodes[slot][0].settings)["index"] for slot in slots[:, k].tolist()])
-            if batch.type.name == "unstack" and sources[k][0][0] == "same"
+            np.array([dict(self.nodes[slot][0].settings)["index"] for slot in column])
+            if batch.type.name == "unstack" and own[0][0] == "same"
             else None
-            for k, batch in enumerate(batches)
+            for batch, own, column in zip(batches, sources, slots.T.tolist(), strict=True)
         ]
         return Run(slots, batches, sources, rows)
 
-    def looks(self, copies: dict[int, dict[str, int]], number: int) -> Any:
-        """Return what copies have in common that are alike."""
-        own = {slot: name for name, slot in copies[number].items()}
-        before = {slot: name for name, slot in copies.get(number - 1, {}).items()}
-        found = []
-        for slot, name in own.items():
+    def looks(self, copies: dict[int, dict[str, int]], number: int) -> dict[str, Any]:
+        """Return by the names of a copy's nodes what copies have in common that are alike."""
+        own = {slot: ("own", name) for name, slot in copies[number].items()}
+        before = {slot: ("before", name) for name, slot in copies.get(number - 1, {}).items()}
+        found = {}
+        for slot, (_, name) in own.items():
             batch, inputs = self.nodes[slot]
-            settings = batch.settings
-            if batch.type.name == "unstack":
+            settings = dict(batch.settings)
+            if batch.type.name == "unstack" and settings["axis"] == 0:
                 # The copies take different slices of one array, along its first axis.
-                settings = tuple((key, value) for key, value in settings if key != "index")
-                settings = settings if dict(settings)["axis"] == 0 else batch.settings
-            reads = [(own.get(source), before.get(source), self.plan.shapes[source]) for source in inputs]
-            facts = (batch.shape, batch.casts, batch.needed, batch.moving)
-            found.append((name, batch.type, settings, facts, tuple(reads)))
-        return sorted(found, key=lambda fact: fact[0])
-
-    def source(
-        self,
-        copies: dict[int, dict[str, int]],
-        numbers: Sequence[int],
-        names: Sequence[str],
-        before: dict[str, int],
-        node: int,
-        position: int,
-    ) -> Source:
-        """Return where a node of each copy has an input from."""
-        first = copies[numbers[0]]
-        read = [self.nodes[copies[number][names[node]]][1][position] for number in numbers]
-        if read[0] in first.values():
-            return "own", next(k for k, name in enumerate(names) if first[name] == read[0])
-        if read[0] in before.values():
-            return "before", next(k for k, name in enumerate(names) if before.get(name) == read[0]), read[0]
-        return ("same", read[0]) if len(set(read)) == 1 else ("each", tuple(read))
+                del settings["index"]
+            reads = [
+                (*own.get(source, before.get(source, (None, None))), self.plan.shapes[source]) for source in inputs
+            ]
+            facts = batch.shape, batch.casts, batch.needed, batch.moving
+            found[name] = batch.type, settings, facts, reads
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from graphrun.run.result import Result
 if TYPE_CHECKING:
     from graphrun.run.function import Function
     from graphrun.run.intervals import Intervals
+    from graphrun.run.predict import Evaluation
     from graphrun.run.stepping import Iteration
 
 
@@ -337,8 +338,30 @@ class Graph(Shown):
             fit = Fit(plan, feed, entry, result.parameters, request.interrupted)
             return profile_intervals(fit, [*map(normalize, parameters)], [*map(normalize, contour)])
 
+    def evaluate(self, checkpoint: str | Path, names: Sequence[str] | None = None) -> Evaluation:
+        """Return values on all rows of the data set, and on those held back, at the parameters of a checkpoint.
+
+        Args:
+            checkpoint: the parameters, and the statistics that the data set is standardized by.
+            names: the nodes, default the objective and what is recorded.
+
+        Raises:
+            UsageError: as of `predict`.
+            ShapeError: shapes do not fit.
+        """
+        from graphrun.run.predict import evaluate
+
+        with limited(self.memory):
+            return evaluate(self.document, self.source.file, self.registry, checkpoint, names)
+
     def predict(
-        self, checkpoint: str | Path, names: Sequence[str], *, band: bool = False
+        self,
+        checkpoint: str | Path,
+        names: Sequence[str],
+        *,
+        band: bool = False,
+        texts: Mapping[str, str] | None = None,
+        carried: Sequence[str] = (),
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield values on the rows of the data set, piece by piece in the order of the file: the forward pass alone.
 
@@ -348,6 +371,8 @@ class Graph(Shown):
             band: also its standard error, ``NAME.se``, and the ends of two intervals: of the value, ``NAME.low`` and
                 ``NAME.high``, and of a new observation, ``NAME.prediction_low`` and ``NAME.prediction_high``, where
                 the fit tells how these scatter. The fit is to the rows that the graph file itself names.
+            texts: of values that are indices, the column whose categories they are given as.
+            carried: columns of the data file that come before the values, as an id of each row.
 
         Raises:
             UsageError: the graph has no data set, a name is unknown, a value has no axis of rows, or the checkpoint is
@@ -356,4 +381,13 @@ class Graph(Shown):
         """
         from graphrun.run.predict import predict
 
-        return predict(self.document, self.source.file, self.registry, checkpoint, names, band=band)
+        return predict(
+            self.document,
+            self.source.file,
+            self.registry,
+            checkpoint,
+            names,
+            band=band,
+            texts=texts or {},
+            carried=carried,
+        )

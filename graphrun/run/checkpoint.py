@@ -68,6 +68,11 @@ class Checkpoint:
     def _under(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
+    @property
+    def folds(self) -> dict[str, NDArray[Any]]:
+        """What was recorded on the folds that were held back before the one at hand."""
+        return self._under("folds/")
+
     def has(self, prefix: str) -> bool:
         """Say whether there are arrays of such names."""
         return any(name.startswith(prefix) for name in self.arrays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -48,6 +48,10 @@ def run_graph(
     Raises:
         UsageError: what is asked for makes no sense.
     """
+    if source.is_divided and request.inspect is None and not request.one_row:
+        from graphrun.run.folds import run_folds
+
+        return run_folds(structure, source, plan_of, request, run_graph)
     plan, engine, job, seed = prepare(structure, source, plan_of, request)
     fit = _fit(structure, plan, job.feed, seed, request)
     told = Observers(request.observers if request.writes else ())
@@ -107,7 +111,7 @@ def prepare(
     _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
     save = None
     if request.save is not None and request.writes:
-        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, engine.name)
+        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, request.carried, engine.name)
     job = Job(
         name=document.source.name,
         parameters=list(document.parameters),
@@ -261,6 +265,7 @@ def write_checkpoint(
     data: DataSet | None,
     stop: StopRule | None,
     watch: Watch | None,
+    carried: Mapping[str, Any],
     engine: str,
     program: Program,
 ) -> None:
@@ -270,7 +275,7 @@ def write_checkpoint(
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     plan = program.plan
     held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics}
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics, **carried}
     best = {} if watch is None else watch.best
     if watch is not None and watch.last is not None:
         arrays |= {f"{BEST}{name}": array for name, array in best.items()}

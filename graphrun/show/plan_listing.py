@@ -69,7 +69,8 @@ def memory(plan: Plan) -> dict[str, int]:
 def plan_data(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data, ready for JSON, with all that it takes to compute what a run computes.
 
-    A slot is the number of a value: parameters, the other leaves, then the nodes. ``leaves`` holds the leaves' values,
+    A slot is the number of a value: parameters, frozen ones, the other leaves, then the nodes. ``factors`` are what the
+    rule's settings are multiplied by, of the parameters that have any. ``leaves`` holds the leaves' values,
     null for what a data set or the engine gives. ``forward`` and ``backward`` hold, in order, the numbers of the
     batches that each step computes; ``inputs`` of a batch the slots of all its nodes' first inputs, then of all second
     ones, and so on; ``derivatives`` the positions of the inputs that are given a derivative.
@@ -82,6 +83,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "names": list(plan.names),
         "shapes": [list(shape) for shape in plan.shapes],
         "parameters": plan.parameters,
+        "frozen": plan.frozen,
+        "factors": {str(slot): dict(factors) for slot, factors in plan.factors.items()},
         "leaves": [None if slot in given else encode(leaf) for slot, leaf in enumerate(plan.leaves)],
         "bounds": [bounds and [encode(bound) for bound in bounds] for bounds in plan.bounds],
         "data": list(plan.data),

@@ -12,10 +12,11 @@ from typing import Any, TextIO
 import numpy as np
 
 from graphrun.base.numbertext import format_value, number, shortened
-from graphrun.base.outcome import RunOutcome, Uncertainty
+from graphrun.base.outcome import Folds, RunOutcome, Uncertainty
 from graphrun.base.rows import columns, element_name, encode, encoded, write_json
 from graphrun.base.wording import counted, printable
 from graphrun.document.excerpt import cells
+from graphrun.run.predict import Evaluation
 from graphrun.run.result import Result
 
 WIDTH = 80
@@ -91,9 +92,16 @@ def to_json(result: Result, *, everything: bool = False) -> dict[str, Any]:
         "history": encoded(result.history),
         **({"holdout": encoded(result.holdout)} if result.holdout else {}),
         **({"kept": {**vars(result.kept), "value": encode(result.kept.value)}} if result.kept else {}),
+        **({} if result.folds is None else {"folds": _folds(result.folds)}),
         **({"left_out": left_out} if left_out else {}),
         **({} if result.uncertainty is None else {"uncertainty": uncertainty_data(result.uncertainty, everything)}),
     }
+
+
+def _folds(folds: Folds) -> dict[str, Any]:
+    parts = {"mean": folds.mean, "sd": folds.sd, "values": folds.values}
+    recorded = {name: {part: encode(found[name]) for part, found in parts.items()} for name in folds.values}
+    return {"count": len(folds.steps), "steps": folds.steps, "recorded": recorded}
 
 
 def uncertainty_data(found: Uncertainty, everything: bool = True) -> dict[str, Any]:
@@ -134,6 +142,12 @@ def _tables(result: Result, *, whole: bool) -> Iterator[str]:
         yield from wrapped(f"({' and '.join(notes)}; --format json or csv gives all)", columns)
     yield ""
     yield from _final_values(result)
+    if result.folds is not None:
+        yield f"mean ± standard deviation on {len(result.folds.steps)} folds (what else is shown is of the last one):"
+        mean, sd = result.folds.mean, result.folds.sd
+        found = [[f"  {name}", format_value(mean[name]), "±", format_value(sd[name])] for name in mean]
+        yield from align(found, left=1, columns=columns)
+        yield ""
     if result.kept is not None:
         yield f"kept: step {result.kept.step}, where {result.kept.name} is {number(result.kept.value)}"
     yield f"stopped: {result.stopped}"
@@ -165,6 +179,16 @@ def _final_values(result: Result) -> Iterator[str]:
     for line in () if result.uncertainty is None else uncertainty_lines(result.uncertainty):
         yield from wrapped(line, terminal_columns(), hanging=GAP)
     yield ""
+
+
+def evaluation_lines(found: Evaluation) -> Iterator[str]:
+    """Yield what a checkpoint is worth: a line for each value."""
+    sides = [(counted(found.rows, "row"), found.values)]
+    if found.holdout_rows:
+        sides.append((f"{found.holdout_rows:,} held back", found.holdout))
+    rows = [["", *(title for title, _ in sides)]]
+    rows += [[name, *(format_value(side[name]) for _, side in sides)] for name in found.values]
+    yield from align(rows, 1, terminal_columns())
 
 
 def uncertainty_header(found: Uncertainty) -> list[str]:

@@ -104,7 +104,7 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     assert_same(graph, atol=1e-15 if file.stem == "newton" else 1e-300)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(seconds=15)
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
 def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(seconds=15)
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(
     data=graphs(),
@@ -154,7 +154,7 @@ def test_random_runs_end_alike(
             np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(seconds=20)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
     """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""

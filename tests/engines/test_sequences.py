@@ -207,7 +207,8 @@ def test_copies_of_copies_are_a_loop_where_they_save_most(small: None) -> None:
     text = """\
 subgraphs:
   inner: {inputs: [h, w], nodes: {y: sin(h) * w + 0.1 * h}, output: y}
-  layer: {inputs: [h, x], parameters: {w: 0.9}, nodes: {a: 'inner(h, w, repeat=$n)', y: a + x}, settings: {n: 2}, output: y}
+  layer:
+    {inputs: [h, x], parameters: {w: 0.9}, nodes: {a: 'inner(h, w, repeat=$n)', y: a + x}, settings: {n: 2}, output: y}
 constants: {xs: [[1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [6, 7], [7, 8]]}
 parameters: {start: [0.1, 0.2]}
 nodes:
@@ -225,7 +226,8 @@ steps: 1
 def test_copies_that_wait_for_each_other_are_no_loop(small: None) -> None:
     """What each copy reads may come from the copy before by a node outside; names alone do not make a loop."""
     nodes = "".join(
-        f"  a.{k}.x: {{type: multiply, inputs: [{f'a.{k - 1}.y' if k > 1 else 'a0'}, w]}}\n  b{k}: {{type: exp, inputs: [a.{k}.x]}}\n"
+        f"  a.{k}.x: {{type: multiply, inputs: [{f'a.{k - 1}.y' if k > 1 else 'a0'}, w]}}\n"
+        f"  b{k}: {{type: exp, inputs: [a.{k}.x]}}\n"
         f"  a.{k}.y: {{type: add, inputs: [a.{k}.x, b{k}]}}\n"
         for k in range(1, 9)
     )
@@ -272,7 +274,8 @@ LSTM = """\
 subgraphs:
   cell:
     inputs: [h, c, x]
-    parameters: {{W: {{shape: [16, 3], init: normal}}, U: {{shape: [16, 4], init: normal}}, b: {{shape: [16], init: normal}}}}
+    parameters:
+      {{W: {{shape: [16, 3], init: normal}}, U: {{shape: [16, 4], init: normal}}, b: {{shape: [16], init: normal}}}}
     nodes:
       z: x @ matrix_transpose(W) + h @ matrix_transpose(U) + b
       i: sigmoid(slice(z, stop=4, axis=-1))

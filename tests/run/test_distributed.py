@@ -20,7 +20,7 @@ from graphrun.cli.entry import run_command
 pytest.importorskip("jax", reason="the engine needs JAX: pip install jax")
 pytest.importorskip("graphrun.data")
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.campaign(seconds=20)
 
 SECONDS = 120
 

@@ -48,10 +48,14 @@ COMPILED = [(engine, count) for engine in ("numba", "jax") for count in (9, 900)
         *(pytest.param("momentum", *form, marks=pytest.mark.campaign) for form in COMPILED),
     ],
 )
-@pytest.mark.parametrize("size", [0.02, SCHEDULE], ids=["number", "schedule"])
-def test_a_factor_is_that_of_the_setting(name: str, size: Any, engine: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [(0.02, {}), (SCHEDULE, {}), (0.02, {"accumulate": 3})],
+    ids=["number", "schedule", "accumulate"],
+)
+def test_a_factor_is_that_of_the_setting(name: str, size: Any, more: dict[str, Any], engine: str, count: int) -> None:
     """In every form of every engine, a parameter goes where the rule with the multiplied settings takes it."""
-    rule = {"type": name, "step_size": size, "weight_decay": 0.1}
+    rule = {"type": name, "step_size": size, "weight_decay": 0.1, **more}
     training = [FACTORS[k % len(FACTORS)] for k in range(count)]
     graph = separable(count, rule, training)
     result = graphrun.load(graph).run(25, engine=engine)

@@ -236,14 +236,44 @@ def intervals(
     "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
 )
 @click.option("--band", is_flag=True, help="Also standard errors and intervals, of the node and of a new observation.")
-@click.option("-o", "target", metavar="FILE", help="Where to write: .csv or .npz. [default: CSV on stdout]")
+@click.option("--id", "carried", type=names, default="", metavar="HEADERS", help="Columns of the file to carry over.")
+@click.option("--texts", type=names, default="", metavar="NODE=COLUMN", help="Write an index as the column's category.")
+@click.option("-o", "target", metavar="FILE", help="Where to write: .csv, .npz, .parquet. [default: CSV on stdout]")
 @option("set", "plugins")
-def predict(file: GraphFile, checkpoint: str, wanted: Sequence[str], band: bool, target: str | None) -> None:
+def predict(
+    file: GraphFile,
+    checkpoint: str,
+    wanted: Sequence[str],
+    band: bool,
+    carried: Sequence[str],
+    texts: Sequence[str],
+    target: str | None,
+) -> None:
     """Run the forward pass over the rows of a data file, with the parameters of a checkpoint."""
     from graphrun.run.predict import write_predictions
 
-    pieces = file.load().predict(checkpoint, wanted, band=band)
-    write_predictions(pieces, None if band else wanted, target, sys.stdout)
+    pairs = [text.partition("=") for text in texts]
+    if not all(mark and column for _, mark, column in pairs):
+        raise click.UsageError("--texts takes NODE=COLUMN, as in --texts read=species")
+    named = {node.strip(): column.strip() for node, _, column in pairs}
+    pieces = file.load().predict(checkpoint, wanted, band=band, texts=named, carried=carried)
+    write_predictions(pieces, None if band else [*carried, *wanted], target, sys.stdout)
+
+
+@click.command(cls=GraphCommand)
+@click.option("--resume", "checkpoint", required=True, metavar="FILE", help="The checkpoint that holds the parameters.")
+@option("data")
+@option("record", help="Nodes to evaluate, separated by commas. [default: the objective and what is recorded]")
+@option("format", type=click.Choice(["table", "json"]), default="table", help="json: one object.")
+@option("set", "plugins")
+def evaluate(file: GraphFile, request: RunRequest, checkpoint: str, output_format: str) -> None:
+    """Say what a checkpoint is worth: values on all rows of a data file, and on those that are held back."""
+    from graphrun.base.rows import encoded
+    from graphrun.show.tables import evaluation_lines, write
+
+    found = file.load().evaluate(checkpoint, request.record)
+    data = vars(found) | {"values": encoded(found.values), "holdout": encoded(found.holdout)}
+    write(lambda: data, evaluation_lines(found), output_format, sys.stdout)
 
 
 class RowsAsTheyCome:

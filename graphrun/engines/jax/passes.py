@@ -23,7 +23,7 @@ from graphrun.base.types import Array
 from graphrun.declare.declaration import Declaration, Function
 from graphrun.engines.jax import forms  # noqa: F401 (it declares them)
 from graphrun.engines.jax.devices import Placement
-from graphrun.engines.jax.scan import Piece, Scan, pick, stack
+from graphrun.engines.jax.scan import Piece, Scan, taken
 from graphrun.engines.masking import masked_vjp
 from graphrun.engines.numpy import Bound, Operation, backward, broadcast_axes, forward, with_indices
 from graphrun.plan.plan import Batch, Plan
@@ -152,11 +152,10 @@ class ArrayPasses:
         plan, batches = self.plan, part.batches(self.plan)
         nodes = {output: (batch, inputs) for batch, output, inputs in plan.nodes(batches)}
         counts = {own: len(run.batches) for run, own in zip(self.runs, self.slots_of_runs, strict=True)}
-        runs = {own: run for run, own in zip(self.runs, self.slots_of_runs, strict=True)}
-        taken: set[int] = set()
+        known: set[int] = set()
         for unit in self.order or ():
             if not isinstance(unit, int):
-                own = next(own for own, run in runs.items() if run is unit)
+                own = self.places[int(unit.slots[0, 0])][0]
                 members = [k for k, slot in enumerate(unit.slots[0].tolist()) if slot in nodes]
                 if members:
                     yield Scan(plan, unit, own, members, self._bound, wanted).operation()
@@ -166,13 +165,11 @@ class ArrayPasses:
             batch, inputs = nodes[unit]
             pieces = self._pieces(inputs)
             if batch.type.name == "stack" and dict(batch.settings)["axis"] == 0 and len(pieces) < len(inputs):
-                yield stack(pieces, counts, unit, wanted)
+                yield taken(pieces, counts, unit, wanted, stacked=True)
                 continue
-            for slot in inputs:
-                if slot in self.places and slot not in taken:
-                    taken.add(slot)
-                    own = self.places[slot][0]
-                    yield pick(runs[own], own, slot)
+            for slot in set(inputs).intersection(self.places).difference(known):
+                known.add(slot)
+                yield taken(self._pieces([slot]), counts, slot, wanted, stacked=False)
             bound, has_one = self._bound(batch)
             yield bound.at(unit, inputs, [has_one and wanted[slot] for slot in inputs])
 

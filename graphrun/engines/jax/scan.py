@@ -29,11 +29,6 @@ class Stacked(tuple[Any, ...]):
         pairs = zip(self, other, strict=True)
         return Stacked(b if a is None else a if b is None else a + b for a, b in pairs)
 
-    @classmethod
-    def only(cls, count: int, node: int, given: Array) -> Stacked:
-        """Return what is given to one node of so many."""
-        return cls(given if k == node else None for k in range(count))
-
 
 class Scan:
     """The operation of a run, of which some nodes are computed.
@@ -74,8 +69,8 @@ class Scan:
 
     def operation(self) -> Operation:
         """Return the operation."""
-        nothing = Bound(self.forward, self.forward, elementwise=False, parts=())
-        return Operation(self.forward, self.run.outside, self.slot, self.pull, (), nothing)
+        pull: Callable[[Any, Any], Iterator[tuple[Any, Any]]] = self.pull
+        return Operation(self.forward, self.run.outside, self.slot, pull, (), _NOTHING)
 
     def forward(self, *outside: Array) -> Stacked:
         """Compute the values of all copies."""
@@ -153,42 +148,31 @@ class Scan:
         return array if array.dtype.kind in "iu" else array.astype(self.plan.dtype)
 
 
-def pick(run: Run, slot: int, output: int) -> Operation:
-    """Return the operation that takes the value of a copy's node out of the run's at a slot."""
-    copy, node = (int(place[0]) for place in np.nonzero(run.slots == output))
-
-    def take(values: Stacked) -> Array:
-        taken: Array = values[node][copy]
-        return taken
-
-    def pull(gradient: Array, values: Any) -> Iterator[tuple[int, Stacked]]:
-        whole = jnp.zeros_like(values[slot][node]).at[copy].set(gradient)
-        yield slot, Stacked.only(len(run.batches), node, whole)
-
-    return Operation(take, (slot,), output, pull, (), _NOTHING)
-
-
 Piece = tuple[int, Any, int, int]
 """A part of a stack: its slot, and the node and the copies of the run that is there; None for a value of its own."""
 
 
-def stack(pieces: Sequence[Piece], counts: dict[int, int], output: int, wanted: Sequence[bool]) -> Operation:
-    """Return the operation that stacks pieces; `counts` has the number of nodes of the runs by their slots."""
+def taken(
+    pieces: Sequence[Piece], counts: dict[int, int], output: int, wanted: Sequence[bool], *, stacked: bool
+) -> Operation:
+    """Return the operation that stacks pieces, or that takes out the only one.
+
+    `counts` has the number of nodes of a copy by the slots of the runs.
+    """
     inputs = list(dict.fromkeys(piece[0] for piece in pieces))
     ends = np.cumsum([stop - start for _, _, start, stop in pieces]).tolist()
 
     def forward(*given: Any) -> Array:
         values = dict(zip(inputs, given, strict=True))
-        return jnp.concat(
-            [jnp.asarray(values[s])[None] if node is None else values[s][node][a:b] for s, node, a, b in pieces]
-        )
+        parts = [jnp.asarray(values[s])[None] if node is None else values[s][node][a:b] for s, node, a, b in pieces]
+        return jnp.concat(parts) if stacked else parts[0][0]
 
     def pull(gradient: Array, values: Any) -> Iterator[tuple[int, Any]]:
         for (slot, node, start, stop), end in zip(pieces, ends, strict=True):
-            part = gradient[end - (stop - start) : end]
+            part = gradient[end - (stop - start) : end] if stacked else gradient[None]
             if node is not None:
                 whole = jnp.zeros_like(values[slot][node]).at[start:stop].set(part)
-                yield slot, Stacked.only(counts[slot], node, whole)
+                yield slot, Stacked(whole if k == node else None for k in range(counts[slot]))
             elif wanted[slot]:
                 yield slot, part[0]
 

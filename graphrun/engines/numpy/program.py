@@ -64,7 +64,7 @@ class NumpyProgram:
     def begin(self) -> None:
         """Compute what no step changes."""
         with self.plugins_called():
-            forward(self.passes.operations(self.plan.once), self.values_by_slot)
+            forward(self._once, self.values_by_slot)
 
     def run_passes(self) -> bool:
         """Run both passes of a step; return whether the objective and the parameters' gradients are finite."""
@@ -306,6 +306,11 @@ class NumpyProgram:
         """
         parameters = self.plan.parameters
         return all(is_finite(self.gradients_by_slot[slot]) for slot in slots if slot >= parameters)
+
+    @cached_property
+    def _once(self) -> list[Operation]:
+        # A solver begins anew at each point.
+        return self.passes.operations(self.plan.once)
 
     @cached_property
     def _in_loop(self) -> list[Operation]:

@@ -47,7 +47,6 @@ def compile_steps(plan: Plan, values: Sequence[Any], feed: Feed | None = None, s
     functions: dict[str, Any] = {
         "xp": namespace(plan.dtype),
         "isfinite": math.isfinite,
-        "rule": plan.rule.function,
         "norm": norm,
     }
     functions |= {"minimum": np.minimum, "maximum": np.maximum, "as_index": as_index, "total": add_up}

@@ -148,7 +148,8 @@ def update(board: Board) -> Iterator[Block]:
         return
     update, after = UpdateStep(board), board.step.after
     if not board.plan.parameters:
-        yield Heading(["No update: there are no parameters"])
+        why = "all parameters are frozen" if board.plan.frozen else "there are no parameters"
+        yield Heading([f"No update: {why}"])
         return
     if after is None:
         yield Heading([f"No update: the run ends here ({printable(board.step.ended)})"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrun.base.errors import UsageError
+from graphrun.base.errors import ShapeError, UsageError
 from graphrun.base.version import __version__
 from graphrun.data.rows import DataSource, Rows
 from graphrun.declare.arrays import INT
@@ -149,12 +149,13 @@ def _free(plan: Plan, plan_of: Callable[[int], Plan], tell: Tell) -> ModelWriter
     """Return what is written of a graph for any number of rows; None, after telling why, where it is not possible."""
     sizes = {size for shape in plan.shapes for size in shape}
     first, second = [n for n in FEW_ROWS if n not in sizes][:2]
-    plans = plan_of(first), plan_of(second)
-    writer = ModelWriter(*plans, (first, second))
     try:
+        plans = plan_of(first), plan_of(second)
+        writer = ModelWriter(*plans, (first, second))
         writer.forward(plans[0].batches)
-    except FixedRowsError as error:
-        tell(f"the number of rows is fixed, at {plan.shapes[plan.data[0]][0]}: {error}")
+    except (FixedRowsError, ShapeError) as error:
+        told = str(error).partition("\n")[0]
+        tell(f"the number of rows is fixed, at {plan.shapes[plan.data[0]][0]}: {told}")
         return None
     return writer
 

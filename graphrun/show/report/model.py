@@ -75,8 +75,6 @@ def _plan(graph: Graph, recording: Recording) -> Plan:
         raise NotSupportedError("what it looks at or gathers over several steps decides its updates")
     if recording.first is None:
         raise NotSupportedError("its run has no first step")
-    if recording.plan.factors:
-        raise NotSupportedError("its parameters have factors of the update rule's settings")
     return graph.plan("float64", recording.plan.seed).holding(recording.plan.frozen_values)
 
 
@@ -267,6 +265,7 @@ def _given(graph: Graph, plan: Plan, recording: Recording) -> Data:
         rule |= {"clip_norm": update.clip_norm, "clip_value": update.clip_value}
     return {
         "update": rule,
+        "factors": {slot: dict(factors) for slot, factors in plan.factors.items()} or None,
         "bounds": {slot: [encoded(bound) for bound in bounds] for slot, bounds in enumerate(plan.bounds) if bounds},
         "leaves": {
             slot: encoded(plan.leaves[slot])

@@ -180,13 +180,13 @@ def test_training_steps_of_every_example(file: Path) -> None:
         found = dict(zip(names, session.run(None, state | rows), strict=True))
         if step == 0:
             start = graph.run(0, engine="numpy")
-            for name in start.parameters:
+            for name in start.parameters.keys() & start.gradients.keys():
                 close(found[f"{name}/gradient"], start.gradients[name], 1e-11)
         state = {name.removesuffix("/next"): value for name, value in found.items() if name.endswith("/next")}
     assert state.pop("step") == steps
     after = graph.run(steps, engine="numpy")
-    for name, value in after.parameters.items():
-        close(state[name], value, 1e-6)
+    for name in after.parameters.keys() & after.gradients.keys():
+        close(state[name], after.parameters[name], 1e-6)
 
 
 REFUSED = {"cholesky": "cholesky", "inv": "inv", "solve": "solve", "solve_triangular": "solve"}

@@ -118,7 +118,7 @@ def test_names_that_are_taken_or_are_none(tmp_path: Path) -> None:
     np.testing.assert_allclose(values["v_9"], (np.exp(x) + x) * 2, rtol=1e-6)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(seconds=35)
 def test_the_backend_tests_of_nodes() -> None:
     """Ninety of a hundred pass, no number is wrong, and nothing but a message comes of the rest.
 

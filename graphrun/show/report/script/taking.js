@@ -203,7 +203,7 @@ function applyLink(text) {
 
 function makeLink() {
   const text = linkText();
-  try { history.replaceState(null, "", `#${text}`); } catch { /* A frame may have no address of its own. */ }
+  try { window.history.replaceState(null, "", `#${text}`); } catch { /* A frame may have no address of its own. */ }
   byId("link").value = `${location.href.split("#")[0]}#${text}`;
 }
 
