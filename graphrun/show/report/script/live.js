@@ -1,7 +1,7 @@
 // The course that the page computes: what was recorded up to some row, and from there on rows of its own.
 
 const ROWS = 1001, NUMBERS = 4e6, SLICE = 6, FUTURE = 1500;
-const EDITABLE = ["parameter", "constant", "data", "state"];
+const EDITABLE = ["parameter", "frozen parameter", "constant", "data", "state"];
 const isEditable = (value) => Boolean(model) && EDITABLE.includes(values[value].kind) && sizeOf(shapeOf(value)) > 0;
 const parameters = [...values.keys()].filter(isParameter);
 const isFed = (value) => values[value].kind === "data" && Boolean(data.live.rows);
