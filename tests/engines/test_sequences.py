@@ -297,11 +297,10 @@ steps: 0
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_an_lstm_is_pytorchs(engine: str) -> None:
+def test_an_lstm_is_pytorchs(engine: str, torch: Any) -> None:
     """A hundred steps: all outputs, and the gradients by weights and inputs, to 8 digits."""
-    torch = pytest.importorskip("torch", reason="an oracle: pip install -e '.[oracles]'")
     result = graphrun.loads(LSTM.format(n=100)).run(0, engine=engine)
-    cell: Any = torch.nn.LSTM(3, 4).double()
+    cell = torch.nn.LSTM(3, 4).double()
     ours = {"weight_ih_l0": "lstm.W", "weight_hh_l0": "lstm.U", "bias_ih_l0": "lstm.b"}
     with torch.no_grad():
         cell.bias_hh_l0.zero_()
