@@ -130,7 +130,7 @@ class _Builder:
         for name, parameter in self.parameters.items():
             self.numbers[name] = len(self.leaves)
             for axis, size in enumerate(parameter.shape):
-                if isinstance(size, str) and size not in self.columns:
+                if isinstance(size, str) and size not in {*self.columns, *document.broken}:
                     at = document.leaf_problems("parameters", name).at(("shape", axis))
                     at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
