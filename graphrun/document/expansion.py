@@ -178,8 +178,8 @@ class Expansion:
         for name in names or ():
             if name not in known:
                 what = "input" if key == "over" else "input or node"
-                shown = [own for own in known if "." not in own]
-                hint = did_you_mean(name, known) or f"there are: {', '.join(shown[:8])}"
+                shown = [own for own in known if "." not in own][:8]
+                hint = partial(_near_or_all, name, known, shown)
                 at.add((key,), f"the subgraph {subgraph.name!r} has no {what} {quote(name)}", suggestion=hint)
         return names or ()
 
@@ -385,6 +385,10 @@ def _check_extent(value: Any, at: Problems, path: Path = (), *, key: bool = Fals
         at.add(path, str(error), key=key)
         return False
     return True
+
+
+def _near_or_all(name: str, known: Sequence[str], shown: Sequence[str]) -> str:
+    return did_you_mean(name, known) or f"there are: {', '.join(shown)}"
 
 
 def _all_settings(subgraph: Subgraph) -> str:
