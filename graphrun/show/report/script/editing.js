@@ -112,7 +112,7 @@ let drags = 0;
 
 // A horizontal drag moves the number by its size; without one it is a press, which lets a field be typed in.
 function onFieldPress(event) {
-  const span = event.target.closest?.(".field"), text = event.target.closest?.(".value-text");
+  const span = event.target.closest?.(".field"), text = event.target.closest?.(".own");
   const found = span ? fieldAt(span) : text && leafAt(text);
   if (event.button || !found) return;
   const [value, cell] = found, place = span ?? text, from = numberAt(value, cell), start = event.clientX;
