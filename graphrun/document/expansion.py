@@ -150,9 +150,9 @@ class Expansion:
         training = {key: given.pop(key) for key in TRAINING if key in given and key not in subgraph.settings}
         for key in given:
             if key not in subgraph.settings:
-                hint = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
+                near = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
                 message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
-                at.add((key,), message, suggestion=hint or _all_settings(subgraph), key=True)
+                at.add((key,), message, suggestion=near or _all_settings(subgraph), key=True)
         settings: dict[str, Any] = {}
         for key, default in subgraph.settings.items():
             value = given.get(key)
@@ -174,11 +174,12 @@ class Expansion:
         raw = given.pop(key, ())
         names = listed(raw)
         if names is None:
-            at.add((key,), f"{key!r} is a list of names, not {describe(raw)}", suggestion=f"write [{', '.join(known)}]")
+            at.add((key,), f"{key!r} is a list of names, not {describe(raw)}", suggestion=f"write [{known[-1]}]")
         for name in names or ():
             if name not in known:
                 what = "input" if key == "over" else "input or node"
-                hint = did_you_mean(name, known) or f"there are: {', '.join(known[:8])}"
+                shown = [own for own in known if "." not in own]
+                hint = did_you_mean(name, known) or f"there are: {', '.join(shown[:8])}"
                 at.add((key,), f"the subgraph {subgraph.name!r} has no {what} {quote(name)}", suggestion=hint)
         return names or ()
 

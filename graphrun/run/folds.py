@@ -57,7 +57,7 @@ def run_folds(
         asked = replace(
             request if fold == count - 1 else quiet,
             resume=request.resume if fold == begun else None,
-            carried={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
+            folds_done={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
         )
         result = run(structure, rows, plan_of_fold, asked)
         if result.error is not None or result.stopped == "interrupted":
@@ -65,6 +65,7 @@ def run_folds(
         for name, value in {STEPS: float(result.steps), **result.holdout}.items():
             known.setdefault(name, []).append(value)
     steps = [int(number) for number in known.pop(STEPS)]
+    known = {name: values for name, values in known.items() if len({np.shape(value) for value in values}) == 1}
     return replace(result, folds=Folds(steps, {name: np.array(v) for name, v in known.items() if len(v) == count}))
 
 
@@ -74,4 +75,7 @@ def _known(request: RunRequest) -> dict[str, list[Any]]:
         return {}
     from graphrun.run.checkpoint import load_checkpoint
 
-    return {name: list(np.atleast_1d(values)) for name, values in load_checkpoint(request.resume).folds.items()}
+    found = {name: np.atleast_1d(values) for name, values in load_checkpoint(request.resume).folds.items()}
+    if len({len(values) for values in found.values()}) > 1 or not np.isfinite(found.get(STEPS, 0)).all():
+        raise UsageError(f"the checkpoint {request.resume} is damaged: its folds do not fit one another")
+    return {name: list(values) for name, values in found.items()}

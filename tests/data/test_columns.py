@@ -147,6 +147,26 @@ def test_a_form_of_times(read_in_a_way: Read) -> None:
     assert np.subtract(found["t"], 11323).tolist() == [1, 0, 2, 0, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("cell", "more"),
+    [
+        ("0001-01-01T00:00+14:00", ""),
+        ("now", ""),
+        ("10000-01-01", ""),
+        ("12", ', format: "%d%d"'),
+        ("1", ', format: "%Q"'),
+        ("2001-02-29", ""),
+    ],
+)
+def test_what_is_no_time(cell: str, more: str, folder: Path) -> None:
+    """At the ends of the calendar, words, and forms that are none."""
+    (folder / "d.csv").write_text(f"t\n{cell}\n", encoding="utf-8")
+    with pytest.raises(GraphrunError, match=r"^d.csv:2:1: '.*' is no time as "):
+        graphrun.loads(
+            f"data: {{file: d.csv, columns: {{t: {{column: t, time: day{more}}}}}}}\nnodes: {{m: sum(t)}}\n"
+        ).run(0)
+
+
 CELLS = {
     "t: {column: t, time: days}": "row 2|d.csv:3:",
     'h: {column: t, time: hour, format: "%H"}': "row 1|d.csv:2:",

@@ -256,6 +256,28 @@ def test_what_does_not_fit_is_told(
         load(f"parameters: {{{text}}}\nnodes: {{f: 'sum({text[0]})'}}\nminimize: f\nstart: c.safetensors\n")
 
 
+def test_a_shape_that_names_a_column_fits_when_the_data_say_so(load: Load) -> None:
+    """Then the file's shape is known, and one that differs is told."""
+    Path("rows.csv").write_text("a,b,c,kind\n1,2,3,x\n2,0,1,y\n", encoding="utf-8")
+    text = """
+data: {file: rows.csv, columns: {x: [a, b], kind: {column: kind, categories: auto}}}
+parameters: {W: {shape: [x, kind], init: normal, frozen: true}, b: {shape: [kind], init: zeros}}
+nodes: {loss: 'cross_entropy(x @ W + b, kind)'}
+minimize: loss
+"""
+    first = load({"parameters": {"W": [[1.0, 2.0], [3.0, 4.0]]}, "nodes": {"f": "sum(W)"}, "minimize": "f"})
+    first.run(0, save="c.safetensors")
+    load(text)
+    graph = graphrun.load("graph.yaml", start="c.safetensors")
+    assert graph.run(2, save="d.safetensors").parameters["W"].tolist() == [[1, 2], [3, 4]]
+    assert graphrun.load("graph.yaml").run(3, resume="d.safetensors").parameters["W"].tolist() == [[1, 2], [3, 4]]
+    piece = next(graphrun.load("graph.yaml").predict("d.safetensors", ["loss.1"]))
+    assert piece["loss.1"].tolist() == [[7, 10], [2, 4]]
+    load(text.replace("a, b", "a, b, c"))
+    with pytest.raises(graphrun.ShapeError, match=r"graph.yaml:3:25: 'W' has the shape \[3, 2\], and \[2, 2\] in"):
+        graphrun.load("graph.yaml", start="c.safetensors").run(0)
+
+
 def test_no_checkpoint_is_told(load: Load) -> None:
     """By the place of the key, or as what was asked for; a checkpoint of another graph names the way to start with."""
     text = "parameters: {a: 1}\nnodes: {f: a ** 2}\nminimize: f\n"

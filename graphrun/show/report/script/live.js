@@ -130,9 +130,13 @@ function partsIn(row) {
     return numbers;
   };
   row.parts = { values: all(found.values), gradients: isTraining ? all(found.gradients) : null };
+  for (const take of takers) take(row, found);
   row.has = isTraining && found.gradients.map((gradient) => gradient !== undefined);
   return row.parts;
 }
+
+// What else is taken of the passes of a row that is shown.
+const takers = [];
 
 const cut = (numbers, value) => [...numbers.subarray(places[value], places[value + 1] ?? partsCount)];
 const mostRows = () => Math.max(3, Math.min(ROWS, Math.floor(NUMBERS / Math.max(2 * partsCount, parameters.reduce((sum, p) => sum + sizeOf(shapeOf(p)), 0) * 4))));
@@ -192,7 +196,10 @@ function replayed(step, budget) {
   if (data.live.last?.step === step && !exact.has(step)) exact.set(step, begun(stateOf(data.live.last)));
   let row = exact.get(step) ?? exact.get(Math.max(...[...exact.keys()].filter((known) => known < step)));
   while (fileRule?.isKnown && row.step < step && isFiniteAt(row) && performance.now() - begin < budget) row = following(row);
-  if (exact.size > 40) exact.clear();
+  if (exact.size > 40) {
+    exact.clear();
+    exact.set(start0.step, begun(start0));
+  }
   exact.set(row.step, row);
   return row.step === step ? row : null;
 }
