@@ -85,7 +85,7 @@ class Checkpoint:
     @property
     def best(self) -> dict[str, NDArray[Any]]:
         """The parameters and the nodes' states of the best row that was looked at, where a run keeps it."""
-        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST)}
+        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST) if name in self.arrays}
 
     def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""

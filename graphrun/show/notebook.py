@@ -61,7 +61,7 @@ class FramedPage(str):
     def _repr_html_(self) -> str:
         attributes = {"title": self._told, "style": FRAME_STYLE, "onload": TELL_THEME, "srcdoc": self}
         told = " ".join(f'{name}="{html_escape(value)}"' for name, value in attributes.items())
-        return f'<iframe sandbox="allow-scripts" {told}></iframe>'
+        return f'<iframe sandbox="allow-scripts allow-downloads" {told}></iframe>'
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         """Tell IPython what is beside the frame: not the whole text once more."""

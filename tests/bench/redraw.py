@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import graphrun
 from playwright.sync_api import sync_playwright
 
+import graphrun
 from graphrun.cli.entry import run_command
 
 TYPES = ["tanh", "sin", "add", "multiply", "subtract", "maximum"]
@@ -44,7 +44,7 @@ def metrics(session: Any) -> dict[str, float]:
 
 def graph_of(nodes: int, steps: int) -> str:
     """Return a random graph file with so many nodes."""
-    pick = random.Random(1)
+    pick = random.Random(1)  # noqa: S311
     names = [f"p{k}" for k in range(nodes // 10)]
     lines = ["parameters:", *(f"  {name}: {pick.uniform(-1, 1):.3f}" for name in names), "nodes:"]
     for k in range(nodes - 1):

@@ -82,6 +82,15 @@ BODIES = {
         "share: true, over: [x], collect: y",
         "sum(u.y ** 2)",
     ),
+    "the last value is the objective": (
+        "[h, x]",
+        "parameters: {w: 0.9}",
+        "{y: h * w + sum(x ** 2)}",
+        "y",
+        "[0.5, xs]",
+        "share: true, over: [x]",
+        "u * 1",
+    ),
     "what is read is infinite": (
         "[h, x]",
         "parameters: {w: 0.9}",
@@ -99,6 +108,7 @@ def body(name: str, copies: int = 6) -> str:
     inputs, leaves, nodes, output, given, keys, loss = BODIES[name]
     numbers = np.random.default_rng(0).normal(size=(copies, 2)).round(3).tolist()
     numbers3 = np.random.default_rng(1).normal(size=(copies, 3, 2)).round(3).tolist()
+    objective = "u" if loss == "u * 1" else "loss"
     return f"""\
 subgraphs:
   body: {{inputs: {inputs}, {leaves}, nodes: {nodes}, output: {output}}}
@@ -107,7 +117,7 @@ parameters: {{start: [0.5, 0.7]}}
 nodes:
   u: {{type: body, inputs: {given}, repeat: {copies}, {keys}}}
   loss: {loss}
-minimize: loss
+minimize: {objective}
 update: {{type: adam, step_size: 0.01}}
 steps: 3
 """
@@ -207,7 +217,8 @@ def test_copies_of_copies_are_a_loop_where_they_save_most(small: None) -> None:
     text = """\
 subgraphs:
   inner: {inputs: [h, w], nodes: {y: sin(h) * w + 0.1 * h}, output: y}
-  layer: {inputs: [h, x], parameters: {w: 0.9}, nodes: {a: 'inner(h, w, repeat=$n)', y: a + x}, settings: {n: 2}, output: y}
+  layer:
+    {inputs: [h, x], parameters: {w: 0.9}, nodes: {a: 'inner(h, w, repeat=$n)', y: a + x}, settings: {n: 2}, output: y}
 constants: {xs: [[1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [6, 7], [7, 8]]}
 parameters: {start: [0.1, 0.2]}
 nodes:
@@ -225,7 +236,8 @@ steps: 1
 def test_copies_that_wait_for_each_other_are_no_loop(small: None) -> None:
     """What each copy reads may come from the copy before by a node outside; names alone do not make a loop."""
     nodes = "".join(
-        f"  a.{k}.x: {{type: multiply, inputs: [{f'a.{k - 1}.y' if k > 1 else 'a0'}, w]}}\n  b{k}: {{type: exp, inputs: [a.{k}.x]}}\n"
+        f"  a.{k}.x: {{type: multiply, inputs: [{f'a.{k - 1}.y' if k > 1 else 'a0'}, w]}}\n"
+        f"  b{k}: {{type: exp, inputs: [a.{k}.x]}}\n"
         f"  a.{k}.y: {{type: add, inputs: [a.{k}.x, b{k}]}}\n"
         for k in range(1, 9)
     )
@@ -272,7 +284,8 @@ LSTM = """\
 subgraphs:
   cell:
     inputs: [h, c, x]
-    parameters: {{W: {{shape: [16, 3], init: normal}}, U: {{shape: [16, 4], init: normal}}, b: {{shape: [16], init: normal}}}}
+    parameters:
+      {{W: {{shape: [16, 3], init: normal}}, U: {{shape: [16, 4], init: normal}}, b: {{shape: [16], init: normal}}}}
     nodes:
       z: x @ matrix_transpose(W) + h @ matrix_transpose(U) + b
       i: sigmoid(slice(z, stop=4, axis=-1))
@@ -294,11 +307,10 @@ steps: 0
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_an_lstm_is_pytorchs(engine: str) -> None:
+def test_an_lstm_is_pytorchs(engine: str, torch: Any) -> None:
     """A hundred steps: all outputs, and the gradients by weights and inputs, to 8 digits."""
-    torch = pytest.importorskip("torch", reason="an oracle: pip install -e '.[oracles]'")
     result = graphrun.loads(LSTM.format(n=100)).run(0, engine=engine)
-    cell: Any = torch.nn.LSTM(3, 4).double()
+    cell = torch.nn.LSTM(3, 4).double()
     ours = {"weight_ih_l0": "lstm.W", "weight_hh_l0": "lstm.U", "bias_ih_l0": "lstm.b"}
     with torch.no_grad():
         cell.bias_hh_l0.zero_()

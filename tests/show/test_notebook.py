@@ -167,7 +167,7 @@ def test_a_report_is_a_text_that_shows_itself_in_a_frame(tmp_path: Path) -> None
     data = shown(copy)
     assert data["text/plain"] == f"<Report of {file}>"
     frame = ET.fromstring(data["text/html"])  # noqa: S314 (our own output)
-    assert frame.attrib["sandbox"] == "allow-scripts"
+    assert frame.attrib["sandbox"] == "allow-scripts allow-downloads"
     assert frame.attrib["srcdoc"] == page.replace("\n", " ").replace("\t", " ")
     assert frame.attrib["title"] == f"Report of {file}"
     assert page._repr_html_() == data["text/html"]

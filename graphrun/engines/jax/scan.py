@@ -69,7 +69,8 @@ class Scan:
 
     def operation(self) -> Operation:
         """Return the operation."""
-        return Operation(self.forward, self.run.outside, self.slot, self.pull, (), _NOTHING)
+        pull: Callable[[Any, Any], Iterator[tuple[Any, Any]]] = self.pull
+        return Operation(self.forward, self.run.outside, self.slot, pull, (), _NOTHING)
 
     def forward(self, *outside: Array) -> Stacked:
         """Compute the values of all copies."""

@@ -40,10 +40,11 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 SCRIPT = (
     "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
-    "charts", "tables", "live", "editing", "changes", "around", "arrays", "maps", "worksheet", "taking",
+    "charts", "tables", "stepping", "live", "editing", "changes", "around", "arrays", "maps", "worksheet", "taking",
     "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
+
 
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "folding": lambda data: "levels" in data["scene"],

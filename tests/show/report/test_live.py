@@ -197,7 +197,7 @@ def test_typed_dragged_and_nudged(report: Report, open_page: Open) -> None:
     settle(page)
     assert numbers(page)["b"] == pytest.approx(-3.9, abs=1e-12)
     assert box(page, "d").locator("text").nth(1).text_content() == "3.1"
-    text = box(page, "c").locator(".value-text")
+    text = box(page, "c").locator(".own")
     area = text.bounding_box()
     x, y = area["x"] + area["width"] / 2, area["y"] + area["height"] / 2
     page.mouse.move(x, y)
@@ -235,6 +235,7 @@ def test_the_rest_of_the_run_follows(tmp_path: Path, report: Report, open_page: 
     page.keyboard.press("End")
     settle(page)
     assert differing(page, result) == []
+    page.wait_for_timeout(300)
     readout = page.locator('.chart[data-name="f"] .readout').text_content()
     assert float(readout.split()[0].replace("−", "-")) == pytest.approx(result.values["f"], rel=1e-5)
     page.keyboard.press("Home")
@@ -378,6 +379,7 @@ def test_the_changed_file_is_the_file_with_other_numbers(
     assert graphrun.load(changed).run(0).parameters == {"a": 1.1, "b": 1e-20, "c": 0.1 + 0.2}
     assert ("# a" in changed.read_text(encoding="utf-8")) == ("# a" in text)
     page.locator("#changed summary").click()
+    settle(page)
     assert page.locator("#changed-file").text_content() == changed.read_text(encoding="utf-8")
 
 

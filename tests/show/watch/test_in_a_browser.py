@@ -95,6 +95,17 @@ def test_an_edit_is_seen_and_the_page_keeps_its_place(watch: Watch, save: Save, 
     assert [page.evaluate(PLACE) for page in pages] == before
 
 
+def test_what_was_changed_in_the_page_is_kept(watch: Watch, save: Save, open_address: Open) -> None:
+    """Numbers that were set there stay set, and are computed with what the file has become."""
+    save(NESTED)
+    page = open_address(watch("g.yaml", "--steps", "10").address)
+    page.evaluate("graphrun.set('a', 20)")
+    assert page.evaluate("graphrun.values().f") == -34
+    save(NESTED.replace("c: -2", "c: -3"))
+    wait_for(page, "c: -3")
+    page.wait_for_function("() => window.graphrun?.values().f === -51")
+
+
 def test_a_broken_file_is_told_in_place_and_mended(watch: Watch, save: Save, open_address: Open) -> None:
     """File, line, column and what was meant; what was shown before can still be used."""
     save(NESTED)

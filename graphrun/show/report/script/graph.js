@@ -108,8 +108,6 @@ const state = {
   training: false,
   zoom: null,
 };
-// Whoever has more to keep where a page is loaded anew, by name: { save, restore }; what is saved can be written as JSON.
-const keepers = {};
 // What else is built at the start, and shown anew with each state.
 const starters = [], followers = [];
 const shown = () => state.pointed ?? state.selected;

@@ -8,6 +8,13 @@
   const controls = ["log", "letters", "pace", "filter"].map(byId);
   const stateOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
+  // What was changed in the page, as a link has it, which has the place too.
+  function changesNow() {
+    const said = new URLSearchParams(linkText());
+    for (const name of ["step", "moment", "selected", "zoom", "theme"]) said.delete(name);
+    return said.toString();
+  }
+
   // By names and steps, for in a file that was edited the numbers of values, rows and moments are others.
   function placeNow() {
     const { phase, nodes, seed } = moments[state.moment], drawing = byId("drawing");
@@ -22,7 +29,7 @@
       charts: charts.length,
       isPlaying: state.timer !== null,
       focus: document.activeElement.id || document.activeElement.getAttribute("data-name"),
-      kept: Object.fromEntries(Object.entries(keepers).map(([name, keeper]) => [name, keeper.save()])),
+      changes: changesNow(),
       scrolled: [window.scrollX, window.scrollY, drawing.scrollLeft, drawing.scrollTop],
     };
   }
@@ -37,7 +44,7 @@
     }
     if (place.help) byId("help-button").click();
     if (place.charts > charts.length) buildCharts(place.charts);
-    for (const [name, keeper] of Object.entries(keepers)) if (name in place.kept) keeper.restore(place.kept[name]);
+    if (place.changes) applyLink(place.changes);
     const { phase, seed, names } = place.moment;
     const isSame = (moment) => moment.phase === phase && moment.seed === seed && (names.length ? moment.nodes.some((node) => names.includes(nameOf(node))) : !moment.nodes.length);
     const selected = values.findIndex((entry) => entry.name === place.selected);
