@@ -82,6 +82,15 @@ BODIES = {
         "share: true, over: [x], collect: y",
         "sum(u.y ** 2)",
     ),
+    "the last value is the objective": (
+        "[h, x]",
+        "parameters: {w: 0.9}",
+        "{y: h * w + sum(x ** 2)}",
+        "y",
+        "[0.5, xs]",
+        "share: true, over: [x]",
+        "u * 1",
+    ),
     "what is read is infinite": (
         "[h, x]",
         "parameters: {w: 0.9}",
@@ -99,6 +108,7 @@ def body(name: str, copies: int = 6) -> str:
     inputs, leaves, nodes, output, given, keys, loss = BODIES[name]
     numbers = np.random.default_rng(0).normal(size=(copies, 2)).round(3).tolist()
     numbers3 = np.random.default_rng(1).normal(size=(copies, 3, 2)).round(3).tolist()
+    objective = "u" if loss == "u * 1" else "loss"
     return f"""\
 subgraphs:
   body: {{inputs: {inputs}, {leaves}, nodes: {nodes}, output: {output}}}
@@ -107,7 +117,7 @@ parameters: {{start: [0.5, 0.7]}}
 nodes:
   u: {{type: body, inputs: {given}, repeat: {copies}, {keys}}}
   loss: {loss}
-minimize: loss
+minimize: {objective}
 update: {{type: adam, step_size: 0.01}}
 steps: 3
 """

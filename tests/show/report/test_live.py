@@ -235,6 +235,7 @@ def test_the_rest_of_the_run_follows(tmp_path: Path, report: Report, open_page: 
     page.keyboard.press("End")
     settle(page)
     assert differing(page, result) == []
+    page.wait_for_timeout(300)
     readout = page.locator('.chart[data-name="f"] .readout').text_content()
     assert float(readout.split()[0].replace("−", "-")) == pytest.approx(result.values["f"], rel=1e-5)
     page.keyboard.press("Home")

@@ -190,7 +190,7 @@ function showLive() {
   if (document.activeElement !== byId("size")) byId("size").value = String(Number(size.toPrecision(7)));
   byId("size-slider").value = Math.log10(size || 1e-8);
   byId("size-slider").setAttribute("aria-valuetext", byId("size").value);
-  put(byId("size-note"), model.schedule && !setup.isOwn ? "by the file's schedule" : "");
+  put(byId("size-note"), !setup.isKnown ? `the file's ${run.update.rule} makes no plain steps; the page does` : model.schedule && !setup.isOwn ? "by the file's schedule" : "");
   if (shownRule === setup.type) return showSettings();
   shownRule = setup.type;
   const settings = model.rules[setup.type].settings.filter(({ name }) => name !== "step_size");

@@ -68,7 +68,7 @@ function format(x, digits = 6) {
   return minus(text);
 }
 
-const whole = (n) => n.toLocaleString("en-US");
+const whole = new Intl.NumberFormat("en-US").format;
 const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
 function nested(numbers, shape, digits) {
