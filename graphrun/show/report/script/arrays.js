@@ -168,7 +168,7 @@ function buildElements() {
   const made = section("arrays", "The elements", "around", make("div", { class: "heats" }, ...heats.map(({ figure }) => figure)), make("p", { id: "cell-text", class: "small", "aria-live": "polite" }));
   made.querySelector(".bar").append(make("label", {}, "of ", choice), make("p", { class: "faint" }, "Press one to have it in the details."));
   heats[1].figure.hidden = !isTraining;
-  looked.value = arrays.find((value) => isParameter(value) && !isSmall(shapeOf(value))) ?? arrays[0];
+  [looked.value] = [...arrays].sort((a, b) => isParameter(b) - isParameter(a) || depthOf[a] - depthOf[b] || shapeOf(b).length - shapeOf(a).length);
   choice.addEventListener("change", () => { Object.assign(looked, { value: Number(choice.value), cell: 0 }); select(looked.value); looked.key = ""; showSoon(); });
   for (const heat of heats) {
     const { canvas } = heat;

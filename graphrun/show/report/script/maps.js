@@ -297,7 +297,7 @@ function buildSeen() {
   const nodes = [...values.keys()].filter((value) => isNode(value) && rowsIn(value) === count && sources[value].size && met.inputs.some((leaf) => sources[value].has(leaf)) && isMoved[value] && widthOf(value) <= 64).slice(0, 300);
   const over = met.features.slice(0, MOST_FEATURES).map((feature, n) => [n, featureName(feature)]);
   const canvas = make("canvas", { id: "seen-canvas", tabindex: 0, role: "application" });
-  const made = section("seen", "What it has learned", "around", canvas, make("p", { id: "seen-text", class: "faint small" }), make("h3", {}, "The rows of this step"), make("p", { id: "rows-note", class: "faint small" }), make("div", { id: "rows-body" }));
+  const made = section("seen", "What it has learned", "around", canvas, make("p", { id: "seen-text", class: "faint small" }), make("h3", {}, "The rows of this step"), make("p", { id: "rows-note", class: "faint small" }), make("div", { id: "rows-body", tabindex: 0, role: "region", "aria-label": "The rows of this step" }));
   if (!nodes.includes(met.answer)) nodes.push(met.answer);
   made.querySelector(".bar").append(select0("seen-answer", "of ", nodes.map((value) => [value, nameOf(value)])), select0("seen-output", "output ", []), select0("seen-x", "over ", over), select0("seen-y", "and ", [[-1, "nothing else"], ...over]));
   // Of a logit the probability is told, where the graph has it; inputs of many values before those of few.
