@@ -169,7 +169,8 @@ class Encoder:
                 sizes = f"{size_text(8 * len(indices) * count)} of memory; the limit is {size_text(memory_limit())}"
                 message = f"the {count:,} categories of {quote(column.name)} as columns take {sizes}"
                 raise DataError(f"{printable(self._table.name)}: {message}\n  an embedding of the indices takes less")
-            return (indices[:, None] == np.arange(count)).astype(np.int8)
+            columns: Array = indices[:, None] == np.arange(count)
+            return columns.astype(np.int8)
         if column.entry.time is not None:
             cells = in_unit(self._times(column, cells, start), column.entry.time)
         elif column.matrix:
