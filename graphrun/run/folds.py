@@ -64,8 +64,8 @@ def run_folds(
             return result
         for name, value in {STEPS: float(result.steps), **result.holdout}.items():
             known.setdefault(name, []).append(value)
+        known = {name: values for name, values in known.items() if len({np.shape(value) for value in values}) == 1}
     steps = [int(number) for number in known.pop(STEPS)]
-    known = {name: values for name, values in known.items() if len({np.shape(value) for value in values}) == 1}
     return replace(result, folds=Folds(steps, {name: np.array(v) for name, v in known.items() if len(v) == count}))
 
 
@@ -76,6 +76,7 @@ def _known(request: RunRequest) -> dict[str, list[Any]]:
     from graphrun.run.checkpoint import load_checkpoint
 
     found = {name: np.atleast_1d(values) for name, values in load_checkpoint(request.resume).folds.items()}
-    if len({len(values) for values in found.values()}) > 1 or not np.isfinite(found.get(STEPS, 0)).all():
+    steps = found.get(STEPS, np.zeros(()))
+    if found and (steps.ndim != 1 or len({len(v) for v in found.values()}) > 1 or not np.isfinite(steps).all()):
         raise UsageError(f"the checkpoint {request.resume} is damaged: its folds do not fit one another")
     return {name: list(values) for name, values in found.items()}

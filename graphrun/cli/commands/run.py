@@ -236,9 +236,7 @@ def intervals(
     "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
 )
 @click.option("--band", is_flag=True, help="Also standard errors and intervals, of the node and of a new observation.")
-@click.option(
-    "--id", "identities", type=names, default="", metavar="HEADERS", help="Columns of the file to carry over."
-)
+@click.option("--id", "ids", type=names, default="", metavar="HEADERS", help="Columns of the file to carry over.")
 @click.option("--texts", type=names, default="", metavar="NODE=COLUMN", help="Write an index as the column's category.")
 @click.option("-o", "target", metavar="FILE", help="Where to write: .csv, .npz, .parquet. [default: CSV on stdout]")
 @option("set", "plugins")

@@ -46,16 +46,11 @@ SCRIPT = (
 """The files of the script, in the order in which they build on each other."""
 
 
-def _has_arrays(data: dict[str, Any]) -> bool:
-    """Whether a page has arrays of which more can be seen than their numbers in a line."""
-    return any(math.prod(value.get("shape", [])) > SHOWN_ELEMENTS for value in data["values"])
-
-
 NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "folding": lambda data: "levels" in data["scene"],
     "comparing": lambda data: "other" in data,
-    "arrays": _has_arrays,
-    "maps": lambda data: _has_arrays(data) and "why" not in data.get("live", {"why": ""}),
+    "arrays": lambda data: any(math.prod(value.get("shape", [])) > SHOWN_ELEMENTS for value in data["values"]),
+    "maps": lambda data: NEEDED["arrays"](data) and "why" not in data.get("live", {"why": ""}),
 }
 """What only some pages have."""
 

@@ -47,7 +47,8 @@ function work() {
     if (!job.samples.next().done) continue;
     around.grid = job.grid;
     around.job = null;
-    if (job.grid.n === COARSE) beginSamples(job.leaves, { ...job.grid, n: isOne() ? 160 : FINE });
+    // Where the coarse one took long, a fine one would take minutes.
+    if (job.grid.n === COARSE && performance.now() - job.begin < 3000) beginSamples(job.leaves, { ...job.grid, n: isOne() ? 160 : FINE });
     drawAround();
     break;
   } while (performance.now() < until);
@@ -56,7 +57,7 @@ function work() {
 
 function beginSamples(leaves, { axes, ranges, n }) {
   const wasIdle = !around.job, grid = { axes, ranges, n, z: new Float64Array(isOne() ? n + 1 : (n + 1) ** 2) };
-  around.job = { leaves, grid, samples: sampled(leaves.slice(), grid) };
+  around.job = { begin: performance.now(), leaves, grid, samples: sampled(leaves.slice(), grid) };
   if (wasIdle) requestAnimationFrame(work);
 }
 
@@ -284,6 +285,8 @@ function watchAround() {
   });
   new IntersectionObserver(([entry]) => {
     around.isSeen = entry.isIntersecting;
+    // What is out of sight is not worked on; it is begun anew.
+    if (!around.isSeen && around.job) around.job = aroundShown = around.leaves = null;
     showAround();
   }).observe(canvas);
   new ResizeObserver(drawAround).observe(canvas);

@@ -12,9 +12,15 @@ function section(id, title, before, ...children) {
   return made;
 }
 
-// What is near enough to be seen is drawn; what is asked of it meanwhile waits.
+// What is near enough to be seen is drawn; in training it takes a fifth of the time at most.
 function whenSeen(host, render) {
-  const one = { isSeen: false, render: () => one.isSeen && render() };
+  const one = { isSeen: false, next: 0 };
+  one.render = () => {
+    const begin = performance.now();
+    if (!one.isSeen || (state.training && begin < one.next)) return;
+    render();
+    one.next = begin + 100 + 5 * (performance.now() - begin);
+  };
   new IntersectionObserver(([entry]) => { one.isSeen = entry.isIntersecting; one.render(); }).observe(host);
   new ResizeObserver(() => one.render()).observe(host);
   new MutationObserver(() => { looked.key = ""; one.render(); }).observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -37,9 +43,14 @@ const missing = () => (!model ? `Its range and norm are recorded; this page only
 const rgb = (name) => [1, 3, 5].map((at) => parseInt(colour(name).slice(at, at + 2), 16));
 const blend = (from, to, share) => from.map((x, k) => Math.round(x + (to[k] - x) * share));
 
+const mixed = new Map();
+
 function shades(low, high) {
+  const key = `${low} ${high} ${document.documentElement.dataset.theme}`;
+  if (mixed.has(key)) return mixed.get(key);
   const middle = rgb("card"), ends = [rgb(low), rgb(high)];
-  return Array.from({ length: 2 * SHADES + 1 }, (_, k) => blend(middle, ends[Number(k > SHADES)], Math.abs(k - SHADES) / SHADES));
+  mixed.set(key, Array.from({ length: 2 * SHADES + 1 }, (_, k) => blend(middle, ends[Number(k > SHADES)], Math.abs(k - SHADES) / SHADES)));
+  return mixed.get(key);
 }
 
 // Paint one pixel a cell; the style makes them as large as there is room. Cells may be left out (gaps, what is not finite).
@@ -157,7 +168,7 @@ function buildElements() {
   const made = section("arrays", "The elements", "around", make("div", { class: "heats" }, ...heats.map(({ figure }) => figure)), make("p", { id: "cell-text", class: "small", "aria-live": "polite" }));
   made.querySelector(".bar").append(make("label", {}, "of ", choice), make("p", { class: "faint" }, "Press one to have it in the details."));
   heats[1].figure.hidden = !isTraining;
-  looked.value = arrays.find((value) => isParameter(value) && !isSmall(shapeOf(value))) ?? arrays[0];
+  [looked.value] = [...arrays].sort((a, b) => isParameter(b) - isParameter(a) || depthOf[a] - depthOf[b] || shapeOf(b).length - shapeOf(a).length);
   choice.addEventListener("change", () => { Object.assign(looked, { value: Number(choice.value), cell: 0 }); select(looked.value); looked.key = ""; showSoon(); });
   for (const heat of heats) {
     const { canvas } = heat;
@@ -221,10 +232,10 @@ function paintSpread(canvas, found, tone) {
   return [low, high];
 }
 
-let spreadKey = "", spreadTime = 0;
+let spreadKey = "";
 
 function showSpread() {
-  const key = `${version} ${lastRow()} ${ofRun.size} ${byId("spread").clientWidth} ${document.documentElement.dataset.theme}`, now = performance.now();
+  const key = `${version} ${lastRow()} ${ofRun.size} ${byId("spread").clientWidth} ${document.documentElement.dataset.theme}`;
   const every = Math.max(1, Math.ceil(state.course.count / 240));
   const at = [...Array(state.course.count).keys()].filter((row) => row % every === 0 && spreadAt(row));
   const left = model && canReplay && !at.length && lastRow() > 0 ? recorded.count : 0;
@@ -233,10 +244,9 @@ function showSpread() {
   put(byId("spread-note"), isCounting ? `Step ${whole(counted)}…` : at.length > 1 ? "From the first step to the last, darker where more elements are; press to go to a step." : model ? "Train, and see how the elements of each parameter and of its gradient spread." : missing());
   const last = at.filter((row) => stepAt(row) <= stepAt(state.row)).length - 0.5;
   byId("spread-body").style.setProperty("--now", `${(100 * Math.max(0, last)) / at.length}%`);
-  if (at.length < 2 || (state.training && now - spreadTime < 250)) return;
+  if (at.length < 2) return;
   if (key !== spreadKey) {
     spreadKey = key;
-    spreadTime = now;
     const all = at.map(spreadAt), steps = at.map(stepAt);
     byId("spread-body").replaceChildren(...spreadOf.slice(0, SPREADS).map((p, n) => make("div", { class: "spread" }, make("h3", {}, isolated(nameOf(p))), ...["value", "gradient"].map((what, k) => {
       const kept = all.map((one, row) => [one[n][k], steps[row]]).filter(([one]) => one), canvas = make("canvas", { class: "cells", role: "img" });
@@ -280,7 +290,7 @@ function buildSpread() {
 const depthOf = values.map(() => 0);
 for (const node of waves.flat()) depthOf[node] = 1 + Math.max(0, ...values[node].inputs.filter(isNode).map((input) => depthOf[input]));
 for (const p of parameters) depthOf[p] = Math.min(...edgesFrom[p].map((edge) => depthOf[edges[edge][1]]), Infinity);
-const sloped = named.filter((value) => hasGradient(value) && Number.isFinite(depthOf[value]) && (isParameter(value) || isNode(value))).slice(0, 1500);
+const sloped = named.filter((value) => (isParameter(value) ? Number.isFinite(depthOf[value]) : values[value].needed)).slice(0, 1500);
 const deep = { at: 0, points: [] };
 
 function penOn(canvas) {
@@ -345,6 +355,9 @@ function buildDepth() {
   });
   whenSeen(canvas, showDepth);
 }
+
+// For the console: the histograms of a parameter and its gradient in the row that is shown.
+graphrun.spread = (name) => (spreadAt(state.row)?.[spreadOf.findIndex((p) => nameOf(p) === name)] ?? []).map((one) => one && { ...one, counts: [...one.counts] });
 
 if (arrays.length) starters.push(buildElements);
 if (spreadOf.length) starters.push(buildSpread);

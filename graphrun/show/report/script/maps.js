@@ -2,7 +2,7 @@
 // the rows of this step. Where it begins and ends is found by the graph: its answer is what, on the way to the
 // objective, first meets numbers of the rows that it was not computed from.
 
-const GRID = 48, MOST_FEATURES = 200, MOST_POINTS = 1500, TILES = 30;
+const GRID = 48, MOST_FEATURES = 16, MOST_POINTS = 1500, TILES = 30;
 const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8a8a00", "#7f3c8d", "#a05a2c", "#7f7f7f"];
 const seen = { answer: null, axes: [0, null], output: 0, grid: null, job: null, key: "", at: null };
 
@@ -127,6 +127,7 @@ function showMap() {
   const key = `${version} ${state.row} ${seen.answer} ${seen.axes} ${seen.output} ${state.training}`;
   if (key === seen.key || seen.job) return;
   const found = passesHere();
+  byId("seen-canvas").hidden = !found;
   if (!found) return put(byId("seen-text"), missing());
   seen.key = key;
   seen.isOfRows ??= isOfRows(found.leaves);
@@ -189,9 +190,12 @@ function paintMap() {
     pen.lineWidth = 1;
     mark0(pen, kind.isClass ? label : Number(!isCurve() && label > (middle === 0 ? 0.5 : middle)), px(a), py(at), points.length > 300 ? 2.5 : 4.5);
   }
+  const across = featureName(met.features[seen.axes[0]]);
+  pen.fillStyle = colour("card");
+  pen.fillRect(w - right - pen.measureText(across).width - 8, h - 22, w, 16);
   pen.fillStyle = colour("ink");
   pen.textAlign = "right";
-  pen.fillText(featureName(met.features[seen.axes[0]]), w - right, h - 10);
+  pen.fillText(across, w - right, h - 10);
   pen.textAlign = "left";
   pen.fillText(isCurve() ? nameOf(seen.answer) : featureName(met.features[seen.axes[1]]), 4, top + 4);
   if (seen.at) { pen.strokeStyle = colour("ink"); pen.strokeRect(px(seen.at[0]) - 5, (isCurve() ? h / 2 : py(seen.at[1])) - 5, 10, 10); }
@@ -257,20 +261,21 @@ function showRows() {
   const isRight = (row) => (kind.isClass ? told[row] === labels[row] : isBinary ? Number(told[row] > (kind.middle ?? 0.5)) === labels[row] : null);
   const right = isRight(0) === null ? null : labels.filter((_, row) => isRight(row)).length;
   put(byId("rows-note"), `${right === null ? "" : `${right} of ${count} are right. `}${feed ? `The rows of step ${whole(stepAt(state.row))}${count > TILES ? `, the first ${TILES}` : ""}` : count > TILES ? `The first ${TILES} rows` : "All rows"}: the label, and what ${nameOf(seen.answer)} says.${feed?.sampled ? ` The page has ${feed.sampled}.` : ""}`);
+  const shown0 = labels.slice(0, TILES), body = byId("rows-body");
+  if (body.childElementCount !== shown0.length) body.replaceChildren(...shown0.map((_, row) => make("div", { class: "told" }, size ? make("canvas", { class: "cells", role: "img", "aria-label": `picture ${row + 1}` }) : make("span", { class: "faint" }), make("span"))));
   const tones = shades("ink", "ink");
-  byId("rows-body").replaceChildren(...labels.slice(0, TILES).map((label, row) => {
-    const one = make("div", { class: "told" }), from = row * step;
+  shown0.forEach((label, row) => {
+    const [before, said0] = body.children[row].children, from = row * step;
     if (size) {
-      const canvas = make("canvas", { class: "cells", role: "img", "aria-label": `picture ${row + 1}` }), [high, wide] = size, cut0 = given.slice(from, from + high * wide);
-      const [low, top] = [Math.min(...cut0), Math.max(...cut0)];
-      paintCells(canvas, wide, high, (x, y) => tones[SHADES + Math.round((SHADES * (cut0[y * wide + x] - low)) / (top - low || 1))]);
-      one.append(canvas);
+      const picture = given.slice(from, from + size[0] * size[1]), [low, top] = [Math.min(...picture), Math.max(...picture)];
+      paintCells(before, size[1], size[0], (x, y) => tones[SHADES + Math.round((SHADES * (picture[y * size[1] + x] - low)) / (top - low || 1))]);
     } else {
-      one.append(make("span", { class: "faint" }, `${met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 3)).join(", ")} `));
+      put(before, met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 3)).join(", "));
     }
-    one.append(make("span", { class: isRight(row) === false ? "bad" : "" }, `${format(label, 3)} → ${format(told[row], 3)}${isRight(row) === false ? " ✗" : ""}`));
-    return one;
-  }));
+    const isWrong = isRight(row) === false;
+    put(said0, `${format(label, 3)} → ${format(told[row], 3)}${isWrong ? " ✗" : ""}`);
+    said0.classList.toggle("bad", isWrong);
+  });
 }
 
 // Choosing --------------------------------------------------------------------------------------------------------
@@ -284,8 +289,6 @@ function chooseSeen() {
   seen.output = Math.min(Number(byId("seen-output").value), outputs - 1);
   byId("seen-output").parentElement.hidden = outputs === 1 || isClass;
   Object.assign(seen, { isOfRows: undefined, at: null, key: "", job: null, grid: null });
-  const isMap = met.features.length <= MOST_FEATURES;
-  byId("seen-canvas").hidden = byId("seen-text").hidden = !isMap;
   showSoon();
 }
 
@@ -294,18 +297,20 @@ function buildSeen() {
   const nodes = [...values.keys()].filter((value) => isNode(value) && rowsIn(value) === count && sources[value].size && met.inputs.some((leaf) => sources[value].has(leaf)) && isMoved[value] && widthOf(value) <= 64).slice(0, 300);
   const over = met.features.slice(0, MOST_FEATURES).map((feature, n) => [n, featureName(feature)]);
   const canvas = make("canvas", { id: "seen-canvas", tabindex: 0, role: "application" });
-  const made = section("seen", "What it has learned", "around", canvas, make("p", { id: "seen-text", class: "faint small" }), make("h3", {}, "The rows of this step"), make("p", { id: "rows-note", class: "faint small" }), make("div", { id: "rows-body" }));
+  const made = section("seen", "What it has learned", "around", canvas, make("p", { id: "seen-text", class: "faint small" }), make("h3", {}, "The rows of this step"), make("p", { id: "rows-note", class: "faint small" }), make("div", { id: "rows-body", tabindex: 0, role: "region", "aria-label": "The rows of this step" }));
   if (!nodes.includes(met.answer)) nodes.push(met.answer);
   made.querySelector(".bar").append(select0("seen-answer", "of ", nodes.map((value) => [value, nameOf(value)])), select0("seen-output", "output ", []), select0("seen-x", "over ", over), select0("seen-y", "and ", [[-1, "nothing else"], ...over]));
-  byId("seen-answer").value = met.answer;
-  byId("seen-y").value = over.length > 1 ? 1 : -1;
+  // Of a logit the probability is told, where the graph has it; inputs of many values before those of few.
+  byId("seen-answer").value = nodes.find((node) => values[node].type === "sigmoid" && values[node].inputs[0] === met.answer) ?? met.answer;
+  const leaves = { ...start0.leaves, ...fed(start0.step) }, isFine = over.map(([n]) => new Set(featureIn(met.features[n], leaves)).size > 5);
+  const [first, second] = [...over.keys()].sort((a, b) => isFine[b] - isFine[a]);
+  byId("seen-x").value = first;
+  byId("seen-y").value = second ?? -1;
   for (const id of ["seen-answer", "seen-output", "seen-x", "seen-y"]) byId(id).addEventListener("change", chooseSeen);
-  if (met.features.length > 16) {
-    byId("seen-y").value = -1;
-    for (const id of ["seen-x", "seen-y"]) byId(id).parentElement.hidden = true;
-  }
+  seen.isMap = met.features.length <= MOST_FEATURES;
+  if (!seen.isMap) for (const id of ["seen-canvas", "seen-text"]) byId(id).hidden = true;
+  if (!seen.isMap) for (const id of ["seen-x", "seen-y"]) byId(id).parentElement.hidden = true;
   chooseSeen();
-  if (met.features.length > 16) canvas.hidden = byId("seen-text").hidden = true;
   const go = (at) => { seen.at = at; if (seen.grid) paintMap(); };
   canvas.addEventListener("pointermove", (event) => seen.back && go(seen.back(event)));
   canvas.addEventListener("pointerleave", () => go(null));
@@ -317,8 +322,13 @@ function buildSeen() {
     const from = seen.at ?? seen.grid.spans.map(([low, high]) => (low + high) / 2);
     go(from.map((x, axis) => { const [low, high] = seen.grid.spans[axis] ?? [0, 0]; return Math.max(low, Math.min(high, x + (by[axis] * (high - low)) / 40)); }));
   });
-  if (!canvas.hidden) whenSeen(canvas, () => { paintMap(); showMap(); });
-  whenSeen(byId("rows-body").parentElement, showRows);
+  whenSeen(made, () => {
+    if (seen.isMap) { paintMap(); showMap(); }
+    showRows();
+  });
 }
+
+// For the console: the places of the map, and the answers there.
+graphrun.map = () => seen.grid && { places: seen.grid.places, answers: nestedOf([...seen.grid.z], [seen.grid.places.length, seen.grid.kind.outputs]) };
 
 if (met) starters.push(buildSeen);
