@@ -159,7 +159,7 @@ class Encoder:
         return [self._value(column, raw, start) for column in self.columns]
 
     def _value(self, column: Column, raw: Mapping[str, Array], start: int) -> Array:
-        cells = raw[column.headers[0]]
+        cells: Array = raw[column.headers[0]]
         if column.entry.categories is not None:
             indices = self._indices(column, cells, start)
             if not column.entry.one_hot:
@@ -169,7 +169,8 @@ class Encoder:
                 sizes = f"{size_text(8 * len(indices) * count)} of memory; the limit is {size_text(memory_limit())}"
                 message = f"the {count:,} categories of {quote(column.name)} as columns take {sizes}"
                 raise DataError(f"{printable(self._table.name)}: {message}\n  an embedding of the indices takes less")
-            return (indices[:, None] == np.arange(count)).astype(np.int8)
+            hot: Array = (indices[:, None] == np.arange(count)).astype(np.int8)
+            return hot
         if column.entry.time is not None:
             cells = in_unit(self._times(column, cells, start), column.entry.time)
         elif column.matrix:

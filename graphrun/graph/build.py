@@ -132,7 +132,9 @@ class _Builder:
             for axis, size in enumerate(parameter.shape):
                 if isinstance(size, str) and size not in {*self.columns, *document.broken}:
                     at = document.leaf_problems("parameters", name).at(("shape", axis))
-                    at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
+                    none = "'shape' is a list of whole numbers, 0 or more"
+                    message = none if document.data is None else f"there is no column {size!r} in 'data'"
+                    at.add((), message, suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
             self.leaves.append(document.started.get(name, _numbers(parameter.value)))

@@ -203,6 +203,7 @@ def operations(plan: Plan) -> int:
     return len(list(ArrayPasses(plan).operations(PlanPart.LOOP)))
 
 
+@pytest.mark.slow
 def test_the_program_does_not_grow_with_the_copies(tmp_path: Path) -> None:
     """A hundred copies and five hundred are the same program, and one that XLA compiles quickly."""
     pytest.importorskip("jax")
@@ -247,6 +248,7 @@ def test_copies_that_wait_for_each_other_are_no_loop(small: None) -> None:
     assert_equal(graph)
 
 
+@pytest.mark.slow
 def test_auto_reckons_what_xla_takes_to_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies that are one loop are compiled soon; written out, they would take longer than NumPy."""
     pytest.importorskip("jax")

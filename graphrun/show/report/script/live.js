@@ -36,9 +36,9 @@ const live = {
   step: (row) => live.rows[row].step,
   next: (row) => at(row, (k) => recorded.next(k), (own) => (isTraining && isFiniteAt(own) ? own.step + 1 : -1)),
   value: (value, row) => at(row, (k) => recorded.value(value, k), (own) => cut(partsIn(own).values, value)),
-  gradient: (value, row) => at(row, (k) => recorded.gradient(value, k), (own) => (partsIn(own) && own.has[value] ? cut(own.parts.gradients, value) : cut(own.parts.values, value).map(() => 0))),
+  gradient: (value, row) => at(row, (k) => recorded.gradient(value, k), (own) => (partsIn(own) && own.has[value] ? cut(own.parts.gradients, value) : nothing(value))),
   local: (edge, row) => at(row, (k) => recorded.local(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).locals[edge], edges[edge][1])),
-  contribution: (edge, row) => at(row, (k) => recorded.contribution(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).contributions[edge], edges[edge][0])),
+  contribution: (edge, row) => at(row, (k) => recorded.contribution(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).contributions[edge], edges[edge][0]) ?? nothing(edges[edge][0])),
   move: (value, row) => at(row, (k) => recorded.move(value, k), (own) => {
     const before = own.leaves[value], after = updateOf(own).leaves[value];
     return partsOf(typeof before === "number" ? after - before : after.map((x, k) => x - before[k]), shapeOf(value));
@@ -56,6 +56,8 @@ const live = {
   },
 };
 const at = (row, ofRecorded, ofOwn) => (live.rows[row].recorded === undefined ? ofOwn(live.rows[row]) : ofRecorded(live.rows[row].recorded));
+// What the objective does not depend on carries nothing back.
+const nothing = (slot) => Array(isSmall(shapeOf(slot)) ? sizeOf(shapeOf(slot)) : 3).fill(0);
 const partsOrNull = (value, slot) => (value === undefined ? null : partsOf(value, shapeOf(slot)));
 
 // What the story tells of a rule; only plain gradient descent is an equation of what is shown.
