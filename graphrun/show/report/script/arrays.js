@@ -205,10 +205,11 @@ function histogram(numbers) {
     if (x > high) high = x;
   }
   if (!Number.isFinite(high - low)) return null;
+  const [least, most] = [low, high];
   if (low === high) { low -= 0.5; high += 0.5; }
   const counts = new Float64Array(BINS), width = (high - low) / BINS;
   for (const x of numbers) counts[Math.min(BINS - 1, Math.floor((x - low) / width))] += 1;
-  return { low, high, counts };
+  return { low, high, counts, least, most };
 }
 
 const spreads = (found) => spreadOf.map((p) => [found.values[p], found.gradients?.[p]].map((numbers) => numbers && histogram(numbers)));
@@ -217,12 +218,12 @@ const spreadAt = (row) => (state.course === live && live.rows[row].recorded === 
 
 // A picture of bins by steps: as many columns as rows are kept, each bin spread over those of a common range.
 function paintSpread(canvas, found, tone) {
-  const lines = 48, low = Math.min(...found.map((one) => one.low)), high = Math.max(...found.map((one) => one.high));
-  const shares = found.map(({ low: from, high: to, counts }) => {
-    const column = new Float64Array(lines), scale = lines / (high - low), size = ((to - from) / BINS) * scale;
+  const lines = 48, low = Math.min(...found.map((one) => one.least)), high = Math.max(...found.map((one) => one.most)), scale = lines / (high - low || 1);
+  const shares = found.map(({ least: from, most: to, counts }) => {
+    const column = new Float64Array(lines), size = ((to - from) / BINS) * scale;
     counts.forEach((count, k) => {
-      const begin = (from - low) * scale + k * size, end = begin + size;
-      for (let line = Math.max(0, Math.floor(begin)); line < Math.min(lines, end); line += 1) column[line] += count * (size ? Math.max(0, Math.min(end, line + 1) - Math.max(begin, line)) / size : 1);
+      const begin = Math.min((from - low) * scale + k * size, lines - 1e-9), end = begin + Math.max(size, 1e-9);
+      for (let line = Math.floor(begin); line < Math.min(lines, end); line += 1) column[line] += count * (size ? Math.max(0, Math.min(end, line + 1) - Math.max(begin, line)) / size : 1);
     });
     const most = column.reduce((a, b) => Math.max(a, b), 0);
     return column.map((x) => Math.sqrt(x / (most || 1)));

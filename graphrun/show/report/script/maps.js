@@ -186,16 +186,17 @@ function paintMap() {
   for (const [a, b, label] of points) {
     const at = isCurve() ? (kind.isClass ? ys[0] + (ys[1] - ys[0]) * 0.03 : label) : b;
     pen.fillStyle = kind.isClass ? classTone(label) : isCurve() ? colour("gradient") : `rgb(${toneOf(label)})`;
-    pen.strokeStyle = isCurve() ? colour("card") : colour("ink");
+    pen.strokeStyle = !isCurve() ? colour("ink") : points.length > 300 ? pen.fillStyle : colour("card");
     pen.lineWidth = 1;
     mark0(pen, kind.isClass ? label : Number(!isCurve() && label > (middle === 0 ? 0.5 : middle)), px(a), py(at), points.length > 300 ? 2.5 : 4.5);
   }
   const across = featureName(met.features[seen.axes[0]]);
-  pen.fillStyle = colour("card");
-  pen.fillRect(w - right - pen.measureText(across).width - 8, h - 22, w, 16);
   pen.fillStyle = colour("ink");
+  pen.strokeStyle = colour("card");
+  pen.lineWidth = 3;
   pen.textAlign = "right";
-  pen.fillText(across, w - right, h - 10);
+  for (const way of ["strokeText", "fillText"]) pen[way](across, w - right - 4, h - bottom - 6);
+  pen.lineWidth = 1;
   pen.textAlign = "left";
   pen.fillText(isCurve() ? nameOf(seen.answer) : featureName(met.features[seen.axes[1]]), 4, top + 4);
   if (seen.at) { pen.strokeStyle = colour("ink"); pen.strokeRect(px(seen.at[0]) - 5, (isCurve() ? h / 2 : py(seen.at[1])) - 5, 10, 10); }
@@ -270,7 +271,7 @@ function showRows() {
       const picture = given.slice(from, from + size[0] * size[1]), [low, top] = [Math.min(...picture), Math.max(...picture)];
       paintCells(before, size[1], size[0], (x, y) => tones[SHADES + Math.round((SHADES * (picture[y * size[1] + x] - low)) / (top - low || 1))]);
     } else {
-      put(before, met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 3)).join(", "));
+      put(before, met.inputs.flatMap((input) => [...asArray(found.leaves[input]).slice(row * widthOf(input), (row + 1) * widthOf(input))]).slice(0, 4).map((x) => format(x, 4)).join(", "));
     }
     const isWrong = isRight(row) === false;
     put(said0, `${format(label, 3)} → ${format(told[row], 3)}${isWrong ? " ✗" : ""}`);
