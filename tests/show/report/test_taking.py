@@ -29,7 +29,7 @@ def settle(page: Any) -> None:
 
 def taken(page: Any, button: str, tmp_path: Path) -> Path:
     """Press a button that saves a file, and return the file."""
-    with page.expect_download() as download:
+    with page.expect_download(timeout=30_000) as download:
         page.locator(button).click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)

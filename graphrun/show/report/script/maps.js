@@ -302,7 +302,7 @@ function buildSeen() {
   made.querySelector(".bar").append(select0("seen-answer", "of ", nodes.map((value) => [value, nameOf(value)])), select0("seen-output", "output ", []), select0("seen-x", "over ", over), select0("seen-y", "and ", [[-1, "nothing else"], ...over]));
   // Of a logit the probability is told, where the graph has it; inputs of many values before those of few.
   byId("seen-answer").value = nodes.find((node) => values[node].type === "sigmoid" && values[node].inputs[0] === met.answer) ?? met.answer;
-  const leaves = { ...start0.leaves, ...fed(start0.step) }, isFine = over.map(([n]) => new Set(featureIn(met.features[n], leaves)).size > 5);
+  const leaves = { ...firstState.leaves, ...fed(firstState.step) }, isFine = over.map(([n]) => new Set(featureIn(met.features[n], leaves)).size > 5);
   const [first, second] = [...over.keys()].sort((a, b) => isFine[b] - isFine[a]);
   byId("seen-x").value = first;
   byId("seen-y").value = second ?? -1;
