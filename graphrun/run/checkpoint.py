@@ -264,7 +264,8 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
         for slot in range(plan.parameters)
     ]
-    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in parameters + states]
+    moved = parameters[: plan.parameters] + states
+    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in moved]
     for slot, name in parameters + states + kept + twice:
         found = checkpoint.arrays.get(name)
         if found is None or found.shape != tuple(plan.shapes[slot]):

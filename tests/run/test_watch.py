@@ -121,11 +121,20 @@ WATCHED = {
 }
 
 
+UNALIKE = {
+    "parameters": {
+        "W": {"shape": ["x", 10], "init": {"type": "he_normal"}, "frozen": True},
+        "v": {"shape": [10], "init": {"type": "normal"}, "step_size": 0.5},
+    }
+}
+
+
+@pytest.mark.parametrize("more", [{}, UNALIKE], ids=["alike", "one frozen"])
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_resumed_bit_for_bit(tmp_path: Path, engine: str, dtype: str) -> None:
+def test_resumed_bit_for_bit(tmp_path: Path, engine: str, dtype: str, more: dict[str, Any]) -> None:
     """A run in parts, of any lengths, ends with the checkpoint of one that was not cut: counters, best, step size."""
-    made = graph(tmp_path, **WATCHED)
+    made = graph(tmp_path, **WATCHED, **more)
     whole = made.run(engine=engine, dtype=dtype, save=tmp_path / "whole")
     assert 0 < whole.kept.step < whole.steps
     for steps in ([1, 2, 50], [whole.kept.step], [whole.kept.step + 1, whole.steps - 1]):
