@@ -66,6 +66,7 @@ def wrong_numbers(declared: Declaration, name: str) -> list[float]:
     if (declared.name, name) not in ANY_FINITE:
         special = {("rmsprop", "alpha"): [-0.1, 1.0], ("celu", "alpha"): [0.0, -1.0]}
         special |= {("hard_sigmoid", "alpha"): [0.0, -1.0], ("quantile_loss", "quantile"): [-0.1, 1.1]}
+        special |= {("plateau", "threshold"): [-0.1]}
         named = [numbers for names, numbers in OUTSIDE.items() if name in names]
         found += special.get((declared.name, name)) or (named[0] if named else [])
     return found

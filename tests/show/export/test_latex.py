@@ -40,12 +40,20 @@ def test_what_is_used_twice_is_a_sum(load: Any) -> None:
     )
 
 
+TOO_LONG = {"garch", "nile"}
+"""Examples of a sequence, whose copies have more nodes than anybody reads derivatives of."""
+
+
 @pytest.mark.parametrize("file", sorted(GRAPHS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_example(file: Path) -> None:
     """One document, in which every value that the objective depends on has its derivative."""
     graph = graphrun.load(file)
     if graph.structure.objective is None:
         with pytest.raises(graphrun.UsageError, match="no objective"):
+            export(graph)
+        return
+    if file.stem in TOO_LONG:
+        with pytest.raises(graphrun.UsageError, match="nothing to read"):
             export(graph)
         return
     text = export(graph)
