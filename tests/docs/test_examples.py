@@ -33,6 +33,7 @@ from graphrun.check.check import check_graph
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/python.md",
+    "docs/sweeps.md",
 )  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
