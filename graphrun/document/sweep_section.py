@@ -128,23 +128,22 @@ def joined(entry: SweepEntry | None, vary: Mapping[str, Any], given: SweepEntry)
     Raises:
         UsageError: something that is given makes no sense.
     """
-    given_paths: list[tuple[str, ...]] = []
-    known = {axis.paths: axis for axis in (entry.axes if entry is not None else ())}
+    axes: dict[tuple[str, ...], Axis] = {}
     for key, value in vary.items():
         axis, message = read_axis(key, list(value) if isinstance(value, tuple) else value)
         if axis is None:
             raise UsageError(f"{message}; {FORMS}")
-        known = {
-            paths: other for paths, other in known.items() if set(paths).isdisjoint(axis.paths) or paths in given_paths
-        }
-        given_paths.append(axis.paths)
-        known[axis.paths] = axis
+        axes[axis.paths] = axis
+    taken = {path for paths in axes for path in paths}
+    # What is given of the file's own paths takes their place; what shares only some of them comes after.
+    own = {axis.paths: axis for axis in (entry.axes if entry is not None else ())}
+    kept = {paths: axis for paths, axis in own.items() if paths in axes or taken.isdisjoint(paths)}
     settings = {name: getattr(given, name) for name in SETTINGS}
     for name, value in settings.items():
         if value is not None and (wrong := wrong_setting(name, value)) is not None:
             raise UsageError("; ".join(filter(None, wrong)))
     asked = {name: value for name, value in settings.items() if value is not None}
-    return (entry or SweepEntry())._replace(axes=tuple(known.values()), **asked)
+    return (entry or SweepEntry())._replace(axes=tuple((kept | axes).values()), **asked)
 
 
 def wrong_setting(key: str, value: Any) -> tuple[str, str | None] | None:
