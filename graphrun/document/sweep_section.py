@@ -39,24 +39,24 @@ class Axis(NamedTuple):
     high: float = 0
     log: bool = False
     whole: bool = False
-    count: int | None = None
+    size: int | None = None
 
     def points(self, count: int = POINTS) -> list[Any]:
         """Return the points of a grid: the choices, or so many numbers of the range if it does not say itself."""
         if self.choices:
             return list(self.choices)
-        if self.whole and not self.log and self.count is None and self.high - self.low < MOST_LISTED:
+        if self.whole and not self.log and self.size is None and self.high - self.low < MOST_LISTED:
             return list(range(int(self.low), int(self.high) + 1))
         import numpy as np
 
-        number = self.count or count
+        number = self.size or count
         points = (np.geomspace if self.log else np.linspace)(self.low, self.high, number).tolist()
         return list(dict.fromkeys(map(round, points))) if self.whole else points
 
     @property
     def is_listed(self) -> bool:
         """Whether a grid's points do not depend on how many runs there are to be."""
-        return bool(self.choices) or self.count is not None or len(self.points(2)) > 2
+        return bool(self.choices) or self.size is not None or len(self.points(2)) > 2
 
     def draw(self, share: float) -> Any:
         """Return the value that stands at a share of the range, 0 <= share < 1."""
@@ -105,7 +105,8 @@ def read_sweep(raw: Any, problems: Problems) -> SweepEntry | None:
     if not isinstance(raw, dict):
         at.add((), f"'sweep' is a mapping, not {describe(raw)}", suggestion="write {update.step_size: [0.1, 0.01]}")
         return None
-    axes, given = [], {}
+    axes: list[Axis] = []
+    given: dict[str, Any] = {}
     for key, value in raw.items():
         if key in SETTINGS:
             if (wrong := wrong_setting(key, value)) is not None:
