@@ -89,9 +89,10 @@ class Graph(Shown):
     @property
     def origin(self) -> Mapping[str, Any]:
         """What it was made of: the file, what was changed in it, and by which other files."""
-        source, overrides, _, data, start, _ = self._again.args if self._again else (self.document.source, *[None] * 5)
+        given: tuple[Any, ...] = (self.document.source, (), None, None, None, None)
+        source, overrides, _, data, start, _ = given if self._again is None else self._again.args
         file = Path(source.folder, Path(source.name).name).absolute()
-        plain = {"overrides": list(overrides or ()), "plugins": [str(folder) for folder in self.registry.folders]}
+        plain = {"overrides": list(overrides), "plugins": [str(folder) for folder in self.registry.folders]}
         return {"file": str(file), **plain, "data": data and str(data), "start": start and str(start)}
 
     @property
@@ -365,7 +366,9 @@ class Graph(Shown):
         from graphrun.run.sweep.sweep import sweep_graph
 
         given = SweepEntry((), search, runs, objective, direction, seed, repeat, prune)
-        request = {name: asked.pop(name) for name in ("steps", "engine", "dtype", "device") if name in asked}
+        request: dict[str, Any] = {
+            name: asked.pop(name) for name in ("steps", "engine", "dtype", "device") if name in asked
+        }
         plan = make_plan(self, joined(self.document.sweep, vary or {}, given), request)
         return sweep_graph(self, plan, workers=workers, folder=folder, checkpoints=checkpoints, **asked)
 

@@ -37,6 +37,7 @@ class Journal:
         self.done: dict[int, dict[str, Any]] = {}
         self._held: set[int] = set()
         self._read = 0
+        self._first = 0  # all before it are done
         try:
             self._locks = NumberLocks(folder / LOCKS)
             self._file = (folder / LINES).open("a+b")
@@ -95,7 +96,9 @@ class Journal:
 
     def open_runs(self, runs: int) -> Iterator[int]:
         """Yield the numbers of the runs that are not done."""
-        return (number for number in range(runs) if number not in self.done)
+        while self._first in self.done:
+            self._first += 1
+        return (number for number in range(self._first, runs) if number not in self.done)
 
     def checkpoint(self, number: int) -> Path:
         """Return where the checkpoint of a run is."""

@@ -17,8 +17,8 @@ from graphrun.run.sweep.plan import PRUNED, SweepPlan
 if TYPE_CHECKING:
     import optuna
 
-MOST_LOOKS = 50
-"""So many rows of a run are compared with those of others."""
+EACH_BELOW = 5
+"""Below 2 to the power of this, each row of a run is compared with those of others; later one of 2, of 4, of 8."""
 
 
 def _optuna() -> Any:
@@ -60,9 +60,9 @@ class Chooser:
         ]
         pruning = None
         if self._plan.prune is not None:
-            done = [run for run in self._journal.done.values() if run.get("curve")]
-            curves = [(run["curve"], run["stopped"] == PRUNED) for run in done]
-            pruning = Pruning(self._plan.prune, self._plan.direction, number, curves)
+            names = ("number", "stopped", "curve", "rungs")
+            others = [{n: run.get(n) for n in names} for run in self._journal.done.values() if run.get("curve")]
+            pruning = Pruning(self._plan.prune, self._plan.direction, number, others)
         return self._plan.chosen(values), pruning
 
     def _tell(self, run: Mapping[str, Any]) -> None:
@@ -106,29 +106,35 @@ def _param(axis: Axis, settings: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What decides in the process of a run whether it goes on: the curves of those that were done when it began."""
+    """What decides in the process of a run whether it goes on: what others were at each step, when it began."""
 
     kind: str
     direction: str
     number: int
-    curves: Sequence[tuple[Sequence[Sequence[float]], bool]]
+    others: Sequence[Mapping[str, Any]]
 
     def watch(self, objective: str) -> Watched:
         """Return what looks at the rows of a run."""
         return Watched(self, objective)
 
-    def trial(self) -> optuna.Trial:
-        """Return a trial of the run, in a study of the others."""
+    def study(self) -> optuna.Study:
+        """Return a study of the others, in which the next trial has the number of the run: Hyperband goes by it."""
         optuna = _optuna()
         pruners = {"median": optuna.pruners.MedianPruner, "hyperband": optuna.pruners.HyperbandPruner}
-        study = optuna.create_study(direction=self.direction, pruner=pruners[self.kind](), study_name="sweep")
-        states = optuna.trial.TrialState
-        for curve, is_pruned in self.curves:
-            seen = {int(step): value for step, value in curve}
-            state = states.PRUNED if is_pruned else states.COMPLETE
-            value = None if is_pruned else curve[-1][1]
-            study.add_trial(optuna.trial.create_trial(state=state, value=value, intermediate_values=seen))
-        return study.ask()  # type: ignore[no-any-return]
+        study: optuna.Study = optuna.create_study(
+            direction=self.direction, pruner=pruners[self.kind](), study_name="sweep"
+        )
+        states, known = optuna.trial.TrialState, {run["number"]: run for run in self.others}
+        for number in range(self.number):
+            run = known.get(number, {})
+            curve = dict(map(tuple, run.get("curve") or ()))
+            state = states.FAIL if not curve else states.PRUNED if run["stopped"] == PRUNED else states.COMPLETE
+            value = list(curve.values())[-1] if state == states.COMPLETE else None
+            trial = optuna.trial.create_trial(
+                state=state, value=value, intermediate_values=curve, system_attrs=run.get("rungs")
+            )
+            study.add_trial(trial)
+        return study
 
 
 class Watched:
@@ -140,15 +146,24 @@ class Watched:
     """
 
     def __init__(self, pruning: Pruning, objective: str) -> None:
-        self._trial, self._name = pruning.trial(), objective
+        self._study, self._name = pruning.study(), objective
+        self._trial = self._study.ask()
+        self._rows = 0
         self.curve: list[list[float]] = []
         self.is_pruned = False
 
     def row(self, step: int, values: Mapping[str, Any]) -> None:
-        """Look at a row."""
+        """Look at a row: of the first ones each, then ever fewer, the same of each run."""
+        self._rows += 1
         value = values.get(self._name)
-        if value is None or step == 0 or np.ndim(value) or not np.isfinite(value) or self.is_pruned:
+        is_due = self._rows % max(2 ** (self._rows.bit_length() - EACH_BELOW), 1) == 0
+        if value is None or step == 0 or not is_due or np.ndim(value) or not np.isfinite(value) or self.is_pruned:
             return
         self.curve.append([step, float(value)])
         self._trial.report(float(value), step)
         self.is_pruned = self._trial.should_prune()
+
+    def told(self) -> dict[str, Any]:
+        """Return what later runs are compared with."""
+        rungs = self._study.trials[-1].system_attrs
+        return {"curve": self.curve, "rungs": {name: v for name, v in rungs.items() if isinstance(v, int | float)}}

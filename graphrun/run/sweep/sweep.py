@@ -201,7 +201,7 @@ def default_folder(graph: Varied, plan: SweepPlan) -> Path:
 
 def _make(running: _Running, interrupted: Callable[[], bool], look: Callable[[], None]) -> None:
     """Make runs until all are done, by this process or by others."""
-    is_ending = False
+    is_ending, looked = False, 0.0
     while True:
         if not is_ending and interrupted():
             is_ending = True
@@ -218,7 +218,10 @@ def _make(running: _Running, interrupted: Callable[[], bool], look: Callable[[],
         else:
             running.take()
             running.workers.check()
-        look()
+        # Each look goes through all runs.
+        if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
+            look()
+            looked = time.monotonic()
 
 
 def best_file(graph: Varied, sweep: Sweep, folder: Path) -> str:

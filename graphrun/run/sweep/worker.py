@@ -83,9 +83,9 @@ def perform(pickled: bytes, task: Task) -> dict[str, Any]:
         with stdout_to_stderr():
             graph = _opened(pickled).varied(overrides(task.settings))
             values = [_repetition(graph, task, k, line) for k in range(len(task.seeds))]
-        line |= {"objective": encode(np.mean(values)) if None not in values else None}
+        line["objective"] = encode(np.mean(values))
         if len(values) > 1:
-            line["objectives"] = [None if value is None else encode(value) for value in values]
+            line["objectives"] = [encode(value) for value in values]
     except _EndError as end:
         line["stopped"] = str(end)
     except GraphrunError as error:
@@ -99,7 +99,7 @@ class _EndError(Exception):
     """A repetition that ends its run."""
 
 
-def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> float | None:
+def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> float:
     name, held, request = task.objective.removeprefix(HELD_BACK), task.objective.startswith(HELD_BACK), {**task.request}
     name = normalize(name)
     document = graph.document
@@ -120,7 +120,7 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
     result = graph.answer(RunRequest(seed=task.seeds[at], interrupted=ends, **request))
     line |= {"engine": result.engine, "steps": result.steps, "stopped": result.stopped}
     if watch is not None:
-        line["curve"] = watch.curve
+        line |= watch.told()
     if result.error is not None:
         raise _EndError(f"failed: {result.error}")
     if result.stopped == "interrupted":

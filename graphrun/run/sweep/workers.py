@@ -84,15 +84,17 @@ class Cluster:
 
     def __init__(self, address: str, graph: object) -> None:
         try:
-            import distributed
+            import distributed as dask
         except ModuleNotFoundError:
             raise UsageError("workers of Dask need its package: pip install 'graphrun[sweep]'") from None
+        distributed: Any = dask
         self.broken: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
-        self._address, self._local = address, None
+        self._address = address
+        self._local: Any = None
         try:
             if address == "local":
                 self._local = distributed.LocalCluster(threads_per_worker=1, dashboard_address=None)
-            self._client = distributed.Client(self._local or address, timeout=SECONDS_TO_MEET)
+            self._client: Any = distributed.Client(self._local or address, timeout=SECONDS_TO_MEET)
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"there is no Dask scheduler at {address}: {error}") from None
         self._futures: Executor = self._client.get_executor(pure=False)

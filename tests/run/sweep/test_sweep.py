@@ -297,3 +297,20 @@ def test_mistakes_of_the_section_are_told_with_their_place(file: Path, section: 
     with pytest.raises(graphrun.GraphFileError, match=r"graph\.yaml:9:") as error:
         graphrun.load(file)
     assert told in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prune", ["median", "hyperband"])
+def test_tpe_learns_and_prunes(file: Path, prune: str) -> None:
+    """A step size near the best one, which Newton's method knows to be 1/2; runs that lag behind are ended."""
+    pytest.importorskip("optuna")
+    text = "parameters: {a: 3.0}\nnodes: {f: (a - 1) ** 2}\nminimize: f\nsteps: 400\nupdate: {step_size: 0.1}\n"
+    graph = graphrun.loads(text)
+    vary = {"update.step_size": "1e-5..1e-2:log", "update.type": ["sgd"]}
+    found = graph.sweep(vary, search="tpe", runs=20, prune=prune, engine="numpy", folder="kept")
+    assert found.best is not None
+    assert found.best["settings"]["update.step_size"] > 5e-3  # of this range, the larger the better
+    ended = [run for run in found.runs if run["stopped"] == "pruned"]
+    assert ended
+    assert all(run["objective"] is None and run["steps"] < 400 for run in ended)
+    assert graph.sweep(vary, search="tpe", runs=22, prune=prune, engine="numpy", folder="kept").runs[:20] == found.runs
