@@ -338,6 +338,7 @@ class Graph(Shown):
         workers: int | str = 1,
         folder: str | Path | None = None,
         checkpoints: bool = False,
+        observed: Sequence[str] = (),
         **asked: Any,
     ) -> Sweep:
         """Run the graph many times, with other values each time, and compare what comes of it.
@@ -355,6 +356,7 @@ class Graph(Shown):
             workers: so many processes of this machine; ``dask:ADDRESS``, ``dask:local``.
             folder: where everything is kept, so that the same sweep goes on there; default nowhere.
             checkpoints: whether the folder keeps a checkpoint of each run.
+            observed: observers as of ``--observe``; ``{number}`` stands for that of a run.
             asked: of `run`: steps, engine, dtype, device; of the command: on_run, on_progress, interrupted.
 
         Raises:
@@ -370,7 +372,9 @@ class Graph(Shown):
             name: asked.pop(name) for name in ("steps", "engine", "dtype", "device") if name in asked
         }
         plan = make_plan(self, joined(self.document.sweep, vary or {}, given), request)
-        return sweep_graph(self, plan, workers=workers, folder=folder, checkpoints=checkpoints, **asked)
+        return sweep_graph(
+            self, plan, workers=workers, folder=folder, checkpoints=checkpoints, observed=observed, **asked
+        )
 
     def intervals(
         self, parameters: Sequence[str] = (), *, contour: Sequence[str] = (), level: float | None = None, **asked: Any

@@ -58,6 +58,13 @@ class SweepCommand(GraphCommand):
 @click.option("--folder", metavar="DIR", help="Where all is kept, beside the file. [default: NAME.sweep]")
 @click.option("--resume", "again", metavar="DIR", help="Go on with the sweep of a folder, in place of FILE.")
 @click.option("--checkpoints", is_flag=True, help="Keep a checkpoint of each run.")
+@click.option(
+    "--observe",
+    "observed",
+    multiple=True,
+    metavar="NAME=TARGET",
+    help="Tell an observer of each run: mlflow=EXPERIMENT, tensorboard=runs/{number}, csv=runs/{number}.csv.",
+)
 @option("steps", "set", "engine", "device", "dtype")
 @option("seed", help="What is drawn, and the runs' seeds, begin with it. [default: the file's, else 0]")
 @option("data", "start")
@@ -78,6 +85,7 @@ def sweep(
     folder: str | None,
     again: str | None,
     checkpoints: bool,
+    observed: Sequence[str],
     output_format: str,
     target: str | None,
     best: str | None,
@@ -123,6 +131,7 @@ def sweep(
             workers=workers,
             folder=place,
             checkpoints=checkpoints,
+            observed=observed,
             on_run=on_run,
             on_progress=lambda sweep: show(len(sweep.runs), partial(best_so_far, sweep)),
             interrupted=interrupted,
@@ -152,9 +161,9 @@ def planned(
     from graphrun.run.sweep.plan import make_plan
 
     graph = file.load_to_run()
-    given = {name: value for name in ("steps", "dtype", "device") if (value := getattr(request, name)) is not None}
+    given = {name: getattr(request, name) for name in ("steps", "engine", "dtype", "device")}
     entry = joined(graph.document.sweep, dict(map(read_vary, vary)), SweepEntry(seed=request.seed, **asked))
-    return graph, make_plan(graph, entry, {**given, "engine": request.engine})
+    return graph, make_plan(graph, entry, given)
 
 
 def reopened(folder: Path, runs: int | None) -> tuple[Graph, SweepPlan]:

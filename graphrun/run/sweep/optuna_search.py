@@ -15,7 +15,7 @@ from graphrun.run.sweep.journal import Journal
 from graphrun.run.sweep.plan import PRUNED, SweepPlan
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna import Study
 
 EACH_BELOW = 5
 """Below 2 to the power of this, each row of a run is compared with those of others; later one of 2, of 4, of 8."""
@@ -117,13 +117,11 @@ class Pruning:
         """Return what looks at the rows of a run."""
         return Watched(self, objective)
 
-    def study(self) -> optuna.Study:
+    def study(self) -> Study:
         """Return a study of the others, in which the next trial has the number of the run: Hyperband goes by it."""
         optuna = _optuna()
         pruners = {"median": optuna.pruners.MedianPruner, "hyperband": optuna.pruners.HyperbandPruner}
-        study: optuna.Study = optuna.create_study(
-            direction=self.direction, pruner=pruners[self.kind](), study_name="sweep"
-        )
+        study: Study = optuna.create_study(direction=self.direction, pruner=pruners[self.kind](), study_name="sweep")
         states, known = optuna.trial.TrialState, {run["number"]: run for run in self.others}
         for number in range(self.number):
             run = known.get(number, {})

@@ -13,6 +13,7 @@ import numpy as np
 from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.document import Document
 from graphrun.document.sweep_section import Axis, SweepEntry, read_axis
+from graphrun.plugins.registry import Registry
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
 
@@ -34,6 +35,10 @@ class Varied(Protocol):
     @property
     def origin(self) -> Mapping[str, Any]:
         """What it was made of."""
+
+    @property
+    def registry(self) -> Registry:
+        """Where its node types, and observers, are found."""
 
     def varied(self, overrides: Sequence[str]) -> Varied:
         """Return the graph of the same file with more of its values changed."""
@@ -138,9 +143,8 @@ def make_plan(graph: Varied, entry: SweepEntry, request: Mapping[str, Any]) -> S
         runs = min(entry.runs or size, size)
     name, direction = _objective(graph, entry)
     seed = (document.seed or 0) if entry.seed is None else entry.seed
-    plan = SweepPlan(
-        entry.axes, search, runs, name, direction, seed, entry.repeat or 1, entry.prune, dict(request), points
-    )
+    request = {key: value for key, value in request.items() if value is not None and (key, value) != ("engine", "auto")}
+    plan = SweepPlan(entry.axes, search, runs, name, direction, seed, entry.repeat or 1, entry.prune, request, points)
     first = plan.settings(0) if search != "tpe" else plan.chosen([axis.points(2)[0] for axis in plan.axes])
     try:
         known = graph.varied(overrides(first)).document

@@ -6,7 +6,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from graphrun.base.errors import UsageError
 from graphrun.document.dump import dump_document
 from graphrun.run.sweep.journal import Journal, described, is_same, open_folder, read_plan
 from graphrun.run.sweep.plan import PRUNED, SweepPlan, Varied, overrides
-from graphrun.run.sweep.worker import Task
+from graphrun.run.sweep.worker import NUMBER, Task
 from graphrun.run.sweep.workers import Cluster, Processes, open_workers
 
 RETRIES = 2
 """A run whose worker died is made anew so often."""
 SECONDS_BETWEEN_LOOKS = 0.1
+OF_ONE_RUN = ("csv", "jsonl", "tensorboard")
+"""Observers whose target holds one run."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,17 @@ class _Hand(NamedTuple):
 class _Running:
     """The runs in hand of one sweep."""
 
-    def __init__(self, plan: SweepPlan, journal: Journal, workers: Processes | Cluster, *, checkpoints: bool) -> None:
+    def __init__(
+        self,
+        plan: SweepPlan,
+        journal: Journal,
+        workers: Processes | Cluster,
+        observed: Sequence[str],
+        *,
+        checkpoints: bool,
+    ) -> None:
         self.plan, self.journal, self.workers = plan, journal, workers
-        self._checkpoints = checkpoints
+        self._observed, self._checkpoints = observed, checkpoints
         self.hands: dict[Future[dict[str, Any]], _Hand] = {}
         self._free = list(range(workers.count))[::-1]
         self._chooser: Any = None
@@ -90,7 +100,7 @@ class _Running:
                 settings, pruning = self._chooser.ask(number)
             checkpoint = os.fspath(self.journal.checkpoint(number)) if self._checkpoints else None
             seeds, request = self.plan.seeds(number), self.plan.request
-            task = Task(number, settings, seeds, self.plan.objective, request, checkpoint, pruning)
+            task = Task(number, settings, seeds, self.plan.objective, request, checkpoint, pruning, self._observed)
             self._give(_Hand(task, self._free.pop(), 0))
 
     def _give(self, hand: _Hand) -> None:
@@ -136,6 +146,7 @@ def sweep_graph(
     workers: int | str = 1,
     folder: str | Path | None = None,
     checkpoints: bool = False,
+    observed: Sequence[str] = (),
     on_run: Callable[[dict[str, Any]], None] = lambda _run: None,
     on_progress: Callable[[Sweep], None] = lambda _sweep: None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -145,11 +156,16 @@ def sweep_graph(
     Args:
         graph: what is run.
         plan: what is to be done.
-        workers: as of `Graph.sweep`; so are `folder` and `checkpoints`.
+        workers: as of `Graph.sweep`; so are `folder`, `checkpoints` and `observed`.
         on_run: called with each run that is done, also with those that were done before or by others.
         on_progress: called now and then with what there is.
         interrupted: asked now and then whether to end.
     """
+    for text in observed:
+        name, _, target = text.partition("=")
+        graph.registry.observer(name)
+        if NUMBER not in target and name in OF_ONE_RUN:
+            raise UsageError(f"--observe {text}: each run needs a target of its own, as in {name}=runs/{NUMBER}")
     with ExitStack() as stack:
         temporary = folder is None
         if folder is None:
@@ -170,7 +186,7 @@ def sweep_graph(
         on_progress(so_far())
         if next(journal.open_runs(plan.runs), None) is not None:
             pool = stack.enter_context(open_workers(workers, graph))
-            running = _Running(plan, journal, pool, checkpoints=checkpoints)
+            running = _Running(plan, journal, pool, observed, checkpoints=checkpoints)
             _make(running, interrupted, lambda: on_progress(so_far()))
         return so_far(is_end=True)
 

@@ -8,7 +8,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import parent_process
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from graphrun.run.sweep.optuna_search import Pruning
 
 KEPT_GRAPHS = 4
+NUMBER = "{number}"
+"""Stands for the number of a run in the target of an observer."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
 """What tells BLAS, Numba and XLA (`NPROC`) how many threads they may have."""
 
@@ -39,6 +41,7 @@ class Task:
     Attributes:
         checkpoint: where its checkpoint is written, of one that was interrupted also read.
         pruning: what decides that a run is not worth its end.
+        observed: observers of ``--observe``, ``NAME=TARGET`` with ``{number}`` for that of the run.
     """
 
     number: int
@@ -48,6 +51,7 @@ class Task:
     request: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
     pruning: Pruning | None = None
+    observed: Sequence[str] = ()
 
 
 _stopping: Callable[[], bool] = lambda: False  # noqa: E731 (a process of a sweep is given another)
@@ -106,6 +110,11 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
     own = document.maximize or document.minimize
     if name != own or document.record is not None:
         request["record"] = list(dict.fromkeys([*(document.record or filter(None, [own])), name]))
+    if task.observed:
+        number = f"{task.number}.{at}" if len(task.seeds) > 1 else str(task.number)
+        pairs = [text.replace(NUMBER, number).partition("=") for text in task.observed]
+        request["observers"] = [graph.registry.observer(name)(target) for name, _, target in pairs]
+        request["settings"] = task.settings
     watch = None if task.pruning is None else task.pruning.watch(task.objective)
     if watch is not None:
         request["on_row"] = watch.row

@@ -18,6 +18,10 @@ from graphrun.run.sweep.worker import THREADS, Task, begin_worker, perform
 DASK = "dask:"
 MOST_WORKERS = 1024
 SECONDS_TO_MEET = 20
+NOT_BEGUN = (
+    "a process of the sweep ended before its first run\n"
+    '  what a script does stands below if __name__ == "__main__":, for its processes import it'
+)
 
 
 class Processes:
@@ -32,28 +36,31 @@ class Processes:
 
     broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
-    def __init__(self, count: int, graph: object) -> None:
-        self.count = count
-        self._pickled = pickle.dumps(graph)
+    def __init__(self, count: int, pickled: bytes) -> None:
+        self.count, self._pickled = count, pickled
         self._context = multiprocessing.get_context("spawn")
         self._ending = self._context.Event()
         self._pools: dict[int, ProcessPoolExecutor] = {}
+        self._begun: dict[int, Future[int]] = {}
 
     def submit(self, worker: int, task: Task) -> Future[dict[str, Any]]:
         """Give a worker a run."""
         for _ in range(2):
             if worker not in self._pools:
-                self._pools[worker] = ProcessPoolExecutor(1, self._context, begin_worker, (self._ending.is_set,))
-            try:
-                # A process has its environment from its start.
+                pool = self._pools[worker] = ProcessPoolExecutor(1, self._context, begin_worker, (self._ending.is_set,))
+                # A process has its environment from its start, which is when it gets something to do.
                 with _threads(max((os.cpu_count() or 1) // self.count, 1)):
-                    return self._pools[worker].submit(perform, self._pickled, task)
+                    self._begun[worker] = pool.submit(os.getpid)
+            try:
+                return self._pools[worker].submit(perform, self._pickled, task)
             except BrokenProcessPool:
                 self._pools.pop(worker).shutdown(wait=False)
-        raise RunError("no process for a run can be begun")
+        raise RunError(NOT_BEGUN)
 
     def check(self) -> None:
-        """Raise nothing: there are always more processes."""
+        """Raise RunError where a process ended before its first run."""
+        if any(begun.done() and begun.exception() is not None for begun in self._begun.values()):
+            raise RunError(NOT_BEGUN)
 
     def end(self) -> None:
         """Let the runs in hand come to their end early."""
@@ -82,7 +89,7 @@ def _threads(number: int) -> Iterator[None]:
 class Cluster:
     """The workers of a Dask cluster; the graph's files are found where they are on this machine."""
 
-    def __init__(self, address: str, graph: object) -> None:
+    def __init__(self, address: str, pickled: bytes) -> None:
         try:
             import distributed as dask
         except ModuleNotFoundError:
@@ -98,7 +105,7 @@ class Cluster:
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"there is no Dask scheduler at {address}: {error}") from None
         self._futures: Executor = self._client.get_executor(pure=False)
-        self._pickled = pickle.dumps(graph)
+        self._pickled = pickled
         self.count = self._workers()
 
     def _workers(self) -> int:
@@ -137,12 +144,16 @@ def open_workers(asked: int | str, graph: object) -> Iterator[Processes | Cluste
         UsageError: it is neither.
         RunError: there is no such cluster.
     """
+    try:
+        pickled = pickle.dumps(graph)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(f"the graph cannot be handed to other processes: {error}") from None
     text = str(asked).strip()
     workers: Processes | Cluster
     if text.startswith(DASK):
-        workers = Cluster(text.removeprefix(DASK), graph)
+        workers = Cluster(text.removeprefix(DASK), pickled)
     elif text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
-        workers = Processes(int(text), graph)
+        workers = Processes(int(text), pickled)
     else:
         raise UsageError(f"workers is a number from 1 on, dask:ADDRESS or dask:local, not {text!r}")
     try:

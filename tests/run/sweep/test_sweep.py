@@ -314,3 +314,24 @@ def test_tpe_learns_and_prunes(file: Path, prune: str) -> None:
     assert ended
     assert all(run["objective"] is None and run["steps"] < 400 for run in ended)
     assert graph.sweep(vary, search="tpe", runs=22, prune=prune, engine="numpy", folder="kept").runs[:20] == found.runs
+
+
+@pytest.mark.slow
+def test_observers_are_told_of_each_run(file: Path) -> None:
+    """Each run has a file of its own; a file for all of them is refused."""
+    graph = graphrun.load(file)
+    with pytest.raises(graphrun.UsageError, match="needs a target of its own"):
+        graph.sweep(observed=["csv=all.csv"])
+    graph.sweep(runs=3, observed=["csv=run{number}.csv"])
+    for number in range(3):
+        rows = csv.DictReader(io.StringIO(Path(f"run{number}.csv").read_text(encoding="utf-8")))
+        assert [int(row["step"]) for row in rows] == list(range(6))
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told(file: Path) -> None:
+    """Its processes cannot begin, for they import it: no run is blamed."""
+    Path("script.py").write_text("import graphrun\ngraphrun.load('graph.yaml').sweep(runs=2)\n", encoding="utf-8")
+    shown = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=100, check=False)
+    assert shown.returncode == 1
+    assert shown.stderr.splitlines()[-2].endswith("a process of the sweep ended before its first run")
