@@ -200,6 +200,8 @@ def _near(text: str, table: Table) -> str | None:
     if separator is not None:
         mark = "\\t" if separator == "tabs" else ";"
         return f'its header is one cell, for {separator} separate no cells: {quote(alone)}: write delimiter: "{mark}"'
+    if table.headers and table.headers[0].startswith("#"):
+        return 'its first line is a comment: write comment: "#"'
     if table.headers and all(LOOKS_LIKE_NUMBER.fullmatch(header[:100]) for header in table.headers):
         names = ",".join(f"x{number}" for number in range(1, min(len(table.headers), 4) + 1))
         needed = "its first row holds numbers, and names are needed there"

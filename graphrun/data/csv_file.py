@@ -36,6 +36,9 @@ STOP_AT = 1000
 # So many numbers of a column are looked at once more, whether they were rounded.
 LOOKED_AT = 100
 
+# A header of a hundred thousand columns has fewer bytes.
+LONGEST_LINE = 64 * 2**20
+
 # Numbers in words.
 TRUTH = {"true": "1", "false": "0"}
 
@@ -68,6 +71,10 @@ class CsvTable(Table):
         self.name = os.fspath(path)
         self.form = form
         self.delimiter = form.delimiter or ("\t" if suffix_of(self.name) == ".tsv" else ",")
+        with self.bytes() as file:
+            # Some bytes of a packed file may stand for more than there is memory.
+            if len(file.readline(LONGEST_LINE)) == LONGEST_LINE:
+                raise DataError(f"{printable(self.name)}:1: the line has more than {LONGEST_LINE:,} bytes")
         first = next(self.records(), None)
         if first is None:
             raise DataError(f"{printable(self.name)}: the file is empty: its first line names the columns")
@@ -191,7 +198,7 @@ class CsvTable(Table):
                 mistake = self._mistake(record.cells[index], header, text=wanted[header])
                 if mistake is not None and findings.wants(header, mistake[0]):
                     message = f"the cell in the column {quote(header)} {mistake[0]}{mistake[1]}"
-                    findings.add(self._place(record, index), message, _way_out(record.cells[index], header))
+                    findings.add(self._place(record, index), message, self._way_out(record.cells[index], header))
             if len(findings) >= STOP_AT:
                 findings.fail(complete=False)
         findings.raise_if_any()
@@ -201,6 +208,11 @@ class CsvTable(Table):
             return None
         mistake = _mistake(cell if text else self._plain(cell, header), text=text)
         return mistake and (mistake[0], mistake[1] and f": {quote(cell)}")
+
+    def _way_out(self, cell: str, header: str) -> str | None:
+        hint = _way_out(cell, header)
+        fits = hint is not None and hint.startswith("write ") and "," in cell and self.delimiter != ","
+        return f'{hint}, or decimal: ","' if fits and self.form.decimal == "." else hint
 
     def check_bytes(self) -> None:
         """Refuse a NUL: a text has none, and readers take one differently."""

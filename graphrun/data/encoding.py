@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.base.memory import memory_limit, size_text
 from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.data.columns import Column
 from graphrun.data.problems import DataError, Findings
@@ -158,11 +159,18 @@ class Encoder:
         return [self._value(column, raw, start) for column in self.columns]
 
     def _value(self, column: Column, raw: Mapping[str, Array], start: int) -> Array:
-        cells = raw[column.headers[0]]
+        cells: Array = raw[column.headers[0]]
         if column.entry.categories is not None:
             indices = self._indices(column, cells, start)
-            categories = np.arange(len(self.categories[column.name]))
-            return (indices[:, None] == categories).astype(np.int8) if column.entry.one_hot else indices
+            if not column.entry.one_hot:
+                return indices
+            count = len(self.categories[column.name])
+            if 8 * len(indices) * count > memory_limit():
+                sizes = f"{size_text(8 * len(indices) * count)} of memory; the limit is {size_text(memory_limit())}"
+                message = f"the {count:,} categories of {quote(column.name)} as columns take {sizes}"
+                raise DataError(f"{printable(self._table.name)}: {message}\n  an embedding of the indices takes less")
+            hot: Array = (indices[:, None] == np.arange(count)).astype(np.int8)
+            return hot
         if column.entry.time is not None:
             cells = in_unit(self._times(column, cells, start), column.entry.time)
         elif column.matrix:

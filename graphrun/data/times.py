@@ -1,5 +1,6 @@
 """Dates and times as numbers."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +19,16 @@ def moment(text: str, form: str | None) -> Any:
 
     It is written as ISO 8601 has it, or with slashes, the day left out or not; or in a form of `datetime.strptime`.
     """
-    if form is not None:
-        time = datetime.strptime(text, form)
-    else:
-        text = text.strip().replace("/", "-")
-        time = datetime.fromisoformat(f"{text}-01" if len(text) == 7 and text[4] == "-" else text)
-    return np.datetime64(time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None), "us")
+    try:
+        if form is not None:
+            time = datetime.strptime(text, form)
+        else:
+            text = text.strip().replace("/", "-")
+            time = datetime.fromisoformat(f"{text}-01" if len(text) == 7 and text[4] == "-" else text)
+        return np.datetime64(time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None), "us")
+    except (OverflowError, re.error) as error:
+        # Beyond the years 1 to 9999 in UTC; a form that has a code twice.
+        raise ValueError from error
 
 
 def moments(texts: Iterable[str], form: str | None = None) -> Array:

@@ -160,7 +160,9 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         return DataEntry()
     problems.refuse_unknown(("data",), raw, KEYS, advice=ELSEWHERE)
     at = ("data",)
-    size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, _all_rows)
+    hint = "leave it out to use all rows in every step" if raw.get("batch_size") is None else None
+    size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, lambda _: hint)
+    alone = "write it in the mapping of a column" if raw.get("missing") == MISSING[3] else None
     return DataEntry(
         file=_file(("data", "file"), raw["file"], problems) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
@@ -168,7 +170,7 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
         shuffle=_switch(at, raw, "shuffle", problems),
         holdout=_holdout(raw, problems),
         missing=_take(
-            at, raw, "missing", "error", _is_one_of(MISSING[:3]), "error, drop or mean", problems, _of_columns
+            at, raw, "missing", "error", _is_one_of(MISSING[:3]), "error, drop or mean", problems, lambda _: alone
         ),
         form=_form(raw, problems),
     )
@@ -200,10 +202,6 @@ def _is_one_of(words: Sequence[str]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in words
 
 
-def _of_columns(raw: Any) -> str | None:
-    return "write it in the mapping of a column" if raw == MISSING[3] else None
-
-
 def _take(
     at: Path,
     raw: dict[str, Any],
@@ -225,10 +223,6 @@ def _take(
 def _is_whole(raw: Any, least: int = 1) -> bool:
     is_number = isinstance(raw, int) or (isinstance(raw, float) and raw.is_integer())
     return is_number and not isinstance(raw, bool) and raw >= least
-
-
-def _all_rows(raw: Any) -> str | None:
-    return "leave it out to use all rows in every step" if raw is None else None
 
 
 def suffix_of(name: str) -> str:
@@ -372,7 +366,8 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
     standardize, one_hot = (_switch(path, raw, name, problems) for name in ("standardize", "one_hot"))
     if one_hot and categories is None:
         categories = "auto"
-    time = _take(path, raw, "time", None, _is_one_of(TIMES), f"one of {', '.join(TIMES)}", problems, _near_time)
+    near = did_you_mean(str(raw.get("time")), TIMES)
+    time = _take(path, raw, "time", None, _is_one_of(TIMES), f"one of {', '.join(TIMES)}", problems, lambda _: near)
     form = _take(path, raw, "format", None, _is_text, 'how a time is written, as "%d.%m.%Y"', problems)
     missing = _take(path, raw, "missing", "", _is_one_of(MISSING), f"{', '.join(MISSING[:-1])} or indicator", problems)
     kinds = [name for name in ("categories", "one_hot", "time") if raw.get(name, False) is not False]
@@ -394,10 +389,6 @@ def _settings(path: Path, raw: dict[str, Any], problems: Problems) -> ColumnEntr
     return ColumnEntry(
         headers, key == "columns", key == "column", categories, standardize, place, listed, one_hot, time, form, missing
     )
-
-
-def _near_time(raw: Any) -> str | None:
-    return did_you_mean(raw, TIMES) if isinstance(raw, str) else None
 
 
 def _categories(path: Path, raw: Any, problems: Problems) -> Categories | None:

@@ -100,7 +100,9 @@ class Document:
         return self.keep == "best" or is_plateau or (self.stop is not None and self.stop.holdout is not None)
 
     def names_watched(self) -> dict[Path, str]:
-        """Return the names that a run looks at beside its objective, by where they stand."""
+        """Return the names that a run looks at beside its objective, by where they stand; none where nothing is run."""
+        if self.minimize is None and self.maximize is None:
+            return {}
         step_size = self.update.settings.get("step_size")
         of = step_size.get("of") if isinstance(step_size, dict) and step_size.get("type") == "plateau" else None
         stop = self.stop and self.stop.holdout and self.stop.holdout.name

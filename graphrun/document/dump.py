@@ -185,7 +185,9 @@ def _sweep(entry: "SweepEntry") -> dict[str, Any]:
 def _holdout(entry: HoldoutEntry) -> Any:
     given = _changed(entry._replace(folds=0, fold=0))
     by, column = given.pop("by", ""), given.pop("column", "")
-    return given.get("share") if given.keys() <= {"share"} and not by else _Flow({**given, by: column} if by else given)
+    if not by:
+        return given.get("share") if given.keys() <= {"share"} else _Flow(given)
+    return _Flow(given | ({} if entry.folds else {"share": entry.share}) | {by: column})
 
 
 def _column(entry: ColumnEntry) -> Any:

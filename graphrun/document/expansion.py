@@ -7,27 +7,26 @@ What is ``over`` a sequence `x` reads its slices `hidden.1.x`, ...; what it coll
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from graphrun.base.wording import counted, describe, did_you_mean, quote
+from graphrun.base.wording import describe, did_you_mean, quote
+from graphrun.document.instances import is_small, read_instance
 from graphrun.document.marks import Path
 from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import NotANumberError, Value, check_number
 from graphrun.document.parameters import (
-    TRAINING,
     ParameterEntry,
     Training,
     read_constants,
     read_parameters,
-    read_training,
 )
 from graphrun.document.problems import Problems, Use
 from graphrun.document.references import Reference, substitute
-from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, check_extent, most_nodes
-from graphrun.document.subgraphs import INSTANCE_KEYS, Instance, Subgraph, listed
+from graphrun.document.sizes import DEEPEST_NESTING, Sizes, TooLargeError, most_nodes
+from graphrun.document.subgraphs import Instance, Subgraph, listed
 
 
 class Names(NamedTuple):
@@ -71,7 +70,7 @@ class Expansion:
                 self._add_node(name, entry)
                 continue
             at = entry.problems(name, self.problems)
-            instance = self._instance(entry, at)
+            instance = read_instance(self.subgraphs[entry.type], entry, at)
             try:
                 if instance is not None:
                     sizes.add(instance)
@@ -117,70 +116,6 @@ class Expansion:
         for name in names:
             del self.subgraphs[name]
         self.broken.update(names)
-
-    def _instance(self, entry: NodeEntry, at: Problems) -> Instance | None:
-        """Check the use of a subgraph: its inputs, its settings, and the keys of every instance."""
-        subgraph = self.subgraphs[entry.type]
-        before = len(self.problems)
-        given = dict(entry.settings or {})
-        repeat, share = given.pop("repeat", 1), given.pop("share", False)
-        over = self._names_of(given, "over", subgraph, subgraph.inputs, at)
-        collect = self._names_of(given, "collect", subgraph, (*subgraph.inputs, *subgraph.nodes), at)
-        repeat = int(repeat) if isinstance(repeat, float) and repeat.is_integer() else repeat
-        if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
-            at.add(("repeat",), f"'repeat' is a whole number, 1 or more, not {describe(repeat)}")
-        elif repeat > 1 and not subgraph.inputs:
-            at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: it has no input to chain the copies by")
-        elif repeat > 1 and len(subgraph.outputs) > len(subgraph.inputs):
-            what = f"it hands on {', '.join(subgraph.outputs)}, and takes {', '.join(subgraph.inputs)}"
-            at.add(("repeat",), f"{subgraph.name!r} cannot be repeated: {what}")
-        for name in over:
-            if name in subgraph.inputs[: len(subgraph.outputs)]:
-                fed = counted(len(subgraph.outputs), "input")
-                hint = f"the first {fed} of {subgraph.name!r} come from the copy before; put it behind them"
-                at.add(("over",), f"{quote(name)} cannot be cut into slices", suggestion=hint)
-        if (over or collect) and "repeat" not in (entry.settings or {}):
-            key = "over" if over else "collect"
-            at.add((key,), f"{key!r} goes with 'repeat'", suggestion="write repeat: 100, how many copies there are")
-        if not isinstance(share, bool):
-            at.add(("share",), f"'share' is true or false, not {describe(share)}")
-        if len(entry.inputs) != len(subgraph.inputs):
-            takes = f"{subgraph.name}({', '.join(subgraph.inputs)}) takes {counted(len(subgraph.inputs), 'input')}"
-            at.add(("inputs",), f"{takes}, not {len(entry.inputs)}")
-        training = {key: given.pop(key) for key in TRAINING if key in given and key not in subgraph.settings}
-        for key in given:
-            if key not in subgraph.settings:
-                near = did_you_mean(key, [*subgraph.settings, *INSTANCE_KEYS, *TRAINING])
-                message = f"the subgraph {subgraph.name!r} has no setting {quote(key)}"
-                at.add((key,), message, suggestion=near or _all_settings(subgraph), key=True)
-        settings: dict[str, Any] = {}
-        for key, default in subgraph.settings.items():
-            value = given.get(key)
-            settings[key] = substitute(default, settings) if value is None else value
-            if settings[key] is None:
-                name = subgraph.name
-                hint = f"write {name}(..., {key}=...)" if at.expression else f"write {{type: {name}, ..., {key}: ...}}"
-                at.add((), f"the subgraph {subgraph.name!r} needs the setting {key!r}", suggestion=hint, key=True)
-        _check_extent(settings, at, key=True)
-        said = read_training((), training, at)
-        if len(self.problems) > before:
-            return None
-        return Instance(subgraph, settings, repeat, share, over, collect, said)
-
-    def _names_of(
-        self, given: dict[str, Any], key: str, subgraph: Subgraph, known: Sequence[str], at: Problems
-    ) -> tuple[str, ...]:
-        """Take the names out of the settings that a key of an instance has, and check them."""
-        raw = given.pop(key, ())
-        names = listed(raw)
-        if names is None:
-            at.add((key,), f"{key!r} is a list of names, not {describe(raw)}", suggestion=f"write [{', '.join(known)}]")
-        for name in names or ():
-            if name not in known:
-                what = "input" if key == "over" else "input or node"
-                hint = did_you_mean(name, known) or f"there are: {', '.join(known[:8])}"
-                at.add((key,), f"the subgraph {subgraph.name!r} has no {what} {quote(name)}", suggestion=hint)
-        return names or ()
 
     def _expand_instance(
         self, names: Names, output: str, entry: NodeEntry, instance: Instance, inputs: list[Any], use: Use | None
@@ -245,7 +180,7 @@ class Expansion:
             if resolved.type not in self.subgraphs:
                 self._add_node(scope[name], resolved)
                 continue
-            nested = self._instance(resolved, resolved.problems(name, subgraph.problems))
+            nested = read_instance(self.subgraphs[resolved.type], resolved, resolved.problems(name, subgraph.problems))
             if nested is None:
                 self.broken.add(scope[name])
             else:
@@ -288,7 +223,7 @@ class Expansion:
             else:
                 sources.append(source)
         inner = substitute(entry.settings, settings)
-        _check_extent(inner, at)
+        is_small(inner, at)
         if len(self.problems) > before:
             return None
         return NodeEntry(kind, tuple(sources), inner, entry.origin, use)
@@ -357,7 +292,7 @@ class Expansion:
                 if name not in fixed:
                     at = subgraph.problems.used(use)
                     given = substitute(value, instance.settings)
-                    read = reader({name: given}, at, set()) if _check_extent(given, at, (section, name)) else {}
+                    read = reader({name: given}, at, set()) if is_small(given, at, (section, name)) else {}
                 if name not in read:
                     self.broken.add(full)
                 elif section == "parameters" and instance.training != Training():
@@ -374,17 +309,3 @@ class Expansion:
             first = self.nodes[name]
             (first if first.use is None else entry).problems(name, self.problems).add((), message, key=True)
         self.nodes[name] = entry
-
-
-def _check_extent(value: Any, at: Problems, path: Path = (), *, key: bool = False) -> bool:
-    """Say whether a value is not too large, after telling that it is."""
-    try:
-        check_extent(value)
-    except TooLargeError as error:
-        at.add(path, str(error), key=key)
-        return False
-    return True
-
-
-def _all_settings(subgraph: Subgraph) -> str:
-    return f"its settings are: {', '.join(subgraph.settings)}" if subgraph.settings else "it has no settings"

@@ -72,6 +72,11 @@ def _add(details: ErrorDetails, raw: dict[str, Any], problems: Problems) -> None
         suggestion = advice or partial(did_you_mean, names[-1], known)
         problems.add(path, f"unknown key {quote(names[-1])}", suggestion=suggestion, key=True)
         return
+    if details["type"] == "missing" and names in MODELS:
+        key = str(details["loc"][-1])
+        expected = MODELS[names].model_fields[key].description
+        problems.add(path, f"{quote(names[-1])} needs the key {quote(key)}, {expected}", key=True)
+        return
     field = MODELS[names[:-1]].model_fields[names[-1]] if names[:-1] in MODELS else None
     if isinstance(path[-1], int):
         expected = ELEMENTS[names[-1]]

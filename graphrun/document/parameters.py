@@ -14,6 +14,7 @@ from graphrun.document.stored import read_stored
 FACTORS = ("step_size", "weight_decay")
 TRAINING = ("frozen", *FACTORS)
 """What a parameter says of the update, or an instance of a subgraph for all that it has."""
+ANOTHER_NAME = "under another name it begins as the file says"
 KEYS = ("value", "lower", "upper", "shape", "init", "file", "key", *TRAINING)
 
 

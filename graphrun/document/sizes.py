@@ -62,7 +62,7 @@ class Sizes:
     def size(self, instance: Instance, chain: tuple[str, ...]) -> Size:
         """Return the size of an instance; `chain` leads to it from the file, by subgraphs."""
         one = self._one_copy(instance, chain)
-        nodes = (one.nodes + len(instance.over)) * instance.repeat + len(instance.collect)
+        nodes = (one.nodes + len(instance.over) + len(instance.collect)) * instance.repeat
         leaves = one.leaves * (1 if instance.share else instance.repeat)
         _check(nodes, leaves)
         return Size(nodes, leaves, one.depth)

@@ -130,9 +130,11 @@ class _Builder:
         for name, parameter in self.parameters.items():
             self.numbers[name] = len(self.leaves)
             for axis, size in enumerate(parameter.shape):
-                if isinstance(size, str) and size not in self.columns:
+                if isinstance(size, str) and size not in {*self.columns, *document.broken}:
                     at = document.leaf_problems("parameters", name).at(("shape", axis))
-                    at.add((), f"there is no column {size!r} in 'data'", suggestion=did_you_mean(size, self.columns))
+                    none = "'shape' is a list of whole numbers, 0 or more"
+                    message = none if document.data is None else f"there is no column {size!r} in 'data'"
+                    at.add((), message, suggestion=did_you_mean(size, self.columns))
             if parameter.init is not None:
                 self._resolve_initializer(name, parameter.init)
             self.leaves.append(document.started.get(name, _numbers(parameter.value)))
@@ -268,8 +270,9 @@ class _Builder:
         name = self.document.maximize if self.document.maximize is not None else self.document.minimize
         if name is None or not self.lookup.check_name(name, (key,), "objective"):
             return None
-        if self._is_fixed(name):
-            what = "a constant" if name in self.document.constants else "frozen"
+        is_constant = name in self.document.constants
+        if is_constant or (name in self.parameters and self.parameters[name].training.frozen):
+            what = "a constant" if is_constant else "frozen"
             message = f"the objective is a node or a parameter, and {name!r} is {what}: no step moves it"
             self.problems.add((key,), message)
         return self.numbers[name]
@@ -303,16 +306,12 @@ class _Builder:
             for section, names in (("values", entry.values), ("gradients", entry.gradients)):
                 for name in names:
                     known = self.lookup.check_name(name, (*path, section, name), "name", key=True)
-                    if known and section == "gradients" and self._is_fixed(name):
-                        what = "a constant" if name in self.document.constants else "frozen"
-                        message = f"there is no gradient of {name!r}: it is {what}"
+                    if known and section == "gradients" and name in self.document.constants:
+                        message = f"there is no gradient of {name!r}: it is a constant"
                         self.problems.add((*path, section, name), message, key=True)
                     elif known and name in self.columns:
                         message = f"a result has no {section} of {name!r}: it is a column of the data"
                         self.problems.add((*path, section, name), message, key=True)
-
-    def _is_fixed(self, name: str) -> bool:
-        return name in self.document.constants or (name in self.parameters and self.parameters[name].training.frozen)
 
 
 def _literal(number: Any) -> float | str:

@@ -72,6 +72,12 @@ class Lookup:
         if not is_name(name):
             text = quote(name)[1:-1]
             return f"an expression is a node: write total: {text} under 'nodes', and total here"
+        instance, _, inner = name.partition(".")
+        entry = self.document.instances.get(instance)
+        if entry is not None and "repeat" in (entry.settings or {}):
+            subgraph = self.document.subgraphs[entry.type]
+            if inner in subgraph.inputs or inner in subgraph.nodes:
+                return f"{instance!r} is several copies: collect: [{inner}] stacks what they have of {inner!r}"
         return known_number(name) or did_you_mean(name, [*self.numbers, *self.columns]) or self._columns()
 
     def _columns(self) -> str | None:

@@ -13,7 +13,7 @@ from graphrun.base.random import key_of
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Noise, State
 from graphrun.declare.initializers import draw
-from graphrun.document.parameters import FACTORS, Training
+from graphrun.document.parameters import ANOTHER_NAME, FACTORS, Training
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.budget import Budget
 from graphrun.plan.checks import check_derivatives, check_rule
@@ -137,11 +137,16 @@ def _values(graph: ComputationalGraph, seed: int) -> list[Any]:
     """Return the leaves' values, those of parameters that are declared by shape drawn and brought within bounds."""
     values: list[Any] = list(graph.leaves)
     for number, (initializer, settings) in graph.initializers.items():
-        if values[number] is not None:
-            # It begins with what a checkpoint has.
-            continue
         name = graph.names[number] or ""
         entry = graph.parameters[name]
+        if values[number] is not None:
+            # It begins with what a checkpoint has.
+            if np.shape(values[number]) != entry.shape:
+                at = graph.document.leaf_problems("parameters", name)
+                found = list(np.shape(values[number]))
+                text = f"{name!r} has the shape {list(entry.shape)}, and {found} in the checkpoint"
+                raise ShapeError(at.describe(("shape",), text, ANOTHER_NAME))
+            continue
         try:
             drawn = draw(initializer, dict(settings), entry.shape, seed=seed, name=name)
         except ValueError as error:

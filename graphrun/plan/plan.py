@@ -158,6 +158,8 @@ class Plan:
     @cached_property
     def groups(self) -> Sequence[tuple[UpdateRule, Sequence[int]]]:
         """The parameters that the update rule treats alike, each group with its rule: mostly all are one."""
+        if not self.factors:
+            return [(self.rule, range(self.parameters))]
         groups: dict[tuple[tuple[str, float], ...], list[int]] = {}
         for slot in range(self.parameters):
             groups.setdefault(tuple(self.factors.get(slot, {}).items()), []).append(slot)

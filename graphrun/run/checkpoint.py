@@ -85,7 +85,7 @@ class Checkpoint:
     @property
     def best(self) -> dict[str, NDArray[Any]]:
         """The parameters and the nodes' states of the best row that was looked at, where a run keeps it."""
-        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST)}
+        return self._under(BEST) or {name: self.arrays[name] for name in self._under(LAST) if name in self.arrays}
 
     def shape_of(self, name: str, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of a parameter, for one that names columns of the data; otherwise what is given."""
@@ -264,7 +264,8 @@ def check_fits(checkpoint: Checkpoint, plan: Plan, path: str | Path, *, whole: b
         for name in (rule.state if whole and isinstance(rule, UpdateRule) else ())
         for slot in range(plan.parameters)
     ]
-    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in parameters + states]
+    moved = parameters[: plan.parameters] + states
+    twice = [(slot, p + name) for p in (LAST, BEST) if checkpoint.has(p) for slot, name in moved]
     for slot, name in parameters + states + kept + twice:
         found = checkpoint.arrays.get(name)
         if found is None or found.shape != tuple(plan.shapes[slot]):

@@ -57,13 +57,14 @@ def run_folds(
         asked = replace(
             request if fold == count - 1 else quiet,
             resume=request.resume if fold == begun else None,
-            carried={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
+            folds_done={f"{SCORES}{name}": np.array(values) for name, values in known.items()},
         )
         result = run(structure, rows, plan_of_fold, asked)
         if result.error is not None or result.stopped == "interrupted":
             return result
         for name, value in {STEPS: float(result.steps), **result.holdout}.items():
             known.setdefault(name, []).append(value)
+        known = {name: values for name, values in known.items() if len({np.shape(value) for value in values}) == 1}
     steps = [int(number) for number in known.pop(STEPS)]
     return replace(result, folds=Folds(steps, {name: np.array(v) for name, v in known.items() if len(v) == count}))
 
@@ -74,4 +75,8 @@ def _known(request: RunRequest) -> dict[str, list[Any]]:
         return {}
     from graphrun.run.checkpoint import load_checkpoint
 
-    return {name: list(np.atleast_1d(values)) for name, values in load_checkpoint(request.resume).folds.items()}
+    found = {name: np.atleast_1d(values) for name, values in load_checkpoint(request.resume).folds.items()}
+    steps = found.get(STEPS, np.zeros(()))
+    if found and (steps.ndim != 1 or len({len(v) for v in found.values()}) > 1 or not np.isfinite(steps).all()):
+        raise UsageError(f"the checkpoint {request.resume} is damaged: its folds do not fit one another")
+    return {name: list(values) for name, values in found.items()}

@@ -18,7 +18,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document import Document, PlainSource, Source, load_document, shape_of
 from graphrun.document.numbers import StoredValue
-from graphrun.document.parameters import check_bounds
+from graphrun.document.parameters import ANOTHER_NAME, check_bounds
 from graphrun.graph.build import build_graph
 from graphrun.nodes.calculus import derivative
 from graphrun.plugins.registry import Registry
@@ -146,9 +146,10 @@ def _start(document: Document, given: str | Path | None) -> None:
         entry, at = document.parameters[name], document.leaf_problems("parameters", name)
         value = StoredValue(os.fspath(path), name, array[()])
         shape = entry.shape if entry.init is not None else shape_of(entry.value)
-        if array.shape != shape:
+        # A size that is that of a column is known with the data.
+        if array.shape != shape and not any(isinstance(size, str) for size in shape):
             message = f"{name!r} has the shape {list(shape)}, and {list(array.shape)} in the checkpoint {path}"
-            at.add((), message, key=True, suggestion="under another name it begins as the file says")
+            at.add((), message, key=True, suggestion=ANOTHER_NAME)
         elif array.dtype.kind != "f" or not np.isfinite(array).all():
             at.add((), f"{name!r} holds something in the checkpoint {path} that is no finite number", key=True)
         else:

@@ -111,7 +111,7 @@ def prepare(
     _check_history(plan, record, steps // (request.every or smallest_stride(steps)) + 1)
     save = None
     if request.save is not None and request.writes:
-        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, request.carried, engine.name)
+        save = partial(write_checkpoint, Path(request.save), seed, feed, stop, watch, request.folds_done, engine.name)
     job = Job(
         name=document.source.name,
         parameters=list(document.parameters),
@@ -266,7 +266,7 @@ def write_checkpoint(
     data: DataSet | None,
     stop: StopRule | None,
     watch: Watch | None,
-    carried: Mapping[str, Any],
+    folds_done: Mapping[str, Any],
     engine: str,
     program: Program,
 ) -> None:
@@ -276,7 +276,7 @@ def write_checkpoint(
     statistics = {} if data is None else {f"data/{name}": array for name, array in data.statistics.items()}
     plan = program.plan
     held = {f"parameters/{name}": np.asarray(value) for name, value in plan.frozen_values.items()}
-    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics, **carried}
+    arrays: dict[str, Any] = {**program.snapshot(), **held, **statistics, **folds_done}
     best = {} if watch is None else watch.best
     if watch is not None and watch.last is not None:
         arrays |= {f"{BEST}{name}": array for name, array in best.items()}

@@ -147,6 +147,26 @@ def test_a_form_of_times(read_in_a_way: Read) -> None:
     assert np.subtract(found["t"], 11323).tolist() == [1, 0, 2, 0, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("cell", "more"),
+    [
+        ("0001-01-01T00:00+14:00", ""),
+        ("now", ""),
+        ("10000-01-01", ""),
+        ("12", ', format: "%d%d"'),
+        ("1", ', format: "%Q"'),
+        ("2001-02-29", ""),
+    ],
+)
+def test_what_is_no_time(cell: str, more: str, folder: Path) -> None:
+    """At the ends of the calendar, words, and forms that are none."""
+    (folder / "d.csv").write_text(f"t\n{cell}\n", encoding="utf-8")
+    with pytest.raises(GraphrunError, match=r"^d.csv:2:1: '.*' is no time as "):
+        graphrun.loads(
+            f"data: {{file: d.csv, columns: {{t: {{column: t, time: day{more}}}}}}}\nnodes: {{m: sum(t)}}\n"
+        ).run(0)
+
+
 CELLS = {
     "t: {column: t, time: days}": "row 2|d.csv:3:",
     'h: {column: t, time: hour, format: "%H"}': "row 1|d.csv:2:",
@@ -233,3 +253,41 @@ def test_what_is_dumped_reads_as_the_same() -> None:
 def _without_paths(entry: Mapping[str, Any]) -> Any:
     columns = {name: column._replace(path=()) for name, column in entry["columns"].items()}
     return {**entry, "columns": columns}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_engine_is_given_the_same(dtype: str, tmp_path: Path) -> None:
+    """Batches of what is filled, one-hot or a time; a run goes on from a checkpoint bit for bit."""
+    text = "when,x,k,y\n" + "".join(
+        f"2001-0{1 + k % 9}-01,{'' if k % 5 == 2 else k},{'abc'[k % 3]},{k % 7}\n" for k in range(40)
+    )
+    (tmp_path / "d.csv").write_text(text, encoding="utf-8")
+    graph = """
+data:
+  file: d.csv
+  columns:
+    x: {column: x, missing: indicator, standardize: true}
+    k: {column: k, one_hot: true}
+    when: {column: when, time: month}
+    y: y
+  batch_size: 7
+  shuffle: true
+  holdout: {share: 0.2, stratify: k}
+parameters: {a: {shape: [x], init: normal}, b: {shape: [k], init: normal}, c: {shape: [13], init: normal}}
+nodes: {loss: "mean((x @ a + k @ b + take(c, when) - y) ** 2)"}
+minimize: loss
+update: {type: adam, step_size: 0.1}
+record: [loss]
+""".replace("d.csv", str(tmp_path / "d.csv"))
+    results = {}
+    for engine in ("numpy", "jax"):
+        loaded = graphrun.loads(graph)
+        results[engine] = loaded.run(12, engine=engine, dtype=dtype)
+        loaded.run(5, engine=engine, dtype=dtype, save=tmp_path / "c")
+        again = graphrun.loads(graph).run(12, engine=engine, dtype=dtype, resume=tmp_path / "c")
+        for name, value in results[engine].parameters.items():
+            assert (again.parameters[name] == value).all()
+    for name, value in results["numpy"].parameters.items():
+        tolerance = 1e-10 if dtype == "float64" else 1e-4
+        assert results["jax"].parameters[name] == pytest.approx(value, rel=tolerance, abs=tolerance)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from graphrun.base.errors import GraphrunError
+from graphrun.base.memory import limited
 from graphrun.data.dataset import DataSet
 from graphrun.data.opening import Limits
 
@@ -29,7 +30,8 @@ def rows_of(request: pytest.FixtureRequest, opened: Opened) -> Callable[[str, by
 
     def read(keys: str, content: bytes | str, name: str = "d.csv") -> dict[str, list[object]]:
         columns = "" if "columns" in keys else ", columns: {x: x, y: y}"
-        section = "{file: " + name + ", batch_size: 1" + columns + (keys and ", ") + keys + "}"
+        batches = "" if "batch_size" in keys else ", batch_size: 1"
+        section = "{file: " + name + batches + columns + (keys and ", ") + keys + "}"
         data = opened(section, {name: content}, limits=WAYS[request.param])
         parts = [np.concatenate(part) for part in zip(*data.everything(), strict=True)]
         data.close()
@@ -76,6 +78,23 @@ def test_a_damaged_packed_file_is_a_message(name: str, pack: Callable[[bytes], b
         opened("{file: " + name + "}", {name: pack(b"x,y\n1,z\n")})
 
 
+def test_a_packed_file_that_swells(opened: Opened) -> None:
+    """A few bytes may stand for more than there is memory: that is said before it is asked for."""
+    content = gzip.compress(bytes(2**27))
+    with pytest.raises(GraphrunError, match=r"^d.csv.gz:1: the line has more than 67,108,864 bytes"):
+        opened("{file: d.csv.gz}", {"d.csv.gz": content})
+
+
+def test_too_many_columns_of_zeros(opened: Opened) -> None:
+    """Of a column that has another text in each row."""
+    content = "x\n" + "\n".join(f"t{k}" for k in range(1_000_000))
+    with (
+        limited(2**31),
+        pytest.raises(GraphrunError, match=r"the 1,000,000 categories of 'x' as columns take .+ of memory"),
+    ):
+        opened("{file: d.csv, columns: {x: {column: x, one_hot: true}}}", {"d.csv": content})
+
+
 def test_words_for_numbers(rows_of: Callable[[str, str], object]) -> None:
     """True is 1 and False is 0, in any case of letters."""
     assert rows_of("", "x,y\nTrue,1\nfalse,0.5\n TRUE ,2\n") == {"x": [1, 0, 1], "y": [1, 0.5, 2]}
@@ -92,6 +111,8 @@ MISTAKES = {
     "header: false": ("1,2\n", "'d.csv' has no column 'x'"),
     "missing: drop": ("x,y\n1,q\n,1\n", "d.csv:2:3: the cell in the column 'y' is no number: 'q'"),
     "": ("x;y\n1;2\n", 'write delimiter: ";"'),
+    "batch_size: 1": ("# x\nx,y\n1,2\n", 'its first line is a comment: write comment: "#"'),
+    "delimiter: ';'": ("x;y\n1;2,5\n", '  write 2.5, or decimal: ","'),
 }
 
 

@@ -144,7 +144,13 @@ def test_mistakes(holdout: str, folder: Path) -> None:
 
 def test_it_is_dumped_and_in_the_schema(folder: Path) -> None:
     """What is dumped reads as the same."""
-    for holdout in ("{share: 0.2, stratify: species, seed: 3}", "{file: test.csv}", "{share: 0.5, time: day}", "0.25"):
+    for holdout in (
+        "{share: 0.2, stratify: species, seed: 3}",
+        "{file: test.csv}",
+        "{share: 0.5, time: day}",
+        "0.25",
+        "{share: 0, group: g}",
+    ):
         document = load_document(Source("g.yaml", "data: {file: d.csv, holdout: " + holdout + "}\n"))
         again = load_document(Source("g.yaml", dump_document(document)))
         assert again.data == document.data

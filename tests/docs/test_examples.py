@@ -32,9 +32,9 @@ from graphrun.check.check import check_graph
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
-    "README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/python.md",
-    "docs/sweeps.md",
-)  # fmt: skip
+    *("README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"),
+    *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")),
+)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
 """Commands that take seconds: their blocks are the campaign's. Each command is in both parts of tests of its own."""

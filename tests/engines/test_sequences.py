@@ -82,6 +82,15 @@ BODIES = {
         "share: true, over: [x], collect: y",
         "sum(u.y ** 2)",
     ),
+    "the last value is the objective": (
+        "[h, x]",
+        "parameters: {w: 0.9}",
+        "{y: h * w + sum(x ** 2)}",
+        "y",
+        "[0.5, xs]",
+        "share: true, over: [x]",
+        "u * 1",
+    ),
     "what is read is infinite": (
         "[h, x]",
         "parameters: {w: 0.9}",
@@ -99,6 +108,7 @@ def body(name: str, copies: int = 6) -> str:
     inputs, leaves, nodes, output, given, keys, loss = BODIES[name]
     numbers = np.random.default_rng(0).normal(size=(copies, 2)).round(3).tolist()
     numbers3 = np.random.default_rng(1).normal(size=(copies, 3, 2)).round(3).tolist()
+    objective = "u" if loss == "u * 1" else "loss"
     return f"""\
 subgraphs:
   body: {{inputs: {inputs}, {leaves}, nodes: {nodes}, output: {output}}}
@@ -107,7 +117,7 @@ parameters: {{start: [0.5, 0.7]}}
 nodes:
   u: {{type: body, inputs: {given}, repeat: {copies}, {keys}}}
   loss: {loss}
-minimize: loss
+minimize: {objective}
 update: {{type: adam, step_size: 0.01}}
 steps: 3
 """
@@ -193,6 +203,7 @@ def operations(plan: Plan) -> int:
     return len(list(ArrayPasses(plan).operations(PlanPart.LOOP)))
 
 
+@pytest.mark.slow
 def test_the_program_does_not_grow_with_the_copies(tmp_path: Path) -> None:
     """A hundred copies and five hundred are the same program, and one that XLA compiles quickly."""
     pytest.importorskip("jax")
@@ -237,6 +248,7 @@ def test_copies_that_wait_for_each_other_are_no_loop(small: None) -> None:
     assert_equal(graph)
 
 
+@pytest.mark.slow
 def test_auto_reckons_what_xla_takes_to_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies that are one loop are compiled soon; written out, they would take longer than NumPy."""
     pytest.importorskip("jax")
@@ -297,11 +309,10 @@ steps: 0
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_an_lstm_is_pytorchs(engine: str) -> None:
+def test_an_lstm_is_pytorchs(engine: str, torch: Any) -> None:
     """A hundred steps: all outputs, and the gradients by weights and inputs, to 8 digits."""
-    torch = pytest.importorskip("torch", reason="an oracle: pip install -e '.[oracles]'")
     result = graphrun.loads(LSTM.format(n=100)).run(0, engine=engine)
-    cell: Any = torch.nn.LSTM(3, 4).double()
+    cell = torch.nn.LSTM(3, 4).double()
     ours = {"weight_ih_l0": "lstm.W", "weight_hh_l0": "lstm.U", "bias_ih_l0": "lstm.b"}
     with torch.no_grad():
         cell.bias_hh_l0.zero_()

@@ -55,10 +55,19 @@ def data(number: int) -> tuple[str, str, bytes]:
                 del section["columns"][name]
     for key, values in {
         "batch_size": [1, 2, 3, 10, 10**9],
-        "holdout": [0.1, 0.5, 0.99, 0],
+        "holdout": [
+            *(0.1, 0.5, 0.99, 0),
+            *({"share": 0.4, by: name} for by in ("stratify", "group", "time") for name in "xt"),
+            {"share": 0.3, "seed": 7},
+        ],
         "shuffle": [True, False],
+        "missing": ["drop", "mean", "drop"],
+        "header": [False, ["x", "y", "z"], True],
+        "delimiter": [";", ",", "\t", " "],
+        "comment": ["#", "1"],
+        "decimal": [",", "."],
     }.items():
-        if random.random() < 0.3:
+        if random.random() < (0.3 if key in ("batch_size", "holdout", "shuffle", "missing") else 0.05):
             section[key] = random.choice(values)
     return dumped({"data": section}) + text, section["file"], content
 
@@ -73,6 +82,12 @@ def column(random: Random) -> Any:
             {"categories": "auto"},
             {"categories": ["a", "x"]},
             {"categories": ["0", "1", "2", "3", "2.5", "-3"]},
+            {"missing": "mean", "standardize": True},
+            {"missing": "indicator"},
+            {"categories": "auto", "missing": "indicator"},
+            {"one_hot": True, "missing": "drop"},
+            {"time": random.choice(["days", "years", "hour", "weekday"]), "missing": random.choice(["drop", "error"])},
+            {"time": "month", "format": random.choice(["%Y", "%d%d", "%", "%d.%m.%y"])},
             {},
         ]
     )

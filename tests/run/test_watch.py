@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import graphrun
 from graphrun.base.errors import GraphFileError
+from graphrun.cli.entry import run_command
 
 ENGINES = ["numpy", pytest.param("jax", marks=pytest.mark.campaign)]
 PATIENCE = 6
@@ -28,7 +29,7 @@ def graph(folder: Path, **more: Any) -> Any:
             "W": {"shape": [6, 10], "init": {"type": "he_normal"}},
             "v": {"shape": [10], "init": {"type": "normal"}},
         },
-        "nodes": {"loss": "mean((tanh(x @ W) @ v - y) ** 2)", "score": "-loss"},
+        "nodes": {"p": "tanh(x @ W) @ v", "loss": "mean((p - y) ** 2)", "score": "-loss"},
         "minimize": "loss",
         "update": {"type": "adam", "step_size": 0.02},
         "record": ["loss", "score"],
@@ -83,6 +84,9 @@ def test_the_best_is_kept(tmp_path: Path, engine: str, every: int | None) -> Non
         np.testing.assert_array_equal(result.parameters[name], value)
         np.testing.assert_array_equal(saved[f"parameters/{name}"], value)
         np.testing.assert_array_equal(result.gradients[name], there.gradients[name])
+    predicted = np.concatenate([rows["p"] for rows in made.predict(tmp_path / "c", ["p"])])
+    hidden = np.tanh(np.load(tmp_path / "rows.npz")["x"] @ result.parameters["W"])
+    np.testing.assert_allclose(predicted, hidden @ result.parameters["v"], rtol=1e-12)
     for name, value in graph(tmp_path).run(240, engine=engine).parameters.items():
         np.testing.assert_array_equal(saved[f"last/parameters/{name}"], value)
 
@@ -117,11 +121,20 @@ WATCHED = {
 }
 
 
+UNALIKE = {
+    "parameters": {
+        "W": {"shape": ["x", 10], "init": {"type": "he_normal"}, "frozen": True},
+        "v": {"shape": [10], "init": {"type": "normal"}, "step_size": 0.5},
+    }
+}
+
+
+@pytest.mark.parametrize("more", [{}, UNALIKE], ids=["alike", "one frozen"])
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_resumed_bit_for_bit(tmp_path: Path, engine: str, dtype: str) -> None:
+def test_resumed_bit_for_bit(tmp_path: Path, engine: str, dtype: str, more: dict[str, Any]) -> None:
     """A run in parts, of any lengths, ends with the checkpoint of one that was not cut: counters, best, step size."""
-    made = graph(tmp_path, **WATCHED)
+    made = graph(tmp_path, **WATCHED, **more)
     whole = made.run(engine=engine, dtype=dtype, save=tmp_path / "whole")
     assert 0 < whole.kept.step < whole.steps
     for steps in ([1, 2, 50], [whole.kept.step], [whole.kept.step + 1, whole.steps - 1]):
@@ -189,7 +202,7 @@ HEAD += "nodes: {loss: mean((x @ w - y) ** 2), apart: c * 2, f: loss + c ** 2}\n
     [
         ("stop: {holdout: 10}", r":5:17: 'holdout' takes a mapping with 'patience'"),
         ("stop: {holdout: }", r":5:\d+: a value is needed here: 'holdout' takes a mapping"),
-        ("stop: {holdout: {name: f}}", r":5:17: 'holdout' takes a mapping with 'patience'"),
+        ("stop: {holdout: {name: f}}", r":5:8: 'holdout' needs the key 'patience', a whole number, 1 or more"),
         ("stop: {holdout: {patience: 0}}", r":5:28: 'patience' takes a whole number, 1 or more, not the number 0"),
         ("stop: {holdout: {patience: 2, nam: f}}", r":5:31: unknown key 'nam'\n.*\n.*\n  did you mean 'name'"),
         ("stop: {holdout: {patience: 2, name: los}}", r":5:37: name to watch 'los' is unknown\n.*\n.*\n  did you mean"),
@@ -219,3 +232,11 @@ def test_no_rows_are_held_back(tmp_path: Path) -> None:
     text = (HEAD + "stop: {holdout: {patience: 2}}").replace(", holdout: 0.4", "")
     with pytest.raises(GraphFileError, match=r":5:8: no rows are held back .*\n.*\n.*\n  write holdout: 0.2"):
         graphrun.loads(text, name=tmp_path / "g.yaml").run(0)
+
+
+def test_programs_say_that_they_do_not_look(tmp_path: Path) -> None:
+    """A program that would make other steps than the run is refused."""
+    for line in ("keep: best", "update: {step_size: {type: plateau, start: 0.1}}"):
+        file = tmp_path / "g.yaml"
+        file.write_text(f"parameters: {{x: 1}}\nnodes: {{f: x * x}}\nminimize: f\n{line}\n")
+        assert run_command(["export", str(file), "--to", "python"]) == 2

@@ -236,7 +236,7 @@ def intervals(
     "--output", "wanted", type=names, required=True, metavar="NAMES", help="The nodes to write, separated by commas."
 )
 @click.option("--band", is_flag=True, help="Also standard errors and intervals, of the node and of a new observation.")
-@click.option("--id", "carried", type=names, default="", metavar="HEADERS", help="Columns of the file to carry over.")
+@click.option("--id", "ids", type=names, default="", metavar="HEADERS", help="Columns of the file to carry over.")
 @click.option("--texts", type=names, default="", metavar="NODE=COLUMN", help="Write an index as the column's category.")
 @click.option("-o", "target", metavar="FILE", help="Where to write: .csv, .npz, .parquet. [default: CSV on stdout]")
 @option("set", "plugins")
@@ -245,7 +245,7 @@ def predict(
     checkpoint: str,
     wanted: Sequence[str],
     band: bool,
-    carried: Sequence[str],
+    ids: Sequence[str],
     texts: Sequence[str],
     target: str | None,
 ) -> None:
@@ -256,8 +256,8 @@ def predict(
     if not all(mark and column for _, mark, column in pairs):
         raise click.UsageError("--texts takes NODE=COLUMN, as in --texts read=species")
     named = {node.strip(): column.strip() for node, _, column in pairs}
-    pieces = file.load().predict(checkpoint, wanted, band=band, texts=named, carried=carried)
-    write_predictions(pieces, None if band else [*carried, *wanted], target, sys.stdout)
+    pieces = file.load().predict(checkpoint, wanted, band=band, texts=named, carried=ids)
+    write_predictions(pieces, None if band else [*ids, *wanted], target, sys.stdout)
 
 
 @click.command(cls=GraphCommand)

@@ -172,6 +172,8 @@ class ArrayPasses:
                 yield taken(self._pieces([slot]), counts, slot, wanted, stacked=False)
             bound, has_one = self._bound(batch)
             yield bound.at(unit, inputs, [has_one and wanted[slot] for slot in inputs])
+        if plan.objective in nodes and plan.objective in self.places and plan.objective not in known:
+            yield taken(self._pieces([plan.objective]), counts, plan.objective, wanted, stacked=False)
 
     def _pieces(self, inputs: Sequence[int]) -> list[Piece]:
         """Return inputs with those that are one node of neighbouring copies together."""

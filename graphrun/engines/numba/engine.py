@@ -102,7 +102,7 @@ class NumbaProgram:
         # In the third row, the number of the group whose rule each parameter has.
         self._bounds = np.zeros((3, plan.parameters), dtype)
         self._bounds[:2] = plan.limits
-        for number, (_, slots) in enumerate(plan.groups):
+        for number, (_, slots) in enumerate(plan.groups[1:], 1):
             self._bounds[2, slots] = number
         self.step_size: float | None = float(dict(plan.update.settings).get("step_size", np.nan))
         self._bound: tuple[Steps, Any, Any, Any] | None = None

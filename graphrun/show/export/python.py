@@ -20,7 +20,7 @@ from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, s
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
 from graphrun.engines.straight_line import PassWriter
-from graphrun.engines.traced import Known, Tracer, check_supported
+from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
 
@@ -58,6 +58,8 @@ def export(graph: Graph, *, steps: int | None = None) -> str:
         NotSupportedError: it is no graph of numbers, or has a node type that is not made of arithmetic.
     """
     check_supported(graph.plan("float64"))
+    if graph.document.watches:
+        raise NotSupportedError("what a run does by its recorded rows, as plateau or keep: best, cannot be written out")
     return _Program(graph, graph.steps if steps is None else steps).text()
 
 

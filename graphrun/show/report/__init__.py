@@ -8,15 +8,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
+from graphrun.base.numbertext import SHOWN_ELEMENTS
 from graphrun.run.result import Result
 from graphrun.show.report.comparing import compared
 from graphrun.show.report.contents import contents
@@ -38,11 +40,18 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 SCRIPT = (
     "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
-    "charts", "tables", "live", "editing", "changes", "around", "worksheet", "taking", "moving",
+    "charts", "tables", "stepping", "live", "editing", "changes", "around", "arrays", "maps", "worksheet", "taking",
+    "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
-NEEDED = {"folding": lambda data: "levels" in data["scene"], "comparing": lambda data: "other" in data}
+
+NEEDED: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "folding": lambda data: "levels" in data["scene"],
+    "comparing": lambda data: "other" in data,
+    "arrays": lambda data: any(math.prod(value.get("shape", [])) > SHOWN_ELEMENTS for value in data["values"]),
+    "maps": lambda data: NEEDED["arrays"](data) and "why" not in data.get("live", {"why": ""}),
+}
 """What only some pages have."""
 
 PLACE = re.compile(r"\{\{ (\w+) \}\}")

@@ -74,7 +74,10 @@ def _edges(drawing: Drawing, plan: Plan, uses: Sequence[EdgeUse]) -> dict[Line, 
 def _levels(graph: ComputationalGraph, plan: Plan, uses: Sequence[EdgeUse], drawing: Drawing) -> dict[str, Any]:
     """Return the insides of all frames, and which ones are open in the drawing; nothing where there are no frames."""
     found = levels(graph, partial(_placed, plan), partial(_edges, plan=plan, uses=uses), partial(_box, plan=plan))
-    return {"levels": found, "open": [frame.name for frame in drawing.frames]} if found else {}
+    if not found:
+        return {}
+    note = drawing.note and f"{drawing.note.partition(';')[0]}; + opens one"
+    return {"levels": found, "open": [frame.name for frame in drawing.frames], "note": note}
 
 
 def _layout(drawing: Drawing, plan: Plan, direction: str) -> dict[str, Any]:
@@ -129,6 +132,8 @@ def _box(box: Box, plan: Plan) -> dict[str, Any]:
     }
     if box.shape is Shape.GROUP:
         entry["group"] = True
-        if box.name in plan.slots:
-            entry["face"] = plan.slots[box.name]
+        # The last of several copies has the name of all of them.
+        own = next((name for name in (box.name, box.name.rpartition(".")[0]) if name in box.names), None)
+        if own is not None:
+            entry["face"] = plan.slots[own]
     return entry

@@ -146,6 +146,25 @@ nodes:
         np.testing.assert_allclose(found["loss"], ((x[::-1] - x) ** 2).mean(), rtol=1e-14)
 
 
+def test_copies_over_the_rows_are_as_many_as_there_are(load: Callable[..., Graph], tmp_path: Path) -> None:
+    """A sequence that is a column has the file's rows; the copies are calls of functions."""
+    np.savez(tmp_path / "rows.npz", x=np.arange(6.0))
+    graph = load("""\
+data: {file: rows.npz, columns: {x: x}}
+subgraphs:
+  add_up: {inputs: [total, x], nodes: {next: total * 0.5 + x}, output: next}
+nodes:
+  total: {type: add_up, inputs: [0, x], repeat: 6, over: [x], collect: [next]}
+  all: total.next * 1
+""")
+    notes: list[str] = []
+    model = exported(graph, output=["all"], tell=notes.append)
+    assert "the number of rows is fixed, at 6: " in notes[0]
+    assert "x has" in notes[0]
+    found = outputs_of(model, {"x": np.arange(6.0)})
+    np.testing.assert_allclose(found["all"], graph.run(0).values["all"], rtol=1e-14)
+
+
 def test_what_is_tied_to_the_number_of_rows_is_said(load: Callable[..., Graph], tmp_path: Path) -> None:
     """The model has the file's rows, and a note names the node."""
     np.savez(tmp_path / "rows.npz", x=np.arange(24.0).reshape(6, 4))

@@ -41,11 +41,12 @@ for (let step = 0; step <= data.steps; step++) {
   const rule = model.rules[update.type], moved = {}, kept = {};
   const settings = model.schedule ? { ...update.settings, step_size: model.schedule(step) } : update.settings;
   for (let slot = 0; slot < data.parameters; slot++) {
-    const list = (x) => (typeof x === "number" ? [x] : x);
+    const list = (x) => (typeof x === "number" ? [x] : x), own = { ...settings };
+    for (const [name, factor] of Object.entries(data.live.factors?.[slot] ?? {})) own[name] *= factor;
     const made = Array.from(list(leaves[slot]), (x, k) => {
       const at = (array) => (array === undefined ? 0 : list(array)[k]);
       const states = rule.states.map((state) => at(memory[state]?.[slot]));
-      const found = rule.update(x, data.sign * at(gradients[slot]), step + 1, states, settings);
+      const found = rule.update(x, data.sign * at(gradients[slot]), step + 1, states, own);
       const [low, high] = (bounds[slot] ?? ["-Infinity", "Infinity"]).map(decode).map((bound) => bound[k] ?? bound);
       found[0] = Math.min(Math.max(found[0], low), high);
       return found;

@@ -186,3 +186,20 @@ def test_lines_can_be_pointed_at_and_focused(report: Report, open_page: Open) ->
     page.keyboard.press("Tab")
     settle(page)
     assert page.locator("#details-title").text_content() == "f"
+
+
+def test_two_fingers_enlarge(report: Report, open_page: Open) -> None:
+    """Two fingers that move apart enlarge the drawing as much as they do; one scrolls as ever."""
+    page = open_page(report(GRAPHS / "decay.yaml", "--steps", "3"), 390, 844, has_touch=True, is_mobile=True)
+    pinch = """(host) => {
+        const at = (x, k) => new Touch({ identifier: k, target: host, clientX: x, clientY: 400 });
+        const fire = (type, ...xs) => host.dispatchEvent(
+            new TouchEvent(type, { touches: xs.map(at), cancelable: true, bubbles: true }));
+        const width = () => Number(host.firstChild.getAttribute("width"));
+        const before = width();
+        const first = fire("touchstart", 100) && fire("touchmove", 140);
+        fire("touchstart", 100, 200);
+        const second = fire("touchmove", 80, 230);
+        return [first, second, width() / before];
+    }"""
+    assert page.locator("#drawing").evaluate(pinch) == [True, False, pytest.approx(1.5)]

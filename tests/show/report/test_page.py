@@ -255,7 +255,7 @@ def test_charts_and_steps_move_each_other(report: Report, open_page: Open) -> No
 
 def test_logarithmic_charts(report: Report, open_page: Open) -> None:
     """The charts can be drawn anew on a logarithmic scale, and go on working."""
-    page = open_page(report(GRAPHS / "rosenbrock.yaml", "--steps", "20"))
+    page = open_page(report(GRAPHS / "rosenbrock.yaml", "--steps", "20"), height=1600)
     count = page.locator(".chart").count()
     page.locator("#log").check()
     assert page.locator(".chart").count() == count

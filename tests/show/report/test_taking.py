@@ -29,7 +29,7 @@ def settle(page: Any) -> None:
 
 def taken(page: Any, button: str, tmp_path: Path) -> Path:
     """Press a button that saves a file, and return the file."""
-    with page.expect_download() as download:
+    with page.expect_download(timeout=30_000) as download:
         page.locator(button).click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
@@ -135,6 +135,25 @@ def test_a_link_opens_what_was_set_up(report: Report, open_page: Open) -> None:
     again = open_page(file, width=1000)
     at(again, link.partition("#")[2])
     assert again.evaluate(state) == before
+
+
+def test_a_link_has_what_was_changed(report: Report, open_page: Open) -> None:
+    """Leaves and the rule are set again where they were, and the steps are made: every number is the same."""
+    file = report(GRAPHS / "nested.yaml")
+    page = open_page(file)
+    for call in ("set('a', 7)", "rule('adam', {step_size: 0.05})", "step(4)", "set('b', 1.5)", "step(3)"):
+        page.evaluate(f"graphrun.{call}")
+    page.locator("#taking-button").click()
+    link = page.locator("#link").input_value().partition("#")[2]
+    assert "rule=adam&rule.step_size=0.05&set.a=7&set.b@4=1.5&until=10" in link
+    facts = "[graphrun.now, graphrun.values(), graphrun.gradients(), graphrun.changes]"
+    again = at(open_page(file), link)
+    again.wait_for_function(f"graphrun.now === {page.evaluate('graphrun.now')}")
+    assert again.evaluate(facts) == page.evaluate(facts)
+    at(again, "set.b=1.5&set.nothing=2&set.a=true&rule=none&step=2")
+    assert again.evaluate("graphrun.values().b") == pytest.approx(1.5 - 2 * 0.01 * 2, rel=0.1)
+    told = again.locator("#taken").text_content()
+    assert told == "Of the link this does not apply here: rule, set.nothing, set.a."
 
 
 def test_links_are_not_trusted(report: Report, open_page: Open) -> None:
@@ -286,3 +305,14 @@ def test_worksheets_on_paper(report: Report, open_page: Open) -> None:
     page.locator("#sheet-end").click()
     settle(page)
     assert page.locator("#details").is_visible()
+
+
+def test_only_what_is_seen_is_asked(report: Report, open_page: Open) -> None:
+    """Nothing is asked that takes a number within a folded box; opened, it is."""
+    page = open_page(report(GRAPHS / "decay.yaml", "--steps", "3", "--depth", "1"))
+    at(page, "sheet=1&ask=values,derivatives&count=60")
+    # The expression of the loss is open, the copies of the step are not.
+    assert labels(page) == ["loss.1 = decay − 0.5", "loss = loss.1 ** 2", "dloss/dloss.1", "dloss/ddecay"]
+    page.locator('.folder[aria-label="Open decay.3"]').dispatch_event("click")
+    page.locator("#sheet-next").click()
+    assert "decay.3.next.2 = decay.3.next.1 · decay.2" in labels(page)

@@ -2,10 +2,10 @@
 
 const FINE = 48, COARSE = 12, EDGE = { left: 56, right: 12, top: 10, bottom: 26 };
 const around = { axes: [null, null], ranges: [], zoom: 1, grid: null, job: null, isSeen: false };
-const choices = () => parameters.flatMap((p) => (isSmall(shapeOf(p)) ? Array.from(asArray(start0.leaves[p])) : [0]).map((_, k) => [p, isSmall(shapeOf(p)) ? k : cellOf(p)])).slice(0, 300);
+const choices = () => parameters.flatMap((p) => (isSmall(shapeOf(p)) ? Array.from(asArray(firstState.leaves[p])) : [0]).map((_, k) => [p, isSmall(shapeOf(p)) ? k : cellOf(p)])).slice(0, 300);
 const isOne = () => around.axes[1] === null;
 
-function put1(leaves, [value, cell], x) {
+function putNumber(leaves, [value, cell], x) {
   if (typeof leaves[value] === "number") leaves[value] = x;
   else (leaves[value] = leaves[value].slice())[cell] = x;
 }
@@ -32,8 +32,8 @@ function rangeAround(here, next, path, old, isNew) {
 function* sampled(leaves, grid) {
   const { n, ranges: [[x0, x1], [y0, y1] = [0, 0]], axes: [x, y], z } = grid;
   for (let k = 0; k < z.length; k += 1) {
-    put1(leaves, x, x0 + ((x1 - x0) * (k % (n + 1))) / n);
-    if (y) put1(leaves, y, y0 + ((y1 - y0) * Math.floor(k / (n + 1))) / n);
+    putNumber(leaves, x, x0 + ((x1 - x0) * (k % (n + 1))) / n);
+    if (y) putNumber(leaves, y, y0 + ((y1 - y0) * Math.floor(k / (n + 1))) / n);
     z[k] = asArray(model.compute(leaves).values[objective.value])[0];
     yield;
   }
@@ -47,7 +47,8 @@ function work() {
     if (!job.samples.next().done) continue;
     around.grid = job.grid;
     around.job = null;
-    if (job.grid.n === COARSE) beginSamples(job.leaves, { ...job.grid, n: isOne() ? 160 : FINE });
+    // Where the coarse one took long, a fine one would take minutes.
+    if (job.grid.n === COARSE && performance.now() - job.begin < 3000) beginSamples(job.leaves, { ...job.grid, n: isOne() ? 160 : FINE });
     drawAround();
     break;
   } while (performance.now() < until);
@@ -56,7 +57,7 @@ function work() {
 
 function beginSamples(leaves, { axes, ranges, n }) {
   const wasIdle = !around.job, grid = { axes, ranges, n, z: new Float64Array(isOne() ? n + 1 : (n + 1) ** 2) };
-  around.job = { leaves, grid, samples: sampled(leaves.slice(), grid) };
+  around.job = { begin: performance.now(), leaves, grid, samples: sampled(leaves.slice(), grid) };
   if (wasIdle) requestAnimationFrame(work);
 }
 
@@ -284,6 +285,8 @@ function watchAround() {
   });
   new IntersectionObserver(([entry]) => {
     around.isSeen = entry.isIntersecting;
+    // What is out of sight is not worked on; it is begun anew.
+    if (!around.isSeen && around.job) around.job = aroundShown = around.leaves = null;
     showAround();
   }).observe(canvas);
   new ResizeObserver(drawAround).observe(canvas);

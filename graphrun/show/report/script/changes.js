@@ -28,8 +28,15 @@ function differences() {
     }
   }
   const made = first ? live.total - first.step : 0;
-  if (made) parts.push(`${whole(made)} step${made === 1 ? "" : "s"} by the page`);
+  if (made) parts.push(`${whole(made)} step${made === 1 ? "" : "s"} by the page${rowsTold()}`);
+  if (first?.isRounded) parts.push(`begun at step ${whole(first.step)} from recorded numbers, of 7 digits`);
   return parts;
+}
+
+// Rows that the page has not, or not in their order, are others than the run would take.
+function rowsTold() {
+  if (feed?.sampled) return ` with ${feed.sampled}`;
+  return feed?.order && (live.total + 1) * feed.batch > feed.order.length ? " with rows in an order of its own" : "";
 }
 
 // Lines with other values of leaves, where their place is known; the rest as options of a command.
@@ -105,7 +112,7 @@ function showChanges() {
   const key = `${version} ${stepAt(lastRow())}`;
   if (shownChanges === key || state.training) return;
   shownChanges = key;
-  const parts = differences(), made = parts[0]?.endsWith("by the page");
+  const parts = differences(), made = / by the page/.test(parts[0] ?? "");
   byId("changed").hidden = !parts.length || (setup === fileRule && !live.rows.some((row) => row.edited));
   put(byId("changes"), parts.length ? `${parts.length > 1 || !made ? "Not as in the file: " : ""}${parts.join(", ")}.` : "");
   if (byId("changed").open) put(byId("changed-file"), changedFile());

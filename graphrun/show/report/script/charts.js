@@ -77,9 +77,10 @@ function buildCharts(count) {
 
 function showReadout(chart, index) {
   const at = index ?? indexOfStep(chart.xs, stepAt(state.row));
-  const spans = chart.lines.map((line, k) =>
-    make("span", { class: `series-${k % 4}` }, `${line.label ? `${line.label} ` : ""}${chart.columns[k][at] === null ? "–" : format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
-  chart.readout.replaceChildren(...spans, make("span", { class: "faint" }, ` at step ${whole(chart.xs[at])}`));
+  if (!chart.readout.childElementCount) chart.readout.append(...chart.lines.map((_, k) => make("span", { class: `series-${k % 4}` })), make("span", { class: "faint" }));
+  const { children } = chart.readout;
+  chart.lines.forEach((line, k) => put(children[k], `${line.label ? `${line.label} ` : ""}${chart.columns[k][at] === null ? "–" : format(chart.columns[k][at])}${k + 1 < chart.lines.length ? ", " : ""}`));
+  put(children[chart.lines.length], ` at step ${whole(chart.xs[at])}`);
 }
 
 // What is plotted of a value: its parts over the rows, where they change.
@@ -106,14 +107,16 @@ function plotDetails() {
   }
 }
 
+let areChartsSeen = true;
+new IntersectionObserver(([entry]) => { areChartsSeen = entry.isIntersecting; }).observe(byId("charts-body"));
 let plottedVersion = 0, plotTime = 0, isPlotWaiting = false;
 
-// The charts of another course; where that takes long, not in each frame of a drag.
+// The charts of another course; out of sight, or where that takes long, not in each frame of a drag.
 function refreshPlots(isLate = false) {
   if (plottedVersion === version || (isPlotWaiting && !isLate)) return;
-  if (plotTime > 6 && !isLate) {
+  if (!isLate && charts.length && (plotTime > 6 || !areChartsSeen)) {
     isPlotWaiting = true;
-    setTimeout(() => refreshPlots(true), 3 * plotTime);
+    setTimeout(() => refreshPlots(true), Math.max(100, 3 * plotTime));
     return;
   }
   const begun = performance.now();
@@ -125,8 +128,7 @@ function refreshPlots(isLate = false) {
     Object.assign(chart, { xs, lines: groups[k].lines, columns: columnsOn(xs, groups[k].lines) });
     chart.plot.setData(xs, chart.columns);
   });
-  plotDetails();
-  movePlots();
+  if (isLate) movePlots();
   plotTime = performance.now() - begun;
 }
 

@@ -49,7 +49,8 @@ function showDetails() {
   if (isNew) plotted = { value, host: make("div", { class: "plots" }) };
   body.replaceChildren(...content, plotted.host);
   if (hasFocus) (body.querySelector(`[data-field="${focused}"]`) ?? body.querySelector("button"))?.focus({ preventScroll: true });
-  if (isNew && lastRow() > 0) plotDetails();
+  if ((isNew || plotted.version !== version) && lastRow() > 0) plotDetails();
+  plotted.version = version;
 }
 
 function membersList(box) {

@@ -64,7 +64,7 @@ function buildBox(box, index, [x, y, w, h]) {
   const head = box.rows.map(([strong, plain], k) => text(k, "head-text",
     ...(strong ? [draw("tspan", { class: "title" }, strong)] : []),
     ...(plain ? [draw("tspan", { class: "formula", ...(strong ? { dx: 5 } : {}) }, isNode(face) || box.group ? typeset(plain) : plain.replace(/(\d)x(?=\d)/g, "$1×"))] : [])));
-  const texts = [...head, text(box.rows.length, "value-text"), text(box.rows.length + 1, "gradient-text")];
+  const texts = [...head, text(box.rows.length, "value-text own"), text(box.rows.length + 1, "gradient-text")];
   const rect = (grow, extra) => draw("rect", { x: x - grow, y: y - grow, width: w + 2 * grow, height: h + 2 * grow, rx: radius + grow, ...extra });
   const group = draw("g", { class: `box ${kind}${isObjective ? " objective" : ""}${isInDrawing(box, face) ? " editable" : ""}`, tabindex: -1, role: "button" },
     rect(4, { class: "ring" }), rect(0, { class: "shape" }), ...texts);
@@ -120,19 +120,20 @@ function showDrawing() {
       const after = valueAfter(face, row);
       const move = moveAt(face, row);
       put(gradient, after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
-      gradient.setAttribute("class", "value-text");
+      setTo(gradient, "class", "value-text");
     } else {
-      gradient.setAttribute("class", "gradient-text");
+      setTo(gradient, "class", "gradient-text");
       put(gradient, derived ? (blankAt("derivatives", face) ? "grad ?" : gradientIn(box, row)) : "");
     }
-    for (const text of [value, gradient]) text.classList.toggle("bad", /NaN|∞/.test(lastTexts.get(text) ?? ""));
+    for (const text of [value, gradient]) setFlag(text, "data-bad", /NaN|∞/.test(lastTexts.get(text) ?? ""));
     group.classList.toggle("waiting", !computed);
     group.classList.toggle("forward", isActive && phase === FORWARD);
     group.classList.toggle("backward", (isActive || isReached) && phase === BACKWARD);
     group.classList.toggle("selected", box.values.includes(near));
-    group.setAttribute("tabindex", box.values.includes(state.selected) ? 0 : -1);
-    group.setAttribute("aria-pressed", box.values.includes(state.selected));
-    if (isFew || box.values.includes(state.selected)) group.setAttribute("aria-label", spoken(box, face));
+    const isSelected = box.values.includes(state.selected);
+    setTo(group, "tabindex", isSelected ? 0 : -1);
+    setTo(group, "aria-pressed", isSelected);
+    if (isFew || isSelected) setTo(group, "aria-label", spoken(box, face));
   }
   const live = new Set(moment.edges);
   for (const { group, text, paper, middle, edges: own, tip, labels } of drawn.lines) {
@@ -143,7 +144,7 @@ function showDrawing() {
     group.classList.toggle("near", isNear);
     const isShown = tip && place >= seedMoment && (labels !== "none" || isLive || isNear) && moment.phase !== FORWARD;
     const label = isShown ? edgeLabel(own, place, row, labels) : "";
-    put(text, label);
+    if (!put(text, label)) continue;
     const width = label ? 6.6 * label.length + 8 : 0;
     paper.setAttribute("x", middle - width / 2);
     paper.setAttribute("width", width);

@@ -112,7 +112,7 @@ let drags = 0;
 
 // A horizontal drag moves the number by its size; without one it is a press, which lets a field be typed in.
 function onFieldPress(event) {
-  const span = event.target.closest?.(".field"), text = event.target.closest?.(".value-text");
+  const span = event.target.closest?.(".field"), text = event.target.closest?.(".own");
   const found = span ? fieldAt(span) : text && leafAt(text);
   if (event.button || !found) return;
   const [value, cell] = found, place = span ?? text, from = numberAt(value, cell), start = event.clientX;
@@ -190,7 +190,7 @@ function showLive() {
   if (document.activeElement !== byId("size")) byId("size").value = String(Number(size.toPrecision(7)));
   byId("size-slider").value = Math.log10(size || 1e-8);
   byId("size-slider").setAttribute("aria-valuetext", byId("size").value);
-  put(byId("size-note"), model.schedule && !setup.isOwn ? "by the file's schedule" : "");
+  put(byId("size-note"), !setup.isKnown ? `the file's ${run.update.rule} makes no plain steps; the page does` : model.schedule && !setup.isOwn ? "by the file's schedule" : "");
   if (shownRule === setup.type) return showSettings();
   shownRule = setup.type;
   const settings = model.rules[setup.type].settings.filter(({ name }) => name !== "step_size");

@@ -27,16 +27,22 @@ function draw(tag, attributes = {}, ...children) {
 
 const lastTexts = new WeakMap();
 
-// Asking an element for its text takes longer than remembering it.
+// Asking an element for its text takes longer than remembering it; true where it is another one now.
 function put(element, text) {
-  if (lastTexts.get(element) === text) return;
+  if (lastTexts.get(element) === text) return false;
   lastTexts.set(element, text);
   element.textContent = text;
+  return true;
+}
+
+// What stays the same is laid out once.
+function setTo(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
 function setFlag(element, name, on) {
-  if (on) element.setAttribute(name, "true");
-  else element.removeAttribute(name);
+  if (on) setTo(element, name, "true");
+  else if (element.hasAttribute(name)) element.removeAttribute(name);
 }
 
 const isolated = (text) => make("bdi", {}, text);
@@ -62,7 +68,7 @@ function format(x, digits = 6) {
   return minus(text);
 }
 
-const whole = (n) => n.toLocaleString("en-US");
+const whole = new Intl.NumberFormat("en-US").format;
 const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
 function nested(numbers, shape, digits) {

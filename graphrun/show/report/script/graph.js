@@ -108,6 +108,8 @@ const state = {
   training: false,
   zoom: null,
 };
+// What else is built at the start, and shown anew with each state.
+const starters = [], followers = [];
 const shown = () => state.pointed ?? state.selected;
 const isComputed = (value) => valueMoment[value] <= state.moment;
 const isDerived = (value) => hasGradient(value) && gradientMoment[value] <= state.moment;

@@ -1,121 +1,5 @@
 // The course that the page computes: what was recorded up to some row, and from there on rows of its own.
 
-const ROWS = 1001, NUMBERS = 4e6, SLICE = 6, FUTURE = 1500;
-const EDITABLE = ["parameter", "constant", "data", "state"];
-const isEditable = (value) => Boolean(model) && EDITABLE.includes(values[value].kind) && sizeOf(shapeOf(value)) > 0;
-const parameters = [...values.keys()].filter(isParameter);
-const isFed = (value) => values[value].kind === "data" && Boolean(data.live.rows);
-const start0 = model && (data.live.first ? stateOf(data.live.first) : { step: recorded.count ? recorded.step(0) : 0, leaves: decodeAll(data.live.leaves), memory: {} });
-
-// Of what stands for a value, where in a row's numbers it begins.
-const places = [];
-const partsCount = values.reduce((sum, _, value) => { places.push(sum); return sum + (isSmall(shapeOf(value)) ? sizeOf(shapeOf(value)) : 3); }, 0);
-
-function partsOf(value, shape) {
-  if (typeof value === "number") return [value];
-  if (isSmall(shape)) return [...value];
-  let least = Infinity, most = -Infinity;
-  for (const x of value) {
-    if (!(x >= least)) least = x;
-    if (!(x <= most)) most = x;
-  }
-  return [least, most, normOfAll([value])];
-}
-
-// Scaled by the largest, so that no square overflows.
-function normOfAll(arrays) {
-  let most = 0, sum = 0;
-  for (const array of arrays) for (const x of array) most = Math.max(most, Math.abs(x));
-  if (!(most > 0) || most === Infinity) return most;
-  for (const array of arrays) for (const x of array) sum += (x / most) ** 2;
-  return most * Math.sqrt(sum);
-}
-
-const asArray = (value) => (typeof value === "number" ? [value] : value);
-
-// The rule, as it is set: that of the file, or what the page chose; its own step size takes the place of a schedule.
-function ruleOfFile() {
-  if (!model || !isTraining) return null;
-  const found = data.live.update && model.rules[data.live.update.type] ? data.live.update : null;
-  const type = found?.type ?? Object.keys(model.rules)[0];
-  return { clip_norm: null, clip_value: null, ...found, type, settings: { ...defaultsOf(type), ...found?.settings }, isOwn: false, isKnown: Boolean(found) };
-}
-const defaultsOf = (type) => Object.fromEntries(model.rules[type].settings.map(({ name, default: value }) => [name, value]));
-const fileRule = ruleOfFile();
-let setup = fileRule;
-const stepSize = (rule, step) => (model.schedule && !rule.isOwn ? model.schedule(step) : rule.settings.step_size);
-
-// Passes and updates of a row -------------------------------------------------------------------------------------
-
-let kept = [];
-
-// Of the rows that were asked for last, the passes are kept.
-function passesOf(row) {
-  let found = kept.find((one) => one.row === row);
-  if (found) return found;
-  const leaves = Object.assign(row.leaves.slice(), fed(row.step), row.given);
-  found = { row, leaves, ...model.compute(leaves) };
-  kept = [found, ...kept.slice(0, 2)];
-  return found;
-}
-
-const edgesOf = (found) => (found.edges ??= isTraining ? model.edges(found.values, found.gradients) : { locals: {}, contributions: {} });
-
-function clipped(gradients, { clip_value: value, clip_norm: limit }) {
-  let found = gradients;
-  if (value !== null) found = found.map((gradient) => gradient.map((x) => Math.min(Math.max(x, -value), value)));
-  if (limit !== null) {
-    const root = Math.sqrt(Math.min(1, limit / (normOfAll(found) + 1e-6)));
-    found = found.map((gradient) => gradient.map((x) => x * root * root));
-  }
-  return found;
-}
-
-// What one step makes of a row: the leaves, and what the rule remembers.
-function updateOf(row) {
-  const found = passesOf(row);
-  if (found.update) return found.update;
-  const { setup: rule } = row, { update, states } = model.rules[rule.type];
-  const leaves = row.leaves.slice(), memory = Object.fromEntries(states.map((name) => [name, {}]));
-  const slopes = clipped(parameters.map((p) => asArray(found.gradients[p] ?? asArray(row.leaves[p]).map(() => 0))), rule);
-  parameters.forEach((p, n) => {
-    const isNumber = typeof row.leaves[p] === "number", before = asArray(row.leaves[p]);
-    const factors = data.live.factors?.[p] ?? {}, settings = { ...rule.settings, step_size: stepSize(rule, row.step) };
-    for (const [name, factor] of Object.entries(factors)) settings[name] *= factor;
-    const [lower, upper] = boundsOf(p);
-    const old = states.map((name) => asArray(row.memory[name]?.[p] ?? 0)), made = [before, ...old].map(() => new Float64Array(before.length));
-    const sign = objective.maximize ? -1 : 1, given = states.map(() => 0);
-    for (let k = 0; k < before.length; k += 1) {
-      for (let s = 0; s < old.length; s += 1) given[s] = old[s].length > 1 ? old[s][k] : old[s][0];
-      const result = update(before[k], sign * slopes[n][k], row.step + 1, given, settings);
-      made[0][k] = Math.min(Math.max(result[0], lower(k)), upper(k));
-      for (let s = 1; s < made.length; s += 1) made[s][k] = result[s];
-    }
-    leaves[p] = isNumber ? made[0][0] : made[0];
-    states.forEach((name, k) => { memory[name][p] = isNumber ? made[k + 1][0] : made[k + 1]; });
-  });
-  Object.assign(leaves, found.states);
-  found.update = { leaves, memory };
-  return found.update;
-}
-
-const decodedBounds = new Map();
-
-// The lower and the upper end of each element.
-function boundsOf(value) {
-  if (!decodedBounds.has(value)) {
-    const ends = (data.live.bounds[value] ?? [-Infinity, Infinity]).map(decode);
-    decodedBounds.set(value, ends.map((end) => (typeof end === "number" ? () => end : (k) => end[k % end.length])));
-  }
-  return decodedBounds.get(value);
-}
-
-// A step is made from where the objective and the parameters' gradients are finite.
-function isFiniteAt(row) {
-  const { values: found, gradients } = passesOf(row);
-  return (row.isFinite ??= [found[objective.value], ...parameters.map((p) => gradients[p] ?? 0)].every((value) => asArray(value).every(Number.isFinite)));
-}
-
 // Rows ------------------------------------------------------------------------------------------------------------
 
 const makeRow = (row) => ({ leaves: [], memory: {}, setup, given: {}, edited: null, ...row });
@@ -130,9 +14,13 @@ function partsIn(row) {
     return numbers;
   };
   row.parts = { values: all(found.values), gradients: isTraining ? all(found.gradients) : null };
+  for (const take of takers) take(row, found);
   row.has = isTraining && found.gradients.map((gradient) => gradient !== undefined);
   return row.parts;
 }
+
+// What else is taken of the passes of a row that is shown.
+const takers = [];
 
 const cut = (numbers, value) => [...numbers.subarray(places[value], places[value + 1] ?? partsCount)];
 const mostRows = () => Math.max(3, Math.min(ROWS, Math.floor(NUMBERS / Math.max(2 * partsCount, parameters.reduce((sum, p) => sum + sizeOf(shapeOf(p)), 0) * 4))));
@@ -148,9 +36,9 @@ const live = {
   step: (row) => live.rows[row].step,
   next: (row) => at(row, (k) => recorded.next(k), (own) => (isTraining && isFiniteAt(own) ? own.step + 1 : -1)),
   value: (value, row) => at(row, (k) => recorded.value(value, k), (own) => cut(partsIn(own).values, value)),
-  gradient: (value, row) => at(row, (k) => recorded.gradient(value, k), (own) => (partsIn(own) && own.has[value] ? cut(own.parts.gradients, value) : cut(own.parts.values, value).map(() => 0))),
+  gradient: (value, row) => at(row, (k) => recorded.gradient(value, k), (own) => (partsIn(own) && own.has[value] ? cut(own.parts.gradients, value) : nothing(value))),
   local: (edge, row) => at(row, (k) => recorded.local(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).locals[edge], edges[edge][1])),
-  contribution: (edge, row) => at(row, (k) => recorded.contribution(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).contributions[edge], edges[edge][0])),
+  contribution: (edge, row) => at(row, (k) => recorded.contribution(edge, k), (own) => partsOrNull(edgesOf(passesOf(own)).contributions[edge], edges[edge][0]) ?? nothing(edges[edge][0])),
   move: (value, row) => at(row, (k) => recorded.move(value, k), (own) => {
     const before = own.leaves[value], after = updateOf(own).leaves[value];
     return partsOf(typeof before === "number" ? after - before : after.map((x, k) => x - before[k]), shapeOf(value));
@@ -168,6 +56,8 @@ const live = {
   },
 };
 const at = (row, ofRecorded, ofOwn) => (live.rows[row].recorded === undefined ? ofOwn(live.rows[row]) : ofRecorded(live.rows[row].recorded));
+// What the objective does not depend on carries nothing back.
+const nothing = (slot) => Array(isSmall(shapeOf(slot)) ? sizeOf(shapeOf(slot)) : 3).fill(0);
 const partsOrNull = (value, slot) => (value === undefined ? null : partsOf(value, shapeOf(slot)));
 
 // What the story tells of a rule; only plain gradient descent is an equation of what is shown.
@@ -188,11 +78,14 @@ const exact = new Map();
 
 function replayed(step, budget) {
   const begin = performance.now();
-  if (!exact.size) exact.set(start0.step, begun(start0));
+  if (!exact.size) exact.set(firstState.step, begun(firstState));
   if (data.live.last?.step === step && !exact.has(step)) exact.set(step, begun(stateOf(data.live.last)));
   let row = exact.get(step) ?? exact.get(Math.max(...[...exact.keys()].filter((known) => known < step)));
   while (fileRule?.isKnown && row.step < step && isFiniteAt(row) && performance.now() - begin < budget) row = following(row);
-  if (exact.size > 40) exact.clear();
+  if (exact.size > 40) {
+    exact.clear();
+    exact.set(firstState.step, begun(firstState));
+  }
   exact.set(row.step, row);
   return row.step === step ? row : null;
 }
@@ -205,7 +98,7 @@ function grounded(index, budget = FUTURE) {
   if (row) return row;
   const moving = [...values.keys()].filter((value) => isParameter(value) || values[value].kind === "state");
   if ((fileRule?.isKnown && budget < FUTURE) || !moving.every((value) => isSmall(shapeOf(value)))) return null;
-  const leaves = leavesList(start0.leaves);
+  const leaves = leavesList(firstState.leaves);
   for (const value of moving) leaves[value] = shapeOf(value).length ? Float64Array.from(valueAt(value, index)) : valueAt(value, index)[0];
   return makeRow({ step: stepAt(index), leaves, setup: fileRule });
 }
@@ -282,13 +175,13 @@ function changed(course = live) {
 
 const past = [], future = [];
 let lastKey = null;
-const moment0 = () => ({ course: state.course, rows: [...live.rows], stride: live.stride, row: state.row, setup });
+const asItIs = () => ({ course: state.course, rows: [...live.rows], stride: live.stride, row: state.row, setup });
 
 // What belongs to one gesture is undone at once.
 function remember(key = null) {
   if (key !== null && key === lastKey) return;
   lastKey = key;
-  past.push(moment0());
+  past.push(asItIs());
   if (past.length > 200) past.shift();
   future.length = 0;
 }
@@ -296,7 +189,7 @@ function remember(key = null) {
 function goBack(from, to) {
   if (!from.length) return;
   stop();
-  to.push(moment0());
+  to.push(asItIs());
   const then = from.pop();
   wanted = lastKey = null;
   ({ stride: live.stride, rows: live.rows, setup } = then);

@@ -26,6 +26,7 @@ function show() {
   showLive();
   refreshPlots();
   showAround();
+  for (const follow of followers) follow();
   markLines(shown());
   movePlots();
   byId("step-back").disabled = row === 0;
@@ -247,6 +248,7 @@ function start() {
   buildValues();
   showCharts();
   watchLive();
+  for (const begin of starters) begin();
   roving(byId("drawing"), boxesInOrder);
   watchDrawing();
   watchTaking();

@@ -140,7 +140,7 @@ function linkText() {
   if (scene.levels && view !== scene) (opened.size ? [...opened] : [""]).forEach((name) => add("open", name));
   if (state.course !== recorded) changesIn(add);
   sheetIn(add);
-  return said.toString();
+  return said.toString().replace(/%40/g, "@").replace(/%2C/g, ",");
 }
 
 // What the page changed, row by row: the rule where it becomes another one, and the leaves that were set.
@@ -148,14 +148,16 @@ function changesIn(add) {
   const own = live.rows.filter((row) => row.recorded === undefined);
   let rule = null;
   for (const row of own) {
-    if (row.setup && row.setup !== rule && !row.setup.isOfFile) {
-      add(`rule@${row.step}`, row.setup.type);
-      for (const [name, value] of Object.entries(row.setup.settings)) add(`rule@${row.step}.${name}`, value);
+    const at = row.step === stepAt(0) ? "" : `@${row.step}`;
+    if (row.setup && row.setup !== rule && row.setup !== fileRule) {
+      const { type, settings } = row.setup, usual = defaultsOf(type);
+      add(`rule${at}`, type);
+      for (const [name, value] of Object.entries(settings)) if (name === "step_size" || value !== usual[name]) add(`rule${at}.${name}`, value);
     }
     rule = row.setup;
     for (const slot of Object.keys(row.edited ?? {})) {
       const now = row.given[slot] ?? row.leaves[slot];
-      if (typeof now === "number" || now.length <= 256) add(`set.${nameOf(slot)}@${row.step}`, typeof now === "number" ? now : JSON.stringify(nestedOf([...now], shapeOf(slot))));
+      if (typeof now === "number" || now.length <= 256) add(`set.${nameOf(slot)}${at}`, typeof now === "number" ? now : JSON.stringify(nestedOf([...now], shapeOf(slot))));
     }
   }
   add("until", live.total);
@@ -209,6 +211,7 @@ function openTaking(isOpen) {
   byId("taking").hidden = !isOpen;
   byId("taking-button").setAttribute("aria-expanded", String(isOpen));
   if (!isOpen) return;
+  byId("sheet-button").hidden = !questions({ kinds: Object.keys(KINDS), of: [] }).length;
   const names = [[-1, "the graph"], ...charts.map((chart, k) => [k, `the chart of ${chart.name}`])];
   byId("take-what").replaceChildren(...names.map(([value, name]) => make("option", { value }, name)));
   makeLink();

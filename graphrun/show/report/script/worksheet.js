@@ -16,15 +16,20 @@ function drawnFrom(seed) {
 
 const isNumber = (value) => shapeOf(value).length === 0;
 
-// All that can be asked, in the order of the passes.
+// All that can be asked, in the order of the passes: what it takes has to be seen, and not be folded away.
 function questions({ kinds, of }) {
-  const isWanted = (value) => values[value].kind !== "literal" && isNumber(value) && (!of.length || of.includes(nameOf(value)));
+  const faces = new Set(drawn.boxes.filter(({ box }) => hasFace(box)).map(({ face }) => face));
+  const isSeen = (value) => values[value].kind === "literal" || (faces.has(value) && isNumber(value));
+  const isWanted = (value) => faces.has(value) && isNumber(value) && (!of.length || of.includes(nameOf(value)));
   const found = { values: [], derivatives: [], contributions: [] };
-  for (const node of waves.flat()) if (isWanted(node) && values[node].inputs.every(isNumber)) found.values.push({ kind: "values", value: node });
+  for (const node of waves.flat()) if (isWanted(node) && values[node].inputs.every(isSeen)) found.values.push({ kind: "values", value: node });
   const back = [...order].reverse().filter((value) => isTraining && isWanted(value) && value !== objective.value);
-  for (const value of back) if (hasGradient(value) && edgesFrom[value].some(carries)) found.derivatives.push({ kind: "derivatives", value });
+  for (const value of back) {
+    const uses = edgesFrom[value].filter(carries);
+    if (uses.length && uses.every((edge) => isSeen(edges[edge][1]))) found.derivatives.push({ kind: "derivatives", value });
+  }
   for (const node of [...waves.flat()].reverse()) {
-    for (const edge of edgesInto[node]) if (carries(edge) && isWanted(edges[edge][0]) && isNumber(node)) found.contributions.push({ kind: "contributions", value: edges[edge][0], edge });
+    for (const edge of edgesInto[node]) if (carries(edge) && isWanted(edges[edge][0]) && isSeen(node)) found.contributions.push({ kind: "contributions", value: edges[edge][0], edge });
   }
   return kinds.flatMap((kind) => found[kind]);
 }
@@ -157,7 +162,7 @@ function buildSheet() {
     input.addEventListener("change", check);
     rows.push(make("div", { class: "question" }, make("span", {}, `${k + 1}. `, line, " ="), input, told));
   });
-  const none = make("p", { class: "faint" }, "There is no single number to ask for; choose other kinds or names.");
+  const none = make("p", { class: "faint" }, "There is no single number here to ask for: choose other kinds or names, or open what is folded.");
   byId("sheet-body").replaceChildren(...(rows.length ? rows : [none]));
   showScore();
 }
@@ -218,7 +223,6 @@ function applySheet(given, integer) {
 }
 
 function watchSheet() {
-  byId("sheet-button").hidden = !questions({ kinds: Object.keys(KINDS), of: [] }).length;
   byId("sheet-kinds").append(...Object.entries(KINDS).slice(0, isTraining ? 3 : 1).map(([value, text]) => make("label", {}, make("input", { type: "checkbox", value }), ` ${text} `)));
   const setup = () => ({
     kinds: [...byId("sheet-kinds").querySelectorAll("input:checked")].map((box) => box.value),
