@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphrun.base.errors import GraphrunError, UsageError
+from graphrun.base.wording import did_you_mean, quote
 from graphrun.document import Document
+from graphrun.document.names import normalize
 from graphrun.document.sweep_section import Axis, SweepEntry, read_axis
 from graphrun.plugins.registry import Registry
 from graphrun.run.request import RunRequest
@@ -150,6 +152,10 @@ def make_plan(graph: Varied, entry: SweepEntry, request: Mapping[str, Any]) -> S
         known = graph.varied(overrides(first)).document
     except GraphrunError as error:
         raise UsageError(f"the first of the runs: {error}".replace("--set ", "")) from None
+    base, names = normalize(name.removeprefix(HELD_BACK)), (*known.nodes, *known.parameters, *known.constants)
+    if base not in names:
+        hint = did_you_mean(base, names)
+        raise UsageError(f"the objective {quote(base)} is no value of the file" + (f"; {hint}" if hint else ""))
     if name.startswith(HELD_BACK) and not _holds_back(known):
         raise UsageError(f"{name}: no rows are held back; write holdout: 0.2 in the section 'data', or folds: 5")
     return plan

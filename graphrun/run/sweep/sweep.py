@@ -206,7 +206,7 @@ def default_folder(graph: Varied, plan: SweepPlan) -> Path:
     given = description(graph, plan)
     place = Path(graph.origin["file"])
     for number in itertools.count(1):
-        folder = place.parent / f"{place.stem or 'graph'}.sweep{'' if number == 1 else f'-{number}'}"
+        folder = place.parent / f"{place.stem.strip('<>') or 'graph'}.sweep{'' if number == 1 else f'-{number}'}"
         if not folder.exists():
             return folder
         with suppress(UsageError):

@@ -265,6 +265,7 @@ def test_a_number_is_held_by_one_process(tmp_path: Path) -> None:
         (["--vary", "a=1..2..3"], "a list or a range"),
         (["--vary", "a,steps=[[1, 2, 3]]"], "an element for each of the 2 paths"),
         (["--vary", "a,a=1"], "no path"),
+        (["--objective", "losss"], "'losss' is no value of the file"),
         (["--objective", "holdout.f"], "no rows are held back"),
         (["--prune", "median"], "goes with the search tpe"),
         (["--workers", "0"], "workers is a number from 1 on"),
