@@ -76,8 +76,9 @@ class Processes:
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """Let processes that are begun inside have so many threads, unless the user has said how many."""
-    given = {name: str(number) for name in THREADS if name not in os.environ}
+    """Let processes that are begun inside have so many threads, and GPUs in common, unless the user says otherwise."""
+    wanted = {**dict.fromkeys(THREADS, str(number)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    given = {name: text for name, text in wanted.items() if name not in os.environ}
     os.environ.update(given)
     try:
         yield
