@@ -170,7 +170,7 @@ def _possible(path: Path) -> Collection[str] | None:
         return tuple(UncertaintyEntry.model_fields)
     if section == "data" and not inner:
         return data_section.KEYS
-    if (section == "nodes" and inner) or section in ("update", "expect", "data"):
+    if (section == "nodes" and inner) or section in ("update", "expect", "data", "sweep"):
         return None
     return ()
 
