@@ -204,7 +204,7 @@ def evaluate(
 def _on_rows(found: Evaluated, names: Sequence[str], pieces: Pieces) -> list[Any]:
     slots, program = [found.plan.slots[name] for name in names], found.program
 
-    def needed() -> Iterator[list[NDArray[Any]]]:
+    def needed() -> Iterator[list[Any]]:
         return ([piece[place] for place in found.places] for piece in pieces())
 
     first, *others = itertools.islice(needed(), 2)
