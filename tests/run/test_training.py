@@ -237,6 +237,22 @@ def test_held_back_rows_that_a_node_does_not_take(load: Write, capsys: pytest.Ca
     assert captured.err == f"graphrun: node 's' cannot be evaluated on 7 rows: {shape}\n"
 
 
+@pytest.mark.parametrize(
+    ("engine", "who"), [("numpy", "node 'r.1.v'"), pytest.param("jax", "the nodes", marks=pytest.mark.slow)]
+)
+def test_held_back_rows_of_a_sequence(load: Write, engine: str, who: str) -> None:
+    """Copies over the rows of a step are as many as those: other rows are told so by every engine."""
+    cell = "subgraphs: {c: {inputs: [h, v], parameters: {w: 0.5}, nodes: {n: w * h + v}, output: n}}\n"
+    text = LINE.replace(
+        "nodes: {", "nodes: {r: {type: c, inputs: [0, x], repeat: 5, share: true, over: [v], collect: [n]}, "
+    )
+    graph = load(cell + text.replace("a * x", "a * r.n").replace("holdout: 0.2", "holdout: 0.3"))
+    with pytest.raises(
+        GraphrunError, match=rf"^{who} cannot be evaluated on 7 rows: x has 7 slices along axis 0, not 5"
+    ):
+        graph.run(engine=engine)
+
+
 # --- against PyTorch -------------------------------------------------------------------------------------------------
 
 

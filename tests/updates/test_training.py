@@ -62,3 +62,14 @@ def test_a_factor_is_that_of_the_setting(name: str, size: Any, more: dict[str, A
     for k in (*range(9), count - 1):
         expected = alone(rule, graph["parameters"][f"p{k}"]["value"], k, training[k])
         assert result.parameters[f"p{k}"] == pytest.approx(expected, rel=1e-10, abs=1e-10), k
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "more", ["", ", accumulate: 2", ", clip_norm: 1", ", accumulate: 2, clip_norm: 1, clip_value: 1"]
+)
+def test_a_run_moves_nothing_where_all_is_frozen(engine: str, more: str) -> None:
+    """Every setting of the gradients has none of them to do with."""
+    held = "parameters: {x: {value: 3, frozen: true}}\nnodes: {f: x * x}\nminimize: f\nsteps: 5\n"
+    result = graphrun.loads(f"{held}update: {{type: adam{more}}}").run(engine=engine)
+    assert (result.steps, result.parameters["x"], result.values["f"]) == (5, 3, 9)

@@ -228,8 +228,19 @@ class JaxProgram:
         self._inspection.forget()
 
     def evaluate_rows(self, columns: Sequence[Array], slots: Sequence[int]) -> list[Array]:
-        """Return the values of some slots on other rows of the data set; nothing is changed by it."""
-        return self._inspection.on_rows(self._state, columns, slots)
+        """Return the values of some slots on other rows of the data set; nothing is changed by it.
+
+        Raises:
+            UsageError: a node does not take that many rows.
+        """
+        try:
+            return self._inspection.on_rows(self._state, columns, slots)
+        except UsageError as error:
+            # What JAX itself does not take is told by it as a TypeError; this is a shape that does not fit.
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            rows = len(columns[0]) if columns else 0
+            raise UsageError(f"the nodes cannot be evaluated on {rows} rows: {error.__cause__}") from error
 
     def gradient_norm(self) -> float:
         """Return the Euclidean norm of the gradient of all parameters."""

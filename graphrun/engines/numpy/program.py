@@ -408,6 +408,6 @@ class NumpyProgram:
         if self.plan.states:
             self._set_node_states(self._next_node_states())
         gradients = [self.gradients_by_slot[target] for target, _ in self.updater.targets]
-        if self.plan.update.clips:
+        if self.plan.update.clips and gradients:
             gradients = self._clipped()
         self.updater(self.values_by_slot, gradients, self.step)
