@@ -28,6 +28,7 @@ class RunDescription:
         update: the update rule as a graph file gives it: ``type`` and settings.
         record: the names that are recorded.
         parameters: how many numbers the updates move.
+        settings: of a run of a sweep, what it is given, by the paths of ``--set``.
     """
 
     graph: str
@@ -42,6 +43,7 @@ class RunDescription:
     update: Mapping[str, Any]
     record: Sequence[str]
     parameters: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from graphrun.base.errors import INTERRUPTED, GraphrunError
 from graphrun.base.memory import no_collection_at_the_ends
 from graphrun.base.version import __version__
 from graphrun.base.wording import nearest
-from graphrun.cli.commands import catalog, check, run, show, watch
+from graphrun.cli.commands import catalog, check, run, show, sweep, watch
 from graphrun.cli.terminal import CtrlC, discard, say
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def commands() -> None:
     """
 
 
-for module in (run, watch, show, check, catalog):
+for module in (run, sweep, watch, show, check, catalog):
     for command in vars(module).values():
         if isinstance(command, click.Command):
             commands.add_command(command)

@@ -16,6 +16,7 @@ from graphrun.declare.nodetype import NodeType
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.document.data_section import MISSING, TIMES
 from graphrun.document.names import LITERALS
+from graphrun.document.sweep_section import SETTINGS as SWEEP_SETTINGS
 from graphrun.plugins.registry import Registry
 from graphrun.solvers import SOLVERS, Solver
 from graphrun.updates.schedule import SCHEDULES
@@ -117,6 +118,7 @@ def sections(rules: Sequence[Declaration]) -> dict[str, Schema]:
             "else": {"enum": ["least_squares", "likelihood"]},
         }
         | _told("What the fit is worth: standard errors and intervals of the parameters; a kind or a mapping."),
+        "sweep": sweep(),
         "keep": {"enum": ["last", "best"]}
         | _told("Which parameters a run ends with; best: of the row whose objective on held-back rows is best."),
         "record": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
@@ -142,6 +144,18 @@ def stop_holdout() -> Schema:
     }
     told = _told("Stop when a value on held-back rows gets no better.")
     return _object(keys) | {"required": ["patience"]} | told
+
+
+def sweep() -> Schema:
+    """Return the schema of a sweep: its settings, and paths that are varied."""
+    told = {name: _told(f"{words[0].upper()}{words[1:]}.") for name, (words, _) in SWEEP_SETTINGS.items()}
+    keys: dict[str, Schema] = {}
+    for name, (_, allowed) in SWEEP_SETTINGS.items():
+        one: Schema = {"type": "integer", "minimum": allowed} if isinstance(allowed, int) else {"type": "string"}
+        keys[name] = {**(one if isinstance(allowed, int) or not allowed else {"enum": list(allowed)}), **told[name]}
+    varied = {"type": ["array", "string"], "minItems": 1} | _told("A list of values, or a range as 1e-4..1e-1:log.")
+    described = _told("What `graphrun sweep` varies, by paths of --set, and how it searches.")
+    return {"type": ["object", "null"], "properties": keys, "additionalProperties": varied} | described
 
 
 def uncertainty() -> Schema:

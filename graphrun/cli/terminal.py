@@ -115,12 +115,14 @@ class CtrlC:
 
 
 @contextmanager
-def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int, Callable[[], Objective | None]], None]]:
-    """Show how many of `total` steps are made: on a terminal, and only when the work takes longer than a second."""
+def progress(
+    total: int, *, quiet: bool, what: str = "steps"
+) -> Iterator[Callable[[int, Callable[[], Objective | None]], None]]:
+    """Show how many of `total` steps or runs are made: on a terminal, of work that takes longer than a second."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield _unseen
         return
-    bar = _Bar(total)
+    bar = _Bar(total, what)
     try:
         yield bar.update
         bar.draw()
@@ -142,8 +144,9 @@ class _Bar:
     What remains is told by the steps after the first: before that one an engine compiles.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, what: str = "steps") -> None:
         self.total = total
+        self.what = what
         self.start = time.monotonic()
         self.first: tuple[int, float] | None = None
         self.drawn = -SECONDS_BETWEEN_DRAWINGS
@@ -189,10 +192,10 @@ class _Bar:
                 text += f"  {part}"
         if cells(text) > width:
             return text[: max(width, 0)]
-        room = min(width - cells(text) - len("steps []  "), WIDEST_BAR)
+        room = min(width - cells(text) - len(f"{self.what} []  "), WIDEST_BAR)
         if room < NARROWEST_BAR:
             return text
-        return f"steps [{('#' * int(share * room)).ljust(room, '-')}]  {text}"
+        return f"{self.what} [{('#' * int(share * room)).ljust(room, '-')}]  {text}"
 
     def _remaining(self, step: int, now: float) -> str:
         """Return how long the rest will take; nothing where that cannot be known, or nothing is left."""

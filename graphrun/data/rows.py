@@ -39,8 +39,13 @@ class DataSource:
     @property
     def is_divided(self) -> bool:
         """Whether the rows have folds, of which none was chosen."""
+        return self.folds > 0 and self._fold is None
+
+    @property
+    def folds(self) -> int:
+        """How many folds the rows have."""
         entry = self._document.data
-        return entry is not None and entry.holdout.folds > 0 and self._fold is None
+        return 0 if entry is None else entry.holdout.folds
 
     def at_fold(self, fold: int) -> DataSource:
         """Return the same with another fold held back."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
@@ -21,6 +21,9 @@ from graphrun.document.parameters import ParameterEntry, read_constants, read_pa
 from graphrun.document.problems import Problems, Use
 from graphrun.document.source import Source
 from graphrun.document.subgraphs import Subgraph
+
+if TYPE_CHECKING:
+    from graphrun.document.sweep_section import SweepEntry
 
 
 class UpdateEntry(NamedTuple):
@@ -62,6 +65,7 @@ class Document:
     expect: tuple[ExpectEntry, ...]
     broken: set[str]
     data: DataEntry | None = None
+    sweep: "SweepEntry | None" = None
     subgraphs: dict[str, Subgraph] = field(default_factory=dict)
     lacks_subgraphs: bool = False
     leaf_origins: dict[str, tuple[Problems, str, Use]] = field(default_factory=dict)
@@ -140,6 +144,11 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
     }
     update = _read_update(data.pop("update"), problems) if "update" in data else None
     data_set = read_data(data.pop("data"), problems, broken) if "data" in data else None
+    sweep = data.pop("sweep", None)
+    if sweep is not None:
+        from graphrun.document.sweep_section import read_sweep
+
+        sweep = read_sweep(sweep, problems)
     for key in data.keys() - Header.model_fields.keys():
         broken.update(_unread_names(data[key]))
     header = read_header(data, problems)
@@ -161,6 +170,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
         update=update or UpdateEntry("sgd", {"step_size": 0.01}),
         broken=broken,
         data=data_set,
+        sweep=sweep,
         subgraphs=subgraphs,
         lacks_subgraphs=lacks_subgraphs,
         leaf_origins=expansion.origins,

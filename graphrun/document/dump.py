@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from textwrap import indent
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,6 +14,9 @@ from graphrun.document.nodes import NodeEntry
 from graphrun.document.numbers import StoredValue
 from graphrun.document.parameters import ParameterEntry, Training
 from graphrun.document.scalars import resolve
+
+if TYPE_CHECKING:
+    from graphrun.document.sweep_section import SweepEntry
 
 WIDTH = 120
 
@@ -30,6 +33,7 @@ def dump_document(document: Document, expressions: Mapping[str, str] = MappingPr
         "nodes": {**document.nodes, **expressions},
         objective: document.maximize if document.maximize is not None else document.minimize,
         "update": _Flow(type=document.update.type, **document.update.settings),
+        "sweep": document.sweep and _sweep(document.sweep),
         "start": document.start,
         "steps": document.steps,
         "stop": document.stop and _Flow(document.stop.model_dump(exclude_none=True)),
@@ -171,6 +175,11 @@ def _data(entry: DataEntry) -> dict[str, Any]:
 def _changed(entry: Any) -> dict[str, Any]:
     """Return the fields of an entry that are not as they are by default."""
     return {key: value for key, value in entry._asdict().items() if value != entry._field_defaults.get(key, ())}
+
+
+def _sweep(entry: "SweepEntry") -> dict[str, Any]:
+    given = {key: value for key, value in entry._asdict().items() if key != "axes" and value is not None}
+    return {**{", ".join(axis.paths): _flow(axis.text) for axis in entry.axes}, **given}
 
 
 def _holdout(entry: HoldoutEntry) -> Any:

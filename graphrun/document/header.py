@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Their null stands for an empty section.
 EMPTY: dict[str, Any] = {"stop": {}, "record": [], "expect": []}
-OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "update", "data")
+OTHER_KEYS = ("include", "subgraphs", "parameters", "constants", "nodes", "update", "data", "sweep")
 
 # Everything that a graph file can have at its top.
 SECTIONS = (*Header.model_fields, *OTHER_KEYS)

@@ -10,7 +10,7 @@ from graphrun.base.wording import did_you_mean, printable, quote
 from graphrun.document import data_section, loader, subgraphs
 from graphrun.document.header import SECTIONS
 from graphrun.document.marks import Path
-from graphrun.document.models import StopEntry, UncertaintyEntry
+from graphrun.document.models import StopEntry, StopHoldoutEntry, UncertaintyEntry
 from graphrun.document.names import normalize
 from graphrun.document.parameters import KEYS, TRAINING
 from graphrun.document.settings import SYNONYMS
@@ -18,6 +18,7 @@ from graphrun.document.source import Source
 
 OPPOSITE = {"maximize": "minimize", "minimize": "maximize"}
 BOUNDS = ("lower", "upper")
+HOLDOUTS = [["stop", "holdout"], ["data", "holdout"]]
 
 # How many paths of a file are searched for the one that was meant.
 MOST_SEARCHED = 10_000
@@ -118,8 +119,12 @@ class _Setting:
         is_element = isinstance(inner, list) and _INDEX.fullmatch(rest[0])
         if self.is_parameter() and not isinstance(inner, dict) and not is_element:
             inner = {"value": inner}
-        elif inner is None and len(self.path) == 1:
+        elif inner is None and (len(self.path) == 1 or self.path in HOLDOUTS):
             inner = {}
+        elif self.path == ["data", "holdout"] and isinstance(inner, int | float):
+            inner = {"share": inner}
+        elif self.path[:-1] == ["data", "columns"] and isinstance(inner, str | list) and not is_element:
+            inner = {"column" if isinstance(inner, str) else "columns": inner}
         elif self.path[-1] == "init" and isinstance(inner, str):
             inner = {"type": inner}
         elif self.path == ["uncertainty"] and isinstance(inner, str):
@@ -157,13 +162,15 @@ def _possible(path: Path) -> Collection[str] | None:
         return subgraphs.KEYS if len(inner) == 1 else _possible(path[2:])
     if section == "parameters" and inner:
         return KEYS if len(inner) == 1 else None
-    if section == "stop":
+    if section == "stop" and inner[:1] != ["holdout"]:
         return tuple(StopEntry.model_fields)
+    if section == "stop":
+        return tuple(StopHoldoutEntry.model_fields)
     if section == "uncertainty":
         return tuple(UncertaintyEntry.model_fields)
     if section == "data" and not inner:
         return data_section.KEYS
-    if (section == "nodes" and inner) or section in ("update", "expect", "data"):
+    if (section == "nodes" and inner) or section in ("update", "expect", "data", "sweep"):
         return None
     return ()
 

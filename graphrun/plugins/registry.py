@@ -157,12 +157,17 @@ class Registry:
                 yield f"{name} is that of {used.source} {used.name}: {other} declares one too, and a taken name stays"
 
     @property
+    def folders(self) -> list[Path]:
+        """The folders of loose plugin files that were named."""
+        return [folder.absolute() for folder in self._folders]
+
+    @property
     def failures(self) -> list[Plugin]:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _registry, ([folder.absolute() for folder in self._folders], self._given)
+        return _registry, (self.folders, self._given)
 
     def add(self, declarations: Iterable[Declaration]) -> None:
         """Take node types and update rules that a program declares itself, beside what was opened so far.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphrun.run.intervals import Intervals
     from graphrun.run.predict import Evaluation
     from graphrun.run.stepping import Iteration
+    from graphrun.run.sweep.sweep import Sweep
 
 
 class Graph(Shown):
@@ -53,7 +54,7 @@ class Graph(Shown):
         source: DataSource | None = None,
         registry: Registry | None = None,
         memory: int | None = None,
-        again: Callable[[], Graph] | None = None,
+        again: partial[Graph] | None = None,
     ) -> None:
         self.structure = structure
         self.source = source or DataSource(structure.document)
@@ -74,6 +75,25 @@ class Graph(Shown):
         if self._again is None:
             raise TypeError("a graph can be copied and pickled that `load` made")
         return self._again, ()
+
+    def varied(self, overrides: Sequence[str]) -> Graph:
+        """Return the graph of the same file with more of its values changed, as of ``--set``.
+
+        Raises:
+            GraphFileError, UsageError: as of `load`.
+        """
+        if self._again is None:
+            raise TypeError("a graph can be varied that `load` made")
+        return self._again(more=overrides)
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What it was made of: the file, what was changed in it, and by which other files."""
+        given: tuple[Any, ...] = (self.document.source, (), None, None, None, None)
+        source, overrides, _, data, start, _ = given if self._again is None else self._again.args
+        file = Path(source.folder, Path(source.name).name).absolute()
+        plain = {"overrides": list(overrides), "plugins": [str(folder) for folder in self.registry.folders]}
+        return {"file": str(file), **plain, "data": data and str(data), "start": start and str(start)}
 
     @property
     def document(self) -> Document:
@@ -303,6 +323,58 @@ class Graph(Shown):
             if step is None and plan.feeds:
                 plan = build_plan(self.structure, plan.dtype, seed, feed)
             return function_of(plan, feed, whole("step", step or 0, 0), names, of, engine, again)
+
+    def sweep(
+        self,
+        vary: Mapping[str, Any] | None = None,
+        *,
+        search: str | None = None,
+        runs: int | None = None,
+        objective: str | None = None,
+        direction: str | None = None,
+        seed: int | None = None,
+        repeat: int | None = None,
+        prune: str | None = None,
+        workers: int | str = 1,
+        folder: str | Path | None = None,
+        checkpoints: bool = False,
+        observed: Sequence[str] = (),
+        **asked: Any,
+    ) -> Sweep:
+        """Run the graph many times, with other values each time, and compare what comes of it.
+
+        Args:
+            vary: by the paths of ``--set``, lists of values or ranges such as ``1e-4..1e-1:log`` and ``1..10``; beside
+                what the section `sweep` of the file has.
+            search: ``grid``, ``random`` or ``tpe``, default the grid of lists, else random.
+            runs: how many, default the whole grid, else 20.
+            objective: what is compared, as it is recorded: ``loss``, ``holdout.loss``; default the file's.
+            direction: ``minimize`` or ``maximize``, default the file's.
+            seed: what is drawn derives from it; run k has the seed that is k above it. Default the file's, else 0.
+            repeat: how many seeds each run is made with; the mean is compared.
+            prune: ``median`` or ``hyperband``, with ``tpe``: ends runs that lag behind.
+            workers: so many processes of this machine; ``dask:ADDRESS``, ``dask:local``.
+            folder: where everything is kept, so that the same sweep goes on there; default nowhere.
+            checkpoints: whether the folder keeps a checkpoint of each run.
+            observed: observers as of ``--observe``; ``{number}`` stands for that of a run.
+            asked: of `run`: steps, engine, dtype, device; of the command: on_run, on_progress, interrupted.
+
+        Raises:
+            UsageError: something makes no sense.
+            RunError: the folder cannot be used, or the cluster is lost.
+        """
+        from graphrun.document.sweep_section import SweepEntry, joined
+        from graphrun.run.sweep.plan import make_plan
+        from graphrun.run.sweep.sweep import sweep_graph
+
+        given = SweepEntry((), search, runs, objective, direction, seed, repeat, prune)
+        request: dict[str, Any] = {
+            name: asked.pop(name) for name in ("steps", "engine", "dtype", "device") if name in asked
+        }
+        plan = make_plan(self, joined(self.document.sweep, vary or {}, given), request)
+        return sweep_graph(
+            self, plan, workers=workers, folder=folder, checkpoints=checkpoints, observed=observed, **asked
+        )
 
     def intervals(
         self, parameters: Sequence[str] = (), *, contour: Sequence[str] = (), level: float | None = None, **asked: Any

@@ -102,8 +102,10 @@ def _load(
     data: str | Path | None,
     start: str | Path | None,
     memory: int | None,
+    more: Sequence[str] = (),
 ) -> Graph:
     with paused_collection(), limited(memory):
+        overrides = [*overrides, *more]
         document = load_document(given, overrides)
         if start is not None or document.start is not None:
             _start(document, start)

@@ -30,6 +30,7 @@ from graphrun.plan.build import build_plan
 from graphrun.plan.plan import Plan
 from graphrun.plugins.registry import Registry
 from graphrun.run.checkpoint import Checkpoint, check_fits, load_checkpoint
+from graphrun.run.folds import fold_of
 from graphrun.run.pieces import Pieces, Piecewise
 from graphrun.run.request import listed_names
 from graphrun.run.result import plain
@@ -138,13 +139,18 @@ class Evaluated:
         part = part_of(document, names, saved)
         assert part.data is not None  # noqa: S101 (for the type checker: it is a part of a section)
         part = replace(part, data=part.data._replace(carried=tuple(carried)))
-        source = DataSource(part, data_file, training=training)
+        # Which rows there are, and which are held back, all columns decide that a run reads.
+        source = DataSource(document if training else part, data_file, training=training)
+        if source.is_divided and training:
+            source = source.at_fold(fold_of(saved, source.folds, checkpoint))
         data = source.open(saved.seed, saved.statistics) if source.names else None
         if data is None:
             raise UsageError(f"{names[0]!r} has no axis of rows: it depends on no column of the data")
         self.data = data
         self.structure = build_graph(part, registry, source.names).evaluation()
-        first = next(data.everything())[: len(data.names) - len(carried)]
+        read = part.names_read()
+        self.places = [place for place, name in enumerate(data.names) if name in read]
+        first = [column for place, column in enumerate(next(data.everything())) if place in self.places]
         self.plan = build_plan(self.structure, seed=saved.seed, feed=Rows(first, data.widths))
         check_fits(saved, self.plan, checkpoint, whole=False)
         self.program = node_program(self.plan.holding(saved.parameters))
@@ -197,10 +203,14 @@ def evaluate(
 
 def _on_rows(found: Evaluated, names: Sequence[str], pieces: Pieces) -> list[Any]:
     slots, program = [found.plan.slots[name] for name in names], found.program
-    first, *others = itertools.islice(pieces(), 2)
+
+    def needed() -> Iterator[list[Any]]:
+        return ([piece[place] for place in found.places] for piece in pieces())
+
+    first, *others = itertools.islice(needed(), 2)
     values = dict(zip(slots, program.evaluate_rows(first, slots), strict=True))
     if others:
-        values |= Piecewise(program, slots).values(program, pieces)
+        values |= Piecewise(program, slots).values(program, needed)
     return [plain(values[slot]) for slot in slots]
 
 

@@ -232,6 +232,7 @@ def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) 
         update=settings,
         record=[plan.names[slot] or "" for slot in job.record],
         parameters=sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]),
+        settings=job.request.settings,
     )
 
 

@@ -37,6 +37,7 @@ class RunRequest:
             is dropped. So a run that ends early has as many rows as one that was to be as short.
         one_row: what is asked for is the row after the last step, as a run of the file has it, so that few rows are
             recorded, and no other parameters are kept.
+        settings: what a sweep has given this run, for observers.
         folds_done: what a checkpoint is to have of the folds before, by name.
         inspect: called with the program at each recorded row; `Passes.of` takes its two passes apart.
         on_progress: called now and then with the number of steps made, and what gives the objective now.
@@ -60,6 +61,7 @@ class RunRequest:
     on_row: Row | None = None
     most_rows: int | None = None
     one_row: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
     folds_done: Mapping[str, Any] = field(default_factory=dict)
     inspect: Callable[[Program], None] | None = None
     on_progress: Callable[[int, Callable[[], Objective | None]], None] = lambda _step, _objective: None

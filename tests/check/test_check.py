@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,8 +129,9 @@ def test_many_parameters_are_checked_in_random_directions(check: Check) -> None:
         "nodes: {f: {type: add, inputs: [1, 2]}}\n",
         "constants: {x: 2}\n",
         "parameters: {x: 2.5}\nnodes: {f: {type: floor, inputs: [x]}}\nminimize: f\n",
+        f"parameters: {{x: {39 * math.tau}, y: {3900 * math.tau}}}\nnodes: {{f: cos(x) * cos(y)}}\nminimize: f\n",
     ],
-    ids=["kink", "tie", "branch not taken", "small", "large", "both", "literals", "constants", "steps"],
+    ids=["kink", "tie", "branch not taken", "small", "large", "both", "literals", "constants", "steps", "far tops"],
 )
 def test_conventions_and_corners_pass(check: Check, text: str) -> None:
     """A derivative at a kink is a convention, and numbers of any size are compared by their own scale."""

@@ -23,9 +23,12 @@ DRAWN = {
 }
 """What `graphrun draw` is given for each picture."""
 
-WIDTH, HEIGHT = 1180, 820
+WIDTH, HEIGHT = 1180, 1180
 KEYS = ("b", "n")
 """What is pressed before the picture is taken: to the backward pass, and on within it."""
+
+CHANGED = ("a", 7)
+"""The value that is another one than in the file."""
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def take(page: Path, picture: Path) -> None:
         view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         view.goto(page.as_uri())
         view.wait_for_selector("html[data-theme]")
+        view.evaluate("([name, value]) => graphrun.set(name, value)", CHANGED)
         for key in KEYS:
             view.keyboard.press(key)
         view.wait_for_timeout(500)

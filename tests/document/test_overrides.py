@@ -144,6 +144,36 @@ def test_keys_that_the_file_does_not_have() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "after"),
+    [
+        ("stop.holdout.patience=3", "stop: {holdout: {patience: 3}}"),
+        ("data.holdout.share=0.5", "holdout: 0.5"),
+        ("data.holdout.stratify=c", "holdout: {share: 0.2, stratify: c}"),
+        ("data.columns.a.missing=mean", "a: {column: x, missing: mean}"),
+        ("data.columns.b.standardize=true", "b: {columns: [x, y], standardize: true}"),
+        ("data.columns.b.1=z", "b: [x, z]"),
+        ("data.columns.c.categories=auto", "c: {column: z, categories: auto}"),
+    ],
+)
+def test_short_forms_of_data_and_of_what_stops_a_run(override: str, after: str) -> None:
+    """A share, a header and a list of them stand for mappings, and take the keys of those."""
+    text = "data: {file: d.csv, columns: {a: x, b: [x, y], c: {column: z}}, holdout: 0.2}\nnodes: {f: sum(a)}\n"
+    assert changed(override, file=text)["+"] == [after]
+    bare = "data: {file: d.csv, columns: {a: x, b: [x, y], c: {column: z}}}\nnodes: {f: sum(a)}\n"
+    assert "holdout: 0.3" in changed("data.holdout.share=0.3", file=bare)["+"]
+
+
+@pytest.mark.parametrize("key", ["name", "maximize", "patience"])
+def test_keys_of_the_rule_of_held_back_rows(key: str) -> None:
+    """Those that the file does not have can be set; what is no key is told with those that are."""
+    text = "data: {file: d.csv, holdout: 0.2, columns: {x: x}}\nnodes: {f: sum(x)}\nstop: {holdout: {patience: 3}}\n"
+    value = {"name": "f", "maximize": "true", "patience": "9"}[key]
+    assert f"{key}: {value}" in changed(f"stop.holdout.{key}={value}", file=text)["+"][-1]
+    with pytest.raises(UsageError, match=f"did you mean 'stop.holdout.{key}'"):
+        changed(f"stop.holdout.{key}x={value}", file=text)
+
+
 def test_names_with_dots() -> None:
     """The names of an expanded graph are found, the longest first."""
     text = "parameters: {h.W: 1, h: 2}\nnodes: {f.1: h.W * 2, f.1.x: {type: add, inputs: [h, 1]}}\n"

@@ -116,6 +116,26 @@ def test_other_rows_and_what_is_evaluated_by_default(
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize("split", ["{share: 0.3}", "{share: 0.3, stratify: g}", "{share: 0.3, time: a}"])
+def test_rows_that_a_column_of_another_node_leaves_out(tmp_path: Path, split: str) -> None:
+    """What is held back is what the run held back, though a column that decides on rows is not asked for."""
+    lines = [f"{a},{a % 7},{'' if a % 5 == 1 else 'uvw'[a % 3]}" for a in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,y,g", *lines]))
+    text = f"""
+data: {{file: rows.csv, columns: {{g: {{column: g, categories: auto, missing: drop}}, a: a, y: y}}, holdout: {split}}}
+parameters: {{w: 0.1}}
+nodes: {{of_g: g + 0, rows: sum(0 * a + 1), loss: mean((w * a - y) ** 2)}}
+minimize: loss
+update: {{step_size: 1e-4}}
+record: [loss, rows]
+"""
+    graph = graphrun.loads(text, name=str(tmp_path / "g.yaml"))
+    result = graph.run(save=tmp_path / "c")
+    found = graph.evaluate(tmp_path / "c")
+    assert (found.rows, found.holdout_rows) == (32, result.holdout["rows"])
+    assert found.holdout == result.holdout
+
+
 def test_a_file_of_rows_held_back(rows: list[dict[str, str]]) -> None:
     """Is what `holdout` are."""
     write(Path("other.csv"), rows[:5])

@@ -201,6 +201,29 @@ def test_other_folds_than_those_of_a_checkpoint(tmp_path: Path) -> None:
     iris("folds: 5").run(save=tmp_path / "c")
     with pytest.raises(UsageError, match="has come to fold 5, and there are 3"):
         iris("folds: 3").run(resume=tmp_path / "c")
+    with pytest.raises(UsageError, match="of a run of 5 folds has come to fold 5, and there are 7"):
+        iris("folds: 7").run(resume=tmp_path / "c")
+    with pytest.raises(UsageError, match="of a run of 5 folds has come to fold 5, and there are 7"):
+        iris("folds: 7").evaluate(tmp_path / "c")
+    iris("holdout: 0.2").run(save=tmp_path / "c")
+    with pytest.raises(UsageError, match="is of a run without folds\n  --start takes"):
+        iris("folds: 5").run(resume=tmp_path / "c")
+
+
+def test_a_checkpoint_is_evaluated_on_the_fold_that_its_run_held_back(tmp_path: Path) -> None:
+    """Also where that is not the last one: the rows of another fold were trained on."""
+    graph = graphrun.loads(TRAINED.replace("FILE", str(GRAPHS / "data/iris.csv")))
+    whole = graph.run(20, save=tmp_path / "c")
+    assert graph.evaluate(tmp_path / "c").holdout["loss"] == pytest.approx(whole.holdout["loss"], rel=1e-12)
+    left = [25]
+
+    def interrupted() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    part = graph.try_run(20, save=tmp_path / "c", interrupted=interrupted)
+    assert (part.stopped, len(load_checkpoint(tmp_path / "c").folds["loss"])) == ("interrupted", 1)
+    assert graph.evaluate(tmp_path / "c").holdout["loss"] == pytest.approx(part.holdout["loss"], rel=1e-12)
 
 
 def test_what_is_dumped_is_the_same() -> None:

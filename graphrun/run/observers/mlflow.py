@@ -50,6 +50,7 @@ class MLflow:
             "dtype": run.dtype,
             "seed": run.seed,
             **{f"update.{name}": value for name, value in run.update.items()},
+            **{path.replace(",", " "): value for path, value in run.settings.items()},
         }
         client.log_batch(
             self._run, params=[self._entities.Param(name, str(value)) for name, value in described.items()]

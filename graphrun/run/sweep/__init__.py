@@ -1,0 +1,1 @@
+"""Many runs of one graph file, which differ in some of its values."""
