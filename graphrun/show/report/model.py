@@ -244,6 +244,13 @@ def _positions(plan: Plan) -> Iterator[tuple[int, int]]:
     return ((target, k) for _, target, given in plan.nodes() for k in range(len(given)))
 
 
+def _whole(plan: Plan) -> set[int]:
+    """Return the leaves that select elements, and are whole numbers."""
+    return {given[k] for node, _, given in plan.nodes() for k in node.type.index_inputs if k < len(given)} & set(
+        range(len(plan.leaves))
+    )
+
+
 def _setting(rule: UpdateRule, name: str) -> Data:
     """Return what a setting of a rule takes; its kind is None where a page has no field for it."""
     schema = rule.settings_model.model_json_schema()["properties"][name]
@@ -267,6 +274,7 @@ def _given(graph: Graph, plan: Plan, recording: Recording) -> Data:
         "update": rule,
         "factors": {slot: dict(factors) for slot, factors in plan.factors.items()} or None,
         "bounds": {slot: [encoded(bound) for bound in bounds] for slot, bounds in enumerate(plan.bounds) if bounds},
+        "whole": sorted(_whole(plan)) or None,
         "leaves": {
             slot: encoded(plan.leaves[slot])
             for slot in range(len(plan.leaves))

@@ -398,3 +398,25 @@ def test_no_objective_can_be_edited_too(tmp_path: Path, report: Report, open_pag
     settle(page)
     assert numbers(page) == {"a": 2.1, "b": 2.1 * 2.1}
     assert page.locator("#train").is_hidden()
+
+
+def test_what_selects_stays_whole(tmp_path: Path, report: Report, open_page: Open) -> None:
+    """A number that selects elements goes from one whole number to the next, and takes no other."""
+    text = "constants: {i: [0, 2], k: 1}\nparameters: {a: [1.5, -2, 3]}\n"
+    text += "nodes:\n  t: {type: take, inputs: [a, i]}\n  f: sum(t * t) * k\nminimize: f\nsteps: 1\n"
+    file = tmp_path / "selecting.yaml"
+    file.write_text(text, encoding="utf-8")
+    page = open_page(report(file))
+    for wrong in ("[0.5, 1]", "[Infinity, 1]"):
+        told = page.evaluate(
+            f"() => {{ try {{ graphrun.set('i', {wrong}); }} catch (error) {{ return error.message; }} }}"
+        )
+        assert told == "i[0] is a whole number."
+    page.evaluate("graphrun.set('i', [-1, 1])")
+    assert numbers(page)["t"] == [3, -2]
+    box(page, "i").focus()
+    page.keyboard.press("+")
+    settle(page)
+    assert numbers(page)["i"] == [0, 1]
+    page.evaluate("graphrun.set('k', 0.5)")
+    assert numbers(page)["k"] == 0.5

@@ -396,3 +396,15 @@ def test_steps_with_other_rows_are_not_compared(report: Report, open_page: Open)
     page = open_page(report(GRAPHS / "digits.yaml", "--steps", "2"))
     press(page, "u")
     assert story(page)[0].startswith("Update by adamw: the next step, with other rows, has loss = ")
+
+
+def test_charts_fit_on_paper(report: Report, open_page: Open) -> None:
+    """On paper, which is narrower than the window, the last step of a chart is there too."""
+    page = open_page(report(GRAPHS / "nested.yaml"))
+    page.locator("#charts .plot svg").first.wait_for()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 650, "height": 900})
+    for chart in page.locator("#charts .chart").all():
+        frame = chart.bounding_box()
+        lines = chart.locator(".lines").bounding_box()
+        assert lines["x"] + lines["width"] <= frame["x"] + frame["width"]

@@ -168,6 +168,17 @@ def test_links_are_not_trusted(report: Report, open_page: Open) -> None:
     at(page, "step=__proto__&set.constructor=1&set.a=[[&rule=__proto__&rule.x=1&until=1e99")
     assert page.locator("#step-text").text_content() == "4 of 10"
 
+    at(page, "set.a=5&" * 3000)
+    assert page.evaluate("graphrun.values().a") == 5
+
+
+def test_numbers_at_the_end_of_what_there_is(report: Report, open_page: Open) -> None:
+    """A run that a link takes to the largest number has charts that are sound."""
+    page = open_page(report(GRAPHS / "nested.yaml"))
+    at(page, "set.a=5&until=1000000")
+    assert page.evaluate("graphrun.now") > 20000
+    page.wait_for_timeout(200)
+
 
 # Worksheets ----------------------------------------------------------------------------------------------------------
 
@@ -316,3 +327,55 @@ def test_only_what_is_seen_is_asked(report: Report, open_page: Open) -> None:
     page.locator('.folder[aria-label="Open decay.3"]').dispatch_event("click")
     page.locator("#sheet-next").click()
     assert "decay.3.next.2 = decay.3.next.1 · decay.2" in labels(page)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    """Return a file with a graph."""
+    file = tmp_path / "graph.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_no_moment_tells_an_answer(report: Report, open_page: Open) -> None:
+    """Where a parameter goes tells its derivative, so it is blank as long as that is asked for."""
+    page = open_page(report(GRAPHS / "nested.yaml"))
+    page.evaluate("graphrun.step(1)")
+    at(page, "sheet=1&ask=derivatives&count=60")
+    page.keyboard.press("u")
+    settle(page)
+    texts = {name: page.locator(f'.box[data-name="{name}"]').text_content() for name in "abc"}
+    assert all(text.endswith("→ ?") for text in texts.values()), texts
+    page.locator("#sheet-show").click()
+    settle(page)
+    assert "?" not in page.locator('.box[data-name="a"]').text_content()
+
+
+def test_a_large_drawing_tells_no_old_number(report: Report, open_page: Open, tmp_path: Path) -> None:
+    """What a box of a large drawing was said to have is not kept when another is chosen."""
+    nodes = "".join(f"  n{k}: sin({f'n{k - 1}' if k else 'a'})\n" for k in range(120))
+    page = open_page(report(write(tmp_path, f"parameters: {{a: 1}}\nnodes:\n{nodes}minimize: n119\nsteps: 1\n")))
+    at(page, "selected=n3")
+    label = page.locator('.box[data-name="n3"]')
+    assert "value" in label.get_attribute("aria-label")
+    at(page, "selected=n4&sheet=1&ask=values&count=60")
+    assert label.get_attribute("aria-label") == "n3"
+
+
+def test_what_is_not_finite_is_not_asked(report: Report, open_page: Open, tmp_path: Path) -> None:
+    """There is no number that would be right."""
+    file = write(tmp_path, "parameters: {a: -1, b: 2}\nnodes: {d: log(a), f: d * b}\nminimize: f\nsteps: 1\n")
+    page = open_page(report(file, status=1))
+    at(page, "sheet=1&ask=values,derivatives,contributions&count=60")
+    assert labels(page) == ["df/dd", "df/da", "df/dd gets from f", "df/da gets from d"]
+
+
+WAYS = ["12,500", "12500", "12,500.0", "1.25e4", "1.25 × 10^4", "1,25*10^4", "25000/2", "+12500."]
+
+
+def test_ways_to_write_a_number(report: Report, open_page: Open, tmp_path: Path) -> None:
+    """Thousands may be parted, and powers of ten written out."""
+    page = open_page(report(write(tmp_path, "parameters: {a: 125}\nnodes: {f: a * 100}\nminimize: f\nsteps: 1\n")))
+    for text in WAYS:
+        at(page, "")
+        at(page, "sheet=1&ask=values&count=9")
+        assert answer(page, labels(page)[0], text) == "Right.", text

@@ -158,7 +158,7 @@ const graphrun = {
     if (shapeGiven.join() !== shape.join() || numbers.length !== sizeOf(shape) || !numbers.every((x) => typeof x === "number")) {
       throw Error(`${JSON.stringify(name)} takes ${shape.length ? `nested lists of the shape ${shape.join(" × ")}` : "a number"}`);
     }
-    numbers.forEach((x, cell) => { if (within(value, cell, x) !== x) throw Error(`${cellName(value, cell)} is ${boundsText(...boundsOf(value).map((end) => end(cell)))}`); });
+    numbers.forEach((x, cell) => checkNumber(value, cell, x));
     stop();
     edit(numbers.map((x, cell) => [value, cell, x]));
   },

@@ -119,7 +119,8 @@ function showDrawing() {
     if (updates && isParameter(face) && hasFace(box)) {
       const after = valueAfter(face, row);
       const move = moveAt(face, row);
-      put(gradient, after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
+      // Where a parameter goes tells its derivative.
+      put(gradient, blankAt("derivatives", face) ? "→ ?" : after ? `→ ${brief(after, shapeOf(face))}` : `Δ ${brief(move, shapeOf(face), 4)}`);
       setTo(gradient, "class", "value-text");
     } else {
       setTo(gradient, "class", "gradient-text");
@@ -133,7 +134,7 @@ function showDrawing() {
     const isSelected = box.values.includes(state.selected);
     setTo(group, "tabindex", isSelected ? 0 : -1);
     setTo(group, "aria-pressed", isSelected);
-    if (isFew || isSelected) setTo(group, "aria-label", spoken(box, face));
+    setTo(group, "aria-label", isFew || isSelected ? spoken(box, face) : box.name);
   }
   const live = new Set(moment.edges);
   for (const { group, text, paper, middle, edges: own, tip, labels } of drawn.lines) {

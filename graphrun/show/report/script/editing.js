@@ -29,19 +29,28 @@ const unitOf = (x) => (Number.isFinite(x) && x !== 0 ? 10 ** (Math.floor(Math.lo
 
 function within(value, cell, x) {
   const [lower, upper] = isParameter(value) ? boundsOf(value) : [() => -Infinity, () => Infinity];
-  return Math.min(Math.max(x, lower(cell)), upper(cell));
+  const inside = Math.min(Math.max(x, lower(cell)), upper(cell));
+  return isWhole(value) && Number.isFinite(x) ? Math.round(inside) : inside;
+}
+
+// What selects elements is a whole number.
+const isWhole = (value) => Boolean(data.live.whole?.includes(value));
+
+function checkNumber(value, cell, x) {
+  if (within(value, cell, x) !== x || (isWhole(value) && !Number.isFinite(x))) throw Error(`${cellName(value, cell)} is ${isWhole(value) ? "a whole number" : boundsText(...boundsOf(value).map((end) => end(cell)))}.`);
 }
 
 function setNumber(value, cell, text) {
   const x = Number(text.trim().replace("−", "-"));
   if (!text.trim() || Number.isNaN(x)) throw Error(`${text.trim() || "Nothing"} is no number; write one like 0.5 or 1e-3.`);
-  if (within(value, cell, x) !== x) throw Error(`${cellName(value, cell)} is ${boundsText(...boundsOf(value).map((end) => end(cell)))}.`);
+  checkNumber(value, cell, x);
   stop();
   edit([[value, cell, x]]);
 }
 
 function moveNumber(value, cell, from, by, key) {
-  edit([[value, cell, within(value, cell, Number((from + by).toPrecision(12)))]], key);
+  const move = isWhole(value) ? Math.sign(by) * Math.max(1, Math.round(Math.abs(by))) : by;
+  edit([[value, cell, within(value, cell, Number((from + move).toPrecision(12)))]], key);
 }
 
 // Fields ----------------------------------------------------------------------------------------------------------

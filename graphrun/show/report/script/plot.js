@@ -13,7 +13,8 @@ function ticksBetween(low, high, most, isWhole = false) {
   const step = isWhole ? Math.max(1, size) : size;
   const first = Math.ceil(low / step - 1e-9), ticks = [];
   for (let k = first; k * step <= high + 1e-9 * step && ticks.length < 50; k += 1) ticks.push(Number((k * step).toPrecision(12)));
-  return ticks;
+  // At the largest number there is, the next one is infinite.
+  return ticks.filter(Number.isFinite);
 }
 
 function powersBetween(low, high) {
@@ -55,6 +56,7 @@ function plot(host, xs, columns, height, onPoint, { tones = SERIES, isLog = fals
     high = height - MARGIN.top - MARGIN.bottom;
     ends = endsOf(columns, isLog);
     svg.setAttribute("width", chart.width);
+    svg.setAttribute("viewBox", `0 0 ${chart.width} ${height}`);
     for (const line of [cursor, now]) line.setAttribute("y2", high);
     over.setAttribute("width", wide);
     over.setAttribute("height", high);

@@ -169,7 +169,7 @@ function applyLink(text) {
   const attempt = (key, act) => { try { act(); } catch { wrong.push(key); } };
   const need = (isFine) => { if (!isFine) throw Error(); };
   const integer = (key, least, most) => { const x = Number(asked.get(key)); need(Number.isInteger(x) && x >= least && x <= most); return x; };
-  const changes = [...asked.keys()].flatMap((key) => {
+  const changes = [...new Set(asked.keys())].flatMap((key) => {
     const found = key.match(/^(?:(rule)|set\.(.+?))(?:@(\d{1,9}))?$/);
     return found ? [{ key, isRule: Boolean(found[1]), name: found[2], step: Number(found[3] ?? stepAt(0)) }] : [];
   }).sort((a, b) => a.step - b.step || b.isRule - a.isRule);

@@ -31,7 +31,7 @@ function questions({ kinds, of }) {
   for (const node of [...waves.flat()].reverse()) {
     for (const edge of edgesInto[node]) if (carries(edge) && isWanted(edges[edge][0]) && isSeen(node)) found.contributions.push({ kind: "contributions", value: edges[edge][0], edge });
   }
-  return kinds.flatMap((kind) => found[kind]);
+  return kinds.flatMap((kind) => found[kind]).filter((question) => Number.isFinite(numberOf(question)));
 }
 
 function chosenQuestions(setup) {
@@ -46,7 +46,7 @@ const numberOf = ({ kind, value, edge }, row = state.row) =>
 // Answers ----------------------------------------------------------------------------------------------------------
 
 function readAnswer(text) {
-  const found = text.trim().replace(/[−–]/g, "-").replace(",", ".").match(/^([-+]?[\d.]+(?:e[-+]?\d+)?)(?:\s*\/\s*([-+]?[\d.]+))?$/i);
+  const found = text.trim().replace(/[−–]/g, "-").replace(/\s*[·×x*]\s*10\^/i, "e").replace(",", ".").match(/^([-+]?[\d.]+(?:e[-+]?\d+)?)(?:\s*\/\s*([-+]?[\d.]+))?$/i);
   const x = found ? Number(found[1]) / Number(found[2] ?? 1) : NaN;
   const digits = found && !found[2] ? found[1].replace(/e.*$/i, "").replace(/[-+.]/g, "").replace(/^0+/, "").length : 9;
   return Number.isFinite(x) ? { x, digits } : null;
@@ -96,11 +96,12 @@ function wrongWays({ kind, value, edge }) {
 }
 
 function judge(question, text) {
-  const answer = readAnswer(text);
-  if (!answer) return { isRight: false, told: text.trim() ? ["Write a number, as 0.25, -3 or 2/3."] : [] };
+  // A comma may part thousands, too.
+  const answers = [text, text.replace(/,(?=\d{3}(?!\d))/g, "")].map(readAnswer).filter(Boolean);
+  if (!answers.length) return { isRight: false, told: text.trim() ? ["Write a number, as 0.25, -3 or 2/3."] : [] };
   question.tries += 1;
-  if (agrees(answer, numberOf(question))) return { isRight: true, told: ["Right."] };
-  const found = wrongWays(question).find(([x]) => agrees(answer, x));
+  if (answers.some((answer) => agrees(answer, numberOf(question)))) return { isRight: true, told: ["Right."] };
+  const found = wrongWays(question).find(([x]) => answers.some((answer) => agrees(answer, x)));
   return { isRight: false, told: found ? found[1] : ["Not yet."] };
 }
 
