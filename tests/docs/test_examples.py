@@ -151,7 +151,7 @@ def test_commands_give_the_output_that_is_shown(block: Block, folder: Path) -> N
 def environment() -> dict[str, str]:
     """Return the environment of a reader's terminal, where `graphrun` is the one under test."""
     scripts = sysconfig.get_path("scripts")
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    own = {n: value for n, value in os.environ.items() if not n.startswith("PYTEST_") and n != "PYTHONUNBUFFERED"}
     return {**own, "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]), "COLUMNS": "120"}
 
 

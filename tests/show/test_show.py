@@ -55,9 +55,11 @@ def test_no_line_is_too_wide(file: Path, columns: int) -> None:
     if columns == 200:
         words = " ".join(lines).split()
         for box in drawing.boxes:
-            assert box.title in words
+            # A folded box has its type behind its name.
+            assert set(box.title.split()) <= set(words)
+        folded = {name for box in drawing.boxes if len(box.names) > 1 for name in box.names if name != box.name}
         for name, slot in passes.plan.slots.items():
-            if not passes.plan.shapes[slot]:
+            if not passes.plan.shapes[slot] and name not in folded:
                 assert number(passes.values[slot]) in words, name
 
 

@@ -108,6 +108,8 @@ def run(
     if rows.error is not None:
         raise rows.error
     write_result(result, output_format, output, everything=everything, whole=request.every is not None)
+    # What is said on stderr comes after it, also where both lead to one file.
+    output.flush()
     if verbose:
         say(f"{graph!r}: {result.steps} steps, engine {result.engine}")
         if result.error is not None and result.error.__cause__ is not None:

@@ -197,7 +197,7 @@ def test_two_sweeps_share_a_folder(file: Path, capfd: pytest.CaptureFixture[str]
     assert sorted(numbers) == list(range(40))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_ctrl_c_ends_runs_with_their_checkpoints(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The exit status is 130; the sweep goes on where its runs were, and comes to the same."""
     arguments = [
@@ -205,7 +205,7 @@ def test_ctrl_c_ends_runs_with_their_checkpoints(file: Path, capfd: pytest.Captu
         "--runs",
         "2",
         "--set",
-        "steps=400000",
+        "steps=3000000",
         "--checkpoints",
         "--set",
         "update.step_size=1e-6",
@@ -218,7 +218,7 @@ def test_ctrl_c_ends_runs_with_their_checkpoints(file: Path, capfd: pytest.Captu
     deadline = time.monotonic() + 60
     while not any(Path().glob("ended/checkpoints")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(3)
+    time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)
     assert process.returncode == 130, told
