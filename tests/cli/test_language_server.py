@@ -38,7 +38,7 @@ PATIENCE = 60
 LEAKY_RELU = "leaky_relu(x, slope=0.01)\n\nRectified linear unit that leaks: x where x > 0, else slope x."
 NODE = "parameters: {a: 1}\nnodes:\n  d: "
 
-ADAM = ["step_size", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm", "clip_value"]
+ADAM = ["step_size", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm", "clip_value", "accumulate"]
 RULES = [*(rule.name for rule in graphrun_update_rules()), *SOLVERS]
 
 
@@ -250,7 +250,10 @@ def test_types_are_offered(node: str, before: str, client: Client) -> None:
     ("text", "labels"),
     [
         (f"{NODE}\n    type: leaky_relu\n    inputs: [a]\n    |\n", ["slope"]),
-        (f"subgraphs: {{}}\n{NODE}\n    type: dense\n    inputs: [a]\n    |\n", ["repeat", "share"]),
+        (
+            f"subgraphs: {{}}\n{NODE}\n    type: dense\n    inputs: [a]\n    |\n",
+            ["repeat", "share", "frozen", "step_size", "weight_decay", "over", "collect"],
+        ),
         (f"{NODE}\n    type: log\n    inputs: [a]\n    |\n", []),
         ("update:\n  type: adam\n  |\n", ADAM),
         ("update:\n  type: |\n", RULES),
@@ -258,7 +261,7 @@ def test_types_are_offered(node: str, before: str, client: Client) -> None:
             "subgraphs:\n  s:\n    parameters:\n      a:\n        init:\n          type: identity\n          |\n",
             ["gain"],
         ),
-        ("stop:\n  |\n", ["gradient_norm", "change", "value", "patience"]),
+        ("stop:\n  |\n", ["gradient_norm", "change", "value", "patience", "holdout"]),
     ],
 )
 def test_settings_are_offered(text: str, labels: list[str], client: Client) -> None:

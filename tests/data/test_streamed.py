@@ -337,6 +337,7 @@ from graphrun.data.streamed import StreamedDataSet
 from graphrun.data.opening import Limits
 from graphrun.data.parquet_file import ParquetTable
 from graphrun.document import ColumnEntry, DataEntry
+from graphrun.document.data_section import HoldoutEntry
 def peak():
     # On Linux the peak of getrusage is at least what the process held that started this one.
     try:
@@ -346,7 +347,7 @@ def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]) * 2**20,) * 2)
 columns = {"x": ColumnEntry(("p*",), standardize=True), "label": ColumnEntry(("label",))}
-entry = DataEntry(sys.argv[1], columns, 1000, shuffle=sys.argv[3] == "shuffle", holdout=0.1)
+entry = DataEntry(sys.argv[1], columns, 1000, shuffle=sys.argv[3] == "shuffle", holdout=HoldoutEntry(0.1))
 begin = time.perf_counter()
 with open_data(entry, "", 0, limits=Limits(budget=0)) as data:
     assert isinstance(data, StreamedDataSet)

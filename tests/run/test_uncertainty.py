@@ -296,7 +296,7 @@ def test_intervals_cover_what_they_promise(load: Load) -> None:
         fitted, _ = curve_fit(lambda x, a, b: a * np.exp(-b * x), x, y, [4, 1], xtol=1e-10)
         leaves = [*plan.leaves]
         leaves[plan.slots["y"]] = y
-        found = uncertainty(Fit(replace(plan, leaves=leaves), None, entry, list(fitted)))
+        found = uncertainty(Fit(replace(plan, leaves=leaves), None, entry, dict(zip(true, fitted, strict=True))))
         assert not found.notes
         for name, (low, high) in found.intervals.items():
             held[name] += low <= true[name] <= high

@@ -180,7 +180,8 @@ def is_trained(file: Path) -> bool:
     """Whether an example has an update rule, something to move, and no gelu, which has no kernel of float64."""
     plan = graphrun.load(file).plan()
     is_rule = isinstance(plan.update.rule, UpdateRule) and plan.objective is not None
-    return is_rule and file.stem != "activations"
+    # The step size of one falls by what the run looks at.
+    return is_rule and file.stem not in {"activations", "early"}
 
 
 @pytest.mark.campaign
