@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from graphrun.base.outcome import Folds, RunOutcome, Uncertainty
 from graphrun.base.rows import columns, element_name, encode, encoded, write_json
 from graphrun.base.wording import counted, printable
 from graphrun.document.excerpt import cells
-from graphrun.run.predict import Evaluation
 from graphrun.run.result import Result
+
+if TYPE_CHECKING:
+    from graphrun.run.predict import Evaluation
 
 WIDTH = 80
 """How many columns a terminal has at least."""
