@@ -198,9 +198,9 @@ function setTheme(theme) {
 
 function start() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  setTheme(dark.matches ? "dark" : "light");
+  setTheme(document.documentElement.dataset.around ?? (dark.matches ? "dark" : "light"));
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
-  // Whoever shows it in a frame knows what is around it.
+  // Whoever shows it in a frame knows what is around it; what was told before is kept by what unpacks the page.
   addEventListener("message", ({ source, data: theme }) => {
     if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
   });
