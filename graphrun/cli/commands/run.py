@@ -140,7 +140,7 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
     yield f"loaded {graph!r} in {seconds(took)}"
     for plugin in graph.registry.plugins:
         if plugin.source != "built-in":
-            names = ", ".join([*(declared.name for declared in plugin.declarations), *plugin.observers])
+            names = ", ".join(plugin.names)
             brought = plugin.failure if plugin.error is not None else f"plugin {plugin.name}: {names or 'nothing'}"
             yield f"{brought}, in {seconds(plugin.seconds)}"
 
