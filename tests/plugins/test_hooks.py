@@ -51,7 +51,7 @@ def test_a_reader_feeds_runs_predictions_and_other_files(write: Write) -> None:
     assert graphrun.load("g.yaml", data="plain.csv").run(steps=0).objective.value == 4
     held = GRAPH.replace("rows.two", "plain.csv, holdout: {file: rows.two}")
     run = graphrun.loads(held).run(steps=0)
-    assert run.holdout["f"][0] == pytest.approx(loss)
+    assert run.holdout["f"] == pytest.approx(loss)
 
 
 @pytest.mark.parametrize(
