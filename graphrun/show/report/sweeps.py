@@ -51,21 +51,21 @@ def sweep_contents(sweep: Sweep) -> dict[str, Any]:
 
 def setting(axis: Axis, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what runs were given of an axis: numbers, or texts by their places in a list of them."""
-    values = [value_of(axis, run) for run in runs]
-    name = ", ".join(axis.paths)
-    if all(_is_number(value) for value in values):
-        powers = axis.log or (bool(axis.choices) and min(values) > 0 and max(values) >= LOGARITHMIC * min(values))
-        return {"name": name, "log": powers, "values": values}
-    texts = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
-    given = [c if isinstance(c, str) else json.dumps(c, ensure_ascii=False) for c in axis.choices]
-    choices = list(dict.fromkeys([*(text for text in given if text in set(texts)), *texts]))
-    places = {text: place for place, text in enumerate(choices)}
-    return {"name": name, "choices": choices, "values": [places[text] for text in texts]}
+    name, values = ", ".join(axis.paths), [value_of(axis, run["settings"]) for run in runs]
+    listed = [value_of(axis, axis.settings(choice)) for choice in axis.choices]
+    if all(_is_number(value) for value in (*listed, *values)):
+        powers = bool(listed) and min(listed) > 0 and max(listed) >= LOGARITHMIC * min(listed)
+        return {"name": name, "log": axis.log or powers, "values": values}
+    texts = [
+        [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in given] for given in (listed, values)
+    ]
+    choices = [text for text in dict.fromkeys(texts[0]) if text in set(texts[1])]
+    return {"name": name, "choices": choices, "values": [choices.index(text) for text in texts[1]]}
 
 
-def value_of(axis: Axis, run: Mapping[str, Any]) -> Any:
-    """Return what a run was given of an axis: what all its paths have, or that of each."""
-    given = [run["settings"].get(path) for path in axis.paths]
+def value_of(axis: Axis, settings: Mapping[str, Any]) -> Any:
+    """Return what settings have of an axis: what all its paths have, or that of each."""
+    given = [settings.get(path) for path in axis.paths]
     return given[0] if all(value == given[0] for value in given) else given
 
 
@@ -77,7 +77,8 @@ def _importance(axis: Axis, runs: Sequence[Mapping[str, Any]], sweep: Sweep) -> 
     """Return how much an axis matters; runs that came to nothing count as the worst ones."""
     worst = -math.inf if sweep.direction == "maximize" else math.inf
     share = importance(
-        [value_of(axis, run) for run in runs], [run["objective"] if has_value(run) else worst for run in runs]
+        [value_of(axis, run["settings"]) for run in runs],
+        [run["objective"] if has_value(run) else worst for run in runs],
     )
     return None if share is None else round(share, 4)
 

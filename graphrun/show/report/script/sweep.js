@@ -10,7 +10,7 @@ const valued = all.filter(hasValue).length;
 const gradeOf = (k) => (hasValue(k) ? Math.floor((GRADES * k) / valued) : GRADES - 1);
 const nameOfRun = (k) => `run ${whole(runs.number[k])}`;
 const resultOf = (k) => (hasValue(k) ? format(runs.objective[k], 6) : "none");
-const page = { chosen: [], pointed: null, sort: null, shown: BLOCK, inside: all.map(() => true), curve: null };
+const page = { chosen: [], pointed: null, sort: null, shown: BLOCK, inside: null, curve: null };
 const goToStep = () => {}, stop = () => {};
 
 // Axes ------------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ function point(k) {
     host.querySelector(".pointed")?.remove();
     if (path) host.append(draw("path", { class: "pointed", d: path }));
   }
-  showKept();
+  put(byId("pointed"), k === null ? "" : `${nameOfRun(k)}: ${resultOf(k)}`);
 }
 
 // Dots ------------------------------------------------------------------------------------------------------------
@@ -204,12 +204,15 @@ function showCurves() {
   page.curve = found.length ? plot(byId("curves-body"), xs, columns, 240, say, { tones, dashes: found.map(({ k }) => DASHES[page.chosen.indexOf(k) % 4]), isLog: byId("log").checked && isPositive }) : null;
   byId("curves-body").setAttribute("aria-label", found.length ? `Curves of ${data.recorded[name]}: ${found.map(({ k, column }) => `${nameOfRun(k)} from ${format(column[0])} to ${format(column.at(-1))}`).join(", ")}` : "No curves");
   say(null);
+  const focused = [...byId("chosen").children].findIndex((item) => item.contains(document.activeElement));
   byId("chosen").replaceChildren(...page.chosen.map((k, at) => {
     const button = make("button", { type: "button", "aria-label": `No longer ${nameOfRun(k)}, ${compared} ${resultOf(k)}` },
       draw("svg", { width: 26, height: 8, "aria-hidden": "true" }, draw("path", { ...toneOf(at), d: "M0 4H26" })), `${nameOfRun(k)}: ${resultOf(k)} ×`);
     button.addEventListener("click", () => choose(k));
     return make("li", {}, button);
   }));
+  if (focused >= 0) byId("chosen").children[Math.min(focused, page.chosen.length - 1)]?.firstChild.focus();
+  for (const [k, box] of boxes) box.checked = page.chosen.includes(k);
 }
 
 // Tables ----------------------------------------------------------------------------------------------------------
@@ -241,7 +244,7 @@ const tableHead = make("tr", {}, make("th", { scope: "col" }, "curve"), ...colum
   });
   column.head = make("th", { scope: "col", class: column.isText ? "text" : "" }, button);
   return column.head;
-})), tableBody = make("tbody");
+})), tableBody = make("tbody"), boxes = new Map();
 
 function showTable() {
   const found = all.filter((k) => page.inside[k]);
@@ -255,10 +258,12 @@ function showTable() {
     else column.head.removeAttribute("aria-sort");
     put(column.head.querySelector("span"), way ? (page.sort.isDown ? " ↓" : " ↑") : "");
   }
+  boxes.clear();
   tableBody.replaceChildren(...found.slice(0, page.shown).map((k) => {
     const box = make("input", { type: "checkbox", "aria-label": `curve of ${nameOfRun(k)}` });
     box.checked = page.chosen.includes(k);
     box.addEventListener("change", () => choose(k));
+    boxes.set(k, box);
     const row = make("tr", { class: k === 0 && hasValue(0) ? "best" : "" }, make("td", {}, box),
       ...columns.map((column) => make("td", { class: column.isText ? "text" : "" }, column.isText ? isolated(column.text(k)) : column.text(k))));
     row.addEventListener("pointerenter", () => point(k));
@@ -270,20 +275,16 @@ function showTable() {
 
 // The page --------------------------------------------------------------------------------------------------------
 
-function showKept() {
-  const count = page.inside.filter(Boolean).length, k = page.pointed;
-  put(byId("kept"), k === null ? `${whole(count)} of ${whole(all.length)} runs` : `${nameOfRun(k)}: ${resultOf(k)}`);
-}
-
 function show() {
   axes.forEach((axis) => axis.show?.());
-  const held = axes.filter(isBrushed);
+  const held = axes.filter(isBrushed), before = String(page.inside);
   page.inside = all.map((k) => held.every(({ kept: [low, high], shares }) => shares[k] >= low - 1e-9 && shares[k] <= high + 1e-9));
   showLines();
   showSlices();
-  showTable();
+  // What has the focus stays where it is.
+  if (before !== String(page.inside)) showTable();
   showCurves();
-  showKept();
+  put(byId("kept"), `${whole(page.inside.filter(Boolean).length)} of ${whole(all.length)} runs`);
   byId("all").disabled = !held.length;
 }
 
