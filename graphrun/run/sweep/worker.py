@@ -142,10 +142,11 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
 
 def course_of(result: Result, name: str) -> dict[str, list[Any]]:
     """Return a value over the steps of a run, as few of them as a chart needs; of folds, of the last one."""
-    names = [key for key in (name, f"{HELD_BACK}{name}") if np.ndim(result.history.get(key)) == 1]
-    kept = thinned(len(result.history["step"]), MOST_POINTS)
-    values = {key: [encode(float(f"{v:.6g}")) for v in result.history[key][kept]] for key in names}
-    return {"step": result.history["step"][kept].tolist(), **values}
+    history = result.history
+    names = [key for key in (name, f"{HELD_BACK}{name}") if key in history and history[key].ndim == 1]
+    kept = thinned(len(history["step"]), MOST_POINTS)
+    values = {key: [encode(float(f"{v:.6g}")) for v in history[key][kept].tolist()] for key in names}
+    return {"step": history["step"][kept].tolist(), **values}
 
 
 def value_of(result: Result, name: str, *, held: bool) -> float:
