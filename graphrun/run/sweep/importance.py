@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,10 +36,15 @@ def importance(values: Sequence[Any], scores: Sequence[float]) -> float | None:
     return max(0.0, 1.0 - float(within / total) * (count - 1) / (count - number))
 
 
+def is_number(value: Any) -> bool:
+    """Whether a setting is a number that has a place on an axis."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 def _groups(values: Sequence[Any]) -> NDArray[np.intp]:
     """Return the group of each run, from 0 on; of numbers neighbours are in one where there are many."""
     most = max(2, min(MOST_GROUPS, math.isqrt(len(values))))
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    numeric = all(is_number(value) for value in values)
     kinds = np.asarray(values, float) if numeric else np.array([json.dumps(value) for value in values], str)
     found, groups = np.unique(kinds, return_inverse=True)
     if numeric and len(found) > most:

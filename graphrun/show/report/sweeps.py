@@ -9,7 +9,7 @@ from typing import Any
 
 from graphrun.base.rows import thinned
 from graphrun.document.sweep_section import Axis
-from graphrun.run.sweep.importance import importance
+from graphrun.run.sweep.importance import importance, is_number
 from graphrun.run.sweep.sweep import MOST_COURSES, Sweep, has_value
 from graphrun.show.report import page
 
@@ -53,7 +53,7 @@ def setting(axis: Axis, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what runs were given of an axis: numbers, or texts by their places in a list of them."""
     name, values = ", ".join(axis.paths), [value_of(axis, run["settings"]) for run in runs]
     listed = [value_of(axis, axis.settings(choice)) for choice in axis.choices]
-    if all(_is_number(value) for value in (*listed, *values)):
+    if all(is_number(value) for value in (*listed, *values)):
         powers = bool(listed) and min(listed) > 0 and max(listed) >= LOGARITHMIC * min(listed)
         return {"name": name, "log": axis.log or powers, "values": values}
     texts = [
@@ -67,10 +67,6 @@ def value_of(axis: Axis, settings: Mapping[str, Any]) -> Any:
     """Return what settings have of an axis: what all its paths have, or that of each."""
     given = [settings.get(path) for path in axis.paths]
     return given[0] if all(value == given[0] for value in given) else given
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _importance(axis: Axis, runs: Sequence[Mapping[str, Any]], sweep: Sweep) -> float | None:

@@ -37,7 +37,9 @@ def test_what_decides_alone_and_what_does_nothing() -> None:
     assert importance(nothing, scores) == pytest.approx(0, abs=0.05)
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0], [3, 3, 3, 3], ["a", "b", "c", "d"], [[1], None, True, "x"]])
+@pytest.mark.parametrize(
+    "values", [[], [1.0], [1.0, 2.0], [3, 3, 3, 3], ["a", "b", "c", "d"], [[1], 10**400, math.nan, True, "x"]]
+)
 def test_of_few_runs_it_says_nothing(values: list[object]) -> None:
     """There is no number where no group has runs to compare."""
     assert importance(values, list(range(len(values)))) is None

@@ -22,7 +22,7 @@ function makeAxis({ name, values, choices, log: isLog }, isResult = false) {
   const scaled = isLog ? Math.log10 : (x) => x;
   const share = (x) => (choices ? (x + 0.5) / size : low === high ? 0.5 : (scaled(x) / 2 - scaled(low) / 2) / (scaled(high) / 2 - scaled(low) / 2));
   const inverse = (s) => (isLog ? 10 ** (scaled(low) + s * (scaled(high) - scaled(low))) : low + s * (high - low));
-  const say = (s) => (choices ? choices[Math.max(0, Math.min(size - 1, Math.floor(s * size)))] : format(inverse(s), 4));
+  const say = (s) => (!known.length ? "none" : choices ? choices[Math.max(0, Math.min(size - 1, Math.floor(s * size)))] : format(inverse(s), 4));
   const each = Math.ceil(size / 12);
   const ticks = choices ? choices.map((text, k) => [k, text]).filter((_, k) => k % each === 0)
     : !known.length ? [] : low === high ? [[low, format(low, 4)]] : (isLog ? powersBetween(low, high) : ticksBetween(low, high, 5)).map((x) => [x, format(x, 4)]);
