@@ -18,8 +18,9 @@ from graphrun.show.tables import WIDTH
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
     from graphrun.run.result import Result
+    from graphrun.run.sweep.sweep import Sweep
 
-__all__ = ["bundle", "check", "draw", "drawn", "explain", "explained", "export", "report"]
+__all__ = ["bundle", "check", "draw", "drawn", "explain", "explained", "export", "report", "sweep_report"]
 
 
 class Page(NamedTuple):
@@ -125,6 +126,14 @@ def report(
     if path is not None:
         check_output(path)
     return FramedPage(_written(make_report(graph, RunRequest(**asked), depth, compare).html, path), graph.name)
+
+
+def sweep_report(sweep: Sweep, path: str | Path | None) -> str:
+    """Return the page about a sweep, and write it."""
+    from graphrun.show.notebook import FramedPage
+    from graphrun.show.report.sweeps import sweep_page
+
+    return FramedPage(_written(sweep_page(sweep), path), sweep.graph)
 
 
 def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:
