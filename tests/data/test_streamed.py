@@ -150,7 +150,7 @@ def test_threads_are_each_given_their_own_rows(entry_of: EntryOf, tmp_path: Path
     entry = entry_of("{file: d.parquet, batch_size: 500, shuffle: true, columns: {i: i}}")
     limits = Limits(budget=0, range=1000 * 8, window=8000 * 8)
     with open_data(entry, tmp_path, 0, limits=limits) as data, ThreadPoolExecutor(8) as pool:
-        steps = np.random.default_rng(0).integers(40, size=200).tolist()
+        steps = np.random.default_rng(0).integers(40, size=60).tolist()
         found = list(pool.map(data.batch, steps))
         for step, batch in zip(steps, found, strict=True):
             same(batch, data.batch(step))
