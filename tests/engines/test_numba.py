@@ -19,7 +19,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lesson import NESTED
+from lesson import NESTED, each_of
 from random_graphs import TYPES, graphs
 
 import graphrun
@@ -33,7 +33,6 @@ event = importlib.import_module("numba.core.event")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
-IN_BOTH_PARTS = {"nested"}
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -85,13 +84,7 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 
 @pytest.mark.slow
 @MOSTLY_STRAIGHT
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, id=file.stem, marks=[pytest.mark.campaign] * (file.stem not in IN_BOTH_PARTS))
-        for file in EXAMPLES
-    ],
-)
+@pytest.mark.parametrize("file", each_of(EXAMPLES, quick=["nested"]))
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
     graph = graphrun.load(file)
