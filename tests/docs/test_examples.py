@@ -164,7 +164,7 @@ def by_the_shell(command: str, before: int) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return result.returncode, result.stdout
