@@ -36,6 +36,7 @@ extensions = [
 
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a generated part begins where its page says
+smartquotes = False  # two hyphens begin an option
 default_role = "literal"  # of docstrings, which write `names` as Markdown does
 napoleon_use_ivar = True  # attributes of a docstring that are properties too stand there once
 autodoc_member_order = "bysource"

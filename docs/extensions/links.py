@@ -1,4 +1,4 @@
-"""Every link of the built documents to a file or to an anchor of theirs leads somewhere; one that does not is a warning."""
+"""Every link of the built documents to one of their files or anchors leads somewhere: else there is a warning."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def check(app: Sphinx, error: Exception | None) -> None:
         return
     start = f"{app.config.root_doc}.html"
     Path(app.outdir, "index.html").write_text(
-        f'<!doctype html><meta charset="utf-8"><title>graphrun</title><meta http-equiv="refresh" content="0; url={start}">'
+        f'<!doctype html><meta charset="utf-8"><title>graphrun</title>'
+        f'<meta http-equiv="refresh" content="0; url={start}">'
         f'<a href="{start}">graphrun</a>\n',
         encoding="utf-8",
     )

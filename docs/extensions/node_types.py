@@ -1,7 +1,7 @@
 """The pages about node types, update rules, solvers, schedules and initializers, made of their declarations.
 
-What a type computes is as `graphrun nodes TYPE` shows it; that its derivative is proven, as `graphrun check --prove` finds
-it when the pages are made; how accurate it is, as docs/accuracy.md has it.
+What a type computes is as `graphrun nodes TYPE` shows it; that its derivative is proven, as `graphrun check --prove`
+finds it when the pages are made; how accurate it is, as docs/accuracy.md has it.
 """
 
 from __future__ import annotations
@@ -60,10 +60,12 @@ def main(_app: Sphinx | None = None) -> None:
 
 def entry(registry: Registry, declared: Declaration, facts: list[str]) -> Iterator[str]:
     """Yield the parts of the page of one declaration."""
-    shown = "\n".join(describe(registry, declared.name)).partition(declared.summary)
+    # The last line says where it is from.
+    *lines, _ = describe(registry, declared.name)
+    more = "\n".join(lines).partition(declared.summary)[2].strip("\n")
     yield f"## {declared.name}"
     yield declared.summary
-    yield f"```text\n{declared.signature}\n{shown[2].rpartition('from built-in')[0].rstrip()}\n```"
+    yield f"```text\n{declared.signature}\n\n{more.rstrip()}\n```"
     if facts:
         yield " ".join(facts)
 
@@ -97,11 +99,11 @@ def accuracy(declared: NodeType, errors: Mapping[str, list[tuple[float, float]]]
 
 def index(names: list[str]) -> Iterator[str]:
     """Yield the page that leads to the others."""
-    yield "# Node types"
+    yield "# Node types, rules, solvers"
     yield (
         "Every node type, by families, with its formula, its derivative, what proves it and how far from the true "
-        "number it is; then all else that a graph file names. These pages are made of the declarations; "
-        "`graphrun nodes TYPE` shows the same, of plugins too."
+        "number it has been at most, on every engine and in both dtypes; then all else that a graph file names. These "
+        "pages are made of the declarations; `graphrun nodes TYPE` shows the same, of plugins too."
     )
     yield "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(f"types/{name}" for name in names) + "\n```"
 
