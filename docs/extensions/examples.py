@@ -15,6 +15,7 @@ from itertools import starmap
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from sphinx.application import Sphinx
 
@@ -44,6 +45,10 @@ def main(app: Sphinx) -> None:
         Path(app.outdir, kind).mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         list(pool.map(make, jobs))
+    with ZipFile(Path(app.outdir, "examples.zip"), "w", ZIP_DEFLATED) as archive:
+        for file in sorted(file for folder in ("graphs", "plugins") for file in (ROOT / folder).rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                archive.write(file, file.relative_to(ROOT))
     (HERE / "gallery.md").write_text("\n\n".join(index(examples)) + "\n", encoding="utf-8")
 
 
@@ -89,8 +94,8 @@ def index(examples: dict[str, str]) -> Iterator[str]:
     """Yield the gallery itself."""
     yield "# Gallery"
     yield (
-        "Every example that comes with graphrun, in `graphs/` of a checkout: what it looks like, where its run leads, "
-        "its file, and its page to play with in the browser."
+        'Every example that comes with graphrun, in `graphs/` of a checkout (or <a href="../../examples.zip">all of them</a>): '
+        "what it looks like, where its run leads, its file, and its page to play with in the browser."
     )
     cards = "\n".join(starmap(card, examples.items()))
     yield f'<div class="gallery">\n{cards}\n</div>'
