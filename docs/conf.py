@@ -21,7 +21,7 @@ version = release = __version__
 root_doc = "docs/index"
 include_patterns = [
     "docs/*.md", "docs/generated/**.md", "graphs/README.md", "graphs/data/README.md", "plugins/README.md",
-    "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "ARCHITECTURE.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md",
 ]  # fmt: skip
 exclude_patterns = [".*", "build", "dist", "docs/build", "graphrun", "tests"]
 extensions = [

@@ -94,8 +94,8 @@ def index(examples: dict[str, str]) -> Iterator[str]:
     """Yield the gallery itself."""
     yield "# Gallery"
     yield (
-        'Every example that comes with graphrun, in `graphs/` of a checkout (or <a href="../../examples.zip">all of them</a>): '
-        "what it looks like, where its run leads, its file, and its page to play with in the browser."
+        "Every example that comes with graphrun, in `graphs/` of a checkout, or <a href='../../examples.zip'>all of them "
+        "here</a>: what it looks like, where its run leads, its file, and its page to play with in the browser."
     )
     cards = "\n".join(starmap(card, examples.items()))
     yield f'<div class="gallery">\n{cards}\n</div>'

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from graphrun.base.errors import RunError
+from graphrun.base.errors import RunError, UsageError
 
 PART = ".part"
 
@@ -43,6 +43,12 @@ def check_target(target: Path) -> Path:
     if not os.access(place.parent, os.W_OK | os.X_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     return place
+
+
+def check_page(option: str, target: str) -> None:
+    """Refuse a file's name that is no page's."""
+    if Path(target).suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"{option} {target}: a report is a page, as in {option} report.html")
 
 
 def check_output(target: str | Path) -> None:

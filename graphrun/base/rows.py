@@ -49,6 +49,11 @@ def write_row(step: int, row: Mapping[str, Any], file: TextIO) -> None:
     file.flush()
 
 
+def thinned(count: int, most: int) -> NDArray[np.intp]:
+    """Return which of so many rows are left where there are to be `most`: at even distances, both ends included."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(np.intp)) if count > most else np.arange(count)
+
+
 def element_name(name: str, index: tuple[int, ...]) -> str:
     """Return the name of an element of an array, ``W[0,1]``; a number has no index, and its own name."""
     return f"{name}[{','.join(map(str, index))}]" if index else name

@@ -81,12 +81,23 @@ class Commands(DefaultGroup):
         # Unlike Path.exists, os.path.exists takes a name that is too long, or in a closed folder, for no file.
         is_new = word not in self.commands and word[:1] != "-" and "." not in word and not os.path.exists(word)  # noqa: PTH110
         if is_new and not ctx.resilient_parsing:
-            near = nearest(word, self.commands)
+            others = commands_of_plugins()
+            if word in others:
+                return word, others[word], args[1:]
+            near = nearest(word, [*self.commands, *others])
             if near:
                 ctx.fail(f"{word!r} is no file and no command; did you mean the command {near!r}?")
         if word not in self.commands and not ctx.resilient_parsing:
             self.refuse_late_command(ctx, args)
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of plugins below those that are built in."""
+        super().format_commands(ctx, formatter)
+        rows = [(name, command.get_short_help_str(60)) for name, command in sorted(commands_of_plugins().items())]
+        if rows:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(rows)
 
     def refuse_late_command(self, ctx: click.Context, args: list[str]) -> None:
         """Say that a command stands first, where one stands after options or a file."""
@@ -115,6 +126,15 @@ class Commands(DefaultGroup):
         except BrokenPipeError:
             discard(sys.stdout)
             return 0
+
+
+def commands_of_plugins() -> dict[str, click.Command]:
+    """Return the commands of plugins that are installed, or in the project's folder; a built-in name stays."""
+    from graphrun.plugins.registry import Registry
+
+    registry, hook = Registry(), "graphrun_commands"
+    found = {name: registry.named(hook, name) for name in registry.names(hook) if name not in commands.commands}
+    return {name: command for name, command in found.items() if isinstance(command, click.Command)}
 
 
 @click.group(cls=Commands, default="run", context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,17 +1,21 @@
-"""NumPy's .npz archives: named arrays whose first axis is the rows."""
+"""Files of named arrays whose first axis is the rows: NumPy's .npz archives, and what the readers of plugins give."""
 
 import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import repeat
+from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 
 from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
+from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable, quote
 from graphrun.data.problems import DataError, Findings
 from graphrun.data.table import Array, Table, Told, Wanted, is_missing
+from graphrun.document.data_section import Reader
 from graphrun.document.npz import read_array
 
 
@@ -102,6 +106,42 @@ class NpzTable(Table):
                 self.report(findings, header, "is not finite", indices[:, 0], _not_finite(header, array, indices))
         findings.raise_if_any()
         return columns
+
+
+class ReadTable(NpzTable):
+    """What a plugin reads: columns by name, as arrays or as sequences of numbers or texts."""
+
+    part = "column"
+
+    def __init__(self, path: str | os.PathLike[str], reader: Reader) -> None:
+        self.name = os.fspath(path)
+        try:
+            with stdout_to_stderr():
+                columns = reader(FilePath(path))
+                self._arrays = {name: _array_of(values) for name, values in columns.items()}
+        except Exception as error:  # of a plugin's function, anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{printable(self.name)}: the file cannot be read: {printable(reason)}") from error
+        self.headers = tuple(self._arrays)
+        if not self.headers or not all(isinstance(name, str) for name in self.headers):
+            raise DataError(f"{printable(self.name)}: the reader of a plugin gave no columns by name")
+
+    def read(self, wanted: Wanted) -> dict[str, Array]:
+        """Return arrays as they are; raise DataError when they differ in length or hold what is not finite."""
+        # Opened once, read as often as is asked.
+        kept = dict(self._arrays)
+        try:
+            return super().read(wanted)
+        finally:
+            self._arrays = kept
+
+
+def _array_of(values: Any) -> Array | None:
+    """Return a column as an array, texts as such; None when it holds anything else."""
+    array = np.asarray(values)
+    if array.dtype == object and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)
+    return None if array.dtype == object else array
 
 
 def _not_finite(header: str, array: Array, indices: Array) -> Iterator[Told]:

@@ -22,7 +22,7 @@ from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
 from graphrun.data.memory import MemoryDataSet
-from graphrun.data.npz_file import NpzTable
+from graphrun.data.npz_file import NpzTable, ReadTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split, arranged, parts_of, share_of
@@ -228,9 +228,12 @@ def _open(
     if ADDRESS.match(given):
         mistakes.fail(place, f"a data file is a file of this machine, not the address {quote(given)}")
     suffix = suffix_of(path.name)
-    if not suffix:
+    reader = None if suffix else entry.readers(path.name)
+    if not suffix and reader is None:
         mistakes.fail(place, f"the name of a data file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     try:
+        if reader is not None:
+            return ReadTable(path, reader), mistakes
         if suffix == ".npz":
             return NpzTable(path), mistakes
         return (ParquetTable(path) if suffix == ".parquet" else CsvTable(path, entry.form)), mistakes

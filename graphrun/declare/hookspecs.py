@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+
     from graphrun.base.outcome import RunDescription, RunOutcome
     from graphrun.declare.nodetype import NodeType
     from graphrun.declare.updaterule import UpdateRule
@@ -34,6 +38,40 @@ def graphrun_observers() -> Mapping[str, Callable[[str], object]]:
 
     Each is called with the target, a text that may be empty, and returns an object that implements some of the events
     below as methods; it raises `UsageError` where it cannot do its work.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def graphrun_commands() -> Mapping[str, click.Command]:
+    """Return the commands that the plugin adds, by the names that follow ``graphrun``; a built-in name stays."""
+    raise NotImplementedError
+
+
+@hookspec
+def graphrun_readers() -> Mapping[str, Callable[[Path], Mapping[str, Any]]]:
+    """Return what reads data files, by the suffixes of their names, such as ``.feather``.
+
+    Each is called with the file's path and returns its columns by name: sequences of numbers or of texts, or arrays
+    whose first axis is the rows. What it raises is told with the file's name.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def graphrun_languages() -> Mapping[str, Callable[[Any], str | bytes]]:
+    """Return the languages that the plugin adds, by the names that ``graphrun export --to`` takes.
+
+    Each is called with a `graphrun.Graph` and returns what is written; it raises `UsageError` for what it cannot say.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def graphrun_drawings() -> Mapping[str, Callable[[str], str | bytes]]:
+    """Return the formats of drawings that the plugin adds, by the suffixes of their files, such as ``.webp``.
+
+    Each is called with the drawing as SVG and returns what is written.
     """
     raise NotImplementedError
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path as FilePath
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from graphrun.base.wording import describe, did_you_mean, quote
@@ -127,11 +128,24 @@ class CsvForm(NamedTuple):
     comment: str = ""
 
 
+Reader: TypeAlias = Callable[[FilePath], Mapping[str, Any]]
+"""What a plugin reads a file with: its columns by name."""
+
+
+Readers: TypeAlias = Callable[[str], Reader | None]
+"""Gives what reads a file of that name."""
+
+
+def no_reader(_file: str) -> Reader | None:
+    """Know no files but the built-in ones."""
+    return None
+
+
 class DataEntry(NamedTuple):
     """The `data` section; without `columns`, each column of the file whose name can be a name is a value.
 
     `only` limits these to some names, where the section has no `columns`; `carried` are headers whose cells are handed
-    through.
+    through; `readers` gives what reads a file that is of no built-in kind.
     """
 
     file: str | None = None
@@ -143,6 +157,7 @@ class DataEntry(NamedTuple):
     missing: str = "error"
     form: CsvForm = CsvForm()
     carried: tuple[str, ...] = ()
+    readers: Readers = no_reader
 
     def part(self, names: Collection[str]) -> DataEntry:
         """Return the section with only those of its columns that are among these names."""
@@ -151,7 +166,7 @@ class DataEntry(NamedTuple):
         return self._replace(columns={name: entry for name, entry in self.columns.items() if name in names})
 
 
-def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
+def read_data(raw: Any, problems: Problems, broken: set[str], readers: Readers = no_reader) -> DataEntry:
     """Return the section; what has a problem is left out, and the names of such columns are added to `broken`."""
     if not isinstance(raw, dict):
         needed = "a value is needed here: 'data' takes a mapping"
@@ -164,15 +179,16 @@ def read_data(raw: Any, problems: Problems, broken: set[str]) -> DataEntry:
     size = _take(at, raw, "batch_size", None, _is_whole, "a whole number, 1 or more", problems, lambda _: hint)
     alone = "write it in the mapping of a column" if raw.get("missing") == MISSING[3] else None
     return DataEntry(
-        file=_file(("data", "file"), raw["file"], problems) if "file" in raw else None,
+        file=_file(("data", "file"), raw["file"], problems, readers) if "file" in raw else None,
         columns=_columns(raw["columns"], problems, broken) if "columns" in raw else None,
         batch_size=None if size is None else int(size),
         shuffle=_switch(at, raw, "shuffle", problems),
-        holdout=_holdout(raw, problems),
+        holdout=_holdout(raw, problems, readers),
         missing=_take(
             at, raw, "missing", "error", _is_one_of(MISSING[:3]), "error, drop or mean", problems, lambda _: alone
         ),
         form=_form(raw, problems),
+        readers=readers,
     )
 
 
@@ -234,10 +250,10 @@ def suffix_of(name: str) -> str:
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
 
 
-def _file(path: Path, raw: Any, problems: Problems) -> str | None:
+def _file(path: Path, raw: Any, problems: Problems, readers: Readers) -> str | None:
     if not isinstance(raw, str) or not raw.strip():
         problems.add(path, _takes("file", "the name of a file", raw), suggestion="write file: digits.csv")
-    elif suffix_of(raw) not in SUFFIXES:
+    elif not suffix_of(raw) and readers(raw) is None:
         problems.add(
             path, f"{quote(raw)} is no data file: its name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
@@ -246,7 +262,7 @@ def _file(path: Path, raw: Any, problems: Problems) -> str | None:
     return None
 
 
-def _holdout(section: dict[str, Any], problems: Problems) -> HoldoutEntry:
+def _holdout(section: dict[str, Any], problems: Problems, readers: Readers) -> HoldoutEntry:
     """Return which rows are held back; a share that stands alone is that of rows drawn at random."""
     at: Path = ("data",)
     folds = int(_take(at, section, "folds", 0, lambda n: _is_whole(n, 2), "a whole number, 2 or more", problems))
@@ -266,7 +282,7 @@ def _holdout(section: dict[str, Any], problems: Problems) -> HoldoutEntry:
     if by == "file":
         for key in [key for key in ("share", "seed") if key in raw]:
             problems.add((*at, key), f"nothing is drawn where the rows have a file: {quote(key)}", key=True)
-        return HoldoutEntry(file=_file((*at, "file"), raw["file"], problems))
+        return HoldoutEntry(file=_file((*at, "file"), raw["file"], problems, readers))
     if "share" not in raw and not folds:
         problems.add(at, "no 'share' is given", key=True, suggestion="write {share: 0.2}, or {file: test.csv}")
     text = "the header of a column"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.memory import paused_collection
 from graphrun.base.wording import describe, quote
-from graphrun.document.data_section import DataEntry, read_data
+from graphrun.document.data_section import DataEntry, Readers, no_reader, read_data
 from graphrun.document.expansion import Expansion
 from graphrun.document.header import read_header
 from graphrun.document.includes import read_definitions
@@ -114,8 +114,10 @@ class Document:
         return ("expect", position) if self.expects_list else ("expect",)
 
 
-def load_document(file: str | os.PathLike[str] | Source, overrides: Sequence[str] = ()) -> Document:
-    """Read a graph file, with some of its values overridden by texts ``PATH=VALUE``.
+def load_document(
+    file: str | os.PathLike[str] | Source, overrides: Sequence[str] = (), readers: Readers = no_reader
+) -> Document:
+    """Read a graph file, with some of its values overridden by texts ``PATH=VALUE``; `readers` are those of plugins.
 
     Raises UsageError when an override makes no sense.
     Raises GraphFileError when the file cannot be read or is not YAML, so that nothing can be built from it. All other
@@ -123,10 +125,10 @@ def load_document(file: str | os.PathLike[str] | Source, overrides: Sequence[str
     """
     source = file if isinstance(file, Source) else Source.read(file)
     with paused_collection():
-        return _document(source, overrides)
+        return _document(source, overrides, readers)
 
 
-def _document(source: Source, overrides: Sequence[str]) -> Document:
+def _document(source: Source, overrides: Sequence[str], readers: Readers) -> Document:
     problems = Problems(source)
     data, errors = source.load()
     for error in errors:
@@ -143,7 +145,7 @@ def _document(source: Source, overrides: Sequence[str]) -> Document:
         name: under_names(name, data.pop(name, None), problems, broken) for name in ("parameters", "constants", "nodes")
     }
     update = _read_update(data.pop("update"), problems) if "update" in data else None
-    data_set = read_data(data.pop("data"), problems, broken) if "data" in data else None
+    data_set = read_data(data.pop("data"), problems, broken, readers) if "data" in data else None
     sweep = data.pop("sweep", None)
     if sweep is not None:
         from graphrun.document.sweep_section import read_sweep

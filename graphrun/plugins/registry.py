@@ -1,4 +1,4 @@
-"""Finding node types, update rules and observers: built in, in installed distributions, in folders of loose files.
+"""Finding what plugins add: built in, in installed distributions, in folders of loose files.
 
 A source is opened only when a name is asked for that no earlier source has, so a graph of built-in types imports no
 plugin. The order never decides differently: a name that is taken stays with the first.
@@ -19,7 +19,7 @@ import pluggy
 from graphrun import nodes, updates
 from graphrun.base.errors import UsageError
 from graphrun.base.streams import stdout_to_stderr
-from graphrun.base.wording import did_you_mean
+from graphrun.base.wording import did_you_mean, nearest
 from graphrun.declare import hookspecs
 from graphrun.declare.declaration import Declaration
 from graphrun.declare.nodetype import NodeType
@@ -32,7 +32,18 @@ from graphrun.solvers import SOLVERS
 
 HOOKS: dict[str, type[Declaration]] = {"graphrun_node_types": NodeType, "graphrun_update_rules": UpdateRule}
 
-OBSERVERS, BUILT_IN_OBSERVERS = "graphrun_observers", "graphrun.observers"
+BUILT_IN_OBSERVERS = "graphrun.observers"
+
+NAMED = {
+    "graphrun_observers": "an observer",
+    "graphrun_commands": "a command",
+    "graphrun_readers": "a reader of data files",
+    "graphrun_languages": "a language",
+    "graphrun_drawings": "a format of drawings",
+}
+"""Hooks whose functions return callables by name, and what each of those is."""
+WITH_SUFFIX = ("graphrun_readers", "graphrun_drawings")
+"""Those whose names are the suffixes of files."""
 
 Declared = TypeVar("Declared", bound=Declaration)
 ObserverType = Callable[[str], object]
@@ -49,7 +60,7 @@ class Plugin:
         location: where it comes from: distribution and version, or folder.
         seconds: how long loading took.
         declarations: the node types and update rules that it added.
-        observers: the names of the observers that it added.
+        named: what else it added, as the hooks of `NAMED` and the names.
         error: why it failed; None where it did not.
         traceback: where in it that arose, as Python tells it.
         taken: the names of its node types that were taken.
@@ -60,10 +71,15 @@ class Plugin:
     location: str = ""
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
-    observers: list[str] = field(default_factory=list)
+    named: list[tuple[str, str]] = field(default_factory=list)
     error: str | None = None
     traceback: str = ""
     taken: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """All that it added."""
+        return [*(declared.name for declared in self.declarations), *(name for _, name in self.named)]
 
     @property
     def failure(self) -> str:
@@ -91,7 +107,7 @@ class Registry:
                 raise UsageError(f"--plugins {folder}: there is no such folder")
         self._declared: dict[tuple[type[Declaration], str], tuple[Declaration, Plugin]] = {}
         self._given: list[Declaration] = []
-        self._observers: dict[str, ObserverType] = {}
+        self._named: dict[tuple[str, str], Callable[..., Any]] = {}
         self._pending = iter((self._load_distributions, self._load_folders))
         self.plugins: list[Plugin] = []
         self.notes: list[str] = []
@@ -121,12 +137,34 @@ class Registry:
             UsageError: there is none.
         """
         self._load_observers()
-        if self._is_found(name, self._observers):
-            return self._observers[name]
-        hint = did_you_mean(name, self._observers)
+        found = self.named("graphrun_observers", name)
+        if found is None:
+            known = self.names("graphrun_observers")
+            failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
+            there_are = f"there are: {', '.join(known)}"
+            raise UsageError(f"observer {name!r} is unknown; {did_you_mean(name, known) or there_are}{failures}")
+        return found
+
+    def named(self, hook: str, name: str) -> Callable[..., Any] | None:
+        """Return what a hook of `NAMED` has by a name, opening plugins until it is found; None where none has it."""
+        return self._named[hook, name] if self._is_found((hook, name), self._named) else None
+
+    def names(self, hook: str) -> list[str]:
+        """Return the names that a hook of `NAMED` has in all plugins."""
+        self.load()
+        return sorted(name for known, name in self._named if known == hook)
+
+    def known(self, hook: str, name: str, others: Iterable[str]) -> str:
+        """List the names of a hook of `NAMED` with the `others`, which are built in, where none of them is `name`."""
+        known = [*others, *self.names(hook)]
+        near = nearest(name, known)
         failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
-        there_are = f"there are: {', '.join(sorted(self._observers))}"
-        raise UsageError(f"observer {name!r} is unknown; {hint or there_are}{failures}")
+        return f"{', '.join(known)}{f'; did you mean {near}?' if near else ''}{failures}"
+
+    def reader(self, file: str) -> Callable[[Path], Mapping[str, Any]] | None:
+        """Return what a plugin reads a data file of that name with."""
+        suffix = Path(file).suffix.lower()
+        return self.named("graphrun_readers", suffix) if suffix else None
 
     def all(self, kind: type[Declared]) -> dict[str, tuple[Declared, Plugin]]:
         """Return everything of one kind by name, with the plugin that each comes from."""
@@ -292,9 +330,9 @@ class Registry:
                 self._manager.register(module, f"{plugin.location} {plugin.name}")
                 self._check_hooks(module)
                 declared = list(self._declarations(module, check=plugin.source != "built-in"))
-                observers = dict(self._made(module, OBSERVERS))
+                named = {(hook, name): made for hook in NAMED for name, made in self._made_by_name(module, hook)}
             plugin.taken = [d.name for k, d in declared if (k, d.name) in self._declared]
-            self._refuse_taken(declared, observers)
+            self._refuse_taken(declared, named)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the program
@@ -306,8 +344,8 @@ class Registry:
             plugin.declarations = [declaration for _, declaration in declared]
             for kind, declaration in declared:
                 self._declared[kind, declaration.name] = declaration, plugin
-            plugin.observers = list(observers)
-            self._observers |= observers
+            plugin.named = list(named)
+            self._named |= named
         plugin.seconds = time.perf_counter() - start
 
     def _declarations(self, module: Any, *, check: bool) -> Iterator[tuple[type[Declaration], Declaration]]:
@@ -326,10 +364,21 @@ class Registry:
                 return implementation.function()
         return ()
 
+    def _made_by_name(self, module: Any, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+        made = self._made(module, hook) or {}
+        if not isinstance(made, Mapping):
+            raise TypeError(f"{hook} returned {made!r}, which is no mapping of names")
+        for name, function in made.items():
+            if not isinstance(name, str) or not callable(function):
+                raise TypeError(f"{hook} returned {name!r}: {function!r}, where a name leads to what is called")
+            if hook in WITH_SUFFIX and not (name.startswith(".") and name == name.lower()):
+                raise ValueError(f"{hook} returned {name!r}, which is no suffix in small letters, such as '.txt'")
+            yield name, function
+
     def _check_hooks(self, module: Any) -> None:
         """Refuse a misspelt hook, and a plugin that implements none."""
         implemented = self._manager.get_hookcallers(module) or []
-        known = [*HOOKS, OBSERVERS]
+        known = [*HOOKS, *NAMED]
         for caller in implemented:
             if caller.name in known:
                 continue
@@ -341,11 +390,11 @@ class Registry:
             raise LookupError("it implements no hook: is @graphrun.hookimpl missing above graphrun_node_types?")
 
     def _refuse_taken(
-        self, declared: Sequence[tuple[type[Declaration], Declaration]], observers: Mapping[str, ObserverType]
+        self, declared: Sequence[tuple[type[Declaration], Declaration]], named: Iterable[tuple[str, str]]
     ) -> None:
-        for name in observers:
-            if name in self._observers:
-                raise ValueError(f"the name {name!r} of an observer is taken")
+        for hook, name in named:
+            if (hook, name) in self._named:
+                raise ValueError(f"the name {name!r} of {NAMED[hook]} is taken")
         seen: set[tuple[type[Declaration], str]] = set()
         for kind, declaration in declared:
             key = kind, declaration.name

@@ -106,7 +106,7 @@ def _load(
 ) -> Graph:
     with paused_collection(), limited(memory):
         overrides = [*overrides, *more]
-        document = load_document(given, overrides)
+        document = load_document(given, overrides, registry.reader)
         if start is not None or document.start is not None:
             _start(document, start)
         source = DataSource(document, data)

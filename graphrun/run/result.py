@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,16 +68,25 @@ class Result(RunOutcome, Displayed):
         Raises:
             UsageError: pandas is not installed.
         """
-        try:
-            from pandas import DataFrame, Index
-        except ImportError:
-            raise UsageError(f"to_pandas() needs pandas: {INSTALL}") from None
         recorded = {name: column for name, column in self.history.items() if name != "step"}
-        return DataFrame(dict(columns(recorded)), index=Index(self.history["step"], name="step"))
+        return table_of(dict(columns(recorded)), "step", self.history["step"])
 
     def __getstate__(self) -> dict[str, Any]:
         # The functions of plugins in them cannot be pickled.
         return self.__dict__ | {"made_of": None}
+
+
+def table_of(columns: Mapping[str, Any], name: str, index: Any) -> DataFrame:
+    """Return columns as a DataFrame, with an index of that name.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame, Index
+    except ImportError:
+        raise UsageError(f"to_pandas() needs pandas: {INSTALL}") from None
+    return DataFrame(columns, index=Index(index, name=name))
 
 
 def plain(value: Any) -> Any:

@@ -210,7 +210,7 @@ def plugin_listing(registry: Registry) -> Iterator[str]:
     """List every plugin: what it adds, from where, how long it took to load, and why it failed."""
     rows = [["plugin", "source", "from", "ms", "adds"]]
     for plugin in registry.load():
-        names = [*(declared.name for declared in plugin.declarations), *plugin.observers]
+        names = plugin.names
         adds = ", ".join(names or ["nothing"]) if len(names) <= 6 else f"{len(names)} node types and update rules"
         outcome = adds if plugin.error is None else f"FAILED {plugin.error}"
         rows.append([plugin.name, plugin.source, plugin.location, f"{plugin.seconds * 1000:.1f}", outcome])

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphrun.base.errors import NotFiniteError, UsageError
+from graphrun.base.errors import GraphrunError, NotFiniteError, RunError, UsageError
 from graphrun.base.files import check_output, write_output
+from graphrun.base.streams import stdout_to_stderr
+from graphrun.base.wording import describe
 from graphrun.check.check import check_graph as check
 from graphrun.run.api import Graph
 from graphrun.run.request import RunRequest
@@ -16,8 +18,9 @@ from graphrun.show.tables import WIDTH
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
     from graphrun.run.result import Result
+    from graphrun.run.sweep.sweep import Sweep
 
-__all__ = ["bundle", "check", "draw", "drawn", "explain", "explained", "export", "report"]
+__all__ = ["bundle", "check", "draw", "drawn", "explain", "explained", "export", "report", "sweep_report"]
 
 
 class Page(NamedTuple):
@@ -71,10 +74,12 @@ def drawn(
 ) -> Page:
     """Draw a graph: see `Graph.draw`."""
     from graphrun.show.draw import draw_graph
-    from graphrun.show.draw.formats import FORMATS, write
+    from graphrun.show.draw.formats import FORMATS, HOOK, write
 
-    if picture_format not in FORMATS:
-        raise UsageError(f"draw: format {picture_format!r} is none of {', '.join(FORMATS)}")
+    render = None if picture_format in FORMATS else graph.registry.named(HOOK, f".{picture_format}")
+    if picture_format not in FORMATS and render is None:
+        known = [*FORMATS, *(suffix[1:] for suffix in graph.registry.names(HOOK))]
+        raise UsageError(f"draw: format {picture_format!r} is none of {', '.join(known)}")
     if direction not in {"auto", "right", "down"}:
         raise UsageError(f"draw: direction {direction!r} is none of auto, right, down")
     passes, error = None, None
@@ -85,7 +90,8 @@ def drawn(
             raise
         passes, error = broken.passes, broken
     drawing = draw_graph(graph.structure, passes, depth)
-    return Page(write(drawing, picture_format, direction), drawing.note, error)
+    content = write(drawing, "svg" if render else picture_format, direction)
+    return Page(_of_plugin(render, content, f"drawing as {picture_format}") if render else content, drawing.note, error)
 
 
 def bundle(item: Graph | Result) -> Mapping[str, str]:
@@ -105,7 +111,7 @@ def draw(graph: Graph, path: str | Path | None, picture_format: str | None, **as
     from graphrun.show.draw.formats import format_of
 
     if picture_format is None:
-        picture_format = "svg" if path is None else format_of(str(path))
+        picture_format = "svg" if path is None else format_of(str(path), graph.registry)
     found: str | bytes = _written(drawn(graph, picture_format, **asked).content, path)
     return found
 
@@ -122,6 +128,14 @@ def report(
     return FramedPage(_written(make_report(graph, RunRequest(**asked), depth, compare).html, path), graph.name)
 
 
+def sweep_report(sweep: Sweep, path: str | Path | None) -> str:
+    """Return the page about a sweep, and write it."""
+    from graphrun.show.notebook import FramedPage
+    from graphrun.show.report.sweeps import sweep_page
+
+    return FramedPage(_written(sweep_page(sweep), path), sweep.graph)
+
+
 def export(graph: Graph, to: str, path: str | Path | None, options: Mapping[str, Any]) -> str | bytes:
     """Return a graph in another language, and write it."""
     content: str | bytes = _written(exported(graph, to, options), path)
@@ -134,14 +148,33 @@ def exported(
     """Return a graph in another language, with those of its options that are given; it may tell what to know of it."""
     from graphrun.show.export import LANGUAGES
 
-    if to not in LANGUAGES:
-        raise UsageError(f"export: {to!r} is none of the languages {', '.join(LANGUAGES)}")
+    hook = "graphrun_languages"
+    write = None if to in LANGUAGES else graph.registry.named(hook, to)
+    if to not in LANGUAGES and write is None:
+        raise UsageError(f"export: {to!r} is none of the languages {graph.registry.known(hook, to, LANGUAGES)}")
+    takes = () if write is not None else LANGUAGES[to].options
     given = {name: value for name, value in options.items() if value is not None}
-    for name in given.keys() - set(LANGUAGES[to].options):
+    for name in given.keys() - set(takes):
         raise UsageError(f"--{name} is not for --to {to}")
-    if tell is not None and "tell" in LANGUAGES[to].options:
+    if write is not None:
+        return _of_plugin(write, graph, f"export to {to}")
+    if tell is not None and "tell" in takes:
         given["tell"] = tell
     return LANGUAGES[to].export(graph, **given)
+
+
+def _of_plugin(write: Callable[[Any], str | bytes], given: Any, what: str) -> str | bytes:
+    """Return what a plugin's function writes."""
+    try:
+        with stdout_to_stderr():
+            written = write(given)
+    except GraphrunError:
+        raise
+    except Exception as error:
+        raise RunError(f"{what} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(written, str | bytes):
+        raise RunError(f"{what} failed: the plugin gave {describe(written)}, not a text or bytes")
+    return written
 
 
 def _written(content: Any, path: str | Path | None) -> Any:

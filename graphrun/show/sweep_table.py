@@ -24,7 +24,7 @@ LONGEST_REASON = 60
 
 def sweep_lines(sweep: Sweep) -> Iterator[str]:
     """Yield a table of the runs, and a sentence about the best one."""
-    paths = _paths(sweep)
+    paths = list(dict.fromkeys(path for run in sweep.runs for path in run["settings"]))
     rows = [["run", *paths, sweep.objective, "time", "stopped"]]
     for run in sweep.runs:
         given = [_cell(run["settings"].get(path)) for path in paths]
@@ -46,30 +46,15 @@ def sweep_lines(sweep: Sweep) -> Iterator[str]:
         yield f"  {settings}"
 
 
-def _paths(sweep: Sweep) -> list[str]:
-    return list(dict.fromkeys(path for run in sweep.runs for path in run["settings"]))
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def sweep_columns(sweep: Sweep) -> dict[str, list[Any]]:
-    """Return the runs by column: the number, each path, and what came of it."""
-    runs, paths = sweep.runs, _paths(sweep)
-    told = ("objective", "stopped", "seconds", "engine", "steps", "seed", "host")
-    return {
-        "number": [run["number"] for run in runs],
-        **{path: [run["settings"].get(path) for run in runs] for path in paths},
-        **{name: [run.get(name) for run in runs] for name in told},
-    }
-
-
 def write_csv(sweep: Sweep, file: TextIO) -> None:
     """Write a line for each run, after a header."""
-    table = sweep_columns(sweep)
+    table = sweep.columns()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table)
     plain = ([_plain(value) for value in row] for row in zip(*table.values(), strict=True))
@@ -95,7 +80,7 @@ def write_table(sweep: Sweep, target: str) -> None:
         return
     from graphrun.data.duck import parquet_of
 
-    write_output(target, parquet_of({name: _array(values) for name, values in sweep_columns(sweep).items()}))
+    write_output(target, parquet_of({name: _array(values) for name, values in sweep.columns().items()}))
 
 
 def _array(values: list[Any]) -> np.ndarray[Any, Any]:

@@ -57,7 +57,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("graphrun ne", ["plain,new-node", "plain,nested.yaml"]),
+        ("graphrun ne", ["plain,new-node", "plain,new-plugin", "plain,nested.yaml"]),
         ("graphrun line", ["file,line"]),
         ("graphrun graphs/n", ["file,graphs/n"]),
         ("graphrun run ne", ["file,ne"]),
@@ -99,7 +99,7 @@ def test_completing_a_word_opens_no_plugin(complete: Callable[[str], list[str]])
 @pytest.mark.campaign
 @pytest.mark.skipif(BASH is None, reason="bash is not on the path")
 @pytest.mark.parametrize(
-    ("words", "offered"), [(["nodes", "leak"], ["leaky_relu"]), (["ne"], ["new-node", "nested.yaml"])]
+    ("words", "offered"), [(["nodes", "leak"], ["leaky_relu"]), (["ne"], ["new-node", "new-plugin", "nested.yaml"])]
 )
 def test_bash_completes(words: list[str], offered: list[str]) -> None:
     """The script works in bash: it defines a function that fills in what it offers."""

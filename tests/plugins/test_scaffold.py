@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,27 @@ def test_a_place_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> N
     Path("file").touch()
     assert run_command(["new-node", "cube", "-o", "file"]) == 1
     assert "the plugin cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("option", [[], ["--tensor"]])
+def test_a_new_distribution_passes_its_own_tests(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """On every engine that is installed, and its metadata can be read."""
+    assert run_command(["new-plugin", "cube_root", *option]) == 0
+    files = capsys.readouterr().out.split()
+    folder = Path("graphrun-cube-root")
+    assert set(files) == {str(file) for file in folder.rglob("*") if file.is_file()}
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"] == {"graphrun": {"cube_root": "graphrun_cube_root"}}
+    assert (folder / "example.yaml").read_text(encoding="utf-8") in (folder / "README.md").read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+    assert done.returncode == 0, done.stdout
+    assert f"{3 if option else 4} passed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["θ2", "a-b", "relu"])
+def test_names_that_no_distribution_can_have(name: str, folder: Path) -> None:
+    """They are refused, and nothing is written."""
+    assert run_command(["new-plugin", name]) == 2
+    assert list(folder.iterdir()) == []

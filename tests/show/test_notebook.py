@@ -185,6 +185,11 @@ def test_a_frame_in_a_page(colour: str, theme: str, width: str, browser: Any) ->
     """It has the theme of what is around it, else the system's; it is as wide as its place, and loads nothing."""
     report = graphrun.load(GRAPHS / "nested.yaml").report(steps=3)
     context = browser.new_context(viewport={"width": 1000, "height": 700}, color_scheme="dark", reduced_motion="reduce")
+    # The theme is told when the frame is loaded, which is before the page's script is unpacked on a busy machine.
+    context.add_init_script(
+        "Response.prototype.text = new Proxy(Response.prototype.text, { apply: (text, self) =>"
+        " new Promise((done) => setTimeout(done, 200)).then(() => Reflect.apply(text, self, [])) })"
+    )
     page = context.new_page()
     troubles: list[str] = []
     page.on("console", lambda message: troubles.append(message.text))

@@ -1,4 +1,4 @@
-"""Commands about what is installed: `nodes`, `plugins`, `new-node`, `schema`, `completion`."""
+"""Commands about what is installed: `nodes`, `plugins`, `new-node`, `new-plugin`, `schema`, `completion`."""
 
 from collections.abc import Sequence
 
@@ -53,6 +53,24 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
     from graphrun.plugins.scaffold import write_plugin
 
     tell("\n".join(map(str, write_plugin(name, folder, tensor=tensor))))
+
+
+@click.command(name="new-plugin")
+@click.argument("name")
+@click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    help="Where to write. [default: graphrun-NAME]",
+    shell_complete=offering("folders"),
+)
+def new_plugin(name: str, tensor: bool, folder: str | None) -> None:
+    """Write a distribution with a node type of that NAME: module, tests, example, page, workflow, ready to publish."""
+    from graphrun.plugins.scaffold import write_distribution
+
+    tell("\n".join(map(str, write_distribution(name, folder, tensor=tensor))))
 
 
 @click.command()

@@ -38,6 +38,14 @@ def offering(name: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
+class Offered(click.Choice[str]):
+    """Names that are offered, beside which plugins may have more: whoever uses one refuses what there is not."""
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
+        """Take any name."""
+        return str(value)
+
+
 def step_count(text: str) -> int:
     """Read a whole number of steps; `1e6` is one too, as it is in a graph file."""
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from graphrun.base.errors import INTERRUPTED, GraphrunError, UsageError
-from graphrun.base.files import check_output, write_output
+from graphrun.base.files import check_output, check_page, write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
@@ -140,7 +140,7 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
     yield f"loaded {graph!r} in {seconds(took)}"
     for plugin in graph.registry.plugins:
         if plugin.source != "built-in":
-            names = ", ".join([*(declared.name for declared in plugin.declarations), *plugin.observers])
+            names = ", ".join(plugin.names)
             brought = plugin.failure if plugin.error is not None else f"plugin {plugin.name}: {names or 'nothing'}"
             yield f"{brought}, in {seconds(plugin.seconds)}"
 
@@ -156,17 +156,25 @@ def what_was_loaded(graph: Graph, took: float) -> Iterator[str]:
 def report(file: GraphFile, request: RunRequest, target: str, depth: int | None, quiet: bool, other: str | None) -> int:
     """Run a graph file and write one page to step through: the drawn graph, every derivative, charts.
 
-    Beside it the run of OTHER, a graph file or a checkpoint of FILE; --set and --resume are for FILE alone.
+    Beside it the run of OTHER, a graph file or a checkpoint of FILE; --set and --resume are for FILE alone. Of a
+    sweep's folder it is the page of its runs so far.
     """
     from graphrun.run.checkpoint import is_checkpoint
     from graphrun.show.report import make_report
 
     page = Path(target)
-    if page.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"-o {target}: a report is a page, as in -o report.html")
+    check_page("-o", target)
     if not page.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {page.parent}")
     check_output(page)
+    if Path(file.path).is_dir():
+        from graphrun.run.request import RunRequest
+        from graphrun.run.sweep.sweep import read_sweep
+
+        if other or depth or request != RunRequest() or file != GraphFile(file.path):
+            raise UsageError(f"{file.path} is a folder: of a sweep's runs that are done there is a page, with -o alone")
+        read_sweep(Path(file.path)).report(page)
+        return 0
     graph = file.load_to_run()
     compare: Graph | str | None = other
     if other is not None and not is_checkpoint(other):

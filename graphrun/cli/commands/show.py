@@ -14,7 +14,7 @@ from graphrun.base.errors import NotFiniteError, RunError, UsageError
 from graphrun.base.files import write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
-from graphrun.cli.commands.options import GraphCommand, GraphFile, names, offering, option, step_count
+from graphrun.cli.commands.options import GraphCommand, GraphFile, Offered, names, offering, option, step_count
 from graphrun.cli.commands.run import report_choice
 from graphrun.cli.terminal import say, tell
 from graphrun.show.export import LANGUAGES
@@ -100,7 +100,7 @@ def show_table(graph: Graph, step: int | None, depth: int | None, resume: str | 
 @click.option(
     "--format",
     "picture_format",
-    type=click.Choice(["svg", "dot", "mmd", "png", "pdf"]),
+    type=Offered(["svg", "dot", "mmd", "png", "pdf"]),
     help="The format. [default: that of the FILE's suffix, else dot]",
 )
 @click.option("--step", type=step_count, metavar="K", help="Show the values and gradients after K updates.")
@@ -129,12 +129,13 @@ def draw(
     from graphrun.show.draw.formats import PICTURES, format_of
     from graphrun.show.pages import drawn
 
-    if picture_format is None:
-        picture_format = "dot" if target is None or target == "-" else format_of(target)
-    if target in {None, "-"} and picture_format in PICTURES:
+    is_printed = target in {None, "-"}
+    if is_printed and picture_format in PICTURES:
         raise click.UsageError(f"a {picture_format} goes to a file: -o FILE.{picture_format}")
     check_folder(target)
     graph, seed, resume = file.load_to_run(), request.seed, request.resume
+    if picture_format is None:
+        picture_format = "dot" if is_printed else format_of(str(target), graph.registry)
     found = drawn(graph, picture_format, step=step, depth=depth, direction=direction, seed=seed, resume=resume)
     if found.note:
         say(found.note)
@@ -228,7 +229,7 @@ def diff(first: str, second: str, steps: int | None, tolerance: float, folders: 
 
 
 @click.command(cls=GraphCommand)
-@click.option("--to", "target", type=click.Choice(list(LANGUAGES)), required=True, help="The language of the program.")
+@click.option("--to", "target", type=Offered(LANGUAGES), required=True, help="The language, which a plugin may have.")
 @option("steps", help="How many steps the program makes. [default: the file's]")
 @click.option("-o", "target_file", metavar="FILE", help=WHERE)
 @click.option("--output", "outputs", type=names, metavar="NAMES", help="onnx: the nodes that the model gives.")

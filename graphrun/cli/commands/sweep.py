@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphrun.base.errors import INTERRUPTED
-from graphrun.base.files import check_output, write_output
+from graphrun.base.files import check_output, check_page, write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.cli.commands.options import GraphCommand, GraphFile, option
@@ -76,6 +76,7 @@ class SweepCommand(GraphCommand):
 )
 @click.option("-o", "target", metavar="FILE", help="Write the table, too: .csv or .parquet.")
 @click.option("--best", metavar="FILE", help="Write the graph file with the best settings in place.")
+@click.option("--page", metavar="FILE", help="Write a page to compare the runs on, too: one .html file.")
 @option("plugins", "quiet")
 def sweep(
     file: GraphFile,
@@ -89,6 +90,7 @@ def sweep(
     output_format: str,
     target: str | None,
     best: str | None,
+    page: str | None,
     quiet: bool,
     **asked: Any,
 ) -> int:
@@ -98,8 +100,10 @@ def sweep(
     from graphrun.show.sweep_table import check_table, sweep_lines, write_csv, write_table
     from graphrun.show.tables import write
 
-    for path in filter(None, (target, best)):
+    for path in filter(None, (target, best, page)):
         check_output(path)
+    if page is not None:
+        check_page("--page", page)
     if target is not None:
         check_table(target)
     output = sys.stdout
@@ -140,6 +144,8 @@ def sweep(
         write_table(found, target)
     if best is not None and found.best is not None:
         write_output(best, best_file(graph, found, Path(best).parent))
+    if page is not None:
+        found.report(page)
     if output_format == "csv":
         write_csv(found, output)
     elif output_format != "jsonl":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,10 @@ def numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 class TensorBoard:
-    """Writes each recorded number as a scalar and each array by its mean, with the step, to a folder of event files."""
+    """Writes each recorded number as a scalar and each array by its mean, with the step, to a folder of event files.
+
+    Of a run of a sweep it has the settings, too, which TensorBoard's page of hyperparameters compares.
+    """
 
     def __init__(self, target: str) -> None:
         if not target:
@@ -142,7 +146,21 @@ class TensorBoard:
         """Begin an event file; TensorBoard joins those of one folder, so a resumed run goes on in the same curves."""
         went_before = run.first_step > 0 and any(Path(self.target).glob("*tfevents*"))
         self._there = run.first_step if went_before else None
+        if run.settings and not went_before:
+            self._write_settings(run.settings)
         self._writer = self._open(self.target)
+
+    def _write_settings(self, settings: Mapping[str, Any]) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        plain = (bool, int, float, str)
+        told = {path: value if isinstance(value, plain) else json.dumps(value) for path, value in settings.items()}
+        # A file of its own, for what writes numbers writes nothing else; TensorBoard joins them.
+        writer = EventFileWriter(self.target)
+        writer.add_event(Event(wall_time=time.time(), summary=hparams_pb(told)))
+        writer.close()
 
     @hookimpl
     def graphrun_recorded(self, step: int, values: Mapping[str, Any]) -> None:

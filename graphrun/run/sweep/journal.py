@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ from graphrun.base.files import write_atomically
 from graphrun.base.locks import NumberLocks
 from graphrun.base.version import __version__
 
-PLAN, GRAPH, LINES, LOCKS = "sweep.json", "graph.yaml", "runs.jsonl", "locks"
+PLAN, GRAPH, LINES, COURSES, LOCKS = "sweep.json", "graph.yaml", "runs.jsonl", "courses.jsonl", "locks"
 CHECKPOINTS = "checkpoints"
 PACKAGES = ("numpy", "scipy", "numba", "jax", "optuna")
 
@@ -68,15 +68,20 @@ class Journal:
         return found
 
     def add(self, run: Mapping[str, Any]) -> None:
-        """Write that a run is done, and let go of its number."""
-        line = json.dumps(run).encode() + b"\n"
+        """Write that a run is done, and let go of its number. Its course stands elsewhere, for few ask for it."""
+        number = run["number"]
+        line = json.dumps({name: value for name, value in run.items() if name != "course"}).encode() + b"\n"
         with self._locks.writing():
             self.read()
+            if "course" in run:
+                with (self.folder / COURSES).open("ab") as file:
+                    # On a line of its own, also after what a process that was killed has left of one.
+                    file.write(b"\n" + json.dumps({"number": number, **run["course"]}).encode() + b"\n")
             size = self._file.seek(0, 2)
             self._file.write(b"\n" * (self._read < size) + line)
             self._file.flush()
         self.read()
-        self.release(run["number"])
+        self.release(number)
 
     def claim(self, runs: int) -> int | None:
         """Hold the next of so many runs that is neither done nor in somebody's hands; None where there is none."""
@@ -104,6 +109,18 @@ class Journal:
         """Return where the checkpoint of a run is."""
         (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
         return self.folder / CHECKPOINTS / f"{number}.safetensors"
+
+
+def read_courses(folder: Path, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the courses of some runs, by number: the steps, and values by name; of older folders there are none."""
+    found: dict[int, dict[str, Any]] = {}
+    with suppress(FileNotFoundError), (folder / COURSES).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError):
+                course = json.loads(line)
+                if course["number"] in numbers:
+                    found.setdefault(course.pop("number"), course)
+    return found
 
 
 def open_folder(folder: Path, given: Mapping[str, Any], text: str, runs: int) -> Journal:

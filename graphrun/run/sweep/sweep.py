@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
 from graphrun.document.dump import dump_document
-from graphrun.run.sweep.journal import Journal, described, is_same, open_folder, read_plan
+from graphrun.document.sweep_section import Axis
+from graphrun.run.display import Displayed
+from graphrun.run.result import table_of
+from graphrun.run.sweep.journal import Journal, described, is_same, open_folder, read_courses, read_plan
 from graphrun.run.sweep.plan import PRUNED, SweepPlan, Varied, overrides
 from graphrun.run.sweep.worker import NUMBER, Task
 from graphrun.run.sweep.workers import Cluster, Processes, open_workers
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 RETRIES = 2
 """A run whose worker died is made anew so often."""
 SECONDS_BETWEEN_LOOKS = 0.1
+MOST_COURSES = 2000
+"""So many runs, the best ones, are shown with what they recorded."""
 OF_ONE_RUN = ("csv", "jsonl", "tensorboard")
 """Observers whose target holds one run."""
 
@@ -38,6 +47,8 @@ class Sweep:
         total: how many runs there are to be.
         folder: where all of it is kept, or None.
         interrupted: whether it was ended before.
+        graph: the name of the graph file.
+        axes: what is varied.
     """
 
     runs: list[dict[str, Any]]
@@ -46,13 +57,60 @@ class Sweep:
     total: int
     folder: Path | None
     interrupted: bool = False
+    graph: str = ""
+    axes: tuple[Axis, ...] = ()
+    _courses: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def best(self) -> dict[str, Any] | None:
         """The run with the best objective, the first of several; None where none has one. Pruned runs do not count."""
-        ended = [run for run in self.runs if run["objective"] is not None and run["stopped"] != PRUNED]
-        choose = max if self.direction == "maximize" else min
-        return choose(ended, key=lambda run: run["objective"], default=None)
+        best = min(self.runs, key=self._place, default=None)
+        return best if best is not None and has_value(best) else None
+
+    def ranked(self) -> list[dict[str, Any]]:
+        """Return the runs, the best one first; those that have no objective, or were pruned, at the end."""
+        return sorted(self.runs, key=self._place)
+
+    def _place(self, run: Mapping[str, Any]) -> float:
+        if not has_value(run):
+            return math.inf
+        value: float = run["objective"]
+        return -value if self.direction == "maximize" else value
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the runs by column: the number, each path, and what came of it."""
+        paths = dict.fromkeys(path for run in self.runs for path in run["settings"])
+        told = ("objective", "stopped", "seconds", "engine", "steps", "seed", "host")
+        return {
+            "number": [run["number"] for run in self.runs],
+            **{path: [run["settings"].get(path) for run in self.runs] for path in paths},
+            **{name: [run.get(name) for run in self.runs] for name in told},
+        }
+
+    def courses(self, numbers: Collection[int]) -> Mapping[int, Mapping[str, Any]]:
+        """Return what some runs recorded of the objective, as far as that was kept: steps, and values by name."""
+        return self._courses if self.folder is None else read_courses(self.folder, numbers)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the runs as a DataFrame: a row for each, by its number, and a column for each path.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        columns = self.columns()
+        return table_of(columns, "number", columns.pop("number"))
+
+    def report(self, path: str | Path | None = None) -> str:
+        """Return a page to compare the runs on, in one file of HTML; a notebook shows it in a frame.
+
+        Args:
+            path: a file to write it to as well.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        html: str = Displayed.page("sweep_report")(self, path)
+        return html
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain data of its JSON form."""
@@ -60,6 +118,11 @@ class Sweep:
         plain = [{name: run[name] for name in names} for run in self.runs]
         best = self.best
         return {"runs": plain, "best": None if best is None else {name: best[name] for name in names}}
+
+
+def has_value(run: Mapping[str, Any]) -> bool:
+    """Whether a run came to something that can be compared."""
+    return run["objective"] is not None and run["stopped"] != PRUNED
 
 
 class _Hand(NamedTuple):
@@ -174,21 +237,43 @@ def sweep_graph(
         journal = stack.enter_context(open_folder(path, description(graph, plan), text_of(graph), plan.runs))
         told: set[int] = set()
 
-        def so_far(*, is_end: bool = False) -> Sweep:
-            done = [journal.done[number] for number in sorted(journal.done) if number < plan.runs]
-            for run in done:
+        def so_far() -> Sweep:
+            found = _done(journal, plan, graph.origin["file"])
+            for run in found.runs:
                 if run["number"] not in told:
                     told.add(run["number"])
                     on_run(run)
-            where = None if temporary else path
-            return Sweep(done, plan.objective, plan.direction, plan.runs, where, is_end and len(done) < plan.runs)
+            return found
 
         on_progress(so_far())
         if next(journal.open_runs(plan.runs), None) is not None:
             pool = stack.enter_context(open_workers(workers, graph))
             running = _Running(plan, journal, pool, observed, checkpoints=checkpoints)
             _make(running, interrupted, lambda: on_progress(so_far()))
-        return so_far(is_end=True)
+        found = so_far()
+        if temporary:
+            best = {run["number"] for run in found.ranked()[:MOST_COURSES]}
+            found = replace(found, folder=None, _courses=read_courses(path, best))
+        return replace(found, interrupted=len(found.runs) < plan.runs)
+
+
+def _done(journal: Journal, plan: SweepPlan, file: str) -> Sweep:
+    runs = [journal.done[number] for number in sorted(journal.done) if number < plan.runs]
+    return Sweep(runs, plan.objective, plan.direction, plan.runs, journal.folder, graph=Path(file).name, axes=plan.axes)
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Return the sweep of a folder as far as it has come.
+
+    Raises:
+        UsageError: it is no sweep's.
+        RunError: it cannot be used.
+    """
+    kept = read_plan(folder)
+    with Journal(folder) as journal:
+        # There may be more by now than there were to be.
+        runs = max([kept["runs"] - 1, *journal.done]) + 1
+        return _done(journal, SweepPlan.of(kept["plan"], runs), kept["graph"]["file"])
 
 
 def text_of(graph: Varied) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphrun.base.errors import GraphrunError, UsageError
-from graphrun.base.rows import encode
+from graphrun.base.rows import encode, thinned
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.document.names import normalize
 from graphrun.run.request import RunRequest
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from graphrun.run.sweep.optuna_search import Pruning
 
 KEPT_GRAPHS = 4
+MOST_POINTS = 200
+"""So many points of a run's course are kept."""
 NUMBER = "{number}"
 """Stands for the number of a run in the target of an observer."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
@@ -128,6 +130,7 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
 
     result = graph.answer(RunRequest(seed=task.seeds[at], interrupted=ends, **request))
     line |= {"engine": result.engine, "steps": result.steps, "stopped": result.stopped}
+    line["course"] = course_of(result, name)
     if watch is not None:
         line |= watch.told()
     if result.error is not None:
@@ -135,6 +138,15 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
     if result.stopped == "interrupted":
         raise _EndError(PRUNED if watch is not None and watch.is_pruned else "interrupted")
     return value_of(result, name, held=held)
+
+
+def course_of(result: Result, name: str) -> dict[str, list[Any]]:
+    """Return a value over the steps of a run, as few of them as a chart needs; of folds, of the last one."""
+    history = result.history
+    names = [key for key in (name, f"{HELD_BACK}{name}") if key in history and history[key].ndim == 1]
+    kept = thinned(len(history["step"]), MOST_POINTS)
+    values = {key: [encode(float(f"{v:.6g}")) for v in history[key][kept].tolist()] for key in names}
+    return {"step": history["step"][kept].tolist(), **values}
 
 
 def value_of(result: Result, name: str, *, held: bool) -> float:

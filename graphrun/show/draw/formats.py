@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 from graphrun.base.errors import UsageError
 from graphrun.base.files import write_output
-from graphrun.base.wording import nearest
+from graphrun.plugins.registry import Registry
 from graphrun.show.draw.drawing import Drawing
 from graphrun.show.draw.layout import direction_of, lay_out
 from graphrun.show.draw.svg import to_svg
@@ -26,6 +26,8 @@ from graphrun.show.draw.texts import to_dot, to_mermaid
 
 PICTURES = ("png", "pdf")
 FORMATS = ("svg", "dot", "mmd", *PICTURES)
+HOOK = "graphrun_drawings"
+"""The plugins' hook with more of them."""
 
 MOST_PLACED = 2000
 """A picture of more boxes takes minutes to place, and nobody could look at it."""
@@ -52,21 +54,19 @@ FOLDERS = {
 """Where the system has its fonts."""
 
 
-def format_of(target: str) -> str:
-    """Return the format that a file's name asks for.
+def format_of(target: str, registry: Registry) -> str:
+    """Return the format that a file's name asks for, which a plugin may have.
 
     Raises:
         UsageError: its suffix is none that is known.
     """
-    suffix = Path(target).suffix.lower().removeprefix(".")
-    if suffix in FORMATS:
-        return suffix
-    near = nearest(suffix, FORMATS)
-    known = ", ".join(f".{name}" for name in FORMATS)
+    suffix = Path(target).suffix.lower()
+    if suffix[1:] in FORMATS or (suffix and registry.named(HOOK, suffix)):
+        return suffix[1:]
+    known = registry.known(HOOK, suffix, [f".{name}" for name in FORMATS])
     if not suffix:
         raise UsageError(f"{target!r} has no suffix, which says the format; there are: {known}")
-    hint = f"; did you mean .{near}?" if near else ""
-    raise UsageError(f"the suffix {Path(target).suffix!r} is none of {known}{hint}")
+    raise UsageError(f"the suffix {Path(target).suffix!r} is none of {known}")
 
 
 def write(drawing: Drawing, picture_format: str, direction: str = "auto") -> str | bytes:

@@ -39,9 +39,9 @@ UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the element, and what UTF-8 cannot write; all of it stands within strings."""
 
 SCRIPT = (
-    "elements", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing", "plot",
-    "charts", "tables", "stepping", "live", "editing", "changes", "around", "arrays", "maps", "worksheet", "taking",
-    "moving",
+    "elements", "theme", "graph", "feeding", "formulas", "drawing", "folding", "pointing", "details", "comparing",
+    "plot", "charts", "tables", "stepping", "live", "editing", "changes", "around", "arrays", "maps", "worksheet",
+    "taking", "moving",
 )  # fmt: skip
 """The files of the script, in the order in which they build on each other."""
 
@@ -110,23 +110,34 @@ def record(graph: Graph, request: RunRequest) -> tuple[Recording, RunRequest]:
     return recording, replace(request, steps=steps, most_rows=MOST_ROWS, inspect=recording.take)
 
 
-def page(data: dict[str, Any], model: str, *, more: Sequence[str] = (), policy: str = "") -> str:
-    """Return a report as HTML; `model` is the script of what it computes with.
+def page(
+    data: dict[str, Any],
+    model: str,
+    *,
+    script: Sequence[str] = SCRIPT,
+    more: Sequence[str] = (),
+    policy: str = "",
+    body: str = "run.html",
+    styles: Sequence[str] = ("style.css",),
+) -> str:
+    """Return a page as HTML; `model` is the script of what it computes with.
 
-    There may be more files of the script at its end, and more that its policy allows.
+    There may be more files of the script at its end, and more that its policy allows. Of something else than a run it
+    has another script, body and style.
     """
-    styles = {"style": _brief(_asset("style.css"))}
-    needed = [name for name in (*SCRIPT, *more) if name not in NEEDED or NEEDED[name](data)]
+    style = "\n".join(_brief(_asset(name)) for name in styles)
+    needed = [name for name in (*script, *more) if name not in NEEDED or NEEDED[name](data)]
     parts = "\n".join([model, *(_brief(_asset(f"script/{name}.js")) for name in needed)])
     # The files of the script stand one after the other, in a scope of their own. Packed they are a third as long; the
     # script that unpacks them runs what has its hash in the policy.
-    script = f'(() => {{\n"use strict";\n{parts}}})();\n'
+    packed = f'(() => {{\n"use strict";\n{parts}}})();\n'
     unpack = _brief(_asset("unpack.js"))
     policy += (
-        f"default-src 'none'; script-src {_hashes([unpack, script])}; style-src {_hashes(styles.values())}; "
+        f"default-src 'none'; script-src {_hashes([unpack, packed])}; style-src {_hashes([style])}; "
         "base-uri 'none'; form-action 'none'"
     )
-    content = styles | {"policy": policy, "data": to_json(data), "unpack": unpack, "packed": _packed(script)}
+    content = {"policy": policy, "style": style, "body": _asset(body), "data": to_json(data)}
+    content |= {"unpack": unpack, "packed": _packed(packed)}
     return PLACE.sub(lambda place: content[place[1]], _asset("template.html"))
 
 

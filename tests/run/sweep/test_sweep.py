@@ -8,9 +8,12 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +330,34 @@ def test_observers_are_told_of_each_run(file: Path) -> None:
     for number in range(3):
         rows = csv.DictReader(io.StringIO(Path(f"run{number}.csv").read_text(encoding="utf-8")))
         assert [int(row["step"]) for row in rows] == list(range(6))
+
+
+@pytest.mark.campaign(seconds=10)  # MLflow makes its database
+def test_tensorboard_and_mlflow_have_the_settings_of_each_run(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard's own reader finds the hyperparameters of its tab beside the curves; MLflow's tables have them."""
+    pytest.importorskip("tensorboard")
+    if find_spec("mlflow") is None:
+        pytest.skip("there is no MLflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file.parent / 'mlflow.db'}")
+    observed = ["tensorboard=runs/{number}", "mlflow=steps"]
+    vary = {"update.step_size": [0.1, 0.2], "update.type": ["sgd"], "record": [["f", "a"]]}
+    found = graphrun.loads(GRAPH.partition("sweep:")[0]).sweep(vary, observed=observed)
+    assert [run["stopped"] for run in found.runs] == ["steps"] * 2
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG, parse_session_start_info_plugin_data
+
+    for run in found.runs:
+        events = EventAccumulator(f"runs/{run['number']}")
+        events.Reload()
+        content = events.PluginTagToContent("hparams")[SESSION_START_INFO_TAG]
+        told = parse_session_start_info_plugin_data(content).hparams
+        assert told["update.step_size"].number_value == run["settings"]["update.step_size"]
+        assert (told["update.type"].string_value, told["record"].string_value) == ("sgd", '["f", "a"]')
+        assert [event.step for event in events.Tensors("f")] == list(range(6))
+    with closing(sqlite3.connect("mlflow.db")) as tables:
+        told = tables.execute("select value from params where key = 'update.step_size' order by value").fetchall()
+        assert told == [("0.1",), ("0.2",)]
+        assert tables.execute("select status from runs").fetchall() == [("FINISHED",)] * 2
 
 
 @pytest.mark.slow

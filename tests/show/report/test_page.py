@@ -233,7 +233,7 @@ def test_charts_and_steps_move_each_other(report: Report, open_page: Open) -> No
     over = page.locator('.chart[data-name="f"] .over')
     area = over.bounding_box()
     page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 20)
-    settle(page)
+    page.wait_for_function("() => document.querySelector('.chart .readout').textContent.endsWith('at step 7')")
     for name in "fabc":
         text = page.locator(f'.chart[data-name="{name}"] .readout').text_content()
         assert number(text) == pytest.approx(result.history[name][7], rel=1e-5)

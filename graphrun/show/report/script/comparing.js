@@ -32,11 +32,6 @@ function otherFacts(fact, value) {
 
 const bothSteps = () => [...new Set([...state.course.history.steps, ...otherHistory])].sort((a, b) => a - b);
 
-function onSteps(xs, steps, column) {
-  const at = new Map(steps.map((step, k) => [step, column[k]]));
-  return xs.map((x) => at.get(x) ?? null);
-}
-
 function otherLines(series, labels) {
   const found = other.history.series.find(({ name, holdout, columns }) => name === series.name && !holdout && columns.length === series.columns.length);
   return (found?.columns ?? []).map((column, k) => ({

@@ -190,27 +190,8 @@ function describeRun() {
   put(byId("legend"), notes.join("; "));
 }
 
-function setTheme(theme) {
-  document.documentElement.setAttribute("data-theme", theme);
-  byId("theme").setAttribute("aria-pressed", theme === "dark");
-  drawAround();
-}
-
 function start() {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  setTheme(dark.matches ? "dark" : "light");
-  dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
-  // Whoever shows it in a frame knows what is around it.
-  addEventListener("message", ({ source, data: theme }) => {
-    if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
-  });
-  byId("theme").addEventListener("click", () =>
-    setTheme(document.documentElement.getAttribute("data-theme") === "dark" ? "light" : "dark"));
-  byId("help-button").addEventListener("click", () => {
-    const help = byId("help");
-    help.hidden = !help.hidden;
-    byId("help-button").setAttribute("aria-expanded", String(!help.hidden));
-  });
+  watchTheme(drawAround);
   describeRun();
   buildFile();
   if (!values.length || !state.course.count) {

@@ -39,7 +39,7 @@ function endsOf(columns, isLog) {
   return [low - room, high + room].map((x) => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x)));
 }
 
-function plot(host, xs, columns, height, onPoint, { tones = SERIES, isLog = false } = {}) {
+function plot(host, xs, columns, height, onPoint, { tones = SERIES, dashes = DASHES, isLog = false } = {}) {
   const grid = draw("g", { class: "grid" }), lines = draw("g", { class: "lines" });
   const cursor = draw("line", { class: "cursor", y1: 0 }), now = draw("line", { class: "now", y1: 0 }), over = draw("rect", { class: "over" });
   const area = draw("g", { transform: `translate(${MARGIN.left} ${MARGIN.top})` }, grid, lines, cursor, now, over);
@@ -79,7 +79,7 @@ function plot(host, xs, columns, height, onPoint, { tones = SERIES, isLog = fals
         }
         isOpen = isThere;
       });
-      return [draw("path", { d: path, class: tones[k % tones.length], "stroke-dasharray": DASHES[k % 4] }), ...points];
+      return [draw("path", { d: path, class: tones[k % tones.length], "stroke-dasharray": dashes[k % dashes.length] }), ...points];
     }));
     if (shownStep !== null) at(now, shownStep);
   }
@@ -125,4 +125,10 @@ function indexOfStep(steps, step) {
 function indexOfNearest(steps, step) {
   const before = indexOfStep(steps, step), after = Math.min(before + 1, steps.length - 1);
   return steps[after] - step < step - steps[before] ? after : before;
+}
+
+// A column of one run on the steps of several; nothing where it has none.
+function onSteps(xs, steps, column) {
+  const at = new Map(steps.map((step, k) => [step, column[k]]));
+  return xs.map((x) => at.get(x) ?? null);
 }

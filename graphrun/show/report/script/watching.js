@@ -15,11 +15,21 @@
     return said.toString();
   }
 
+  // The step that the page was at, where the run that is made anew has not come so far: it goes on there as it grows.
+  let wanted = null;
+  const isWaiting = () => wanted !== null && wanted.reached === stepAt(state.row);
+  const stepNow = () => (isWaiting() ? wanted.step : stepAt(state.row));
+  function returnTo(step) {
+    goToStep(step);
+    const reached = stepAt(state.row);
+    wanted = reached < step ? { step, reached } : null;
+  }
+
   // By names and steps, for in a file that was edited the numbers of values, rows and moments are others.
   function placeNow() {
     const { phase, nodes, seed } = moments[state.moment], drawing = byId("drawing");
     return {
-      step: stepAt(state.row),
+      step: stepNow(),
       moment: { phase, seed, names: nodes.map(nameOf) },
       selected: nameOf(state.selected),
       zoom: state.fitted ? null : state.zoom,
@@ -52,7 +62,7 @@
     if (place.zoom) zoomTo(place.zoom);
     const moment = moments.findIndex(isSame);
     state.moment = moment < 0 ? state.moment : moment;
-    goToStep(place.step);
+    returnTo(place.step);
     show();
     [...document.querySelectorAll("[id], [data-name]")].find((one) => place.focus && [one.id, one.getAttribute("data-name")].includes(place.focus))?.focus({ preventScroll: true });
     const [x, y, left, top] = place.scrolled;
@@ -77,7 +87,7 @@
       setTimeout(() => newest === grown && grow(grown), 500);
       return;
     }
-    const step = stepAt(state.row), follows = state.row > 0 && state.row === lastRow();
+    const step = stepNow(), follows = !isWaiting() && state.row > 0 && state.row === lastRow();
     for (const [name, part] of Object.entries({ rows, history, run, live: data.live })) refill(part, grown[name] ?? part);
     Object.assign(data, { columns: grown.columns, worth: grown.worth });
     Object.assign(recorded, readRun());
@@ -89,7 +99,7 @@
     buildWorth();
     plotted = { value: null, host: null };
     if (follows) goTo(lastRow());
-    else goToStep(step);
+    else returnTo(step);
     show();
   }
 
