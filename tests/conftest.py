@@ -1,8 +1,9 @@
 """What all tests share: which of them are the campaign, how deep those of hypothesis go, that none may be skipped.
 
-The tests have two parts. The quick one runs by default. The campaign, which is marked, is for what takes long or needs
-more than the extra `test`: `pytest -m "campaign or hypothesis"` runs it, and `pytest -m ""` everything. The tests of
-hypothesis are in both parts, with few examples in the quick one.
+There are three tiers. The quick part runs by default. The campaign, which is marked, is for what takes long or needs
+more than the extra `test`: `pytest -m "campaign and not nightly"` runs it. What is marked `nightly` besides goes deeper
+into what the other parts show, in more sizes, forms and engines. `pytest -m ""` runs everything; the random tests then
+have more examples, and other ones each time.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import engine
 
 # A hundred is what the numbers in the tests are written for; `examples` in `depth.py` scales them by the profile's.
-# The quick part tries the same examples each time, so that who changes something else meets no old mistake by chance;
-# the campaign tries new ones.
+# What guards the main branch tries the same examples each time, so that who changes something else meets no old mistake
+# by chance; new ones are tried where what is marked `nightly` runs too.
 # A machine that is busy draws slowly, which is no fault of a test.
 ON_ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("quick", max_examples=10, derandomize=True, database=None, **ON_ANY_MACHINE)
-settings.register_profile("campaign", max_examples=25, **ON_ANY_MACHINE)
-# By hand, or for all of `.ci/run`: PYTEST_ADDOPTS=--hypothesis-profile=whole
+settings.register_profile("guard", max_examples=10, derandomize=True, database=None, **ON_ANY_MACHINE)
+settings.register_profile("nightly", max_examples=25, **ON_ANY_MACHINE)
+# By hand: PYTEST_ADDOPTS=--hypothesis-profile=whole
 settings.register_profile("whole", max_examples=100, **ON_ANY_MACHINE)
 settings.register_profile("deep", max_examples=1000, **ON_ANY_MACHINE)
 
@@ -36,16 +37,16 @@ OF_THE_CAMPAIGN = {"browser", "torch"}
 """Fixtures whose packages are not in the extra `test`: tests that ask for one are the campaign's."""
 
 
-def runs_campaign(config: pytest.Config) -> bool:
-    """Whether the command line takes in the campaign; by default it does not."""
-    return "not campaign" not in config.option.markexpr
+def takes_in(part: str, config: pytest.Config) -> bool:
+    """Whether the command line takes in the tests marked so; by default it takes in none of the campaign."""
+    return not any(f"not {left_out}" in config.option.markexpr for left_out in ("campaign", part))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the profile of hypothesis, unless the command line did; no test is told the width of a terminal."""
     os.environ.pop("COLUMNS", None)
     if not config.getoption("--hypothesis-profile"):
-        settings.load_profile("campaign" if runs_campaign(config) else "quick")
+        settings.load_profile("nightly" if takes_in("nightly", config) else "guard")
 
 
 def compares_with_pytorch(file: Path) -> bool:
@@ -55,7 +56,7 @@ def compares_with_pytorch(file: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave files alone that could not be imported without PyTorch, where nothing of them would be run."""
-    return True if compares_with_pytorch(collection_path) and not runs_campaign(config) else None
+    return True if compares_with_pytorch(collection_path) and not takes_in("campaign", config) else None
 
 
 # Before all others: `-m` chooses by the marks of then. After them, what it chose is put in order.
@@ -67,11 +68,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     it out: the first ones are the shorter ones.
     """
     for item in items:
-        if compares_with_pytorch(item.path) or not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ())):
+        needs_more = not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ()))
+        if needs_more or compares_with_pytorch(item.path) or item.get_closest_marker("nightly"):
             item.add_marker("campaign")
     result = yield
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    if workers > 1 and runs_campaign(config):
+    if workers > 1 and takes_in("campaign", config):
         items.sort(key=lambda item: -seconds_of(item))
         items[:] = [item for worker in reversed(range(workers)) for item in items[worker::workers]]
     return result

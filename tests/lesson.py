@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 GRAPHS = Path(__file__).parents[1] / "graphs"
+
+UNLIKE = frozenset(
+    (
+        *("nested", "activations", "attention", "bounded", "digits", "early", "experts", "garch", "layers", "linear"),
+        *("neuron", "newton", "nile", "repeated", "rosenbrock", "titanic"),
+    )
+)
+"""The example graphs that show everything at least once: numbers, arrays, data, subgraphs, bounds, solvers, states."""
+
+
+def each_of(files: Iterable[Path], *, quick: Iterable[str] = UNLIKE) -> list[Any]:
+    """Return files of example graphs as parameters: those that are like others are for a nightly run.
+
+    What is not in `quick` is the campaign's, as is all of a test that is marked so.
+    """
+    return [
+        pytest.param(
+            file,
+            id=file.stem,
+            marks=pytest.mark.nightly if file.stem not in UNLIKE else [pytest.mark.campaign] * (file.stem not in quick),
+        )
+        for file in files
+    ]
+
 
 NESTED = """\
 parameters: {a: 5, b: -3, c: -2}

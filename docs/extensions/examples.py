@@ -78,7 +78,8 @@ def page(name: str, told: str, result: graphrun.Result) -> Iterator[str]:
     yield told.replace("](", "](../../../graphs/")
     yield f'<p class="play"><a href="../../../pages/{name}.html">Play with it: change numbers, step, train</a></p>'
     alt = f"the graph of {name}.yaml, with values and gradients before the first step"
-    yield f'<p class="drawing"><img src="../../../drawings/{name}.svg" alt="{alt}"></p>'
+    picture = f"../../../drawings/{name}.svg"
+    yield f'<p class="drawing"><a href="{picture}"><img src="{picture}" alt="{alt}"></a></p>'
     charts = "".join(history_charts(result.history))
     if charts:
         yield "## Its course"
@@ -94,8 +95,8 @@ def index(examples: dict[str, str]) -> Iterator[str]:
     """Yield the gallery itself."""
     yield "# Gallery"
     yield (
-        "Every example that comes with graphrun, in `graphs/` of a checkout, or <a href='../../examples.zip'>all of them "
-        "here</a>: what it looks like, where its run leads, its file, and its page to play with in the browser."
+        "Every example that comes with graphrun, in `graphs/` of a checkout, or <a href='../../examples.zip'>all of "
+        "them here</a>: what it looks like, where its run leads, its file, and its page to play with in the browser."
     )
     cards = "\n".join(starmap(card, examples.items()))
     yield f'<div class="gallery">\n{cards}\n</div>'

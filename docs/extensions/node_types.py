@@ -24,6 +24,7 @@ from graphrun.show.catalog import describe, kinds
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "docs" / "generated"
 MEASURED = re.compile(r"^\| (\w+) \| (\w+) \| (float\d+) \| ([^|]*) \|[^|]*\| ([^|]*) \|", re.MULTILINE)
+FACTS = re.compile(r"  (\w+ type, inputs:|settings:|in a graph file:)")
 PROVEN = {
     Outcome.PROVEN: "Its derivative is **proven** for all inputs{}.",
     Outcome.NOTHING: "There is no derivative to prove.",
@@ -60,12 +61,13 @@ def main(_app: Sphinx | None = None) -> None:
 
 def entry(registry: Registry, declared: Declaration, facts: list[str]) -> Iterator[str]:
     """Yield the parts of the page of one declaration."""
-    # The last line says where it is from.
+    # The last line says where it is from; the text above the inputs and settings is better broken by the page.
     *lines, _ = describe(registry, declared.name)
-    more = "\n".join(lines).partition(declared.summary)[2].strip("\n")
+    begin = next((number for number, line in enumerate(lines) if FACTS.match(line)), len(lines))
+    text = "\n".join([declared.signature, "", *lines[begin:]]).rstrip()
     yield f"## {declared.name}"
-    yield declared.summary
-    yield f"```text\n{declared.signature}\n\n{more.rstrip()}\n```"
+    yield declared.description
+    yield f"```text\n{text}\n```"
     if facts:
         yield " ".join(facts)
 

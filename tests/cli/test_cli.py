@@ -56,7 +56,7 @@ def start(*arguments: str, environment: dict[str, str] | None = None, **options:
 
 def finish(process: subprocess.Popen[str]) -> Finished:
     """Wait for a process; return its status and what it wrote."""
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -169,7 +169,7 @@ def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_graph_can_come_from_another_program() -> None:
     """/dev/stdin is a file like any other."""
     process = start("/dev/stdin", "--format", "json", stdin=subprocess.PIPE)
-    out, _ = process.communicate(NESTED, timeout=30)
+    out, _ = process.communicate(NESTED, timeout=300)
     assert json.loads(out)["values"]["f"] == pytest.approx(-3.8808, rel=1e-14)
 
 
@@ -183,7 +183,7 @@ def test_a_closed_pipe_ends_quietly(output_format: str) -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=300) == 0
     process.stderr.close()
 
 
@@ -207,7 +207,7 @@ def test_a_stream_that_is_closed_gives_no_traceback(stream: int, status: int) ->
     """Without a stdout (`>&-`) nothing can be written, status 1; without a stderr all goes its way."""
     command = f"{shlex.quote(sys.executable)} -m graphrun nested.yaml {stream}>&-"
     done = subprocess.run(  # noqa: S602 (only a shell closes a stream)
-        command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30
+        command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == status
     assert "Traceback" not in done.stdout + done.stderr
@@ -256,9 +256,9 @@ import graphrun
 
 @graphrun.elementwise
 def slow(xp, x):
-    \"\"\"Takes ten seconds a step, apart from the first calls.\"\"\"
+    \"\"\"Takes minutes a step, apart from the first calls.\"\"\"
     if xp.all(x != 1) and xp.all(x != 4):
-        time.sleep(10)
+        time.sleep(200)
     return 2 * x
 
 @slow.local_derivatives
@@ -281,7 +281,7 @@ def graphrun_node_types():
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     status, out, err = finish(process)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 100
     assert (status, out) == (130, "")
     assert "Traceback" not in err
 
@@ -309,7 +309,7 @@ def run_on_terminal(*arguments: str, seconds: float) -> tuple[str, str, int]:
             process.send_signal(signal.SIGINT)
             pressed = True
     os.close(screen)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=300)
     return out, shown.decode(), process.returncode
 
 

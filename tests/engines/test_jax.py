@@ -15,6 +15,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lesson import each_of
 
 import graphrun
 from graphrun import nodes
@@ -32,8 +33,6 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
-IN_BOTH_PARTS = {"nested", "linear"}
-MOSTLY_SMALL = [pytest.param(path, marks=[pytest.mark.campaign] * (path.stem not in IN_BOTH_PARTS)) for path in GRAPHS]
 
 # Each example compiles two programs.
 FEW = settings(
@@ -85,7 +84,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("path", MOSTLY_SMALL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", each_of(GRAPHS))
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
     graph = graphrun.load(path)

@@ -19,7 +19,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lesson import NESTED
+from lesson import NESTED, each_of
 from random_graphs import TYPES, graphs
 
 import graphrun
@@ -33,7 +33,6 @@ event = importlib.import_module("numba.core.event")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("graphs/*.yaml"))
-IN_BOTH_PARTS = {"nested"}
 ROSENBROCK = """\
 parameters: {x: -1.2, y: {value: 0.5, upper: 0.9}}
 nodes:
@@ -85,13 +84,7 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 
 @pytest.mark.slow
 @MOSTLY_STRAIGHT
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, id=file.stem, marks=[pytest.mark.campaign] * (file.stem not in IN_BOTH_PARTS))
-        for file in EXAMPLES
-    ],
-)
+@pytest.mark.parametrize("file", each_of(EXAMPLES, quick=["nested"]))
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
     graph = graphrun.load(file)
@@ -154,9 +147,11 @@ def test_random_runs_end_alike(
             np.testing.assert_equal(resumed.gradients, whole.gradients)
 
 
-@pytest.mark.campaign(seconds=20)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
+@pytest.mark.campaign(seconds=15)
+@pytest.mark.parametrize(
+    ("dtype", "every"), [("float64", 1), ("float32", 6), pytest.param("float32", 1, marks=pytest.mark.nightly)]
+)
+def test_every_elementwise_type_agrees(load: Load, dtype: str, every: int) -> None:
     """Each type, with its defaults and each example's settings, at ordinary numbers, in one graph."""
     nodes: dict[str, Any] = {}
     for name, declared in sorted(TYPES.items()):
@@ -165,7 +160,7 @@ def test_every_elementwise_type_agrees(load: Load, dtype: str) -> None:
             nodes[f"{name}_{number}"] = {"type": name, "inputs": inputs, **chosen}
     nodes["acosh_0"] = {"type": "acosh", "inputs": [2.5]}
     # Compiling takes more than twice as long for twice the nodes.
-    for few in batched(nodes, 12):
+    for few in batched(list(nodes)[::every], 12):
         data = {"parameters": {"p": 0.6, "q": 0.3, "r": 0.9}, "minimize": "f"}
         data["nodes"] = {name: nodes[name] for name in few} | {"f": " + ".join(few)}
         text = yaml.safe_dump({**data, "update": {"type": "sgd", "step_size": 1e-4}}, sort_keys=False)

@@ -244,8 +244,8 @@ def smooth_graphs(draw: Any) -> dict[str, Any]:
     return data | {"parameters": parameters}
 
 
-@pytest.mark.campaign(seconds=15)
-@settings(deadline=None, max_examples=examples(200), suppress_health_check=list(HealthCheck))
+@pytest.mark.campaign(seconds=5)
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=list(HealthCheck))
 @given(data=smooth_graphs())
 def test_hessians_are_those_of_jax(data: dict[str, Any], tmp_path: Path) -> None:
     """By two derivatives, and by the export of an export."""

@@ -54,7 +54,7 @@ def test_a_process_may_come_first(port):
     notes = []
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(meet, "127.0.0.1", port, 1, 2, 20, notes.append)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not notes and time.monotonic() < deadline:
             time.sleep(0.05)
         others = meet("127.0.0.1", port, 0, 2, 20, notes.append)
@@ -97,7 +97,7 @@ def test_processes_that_do_not_fit_are_told_why(processes, reason, port):
 
 def connected(port):
     """Return a connection to process 0, as soon as it listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port))
@@ -131,7 +131,7 @@ def test_strangers_are_ignored(token, port):
                 strangers[-1].sendall(words)
         connected(port).close()
         second = pool.submit(meet, "127.0.0.1", port, 1, 2, 20, lambda _: None, token)
-        for others in (first.result(20), second.result(20)):
+        for others in (first.result(120), second.result(120)):
             for connection in others.values():
                 connection.close()
         for stranger in strangers:
@@ -149,7 +149,7 @@ def test_a_slow_stranger_holds_no_meeting(port):
                     stranger.sendall(b"g")
                 time.sleep(0.1)
         assert first.result() == [f"process 1 of 2 did not come to port {port} within 2 s"]
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 60
 
 
 def test_another_token_is_told(port):
@@ -195,7 +195,7 @@ def test_who_is_silent_or_gone_is_lost(monkeypatch):
     watch.start()
     theirs[1].close()
     theirs[2].send(rendezvous.FAREWELL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(lost) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     watch.part()

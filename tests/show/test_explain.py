@@ -203,7 +203,7 @@ def test_the_lesson() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.campaign), 2])
+@pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.nightly), 2])
 @pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
 def test_examples_in_every_format(file: Path, step: int) -> None:
     """Each example graph is explained in each format; as text it fits a terminal, as HTML its numbers add up."""

@@ -12,7 +12,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lesson import GRAPHS, NESTED
+from lesson import GRAPHS, NESTED, each_of
 from random_graphs import graphs
 from type_graphs import TYPES
 
@@ -49,7 +49,7 @@ def assert_same(graph: Graph, folder: Path, steps: int, tolerance: float = 2e-15
         np.testing.assert_allclose(found[name], value, tolerance, 1e-300, err_msg=name)
 
 
-@pytest.mark.parametrize("file", sorted(GRAPHS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(sorted(GRAPHS.glob("*.yaml"))))
 def test_every_example_of_numbers(file: Path, tmp_path: Path) -> None:
     """All others are refused by name."""
     graph = graphrun.load(file)

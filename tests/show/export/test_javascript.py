@@ -14,7 +14,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lesson import GRAPHS
+from lesson import GRAPHS, each_of
 from random_graphs import SHAPES, graphs, loaded
 from type_graphs import TYPES, graphs_of
 
@@ -113,7 +113,7 @@ def assert_module_is_the_run(graph: Graph, ask: Ask, steps: int = 3) -> None:
         assert isinstance(plan.update.rule, UpdateRule) <= (plan.feeds or plan.objective is None)
 
 
-@pytest.mark.parametrize("file", sorted(GRAPHS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(sorted(GRAPHS.glob("*.yaml"))))
 def test_every_example(file: Path, node: Ask) -> None:
     """Of one that is fed batches, the first batch."""
     graph = graphrun.load(file)

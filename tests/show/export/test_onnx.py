@@ -15,7 +15,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
-from lesson import GRAPHS
+from lesson import GRAPHS, each_of
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -185,7 +185,7 @@ def is_trained(file: Path) -> bool:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("file", [f for f in FILES if is_trained(f)], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(f for f in FILES if is_trained(f)))
 def test_training_steps_of_every_example(file: Path) -> None:
     """Outputs fed back as inputs of the same name give the run's parameters."""
     graph = graphrun.load(file)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from depth import examples
 from hypothesis import HealthCheck, assume, example, given, settings
-from lesson import GRAPHS, NESTED
+from lesson import GRAPHS, NESTED, each_of
 from random_graphs import SHAPES, graphs
 from type_graphs import TYPES, graphs_of
 
@@ -137,7 +137,7 @@ def test_a_plugin_that_cannot_be_traced_is_refused_by_name(load: Any, tmp_path: 
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(EXAMPLES))
 def test_every_example(file: Path, tmp_path: Path) -> None:
     """Of one that is fed batches, the first batch."""
     graph = graphrun.load(file)

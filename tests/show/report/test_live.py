@@ -16,7 +16,7 @@ from depth import examples
 from engines.random_graphs import graphs, loaded
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from lesson import GRAPHS
+from lesson import GRAPHS, each_of
 
 import graphrun
 
@@ -24,7 +24,7 @@ Report = Callable[..., Path]
 Open = Callable[..., Any]
 NESTED = GRAPHS / "nested.yaml"
 LIBRARIES = {"layers"}
-HEAVY = {"digits", "convolution", "accidents"}
+HEAVY = {"convolution", "accidents"}
 
 BOUNDED = """
 parameters: {a: {value: 2, lower: -1, upper: 2.05}, W: [[1, 2], [3, 0.25]]}
@@ -87,17 +87,12 @@ def differing(page: Any, result: Any) -> list[str]:
     return names + [f"d {n}" for n, slope in result.gradients.items() if n in slopes and not is_same(slopes[n], slope)]
 
 
-EXAMPLES = sorted(path.stem for path in GRAPHS.glob("*.yaml") if path.stem not in LIBRARIES and path.stem not in HEAVY)
+EXAMPLES = [path for path in sorted(GRAPHS.glob("*.yaml")) if path.stem not in LIBRARIES | HEAVY]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in ("nested", "rosenbrock") else pytest.param(name, marks=pytest.mark.campaign) for name in EXAMPLES]
-    + [pytest.param("digits", marks=pytest.mark.campaign)],
-)
-def test_steps_are_those_of_a_run(name: str, report: Report, open_page: Open) -> None:
+@pytest.mark.parametrize("file", each_of(EXAMPLES))
+def test_steps_are_those_of_a_run(file: Path, report: Report, open_page: Open) -> None:
     """From the start, and on from the recorded end, an example's page has the values and gradients of `Graph.run`."""
-    file = GRAPHS / f"{name}.yaml"
     page = open_page(report(file, "--steps", "2"))
     graph = graphrun.load(file)
     if page.locator("#live").is_hidden():

@@ -13,7 +13,7 @@ import pytest
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lesson import GRAPHS
+from lesson import GRAPHS, each_of
 from random_graphs import SHAPES, graphs, loaded
 
 import graphrun
@@ -138,7 +138,7 @@ def test_the_numbers_are_those_of_the_passes(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("file", sorted(GRAPHS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(sorted(GRAPHS.glob("*.yaml"))))
 def test_every_example_computes(file: Path, tmp_path: Path) -> None:
     """There is none that is too large, or that has a type which cannot be written."""
     graph = graphrun.load(file)

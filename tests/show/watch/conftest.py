@@ -33,7 +33,7 @@ class Watched:
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         """Press Ctrl-C; return the status and what was said."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=120)
         return self.process.returncode, said
 
 

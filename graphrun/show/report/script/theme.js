@@ -11,12 +11,11 @@ function setTheme(theme) {
 function watchTheme(follow = onTheme) {
   onTheme = follow;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  setTheme(document.documentElement.dataset.around ?? (dark.matches ? "dark" : "light"));
-  dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
-  // Whoever shows it in a frame knows what is around it; what was told before is kept by what unpacks the page.
-  addEventListener("message", ({ source, data: theme }) => {
-    if (source === window.parent && ["light", "dark"].includes(theme)) setTheme(theme);
-  });
+  // What is around a frame, as what unpacks the page was told, comes before what the system has.
+  const choose = () => setTheme(document.documentElement.dataset.around ?? (dark.matches ? "dark" : "light"));
+  choose();
+  dark.addEventListener("change", choose);
+  addEventListener("message", ({ source }) => source === window.parent && choose());
   byId("theme").addEventListener("click", () =>
     setTheme(document.documentElement.getAttribute("data-theme") === "dark" ? "light" : "dark"));
   byId("help-button").addEventListener("click", () => {

@@ -23,9 +23,11 @@ def halved(xp, value, gradient, step, memory, *, step_size: float = 0.01):
 
 @graphrun.hookimpl
 def graphrun_node_types():
+    """Return the node types."""
     return [tripled]
 
 
 @graphrun.hookimpl
 def graphrun_update_rules():
+    """Return the update rules."""
     return [halved]
