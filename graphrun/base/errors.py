@@ -1,6 +1,6 @@
 """The family of exceptions that graphrun raises for a user's mistakes.
 
-Every one of them carries the exit status that the command line ends with (section "command line" of the README).
+Every one of them carries the exit status that the command line ends with (docs/command-line.md).
 """
 
 from __future__ import annotations

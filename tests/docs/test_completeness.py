@@ -44,6 +44,8 @@ from graphrun.updates.schedule import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 FORMAT = (ROOT / "graphs" / "README.md").read_text(encoding="utf-8")
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
 LIBRARIES = ("layers.yaml",)
@@ -64,6 +66,17 @@ def test_set_up_is_two_commands() -> None:
     assert [line for line in README.splitlines() if line.startswith("pip install -e")] == list(SET_UP)
 
 
+def test_readme_is_short() -> None:
+    """What is more than a way in stands in docs/."""
+    assert len(README.splitlines()) <= 250
+
+
+def test_every_page_is_on_the_way() -> None:
+    """Every page of docs/ is in a list of the first one, from which the built documents are made."""
+    listed = re.findall(r"^[\w-]+$", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(file.stem for file in (ROOT / "docs").glob("*.md")) == sorted({*listed, "index"})
+
+
 def options() -> list[tuple[str, str]]:
     """Return each command with each of its options."""
     return [
@@ -76,20 +89,20 @@ def options() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", commands.commands)
 def test_command_is_described(name: str) -> None:
-    """The README has every command."""
-    assert re.search(rf"`graphrun {name}\b", README)
+    """The page about the command line has every command."""
+    assert re.search(rf"`graphrun {name}\b", COMMANDS)
 
 
 @pytest.mark.parametrize(("command", "option"), options())
 def test_option_is_described(command: str, option: str) -> None:
-    """The README has every option of every command."""
-    assert re.search(rf"`(-\w`, `)?{option}\b", README), f"{option} of {command}"
+    """The page about the command line has every option of every command."""
+    assert re.search(rf"`(-\w`, `)?{option}\b", COMMANDS), f"{option} of {command}"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_shell_is_described(shell: str) -> None:
-    """The README says how each shell completes."""
-    assert re.search(rf"\b{shell}\b", README)
+    """The page about the command line says how each shell completes."""
+    assert re.search(rf"\b{shell}\b", COMMANDS)
 
 
 @pytest.mark.parametrize("key", SECTIONS)
@@ -191,8 +204,8 @@ def test_limit_is_described(limit: int) -> None:
 
 
 def test_schema_file_is_described() -> None:
-    """The README and the reference name the file that `graphrun schema --init` writes."""
-    assert f"`{SCHEMA_FILE}`" in README
+    """The pages about the command line and the format name the file that `graphrun schema --init` writes."""
+    assert f"`{SCHEMA_FILE}`" in COMMANDS
     assert f"`{SCHEMA_FILE}`" in FORMAT
 
 
@@ -205,9 +218,9 @@ def section(heading: str) -> str:
 
 @pytest.mark.parametrize("name", graphrun.__all__)
 def test_public_name_is_described(name: str) -> None:
-    """The README or the page on plugins has every public name of the package."""
+    """The README, the page on Python or the one on plugins has every public name of the package."""
     plugins = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"\b{name}\b", README + plugins)
+    assert re.search(rf"\b{name}\b", README + PYTHON + plugins)
 
 
 @pytest.mark.parametrize("hook", [name for name in vars(hookspecs) if name.startswith("graphrun_")])

@@ -36,7 +36,7 @@ from graphrun.cli.entry import run_command
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     *("README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"),
-    *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")),
+    *sorted(f"{file.relative_to(ROOT)}" for file in (ROOT / "docs").rglob("*.md") if "generated" not in file.parts),
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
