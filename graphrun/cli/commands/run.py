@@ -19,8 +19,8 @@ from graphrun.base.files import check_output, check_page, write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
-from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option
-from graphrun.cli.terminal import say
+from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option, piped
+from graphrun.cli.terminal import Interruption, say
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
@@ -31,10 +31,31 @@ if TYPE_CHECKING:
     from graphrun.run.result import Result
 
 
-@click.command(cls=GraphCommand)
+BY_HAND = "by hand"
+DASK = "dask:"
+
+
+class RunCommand(GraphCommand):
+    """The command `run`, whose ``--distributed`` may have a value; the words are kept for processes elsewhere."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; one that follows ``--distributed`` may be the graph file."""
+        words = list(args)
+        for at, (word, value) in enumerate(zip(args, [*args[1:], ""], strict=True)):
+            if word == "--distributed":
+                words[at : at + 1] = [word] if value.startswith(DASK) else [f"{word}={BY_HAND}"]
+        ctx.meta[__name__] = args
+        return super().parse_args(ctx, words)
+
+
+@click.command(cls=RunCommand)
 @option("steps", "set", "engine", "device")
 @click.option(
-    "--distributed", is_flag=True, help="Share the rows of each step with other processes, by the jax engine."
+    "--distributed",
+    is_flag=False,
+    flag_value=BY_HAND,
+    metavar="[dask:ADDRESS]",
+    help="Share the rows of each step with other processes, by the jax engine; one on each worker of a Dask cluster.",
 )
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is. [default: the cluster's environment]")
 @click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
@@ -88,6 +109,8 @@ def run(
         graph = file.load_to_run(registry)
         for line in what_was_loaded(graph, time.perf_counter() - start) if verbose else ():
             say(line)
+        if (processes["distributed"] or "").startswith(DASK):
+            return run_by_dask(file, graph, request, observed, **processes)
         cluster = join_cluster(request, **processes)
         first = cluster is None or cluster.is_first()
         output = sys.stdout
@@ -336,7 +359,7 @@ def status_of(file: GraphFile, result: Result) -> int:
 
 def join_cluster(
     request: RunRequest,
-    distributed: bool,
+    distributed: str | None,
     coordinator: str | None,
     process_id: int | None,
     process_count: int | None,
@@ -349,6 +372,8 @@ def join_cluster(
         return None
     if request.engine not in {"auto", "jax"}:
         raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
+    if distributed != BY_HAND:
+        raise click.UsageError(f"--distributed stands alone, or with dask:ADDRESS or dask:local, not {distributed!r}")
     from graphrun.run.distributed import Cluster
 
     cluster = Cluster(coordinator, process_id, process_count, token or os.environ.get("GRAPHRUN_TOKEN", ""))
@@ -359,6 +384,27 @@ def join_cluster(
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     cluster.join(request.device)
     return cluster
+
+
+def run_by_dask(
+    file: GraphFile, graph: Graph, request: RunRequest, observed: Sequence[str], distributed: str, **by_hand: Any
+) -> int:
+    """Let the workers of a Dask cluster run the command line together."""
+    if any(word is not None for word in by_hand.values()):
+        raise click.UsageError("the processes of a Dask cluster find each other: leave out --coordinator and its like")
+    if request.engine not in {"auto", "jax"}:
+        raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
+    context = click.get_current_context()
+    given = [word for word in context.meta[__name__] if word not in {"--distributed", distributed}]
+    words = ["run", *(word for word in given if word != f"--distributed={distributed}")]
+    named = [Path(name).absolute() for name in (file.path, request.resume) if name is not None and name != "-"]
+    text = piped().text.encode() if file.path == "-" else None
+    plugins = [word for folder in graph.registry.every_folder for word in ("--plugins", str(folder))]
+    from graphrun.run.dask import Asked, open_cluster, run_together
+
+    asked = Asked(context.obj, words, plugins, text, request.save, observes=bool(observed))
+    with open_cluster(distributed.removeprefix(DASK)) as cluster, Interruption() as interrupted:
+        return run_together(cluster, graph, named, asked, interrupted)
 
 
 def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:
