@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,33 +18,16 @@ from graphrun.base.files import check_output, check_page, write_output
 from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
-from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option, piped
-from graphrun.cli.terminal import Interruption, say
+from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option
+from graphrun.cli.commands.processes import BY_HAND, DASK, RunCommand, join_cluster, run_by_dask
+from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
     from graphrun.plugins.registry import Registry
     from graphrun.run.api import Graph
-    from graphrun.run.distributed import Cluster
     from graphrun.run.request import RunRequest
     from graphrun.run.result import Result
-
-
-BY_HAND = "by hand"
-DASK = "dask:"
-
-
-class RunCommand(GraphCommand):
-    """The command `run`, whose ``--distributed`` may have a value; the words are kept for processes elsewhere."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; one that follows ``--distributed`` may be the graph file."""
-        words = list(args)
-        for at, (word, value) in enumerate(zip(args, [*args[1:], ""], strict=True)):
-            if word == "--distributed":
-                words[at : at + 1] = [word] if value.startswith(DASK) else [f"{word}={BY_HAND}"]
-        ctx.meta[__name__] = args
-        return super().parse_args(ctx, words)
 
 
 @click.command(cls=RunCommand)
@@ -355,56 +337,6 @@ def status_of(file: GraphFile, result: Result) -> int:
         say(f"{printable(file.shown)}: {result.error}")
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
-
-
-def join_cluster(
-    request: RunRequest,
-    distributed: str | None,
-    coordinator: str | None,
-    process_id: int | None,
-    process_count: int | None,
-    token: str | None,
-) -> Cluster | None:
-    """Meet the other processes of a run that is distributed."""
-    if not distributed:
-        if any(word is not None for word in (coordinator, process_id, process_count, token)):
-            raise click.UsageError("--coordinator, --process-id, --process-count and --token go with --distributed")
-        return None
-    if request.engine not in {"auto", "jax"}:
-        raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
-    if distributed != BY_HAND:
-        raise click.UsageError(f"--distributed stands alone, or with dask:ADDRESS or dask:local, not {distributed!r}")
-    from graphrun.run.distributed import Cluster
-
-    cluster = Cluster(coordinator, process_id, process_count, token or os.environ.get("GRAPHRUN_TOKEN", ""))
-    # Gloo says on stdout whom it is connected to; what this program says goes another way.
-    encoding = sys.stdout.encoding
-    sys.stdout.flush()
-    sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    cluster.join(request.device)
-    return cluster
-
-
-def run_by_dask(
-    file: GraphFile, graph: Graph, request: RunRequest, observed: Sequence[str], distributed: str, **by_hand: Any
-) -> int:
-    """Let the workers of a Dask cluster run the command line together."""
-    if any(word is not None for word in by_hand.values()):
-        raise click.UsageError("the processes of a Dask cluster find each other: leave out --coordinator and its like")
-    if request.engine not in {"auto", "jax"}:
-        raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
-    context = click.get_current_context()
-    given = [word for word in context.meta[__name__] if word not in {"--distributed", distributed}]
-    words = ["run", *(word for word in given if word != f"--distributed={distributed}")]
-    named = [Path(name).absolute() for name in (file.path, request.resume) if name is not None and name != "-"]
-    text = piped().text.encode() if file.path == "-" else None
-    plugins = [word for folder in graph.registry.every_folder for word in ("--plugins", str(folder))]
-    from graphrun.run.dask import Asked, open_cluster, run_together
-
-    asked = Asked(context.obj, words, plugins, text, request.save, observes=bool(observed))
-    with open_cluster(distributed.removeprefix(DASK)) as cluster, Interruption() as interrupted:
-        return run_together(cluster, graph, named, asked, interrupted)
 
 
 def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:

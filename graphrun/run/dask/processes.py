@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import NamedTemporaryFile
@@ -30,7 +31,6 @@ from distributed.comm.addressing import get_address_host
 from graphrun.base.errors import RunError
 from graphrun.base.files import check_output, write_output
 from graphrun.base.reads import reading_from
-from graphrun.run.dask import Asked
 from graphrun.run.dask.cluster import DaskCluster
 from graphrun.run.dask.files import Place, copies_here, files_of
 from graphrun.run.distributed import ProcessLostError
@@ -42,6 +42,28 @@ SECONDS_FOR_LAST_WORDS = 15
 """So long process 0 may take to say itself that another one was lost."""
 SAVED = "saved.safetensors"
 BEGIN = "import pickle, sys; function, *arguments = pickle.load(sys.stdin.buffer); function(*arguments)"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the processes of a run are to do together.
+
+    Attributes:
+        command: what runs a command line and returns its exit status.
+        words: the command line, without what says where and which one a process is.
+        more: options that come after them.
+        text: the graph file that came on stdin.
+        save: where the user wants the checkpoint.
+        observes: whether observers write files, too.
+    """
+
+    command: Callable[[Sequence[str]], int]
+    words: Sequence[str]
+    more: Sequence[str] = ()
+    text: bytes | None = None
+    save: str | Path | None = None
+    observes: bool = False
+    token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
 
 class Meeting(NamedTuple):
@@ -68,7 +90,21 @@ _children: dict[str, subprocess.Popen[bytes]] = {}
 def run_on_workers(
     cluster: DaskCluster, graph: Varied, named: Sequence[Path], asked: Asked, interrupted: Callable[[], bool]
 ) -> int:
-    """Run a command line as `run_together` says."""
+    """Run a command line as one process on each worker; what the first one says is said here.
+
+    Args:
+        cluster: whose workers they are.
+        graph: the graph, which was loaded here.
+        named: files that the command line names.
+        asked: the command line.
+        interrupted: asked now and then whether to end.
+
+    Returns:
+        The exit status of the first process.
+
+    Raises:
+        RunError: the scheduler or a process is lost, or the checkpoint cannot be written.
+    """
     if asked.save is not None:
         check_output(asked.save)
     with ExitStack() as stack:
