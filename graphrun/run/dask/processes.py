@@ -38,8 +38,8 @@ from graphrun.run.sweep.plan import Varied
 from graphrun.run.sweep.worker import THREADS
 
 SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_FOR_LAST_WORDS = 15
-"""So long process 0 may take to say itself that another one was lost."""
+SECONDS_FOR_LAST_WORDS = 40
+"""So long process 0 may take to say itself that another one was lost: of one that is stopped it hears after 25."""
 SAVED = "saved.safetensors"
 BEGIN = "import pickle, sys; function, *arguments = pickle.load(sys.stdin.buffer); function(*arguments)"
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +14,9 @@ import pytest
 import graphrun
 from graphrun.cli.entry import run_command
 from graphrun.run.checkpoint import load_checkpoint
-from graphrun.run.dask import cluster as dask_cluster
-from graphrun.run.dask import processes
+from tests.dask_cluster import LocalCluster
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 pytestmark = [pytest.mark.campaign(seconds=20), pytest.mark.filterwarnings("ignore")]  # warnings of Dask are not ours
 
@@ -89,69 +84,47 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-class Workers:
-    """A scheduler and two workers, which see no files of the test's, in another working folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        file = folder / "scheduler.json"
-        common = ["--scheduler-file", str(file), "--no-dashboard"]
-        options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
-        scheduler = ["-m", "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"]
-        environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-        with (folder / "log").open("w") as log:
-            self.processes = [
-                subprocess.Popen([sys.executable, *words], stdout=log, stderr=log, cwd=folder, env=environment)
-                for words in ([*scheduler, *common], *[["-c", WORKER, *options, *common]] * 2)
-            ]
-        while not file.exists() and self.processes[0].poll() is None:
-            time.sleep(0.05)
-        self.address: str = json.loads(file.read_text())["address"]
-        with distributed.Client(self.address) as client:
-            client.wait_for_workers(2, timeout=60)
-
-
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """A cluster of two workers, or of one after the test that kills one."""
-    made = Workers(tmp_path_factory.mktemp("elsewhere"))
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A cluster whose workers see no files, in another working folder; after the test that kills one, of one."""
+    made = LocalCluster(tmp_path_factory.mktemp("elsewhere"), ["-c", WORKER])
     yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
+    made.close()
 
 
-def test_a_sweep_takes_its_files_along(project: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_takes_its_files_along(project: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data, includes, stored values, the project's plugins and a checkpoint to start from; checkpoints come back."""
     graphrun.load("graph.yaml").run(3, save="begun.safetensors")
     graph = graphrun.load("graph.yaml", start="begun.safetensors")
     vary = {"data.file": ["data/rows.csv", "data/others.csv"], "update.step_size": [0.1, 0.01]}
     kept = project.parent / "kept"
     here = graph.sweep(vary)
-    share = dask_cluster.DaskCluster.share
+    from graphrun.run.dask.cluster import DaskCluster
+
+    share = DaskCluster.share
 
     def share_and_hide(self: Any, files: Any) -> None:
         share(self, files)
         project.rename(project.with_name("hidden"))
 
-    monkeypatch.setattr(dask_cluster.DaskCluster, "share", share_and_hide)
-    there = graph.sweep(vary, workers=f"dask:{workers.address}", folder=kept, checkpoints=True)
+    monkeypatch.setattr(DaskCluster, "share", share_and_hide)
+    there = graph.sweep(vary, workers=f"dask:{cluster.address}", folder=kept, checkpoints=True)
     wanted = [(run["number"], run["settings"], run["objective"], run["stopped"]) for run in here.runs]
     assert None not in [run["objective"] for run in here.runs]
     assert [(run["number"], run["settings"], run["objective"], run["stopped"]) for run in there.runs] == wanted
     assert [load_checkpoint(kept / f"checkpoints/{k}.safetensors").step for k in range(4)] == [5] * 4
-    assert not list(workers.folder.rglob("rows.csv"))  # nothing is left there
+    assert not list(cluster.folder.rglob("rows.csv"))  # nothing is left there
 
 
 def test_workers_run_a_graph_together(
-    project: Path, workers: Workers, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    project: Path, cluster: LocalCluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The numbers of one process; result, checkpoint and what observers write are where the user is.
 
     When one of them is lost, the others end and say so; what the first has saved is not.
     """
     by_one = graphrun.load("graph.yaml").run(engine="jax", record=["loss"])
-    command = ["graph.yaml", "--distributed", f"dask:{workers.address}", "--save", "end.safetensors"]
+    command = ["graph.yaml", "--distributed", f"dask:{cluster.address}", "--save", "end.safetensors"]
     assert run_command([*command, "--observe", "csv=log.csv", "--format", "json", "--record", "loss"]) == 0
     found = json.loads(capfd.readouterr().out)
     for part in ("parameters", "values", "history"):
@@ -160,20 +133,23 @@ def test_workers_run_a_graph_together(
     np.testing.assert_allclose(load_checkpoint("end.safetensors").parameters["w"], by_one.parameters["w"], rtol=1e-9)
     assert len(Path("log.csv").read_text().splitlines()) == 7
 
-    say, lines = processes._say, 0
+    from graphrun.run.dask import processes
+
+    say, rows = processes._say, ""
 
     def say_and_kill(heard: Any) -> int:
-        nonlocal lines
+        nonlocal rows
         said = say(heard)
-        lines += said
-        if lines > 2:  # the row of step 20 comes after a checkpoint
-            workers.processes[2].send_signal(signal.SIGKILL)
+        rows += capfd.readouterr().out
+        if rows.count("\n") > 2:  # the row of step 20 comes after a checkpoint
+            cluster.workers[1].send_signal(signal.SIGKILL)
         return said
 
     monkeypatch.setattr(processes, "_say", say_and_kill)
     saved = ["--save", "lost.safetensors", "--save-every", "10"]
     assert run_command([*command, *saved, "--format", "jsonl", "--every", "20", "--steps", "100000000"]) == 1
-    told = capfd.readouterr()
-    assert "another process of the run was lost" in told.err
-    assert json.loads(told.out.splitlines()[0])["step"] == 0
+    told = capfd.readouterr().err
+    assert "another process of the run was lost" in told
+    assert json.loads(rows.splitlines()[0])["step"] == 0
+    assert Path("lost.safetensors").exists(), told
     assert load_checkpoint("lost.safetensors").step >= 10
