@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from lesson import GRAPHS, each_of
 
 from graphrun.show.draw import Box, Drawing, Frame, Line, Shape
-
-GRAPHS = sorted(Path(__file__).parents[3].joinpath("graphs").glob("*.yaml"))
 
 HOSTILE = '</title><script>alert("1")</script> \' ]]> --> & \\N \u202e\u2066 \x1b[31m |"` %%{init} end\n}'
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests that ask for it each graph of the repository."""
+    """Give tests that ask for it the graphs of the repository."""
     if "example" in metafunc.fixturenames:
-        metafunc.parametrize("example", GRAPHS, ids=[file.stem for file in GRAPHS])
+        metafunc.parametrize("example", each_of(sorted(GRAPHS.glob("*.yaml"))))
 
 
 @pytest.fixture

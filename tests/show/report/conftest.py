@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,20 @@ def open_page(browser: Any) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert troubles == []
+
+
+@pytest.fixture
+def soon() -> Callable[[Callable[[], None]], None]:
+    """Return what tries a check until it passes, for a minute at most: a page draws some things a moment later."""
+
+    def soon(check: Callable[[], None]) -> None:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    return soon

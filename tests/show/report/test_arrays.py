@@ -71,7 +71,7 @@ def written(folder: Path, text: str) -> Path:
 
 def until(page: Any, condition: str) -> Any:
     """Wait for what a condition is, and return it; the page's policy keeps Playwright from watching it there."""
-    for _ in range(100):
+    for _ in range(600):
         if found := page.evaluate(condition):
             return found
         page.wait_for_timeout(100)
@@ -174,13 +174,12 @@ def test_depth_has_the_norms(tmp_path: Path, report: Report, open_page: Open) ->
     assert {"W", "b", "V", "loss"} <= names
 
 
-def test_map_is_that_of_the_network(tmp_path: Path, report: Report, open_page: Open) -> None:
+def test_map_is_that_of_the_network(tmp_path: Path, report: Report, open_page: Open, soon: Any) -> None:
     """The answers over two inputs are those of NumPy with the page's parameters, also after steps of its own."""
     page = open_page(report(written(tmp_path, CLASSES)))
     to(page, "seen")
-    for steps in (0, 20):
-        page.evaluate("(steps) => graphrun.step(steps)", steps)
-        page.wait_for_timeout(500)
+
+    def check() -> None:
         found = until(page, "graphrun.map()")
         values = {name: np.asarray(value) for name, value in page.evaluate("graphrun.values()").items()}
         places = np.asarray(found["places"])
@@ -189,6 +188,10 @@ def test_map_is_that_of_the_network(tmp_path: Path, report: Report, open_page: O
         assert places.min(axis=0) == pytest.approx([-0.3, -0.3])
         right = int(np.sum(np.argmax(values["logits"], axis=1) == [0, 1, 2, 1, 0]))
         assert page.locator("#rows-note").text_content().startswith(f"{right} of 5 are right.")
+
+    for steps in (0, 20):
+        page.evaluate("(steps) => graphrun.step(steps)", steps)
+        soon(check)
 
 
 def test_curve_is_the_fitted_one(tmp_path: Path, report: Report, open_page: Open) -> None:
@@ -206,7 +209,7 @@ def test_curve_is_the_fitted_one(tmp_path: Path, report: Report, open_page: Open
     assert re.search(r"At x = \S+ f is \S+\.", page.locator("#seen-text").text_content())
 
 
-def test_rows_of_a_step_are_told(tmp_path: Path, report: Report, open_page: Open) -> None:
+def test_rows_of_a_step_are_told(tmp_path: Path, report: Report, open_page: Open, soon: Any) -> None:
     """Beside each picture stand its label and the answer, of the rows that this step is given."""
     rng = np.random.default_rng(3)
     rows, labels = rng.integers(0, 17, (12, 16)), rng.integers(0, 3, 12)
@@ -218,11 +221,15 @@ def test_rows_of_a_step_are_told(tmp_path: Path, report: Report, open_page: Open
     graph = graphrun.load(file)
     for step in (0, 1, 3):
         page.evaluate("(step) => step > graphrun.now ? graphrun.step(step - graphrun.now) : 0", step)
-        page.wait_for_timeout(400)
         answers = np.argmax(np.asarray(graph.run(step, dtype="float64").values["logits"]), axis=1)
         at = np.arange(6) + 6 * (step % 2)
-        texts = [text.removesuffix(" ✗") for text in page.locator("#rows-body .told").all_text_contents()]
-        assert texts == [f"{label} → {answer}" for label, answer in zip(labels[at], answers, strict=True)]
+        wanted = [f"{label} → {answer}" for label, answer in zip(labels[at], answers, strict=True)]
+
+        def check(wanted: list[str] = wanted) -> None:
+            told = page.locator("#rows-body .told").all_text_contents()
+            assert [text.removesuffix(" ✗") for text in told] == wanted
+
+        soon(check)
     # The last one's first picture: the more of a pixel, the darker it is.
     _, _, data = page.evaluate(PIXELS, "#rows-body canvas")
     shades = np.array(data).reshape(16, 4)[:, 0]

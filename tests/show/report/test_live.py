@@ -51,7 +51,7 @@ def settle(page: Any) -> None:
 
 def until(page: Any, condition: str) -> None:
     """Wait for a condition; the page's policy keeps Playwright from watching it there."""
-    for _ in range(100):
+    for _ in range(600):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(100)
@@ -223,7 +223,7 @@ def test_typed_dragged_and_nudged(report: Report, open_page: Open) -> None:
     assert page.locator("#changes").text_content() == ""
 
 
-def test_the_rest_of_the_run_follows(tmp_path: Path, report: Report, open_page: Open) -> None:
+def test_the_rest_of_the_run_follows(tmp_path: Path, report: Report, open_page: Open, soon: Any) -> None:
     """An edit of the start changes the whole course: steps, charts and story are those of the edited file."""
     page = open_page(report(NESTED))
     page.evaluate("graphrun.set('c', -1)")
@@ -235,9 +235,12 @@ def test_the_rest_of_the_run_follows(tmp_path: Path, report: Report, open_page: 
     page.keyboard.press("End")
     settle(page)
     assert differing(page, result) == []
-    page.wait_for_timeout(300)
-    readout = page.locator('.chart[data-name="f"] .readout').text_content()
-    assert float(readout.split()[0].replace("−", "-")) == pytest.approx(result.values["f"], rel=1e-5)
+
+    def check() -> None:
+        readout = page.locator('.chart[data-name="f"] .readout').text_content()
+        assert float(readout.split()[0].replace("−", "-")) == pytest.approx(result.values["f"], rel=1e-5)
+
+    soon(check)
     page.keyboard.press("Home")
     page.keyboard.press("u")
     settle(page)

@@ -164,7 +164,7 @@ def test_the_keyboard_does_everything(report: Report, open_page: Open) -> None:
         assert page.locator(button).get_attribute("aria-current") == "true"
     press(page, " ")
     assert page.locator("#play").get_attribute("aria-label") == "Pause"
-    for _ in range(50):
+    for _ in range(600):
         if text.text_content() == "1 of 10":
             break
         page.wait_for_timeout(100)
