@@ -22,6 +22,7 @@ class LocalCluster:
     Attributes:
         address: where the scheduler is.
         scheduler, workers: the processes.
+        pids: those of the workers, by their addresses.
     """
 
     def __init__(self, folder: Path, worker: Sequence[str] = WORKER) -> None:
@@ -36,6 +37,7 @@ class LocalCluster:
         client: Any = distributed.Client
         with client(self.address, timeout=SECONDS) as waiting:
             waiting.wait_for_workers(2, timeout=SECONDS)
+            self.pids: dict[str, int] = waiting.run(os.getpid)
 
     def _begin(self, *words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, *words, "--no-dashboard", "--scheduler-file", str(self._file)]

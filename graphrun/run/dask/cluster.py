@@ -56,9 +56,9 @@ class DaskCluster:
             time.sleep(0.1)
 
     def workers(self) -> list[str]:
-        """Return the addresses of the workers."""
+        """Return the addresses of the workers, in order."""
         # What `scheduler_info` returns, a task of the client's empties now and then.
-        return list(self.client.ncores())
+        return sorted(self.client.ncores())
 
     def check(self) -> None:
         """Raise RunError where the scheduler is gone."""

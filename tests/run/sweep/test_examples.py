@@ -11,7 +11,7 @@ import graphrun
 from tests.lesson import GRAPHS
 
 
-@pytest.mark.campaign(seconds=15)
+@pytest.mark.campaign(seconds=10)
 def test_cross_validation_chooses_scikit_learns_penalty() -> None:
     """On the same folds, each penalty has the held-back cross-entropy of scikit-learn's logistic regression."""
     pytest.importorskip("sklearn")
@@ -54,7 +54,8 @@ def test_starts_at_random_find_the_certified_minimum() -> None:
     assert len(set(np.round(ends, 3))) > 3
 
 
-@pytest.mark.campaign(seconds=15)
+@pytest.mark.campaign(seconds=10)
+@pytest.mark.nightly
 def test_twenty_runs_of_digits_find_what_a_grid_by_hand_finds() -> None:
     """Peaks of a power of ten each; here with a thirtieth of the steps."""
     steps = ["steps=30", "update.step_size.steps=30"]
