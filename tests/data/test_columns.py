@@ -256,7 +256,7 @@ def _without_paths(entry: Mapping[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.nightly)])
 def test_every_engine_is_given_the_same(dtype: str, tmp_path: Path) -> None:
     """Batches of what is filled, one-hot or a time; a run goes on from a checkpoint bit for bit."""
     text = "when,x,k,y\n" + "".join(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audit import ENGINES, LIMIT, TENSOR_ENGINES, TYPES, audit_elementwise, audit_tensor
@@ -26,9 +28,17 @@ def test_a_few_types_are_accurate(name: str) -> None:
             assert row.error <= LIMIT, row
 
 
+def in_both_dtypes(names: Iterable[str], one_of: int) -> list[Any]:
+    """Return types with each dtype: one of so many in the one, as many in the other; the rest is for a nightly run."""
+    return [
+        pytest.param(name, dtype, marks=[pytest.mark.nightly] * (k % one_of != remainder))
+        for k, name in enumerate(names)
+        for remainder, dtype in enumerate(("float64", "float32"))
+    ]
+
+
 @pytest.mark.campaign
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize(("name", "dtype"), in_both_dtypes(ELEMENTWISE, 3))
 def test_an_elementwise_type_is_accurate(name: str, dtype: str) -> None:
     """Over the whole range: tails, tiny and huge numbers, equal inputs, both signs, mixed scales."""
     for engine in ENGINES:
@@ -37,8 +47,7 @@ def test_an_elementwise_type_is_accurate(name: str, dtype: str) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", TENSOR)
+@pytest.mark.parametrize(("name", "dtype"), in_both_dtypes(TENSOR, 6))
 def test_a_tensor_type_is_accurate(name: str, dtype: str) -> None:
     """Plain, large, tiny, equal, mixed numbers, and one that stands out."""
     for engine in TENSOR_ENGINES:

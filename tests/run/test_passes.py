@@ -12,6 +12,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lesson import each_of
 from random_graphs import graphs
 
 import graphrun
@@ -54,7 +55,7 @@ def test_a_later_step() -> None:
     assert passes.values[passes.plan.slots["f"]] == pytest.approx(-3.8808, rel=1e-12)
 
 
-@pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(GRAPHS))
 def test_contributions_of_the_examples(file: Path) -> None:
     """On every example what the edges carry adds up to the gradients."""
     assert_adds_up(graphrun.load(file).passes())

@@ -16,7 +16,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from languages import assert_is_latex
-from lesson import LONG_NAMES
+from lesson import LONG_NAMES, each_of
 from random_graphs import graphs
 from scipy import special
 
@@ -204,7 +204,7 @@ def test_the_lesson() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.nightly), 2])
-@pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(GRAPHS))
 def test_examples_in_every_format(file: Path, step: int) -> None:
     """Each example graph is explained in each format; as text it fits a terminal, as HTML its numbers add up."""
     graph = graphrun.load(file)
@@ -377,7 +377,7 @@ def test_one_value() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", GRAPHS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(GRAPHS))
 def test_every_value_of_the_examples(file: Path) -> None:
     """Each value of each example can be asked for, in 80 columns."""
     taken = take_step(graphrun.load(file), 0)

@@ -50,8 +50,8 @@ SHEKEL: dict[str, Any] = {
 }
 KNOWN = [
     pytest.param(RASTRIGIN, 0.0, id="rastrigin"),
-    pytest.param(ACKLEY, 0.0, id="ackley"),
-    pytest.param(SHEKEL, -10.536409816692, id="shekel"),
+    pytest.param(ACKLEY, 0.0, id="ackley", marks=pytest.mark.campaign),
+    pytest.param(SHEKEL, -10.536409816692, id="shekel", marks=pytest.mark.campaign),
 ]
 
 

@@ -197,7 +197,7 @@ def test_a_worker_that_dies_costs_a_retry(file: Path) -> None:
     assert found.runs[1]["stopped"] == "failed: its worker died, 3 times"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_two_sweeps_share_a_folder(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Each run is made by one of them, and both have the whole table."""
     arguments = ["graph.yaml", "--runs", "12", "--set", "steps=2000", "--folder", "shared", "--format", "json", "-q"]
@@ -329,7 +329,7 @@ def test_mistakes_of_the_section_are_told_with_their_place(file: Path, section: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prune", ["median", "hyperband"])
+@pytest.mark.parametrize("prune", ["median", pytest.param("hyperband", marks=pytest.mark.campaign)])
 def test_tpe_learns_and_prunes(file: Path, prune: str) -> None:
     """A step size near the best one, which Newton's method knows to be 1/2; runs that lag behind are ended."""
     pytest.importorskip("optuna")
@@ -385,7 +385,7 @@ def test_tensorboard_and_mlflow_have_the_settings_of_each_run(file: Path, monkey
         assert tables.execute("select status from runs").fetchall() == [("FINISHED",)] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_script_without_a_guard_is_told(file: Path) -> None:
     """Its processes cannot begin, for they import it: no run is blamed."""
     Path("script.py").write_text("import graphrun\ngraphrun.load('graph.yaml').sweep(runs=2)\n", encoding="utf-8")

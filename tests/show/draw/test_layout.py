@@ -95,7 +95,7 @@ def test_random_drawings(drawing: Drawing, direction: str) -> None:
     assert_in_order(drawing, lay_out(drawing, direction))
 
 
-RIGHT, DOWN = (pytest.param(direction, marks=pytest.mark.campaign) for direction in ("right", "down"))
+RIGHT, DOWN = (pytest.param(direction, marks=pytest.mark.nightly) for direction in ("right", "down"))
 
 
 @pytest.mark.slow

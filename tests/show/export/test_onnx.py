@@ -88,7 +88,7 @@ def close(found: Any, expected: Any, rtol: float, least: float = 1e-300) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", each_of(FILES))
 def test_the_forward_pass_of_every_example(file: Path, dtype: str) -> None:
     """Every node that no step tells from an evaluation."""
     graph = graphrun.load(file)
