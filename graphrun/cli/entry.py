@@ -50,7 +50,8 @@ def _status(arguments: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "stdout is closed")
-        status = commands.main(arguments, prog_name="graphrun", standalone_mode=False)
+        # Commands are handed this function, for one may have a command line run on another machine.
+        status = commands.main(arguments, prog_name="graphrun", standalone_mode=False, obj=run_command)
         sys.stdout.flush()
     except click.ClickException as error:
         shown = io.StringIO()

@@ -218,8 +218,7 @@ def _open(
         problems.raise_if_any()
         problems.add(("data",), NO_FILE[0], suggestion=NO_FILE[1], key=True)
         problems.fail()
-    path = FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file)
-    is_read(path)
+    path = is_read(FilePath(file) if file is not None else FilePath(base_folder) / str(entry.file))
     mistakes = Mistakes(os.fspath(path), problems)
     place = named if file is None else None
     if not path.is_file():

@@ -71,6 +71,8 @@ def shape_of(value: Any, *, infinite: bool = False, what: str = "a number or a n
 
     `infinite` allows infinities, as bounds have them.
     """
+    if isinstance(value, StoredValue):
+        return value.shape
     if not isinstance(value, list):
         check_number(value, infinite=infinite, what=what)
         return ()

@@ -80,9 +80,9 @@ class Source:
         What another file includes is a regular file of a moderate size: a device or a pipe could be read for ever.
         """
         name = os.fspath(path)
-        is_read(name)
+        place = is_read(name)
         try:
-            data = _read_regular(name) if included else FilePath(name).read_bytes()
+            data = _read_regular(place) if included else FilePath(place).read_bytes()
         except (OSError, ValueError) as error:
             raise GraphFileError(_why_unreadable(name, error)) from None
         return cls.decode(name, data)

@@ -38,8 +38,7 @@ def read_stored(path: Path, raw: dict[str, Any], problems: Problems) -> StoredVa
         )
         return None
     try:
-        place = FilePath(problems.source.name).parent / file
-        is_read(place)
+        place = is_read(FilePath(problems.source.name).parent / file)
         if place.exists() and not place.is_file():
             raise _UnreadableError("it is no regular file")
         return StoredValue(file, key, _checked(reader(place, key), key))

@@ -47,8 +47,7 @@ def project_file(start: Path | None = None) -> Path | None:
 
 def plugin_files(folder: Path) -> list[Path]:
     """Return the plugin files of a folder; those of tests, and what begins with an underscore, are none."""
-    is_read(folder)
-    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "test_"))]
+    return [file for file in sorted(is_read(folder).glob("*.py")) if not file.name.startswith(("_", "test_"))]
 
 
 def declares(file: Path, name: str) -> bool:
@@ -69,7 +68,7 @@ def relative_to_here(working_folder: Path, folder: Path) -> Path:
 
 def import_file(file: Path) -> ModuleType:
     """Import a loose file as a module of its own name, leaving no compiled file beside it."""
-    is_read(file)
+    file = is_read(file)
     stem = "".join(c if c.isalnum() else "_" for c in file.stem)
     name = f"{PLUGIN_MODULE}{stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(file.absolute()):

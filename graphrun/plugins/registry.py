@@ -18,6 +18,7 @@ import pluggy
 
 from graphrun import nodes, updates
 from graphrun.base.errors import UsageError
+from graphrun.base.reads import located
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import did_you_mean, nearest
 from graphrun.declare import hookspecs
@@ -103,7 +104,7 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._folders = [Path(folder) for folder in folders]
         for folder in self._folders:
-            if not folder.is_dir():
+            if not located(folder).is_dir():
                 raise UsageError(f"--plugins {folder}: there is no such folder")
         self._declared: dict[tuple[type[Declaration], str], tuple[Declaration, Plugin]] = {}
         self._given: list[Declaration] = []
@@ -200,12 +201,18 @@ class Registry:
         return [folder.absolute() for folder in self._folders]
 
     @property
+    def every_folder(self) -> list[Path]:
+        """The folders that were named, and the project's: where types are found in any working folder."""
+        own = (folder for folder, _, reason in self._project_folders() if reason is None and folder.is_dir())
+        return [*self.folders, *(folder.absolute() for folder in own)]
+
+    @property
     def failures(self) -> list[Plugin]:
         """The plugins that failed so far."""
         return [plugin for plugin in self.plugins if plugin.error is not None]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _registry, (self.folders, self._given)
+        return _registry, (self.every_folder, self._given)
 
     def add(self, declarations: Iterable[Declaration]) -> None:
         """Take node types and update rules that a program declares itself, beside what was opened so far.
@@ -295,23 +302,26 @@ class Registry:
             named.setdefault(folder.resolve(), folder)
         for folder in named.values():
             self._load_folder(folder)
-        project = project_file()
-        for folder in project_folders() if project is not None else ():
-            if folder.resolve() in named:
-                continue
-            named[folder.resolve()] = folder
-            reason = why_not([project, folder, *plugin_files(folder)]) if project and folder.is_dir() else None
+        for folder, project, reason in self._project_folders():
             if reason is not None:
                 error = f"it is not opened, for {reason}; --plugins {folder} opens it all the same"
                 self.plugins.append(Plugin(str(folder), "folder", error=error))
                 continue
             self._load_folder(folder)
             if folder.is_dir():
-                named_by = relative_to_here(Path.cwd(), project) if project else None
+                named_by = relative_to_here(Path.cwd(), project)
                 self.notes.append(f"the plugin folder {folder} was opened, which {named_by} names")
 
+    def _project_folders(self) -> Iterator[tuple[Path, Path, str | None]]:
+        """Yield the folders that a project names and the user does not, its file, and why one is not opened."""
+        known, project = {folder.resolve() for folder in self._folders}, project_file()
+        for folder in project_folders() if project is not None else ():
+            if project is not None and folder.resolve() not in known:
+                known.add(folder.resolve())
+                yield folder, project, why_not([project, folder, *plugin_files(folder)]) if folder.is_dir() else None
+
     def _load_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not located(folder).is_dir():
             self.plugins.append(Plugin(str(folder), "folder", error="there is no such folder"))
         for file in plugin_files(folder):
             self._add(Plugin(str(file), "folder", str(folder)), partial(import_file, file))

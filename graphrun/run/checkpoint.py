@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from graphrun.base.errors import CheckpointError, UsageError
 from graphrun.base.files import check_target, write_atomically
+from graphrun.base.reads import is_read
 from graphrun.base.wording import quote
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.plan.plan import Plan
@@ -177,6 +178,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     from safetensors import safe_open
 
+    path = is_read(path)
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):

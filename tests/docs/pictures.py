@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from graphrun.cli.entry import run_command
 
@@ -39,7 +40,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "nested.html"
         end_if(run_command(["report", str(ROOT / "graphs/nested.yaml"), "--steps", "10", "-q", "-o", str(page)]))
-        take(page, PICTURES / "report.png")
+        take(page, PICTURES / "report.png", go_back)
+        page, digits = Path(folder) / "sweep.html", str(ROOT / "graphs/digits.yaml")
+        end_if(run_command(["sweep", digits, "--folder", folder, "-q", "--page", str(page)]))
+        take(page, PICTURES / "sweep.png", choose_runs)
 
 
 def end_if(status: int) -> None:
@@ -48,16 +52,26 @@ def end_if(status: int) -> None:
         sys.exit(status)
 
 
-def take(page: Path, picture: Path) -> None:
-    """Take the picture of a report in the middle of a backward pass."""
+def go_back(view: Page) -> None:
+    """Go to the middle of a backward pass."""
+    view.evaluate("([name, value]) => graphrun.set(name, value)", CHANGED)
+    for key in KEYS:
+        view.keyboard.press(key)
+
+
+def choose_runs(view: Page) -> None:
+    """Let the curves be seen from the beginning to the end, which are far from each other."""
+    view.check("#log")
+
+
+def take(page: Path, picture: Path, act: Callable[[Page], None]) -> None:
+    """Take the picture of a page after something was done there."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         view.goto(page.as_uri())
         view.wait_for_selector("html[data-theme]")
-        view.evaluate("([name, value]) => graphrun.set(name, value)", CHANGED)
-        for key in KEYS:
-            view.keyboard.press(key)
+        act(view)
         view.wait_for_timeout(500)
         view.screenshot(path=picture)
         browser.close()

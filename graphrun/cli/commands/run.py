@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,21 +19,25 @@ from graphrun.base.memory import begin_collection
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.base.wording import printable
 from graphrun.cli.commands.options import GraphCommand, GraphFile, names, option
+from graphrun.cli.commands.processes import BY_HAND, DASK, RunCommand, join_cluster, run_by_dask
 from graphrun.cli.terminal import say
 
 if TYPE_CHECKING:
     from graphrun.engines.auto import Choice
     from graphrun.plugins.registry import Registry
     from graphrun.run.api import Graph
-    from graphrun.run.distributed import Cluster
     from graphrun.run.request import RunRequest
     from graphrun.run.result import Result
 
 
-@click.command(cls=GraphCommand)
+@click.command(cls=RunCommand)
 @option("steps", "set", "engine", "device")
 @click.option(
-    "--distributed", is_flag=True, help="Share the rows of each step with other processes, by the jax engine."
+    "--distributed",
+    is_flag=False,
+    flag_value=BY_HAND,
+    metavar="[dask:ADDRESS]",
+    help="Share the rows of each step with other processes, by the jax engine; one on each worker of a Dask cluster.",
 )
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is. [default: the cluster's environment]")
 @click.option("--process-id", type=click.IntRange(min=0), metavar="I", help="Which one of the processes this is.")
@@ -88,6 +91,8 @@ def run(
         graph = file.load_to_run(registry)
         for line in what_was_loaded(graph, time.perf_counter() - start) if verbose else ():
             say(line)
+        if (processes["distributed"] or "").startswith(DASK):
+            return run_by_dask(file, graph, request, observed, **processes)
         cluster = join_cluster(request, **processes)
         first = cluster is None or cluster.is_first()
         output = sys.stdout
@@ -332,33 +337,6 @@ def status_of(file: GraphFile, result: Result) -> int:
         say(f"{printable(file.shown)}: {result.error}")
         return 1
     return INTERRUPTED if result.stopped == "interrupted" else 0
-
-
-def join_cluster(
-    request: RunRequest,
-    distributed: bool,
-    coordinator: str | None,
-    process_id: int | None,
-    process_count: int | None,
-    token: str | None,
-) -> Cluster | None:
-    """Meet the other processes of a run that is distributed."""
-    if not distributed:
-        if any(word is not None for word in (coordinator, process_id, process_count, token)):
-            raise click.UsageError("--coordinator, --process-id, --process-count and --token go with --distributed")
-        return None
-    if request.engine not in {"auto", "jax"}:
-        raise click.UsageError(f"--distributed is the jax engine's, not the {request.engine} engine's")
-    from graphrun.run.distributed import Cluster
-
-    cluster = Cluster(coordinator, process_id, process_count, token or os.environ.get("GRAPHRUN_TOKEN", ""))
-    # Gloo says on stdout whom it is connected to; what this program says goes another way.
-    encoding = sys.stdout.encoding
-    sys.stdout.flush()
-    sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    cluster.join(request.device)
-    return cluster
 
 
 def report_choice(choice: Choice, *, quiet: bool, verbose: bool) -> None:

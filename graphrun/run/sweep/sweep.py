@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrun.base.errors import UsageError
+from graphrun.base.files import write_atomically
 from graphrun.document.dump import dump_document
 from graphrun.document.sweep_section import Axis
 from graphrun.run.display import Displayed
 from graphrun.run.result import table_of
-from graphrun.run.sweep.journal import Journal, described, is_same, open_folder, read_courses, read_plan
+from graphrun.run.sweep.journal import PLAN, Journal, described, is_same, open_folder, read_courses, read_plan
 from graphrun.run.sweep.plan import PRUNED, SweepPlan, Varied, overrides
 from graphrun.run.sweep.worker import NUMBER, Task
-from graphrun.run.sweep.workers import Cluster, Processes, open_workers
+from graphrun.run.sweep.workers import CHECKPOINT, Cluster, Processes, open_workers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -161,7 +162,7 @@ class _Running:
                 settings = self.plan.settings(number)
             else:
                 settings, pruning = self._chooser.ask(number)
-            checkpoint = os.fspath(self.journal.checkpoint(number)) if self._checkpoints else None
+            checkpoint = os.fspath(self.journal.checkpoint(number).absolute()) if self._checkpoints else None
             seeds, request = self.plan.seeds(number), self.plan.request
             task = Task(number, settings, seeds, self.plan.objective, request, checkpoint, pruning, self._observed)
             self._give(_Hand(task, self._free.pop(), 0))
@@ -184,6 +185,8 @@ class _Running:
             self._free.append(hand.worker)
             if error is None:
                 line = future.result()
+                if (content := line.pop(CHECKPOINT, None)) is not None:
+                    write_atomically(Path(hand.task.checkpoint or ""), content)
             elif isinstance(error, self.workers.broken):
                 line = _failed(hand, f"its worker died, {RETRIES + 1} times")
             else:
@@ -224,11 +227,7 @@ def sweep_graph(
         on_progress: called now and then with what there is.
         interrupted: asked now and then whether to end.
     """
-    for text in observed:
-        name, _, target = text.partition("=")
-        graph.registry.observer(name)
-        if NUMBER not in target and name in OF_ONE_RUN:
-            raise UsageError(f"--observe {text}: each run needs a target of its own, as in {name}=runs/{NUMBER}")
+    observed = [_observer(text, graph) for text in observed]
     with ExitStack() as stack:
         temporary = folder is None
         if folder is None:
@@ -247,7 +246,10 @@ def sweep_graph(
 
         on_progress(so_far())
         if next(journal.open_runs(plan.runs), None) is not None:
-            pool = stack.enter_context(open_workers(workers, graph))
+            # Whoever sees this file sees the folder, for checkpoints.
+            kept = [os.fspath((path / PLAN).absolute())] if checkpoints else []
+            named = [text for axis in plan.axes for text in _texts(axis.choices)]
+            pool = stack.enter_context(open_workers(workers, graph, [*named, *kept]))
             running = _Running(plan, journal, pool, observed, checkpoints=checkpoints)
             _make(running, interrupted, lambda: on_progress(so_far()))
         found = so_far()
@@ -274,6 +276,26 @@ def read_sweep(folder: Path) -> Sweep:
         # There may be more by now than there were to be.
         runs = max([kept["runs"] - 1, *journal.done]) + 1
         return _done(journal, SweepPlan.of(kept["plan"], runs), kept["graph"]["file"])
+
+
+def _observer(text: str, graph: Varied) -> str:
+    """Return what ``--observe`` says, so that it means the same in any working folder."""
+    name, _, target = text.partition("=")
+    graph.registry.observer(name)
+    if name not in OF_ONE_RUN:
+        return text
+    if NUMBER not in target:
+        raise UsageError(f"--observe {text}: each run needs a target of its own, as in {name}=runs/{NUMBER}")
+    return f"{name}={Path(target).absolute()}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a choice, which may be the names of files."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | Sequence):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
 
 
 def text_of(graph: Varied) -> str:

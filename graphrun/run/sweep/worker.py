@@ -20,6 +20,7 @@ from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.base.rows import encode, thinned
 from graphrun.base.streams import stdout_to_stderr
 from graphrun.document.names import normalize
+from graphrun.run.loop import smallest_stride
 from graphrun.run.request import RunRequest
 from graphrun.run.result import Result
 from graphrun.run.sweep.plan import HELD_BACK, PRUNED, Varied, overrides
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 KEPT_GRAPHS = 4
 MOST_POINTS = 200
 """So many points of a run's course are kept."""
+MOST_ROWS = 100
+"""So many rows a run records where nothing looks at them on the way."""
 NUMBER = "{number}"
 """Stands for the number of a run in the target of an observer."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
@@ -112,6 +115,9 @@ def _repetition(graph: Varied, task: Task, at: int, line: dict[str, Any]) -> flo
     own = document.maximize or document.minimize
     if name != own or document.record is not None:
         request["record"] = list(dict.fromkeys([*(document.record or filter(None, [own])), name]))
+    if not (document.watches or task.observed or task.pruning):
+        # Values on the rows held back may take longer than a step, and nobody looks at so many.
+        request["every"] = smallest_stride(RunRequest(**request).steps_of(document), MOST_ROWS)
     if task.observed:
         number = f"{task.number}.{at}" if len(task.seeds) > 1 else str(task.number)
         pairs = [text.replace(NUMBER, number).partition("=") for text in task.observed]

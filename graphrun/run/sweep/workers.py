@@ -5,19 +5,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from graphrun.base.errors import RunError, UsageError
+from graphrun.run.sweep.plan import Varied
 from graphrun.run.sweep.worker import THREADS, Task, begin_worker, perform
 
 DASK = "dask:"
 MOST_WORKERS = 1024
-SECONDS_TO_MEET = 20
+CHECKPOINT = "checkpoint"
+"""The key of a line's checkpoint, which travels with it from a machine that does not see the folder."""
 NOT_BEGUN = (
     "a process of the sweep ended before its first run\n"
     '  what a script does stands below if __name__ == "__main__":, for its processes import it'
@@ -88,58 +91,54 @@ def _threads(number: int) -> Iterator[None]:
 
 
 class Cluster:
-    """The workers of a Dask cluster; the graph's files are found where they are on this machine."""
+    """The workers of a Dask cluster, which see the graph's files or are sent them."""
 
-    def __init__(self, address: str, pickled: bytes) -> None:
-        try:
-            import distributed as dask
-        except ModuleNotFoundError:
-            raise UsageError("workers of Dask need its package: pip install 'graphrun[sweep]'") from None
-        distributed: Any = dask
-        self.broken: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
-        self._address = address
-        self._local: Any = None
-        try:
-            if address == "local":
-                self._local = distributed.LocalCluster(threads_per_worker=1, dashboard_address=None)
-            self._client: Any = distributed.Client(self._local or address, timeout=SECONDS_TO_MEET)
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"there is no Dask scheduler at {address}: {error}") from None
-        self._futures: Executor = self._client.get_executor(pure=False)
+    def __init__(self, address: str, pickled: bytes, graph: Varied, named: Sequence[str | Path]) -> None:
+        from graphrun.run.dask import open_cluster
+
+        self._cluster = open_cluster(address)
+        from graphrun.run.dask.files import files_of
+
+        self.broken = self._cluster.broken
         self._pickled = pickled
-        self.count = self._workers()
-
-    def _workers(self) -> int:
-        until = time.monotonic() + SECONDS_TO_MEET
-        while not (found := len(self._client.scheduler_info(n_workers=-1)["workers"])):
-            if time.monotonic() > until:
-                raise RunError(f"the Dask scheduler at {self._address} has no workers")
-            time.sleep(0.1)
-        return found
+        self.count = len(self._cluster.workers())
+        self._cluster.share(lambda: files_of(graph, named))
 
     def submit(self, worker: int, task: Task) -> Future[dict[str, Any]]:
         """Give the cluster a run; which worker takes it, the scheduler decides."""
         del worker
-        return self._futures.submit(perform, self._pickled, task)
+        return self._cluster.submit(_perform_there, self._cluster.place, self._pickled, task)
 
     def check(self) -> None:
         """Raise RunError where the scheduler is gone."""
-        if self._client.status not in {"running", "connecting"} or self._client.scheduler is None:
-            raise RunError(f"the Dask scheduler at {self._address} is lost")
+        self._cluster.check()
 
     def end(self) -> None:
         """Take the runs in hand back."""
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._client.close(timeout=2)
-        if self._local is not None:
-            self._local.close(timeout=5)
+        self._cluster.close()
+
+
+def _perform_there(place: tuple[str, str], pickled: bytes, task: Task) -> dict[str, Any]:
+    """Make a run on a worker of Dask; a checkpoint that would be out of sight travels with the line."""
+    from graphrun.run.dask.files import found_here
+
+    with found_here(place) as root:
+        if not root or task.checkpoint is None:
+            return perform(pickled, task)
+        kept = Path(root, f"{task.number}.safetensors")
+        line = perform(pickled, replace(task, checkpoint=os.fspath(kept)))
+        if kept.exists():
+            line[CHECKPOINT] = kept.read_bytes()
+            kept.unlink()
+        return line
 
 
 @contextmanager
-def open_workers(asked: int | str, graph: object) -> Iterator[Processes | Cluster]:
-    """Open workers: so many processes, or ``dask:ADDRESS``, ``dask:local``.
+def open_workers(asked: int | str, graph: Varied, named: Sequence[str | Path] = ()) -> Iterator[Processes | Cluster]:
+    """Open workers: so many processes, or ``dask:ADDRESS``, ``dask:local``, which also need the files that are named.
 
     Raises:
         UsageError: it is neither.
@@ -152,7 +151,7 @@ def open_workers(asked: int | str, graph: object) -> Iterator[Processes | Cluste
     text = str(asked).strip()
     workers: Processes | Cluster
     if text.startswith(DASK):
-        workers = Cluster(text.removeprefix(DASK), pickled)
+        workers = Cluster(text.removeprefix(DASK), pickled, graph, named)
     elif text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
         workers = Processes(int(text), pickled)
     else:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import graphrun
+from tests.dask_cluster import LocalCluster
 
 pytest.importorskip("distributed")
 
@@ -23,33 +19,6 @@ minimize: f
 update: {type: sgd, step_size: 0.001}
 steps: 3000
 """
-
-
-class LocalCluster:
-    """A scheduler and two workers, processes of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.file = folder, folder / "scheduler.json"
-        self.log = (folder / "log").open("w")
-        self.scheduler = self._begin("dask_scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard")
-        options = ("--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder))
-        self.workers = [self._begin("dask_worker", *options) for _ in range(2)]
-        deadline = time.monotonic() + 300
-        while not self.file.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        time.sleep(0.5)
-        self.address: str = json.loads(self.file.read_text())["address"]
-
-    def _begin(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{name}", *options, "--scheduler-file", str(self.file)]
-        return subprocess.Popen(command, stdout=self.log, stderr=self.log, env=dict(os.environ))
-
-    def close(self) -> None:
-        """End what is left."""
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
-        self.log.close()
 
 
 @pytest.fixture
