@@ -24,6 +24,9 @@ from graphrun.show.catalog import describe, kinds
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "docs" / "generated"
 MEASURED = re.compile(r"^\| (\w+) \| (\w+) \| (float\d+) \| ([^|]*) \|[^|]*\| ([^|]*) \|", re.MULTILINE)
+LEAST = 0.005
+"""Of an ulp: what is less is no error, but how the true number was computed."""
+
 FACTS = re.compile(r"  (\w+ type, inputs:|settings:|in a graph file:)")
 PROVEN = {
     Outcome.PROVEN: "Its derivative is **proven** for all inputs{}.",
@@ -96,7 +99,7 @@ def accuracy(declared: NodeType, errors: Mapping[str, list[tuple[float, float]]]
     if declared.name in errors:
         value, derivative = (max(column) for column in zip(*errors[declared.name], strict=True))
         yield f"[Off by at most](../../accuracy.md) {value:.2g} ulp"
-        yield f"in its value, {derivative:.2g} in its derivatives." if derivative else "in its value."
+        yield f"in its value, {derivative:.2g} in its derivatives." if derivative >= LEAST else "in its value."
 
 
 def index(names: list[str]) -> Iterator[str]:

@@ -29,7 +29,7 @@ from graphrun.plugins.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
-DOCUMENTS = [file for file in (ROOT / "README.md", ROOT / "graphs/README.md") if file.exists()]
+DOCUMENTS = [ROOT / "README.md", ROOT / "graphs/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(file.read_text(encoding="utf-8") for file in DOCUMENTS)
 EXAMPLES = re.findall(r"^```yaml\n(?!# wrong)(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 PLUGINS = re.findall(r"^```python\n# plugins/(\w+\.py)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

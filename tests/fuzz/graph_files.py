@@ -77,7 +77,7 @@ def graph(number: int) -> str:
 def examples() -> list[str]:
     """The graphs of the package, and those that these pages have."""
     files = sorted([*GRAPHS.glob("*.yaml"), *(ROOT / "plugins").glob("*.yaml")])
-    pages = [ROOT / "README.md", GRAPHS / "README.md"]
+    pages = [ROOT / "README.md", GRAPHS / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     blocks = [block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
     return [file.read_text("utf-8") for file in files] + [b for b in blocks if "nodes:" in b]
 
