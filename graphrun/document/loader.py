@@ -23,6 +23,7 @@ from yaml.events import (
 
 from graphrun.base.wording import quote
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
+from graphrun.document.lines import NodeLines
 from graphrun.document.lookahead import PythonParser, too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
 from graphrun.document.scalars import PlainScalars, check_collection, tagged
@@ -56,6 +57,9 @@ class _DuplicateKeyError(Exception):
 
 def load(text: str) -> Loaded:
     """Return the data of a YAML text; of a key that stands twice the first one is kept, and the error tells both."""
+    data = _load_by_lines(text)
+    if data is not None:
+        return Loaded(data, [])
     try:
         return _load(Loader(text))
     except _DuplicateKeyError:
@@ -68,6 +72,21 @@ def locate(text: str, wanted: Set[Path]) -> dict[Path, Positions]:
     loader = Loader(text, wanted=wanted)
     loader.load()
     return loader.positions
+
+
+def _load_by_lines(text: str) -> Any:
+    """Return the data of a text of which a pattern reads many lines; None where it does not, or something is wrong."""
+    plain = PlainScalars()
+    lines = NodeLines(text, plain.__getitem__)
+    if not lines.runs:
+        return None
+    try:
+        loader = Loader(lines.rest)
+        loader.plain = plain
+        data = loader.load()
+    except (GraphSyntaxError, _DuplicateKeyError):
+        return None
+    return data if lines.put_into(data) else None
 
 
 def _load(loader: Loader) -> Loaded:

@@ -52,6 +52,8 @@ class _Builder:
         self.leaves: list[Any] = []
         self.initializers: dict[int, tuple[Initializer, Settings]] = {}
         self.literals: dict[float | str, int] = {}
+        # Types of which nodes without settings need nothing but their inputs, by name and number of inputs.
+        self.usual: dict[tuple[str, int], NodeType] = {}
         # What is frozen comes behind the others, stably: updates, gradients and solvers have to do with those.
         self.parameters = dict(sorted(document.parameters.items(), key=lambda item: item[1].training.frozen))
 
@@ -211,13 +213,17 @@ class _Builder:
                     self.lookup.check_name(
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )
+        usual = self.usual.get((entry.type, len(inputs))) if entry.settings is None else None
+        if usual is not None and len(inputs) == len(entry.inputs):
+            return Node(usual, inputs, usual.default_settings or ())
         node_type = self.registry.node_type(entry.type)
         if node_type is None:
             self.lookup.unknown_type(entry.problems(name, self.problems), ("type",), entry.type, "node type", NodeType)
             return Node(_UNKNOWN, inputs, ())
         least, most = node_type.arity
         count = len(entry.inputs)
-        if count < least or (most is not None and count > most):
+        fits = least <= count and (most is None or count <= most)
+        if not fits:
             hint = None if most is None or count <= most else self._surplus(node_type, entry.inputs[most:])
             entry.problems(name, self.problems).add(
                 ("inputs",), f"{node_type.signature} {_takes(least, most)}, not {count}", suggestion=hint
@@ -226,6 +232,8 @@ class _Builder:
         settings = self.lookup.settings(node_type, entry.settings or {}, at, ("type", "inputs"))
         if node_type.takes_training:
             settings = (*settings, (node_type.takes_training, True))
+        elif not node_type.engine_inputs and node_type.default_settings is not None and fits:
+            self.usual[entry.type, count] = node_type
         return Node(node_type, self._with_engine_inputs(name, node_type, inputs), settings)
 
     def _surplus(self, node_type: NodeType, surplus: Sequence[str | int | float]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphrun.declare.declaration import Settings
 from graphrun.declare.initializers import Initializer
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A node as the graph runs it; `inputs` are the numbers of values, in order, and may repeat."""
 
     type: NodeType
@@ -131,7 +130,7 @@ class ComputationalGraph:
         for node in self.nodes:
             training = node.type.takes_training
             settings = tuple((name, False if name == training else value) for name, value in node.settings)
-            nodes.append(replace(node, settings=settings) if training else node)
+            nodes.append(node._replace(settings=settings) if training else node)
         return replace(self, nodes=nodes)
 
     def networkx(self) -> nx.DiGraph[str]:

@@ -3,10 +3,14 @@
 NetworkX does it, which takes as long to import as everything else that the lesson needs: only such files pay for it.
 """
 
+from __future__ import annotations
+
+from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import chain, repeat
 
 import networkx as nx
+import numpy as np
 
 
 class CycleError(Exception):
@@ -26,30 +30,47 @@ def topological_order(first: int, inputs: Sequence[Sequence[int]]) -> list[int]:
 
     Nodes are numbered from `first`, and what has a lower number is a leaf; raise CycleError where there is none.
     """
-    graph = OrderGraph()
-    graph.add_nodes_from(range(first, first + len(inputs)))
-    graph.add_edges_from(
-        (source, number) for number, sources in enumerate(inputs, first) for source in sources if source >= first
-    )
     try:
-        return list(nx.lexicographical_topological_sort(graph))
+        return [first + node for node in nx.lexicographical_topological_sort(OrderGraph(first, inputs))]
     except nx.NetworkXUnfeasible:
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_edges_from((source, node) for node, sources in enumerate(inputs, first) for source in sources)
         raise CycleError(list(_cycles(graph))) from None
 
 
 class OrderGraph(nx.DiGraph):  # type: ignore[type-arg]
-    """A DiGraph whose edges share one empty attribute dictionary: two thirds of the memory of a large graph."""
+    """A graph as far as NetworkX's order reads it: the nodes that read each node, side by side in one array.
 
-    _no_attributes: dict[str, Any] = {}  # noqa: RUF012 (shared on purpose)
+    The dictionaries of a DiGraph take most of the time and the memory of the order; a repeated input is two edges here.
+    """
 
-    def edge_attr_dict_factory(self) -> dict[str, Any]:
-        """Return the one dictionary."""
-        return self._no_attributes
+    def __init__(self, first: int, inputs: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        counts = np.fromiter(map(len, inputs), np.int64, len(inputs))
+        sources = np.fromiter(chain.from_iterable(inputs), np.int64, counts.sum()) - first
+        within = sources >= 0
+        readers = np.repeat(np.arange(len(inputs)), counts)[within]
+        sources = sources[within]
+        self._degrees: list[int] = np.bincount(readers, minlength=len(inputs)).tolist()
+        self._readers = array("q", readers[np.argsort(sources, kind="stable")].tobytes())
+        self._ends = array("q", np.cumsum(np.bincount(sources, minlength=len(inputs))).tobytes())
 
-    node_attr_dict_factory = edge_attr_dict_factory
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._degrees)))
+
+    def __contains__(self, node: object) -> bool:
+        return True
+
+    def in_degree(self) -> Iterator[tuple[int, int]]:
+        """Yield the nodes, and how many edges lead to each."""
+        return enumerate(self._degrees)
+
+    def edges(self, node: int) -> Iterator[tuple[int, int]]:
+        """Yield the edges that leave a node."""
+        return zip(repeat(node), self._readers[self._ends[node - 1] if node else 0 : self._ends[node]], strict=False)
 
 
-def _cycles(graph: OrderGraph) -> Iterator[list[int]]:
+def _cycles(graph: nx.DiGraph[int]) -> Iterator[list[int]]:
     """Yield one cycle of each strongly connected part, starting from the node that stands first in the file."""
     for part in sorted(nx.strongly_connected_components(graph), key=min):
         start = min(part)

@@ -54,7 +54,8 @@ def build_plan(
     parameters = set(range(free))
     feeds = feed is not None and feed.feeds
     moving = _dependent(graph, parameters)
-    varying = _dependent(graph, parameters.union(graph.engine_leaves, graph.data if feeds else ()))
+    changing = parameters.union(graph.engine_leaves, graph.data if feeds else ())
+    varying = moving if changing == parameters else _dependent(graph, changing)
     check_derivatives(graph, needed, moving)
     check_rule(graph.update, leaves[:free])
     groups = _group(graph, shapes, needed, moving, varying)
@@ -267,20 +268,14 @@ def _group(
     # Sorted by generation, stably: a batch comes after everything that it reads, in the order of the file.
     by_generation = sorted(graph.order, key=generations.__getitem__)
     groups: dict[Any, list[int]] = {}
+    kinds: dict[Any, int] = {}
     scalar = shapes.all_scalar
     for number in by_generation:
         node = graph.nodes[number - first]
-        key = (
-            generations[number],
-            node.type,
-            node.settings,
-            len(node.inputs),
-            needed[number],
-            moving[number],
-            varying[number],
-            # Only numbers are batched: an array is work enough for an operation of its own.
-            None if scalar or shapes.is_scalar(node, number) else number,
-        )
+        kind = node.type, node.settings, len(node.inputs), needed[number], moving[number], varying[number]
+        # Only numbers are batched: an array is work enough for an operation of its own.
+        alone = None if scalar or shapes.is_scalar(node, number) else number
+        key = generations[number], kinds.setdefault(kind, len(kinds)), alone
         group = groups.get(key)
         if group is None:
             groups[key] = [number]

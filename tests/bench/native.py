@@ -4,7 +4,8 @@ python tests/bench/native.py [nested] [random]
 python tests/bench/native.py large
 
 nested: nanoseconds a step of the lesson's long loop. random: nanoseconds a node and step of 100,000 random nodes of
-numbers, half of them sin, tanh and sigmoid, half sums, differences and products, all of which reach the objective.
+numbers, half of them sin, tanh and sigmoid, half sums, differences and products, all of which reach the objective; and
+of a chain whose nodes take one of the last 64 as well, and of which every 16th reaches the objective by itself.
 large: 10,000 to 1,000,000 nodes, and how the time for one grows with the caches that they outgrow.
 """
 
@@ -15,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,11 @@ from graphrun.engines.auto import get_engine
 from graphrun.plan.plan import Plan
 
 ROUNDS = 11
-TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch eager": 0.02, "wide": 0.4, "layered": 0.4, "chain": 1.0}
+SMALL_STEP = 1e-60
+"""The derivatives of a tapped chain are up to 1e47."""
+TARGETS = {"C -O3": 1.5, "CasADi": 0.02, "PyTorch eager": 0.02}
+SHAPES = {"wide": 0.4, "far": 0.4, "layered": 0.4, "chain": 0.9, "tapped": 0.9}
+"""The shapes of random graphs, and the most of CasADi's time that each may take."""
 NESTED = f"""\
 parameters: {{a: 5, b: -3, c: -2}}
 nodes:
@@ -117,12 +122,19 @@ def nested(folder: Path) -> Iterator[Row]:
 
 
 def random_graph(shape: str, count: int) -> tuple[dict[str, float], list[Node]]:
-    """Draw a graph: wide (20 layers), layered (100 nodes a layer) or a chain; its objective is the last node."""
+    """Draw a graph, whose objective is the last node.
+
+    Args:
+        shape: wide (20 layers), far (50 layers, second inputs from any before), layered (100 nodes a layer), chain, or
+            tapped, the chain that the module describes.
+    """
+    if shape == "tapped":
+        return tapped_chain(count)
     drawn = random.Random(0)  # noqa: S311 (a graph, not a secret)
     parameters = {f"p{k}": round(drawn.uniform(-1, 1), 6) for k in range(max(10, count // 100))}
     leaves = list(parameters)
-    width = {"wide": count // 20, "layered": 100, "chain": 1}[shape]
-    before, nodes = leaves, []
+    width = {"wide": count // 20, "far": count // 50, "layered": 100, "chain": 1}[shape]
+    before, earlier, nodes = leaves, list(leaves), []
     while len(nodes) < count:
         layer: list[Node] = []
         order = drawn.sample(before, len(before))
@@ -131,33 +143,53 @@ def random_graph(shape: str, count: int) -> tuple[dict[str, float], list[Node]]:
             kind = drawn.choice(["sin", "tanh", "sigmoid"])
             if drawn.random() < 0.5:
                 kind = drawn.choice(["add", "subtract", "multiply"])
-                inputs.append(drawn.choice(before if width > 1 and drawn.random() < 0.7 else leaves))
+                near = before if width > 1 and drawn.random() < 0.7 else leaves
+                inputs.append(drawn.choice(earlier if shape == "far" else near))
             layer.append((f"n{len(nodes) + k}", kind, inputs))
         nodes += layer
         before = [name for name, _, _ in layer]
+        earlier += before
+    return parameters, joined(leaves, nodes)
+
+
+def tapped_chain(count: int) -> tuple[dict[str, float], list[Node]]:
+    """Draw a chain; so many of its nodes are tanh that its numbers and derivatives stay finite."""
+    drawn = random.Random(1)  # noqa: S311
+    parameters = {f"p{k}": round(drawn.uniform(-1, 1), 6) for k in range(64)}
+    names, nodes = list(parameters), list[Node]()
+    for k in range(count):
+        kind = drawn.choice(["add", "add", "subtract", "subtract", "multiply", "tanh", "tanh", "tanh", "tanh"])
+        inputs = [names[-1]] if kind == "tanh" else [names[-1], drawn.choice(names[-64:-1])]
+        nodes.append((f"n{k}", kind, inputs))
+        names.append(f"n{k}")
+    return parameters, joined(list(parameters), nodes, [f"n{k}" for k in range(0, count, 16)])
+
+
+def joined(leaves: Sequence[str], nodes: list[Node], taps: Sequence[str] = ()) -> list[Node]:
+    """Return the nodes and an objective that depends on all of them, and on some more than once."""
     read = {source for _, _, inputs in nodes for source in inputs}
-    loose = [name for name in (*leaves, *(name for name, _, _ in nodes)) if name not in read]
+    loose = [*taps, *(name for name in (*leaves, *(name for name, _, _ in nodes)) if name not in read)]
     while len(loose) > 1:
         sums: list[Node] = [
             (f"s{len(nodes) + k}", "add", pair) for k, pair in enumerate(zip(loose[::2], loose[1::2], strict=False))
         ]
         nodes += sums
         loose = [name for name, _, _ in sums] + (loose[-1:] if len(loose) % 2 else [])
-    return parameters, [*nodes, ("f", "sin", loose)]
+    return [*nodes, ("f", "sin", loose)]
 
 
 def text_of(parameters: Mapping[str, float], nodes: list[Node]) -> str:
     """Return the graph file of a graph."""
     lines = ["parameters:", *(f"  {name}: {value}" for name, value in parameters.items()), "nodes:"]
     lines += [f"  {name}: {{type: {kind}, inputs: [{', '.join(inputs)}]}}" for name, kind, inputs in nodes]
-    return "\n".join([*lines, "minimize: f", "update: {type: sgd, step_size: 0.001}"]) + "\n"
+    return "\n".join([*lines, "minimize: f", f"update: {{type: sgd, step_size: {SMALL_STEP!r}}}"]) + "\n"
 
 
 def random_graphs(folder: Path, count: int = 100_000, steps: int = 50) -> Iterator[Row]:
     """Random graphs beside CasADi, whose loop over the steps is in its virtual machine too; times are a node's."""
-    for shape in ("wide", "layered", "chain"):
+    for shape, target in SHAPES.items():
         parameters, nodes = random_graph(shape, count)
-        step = casadi_step(parameters, nodes, "f", 0.001)
+        step = casadi_step(parameters, nodes, "f", SMALL_STEP)
         loop, first = step.fold(steps), np.array(list(parameters.values()))
         plan = plan_of(text_of(parameters, nodes), folder)
         program = get_engine("numba").compile(plan)
@@ -170,12 +202,12 @@ def random_graphs(folder: Path, count: int = 100_000, steps: int = 50) -> Iterat
             "CasADi SX": (lambda _, loop=loop, first=first: loop(first), steps),
         }
         case = f"{shape}, {len(nodes):,} nodes, each"
-        yield from beside(case, measure(contestants, len(nodes)), "numba engine", {"CasADi SX": TARGETS[shape]})
+        yield from beside(case, measure(contestants, len(nodes)), "numba engine", {"CasADi SX": target})
 
 
 def large(folder: Path) -> None:
     """From 10,000 to 1,000,000 nodes: values, gradients and operands take 24 bytes a node."""
-    for shape in ("wide", "layered", "chain"):
+    for shape in SHAPES:
         print(f"\n{shape}")
         for count in (10_000, 100_000, 1_000_000):
             plan = plan_of(text_of(*random_graph(shape, count)), folder)

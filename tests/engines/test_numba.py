@@ -25,7 +25,8 @@ from random_graphs import TYPES, graphs
 import graphrun
 from graphrun.api import Graph
 from graphrun.cli.entry import run_command
-from graphrun.engines.numba import compiler
+from graphrun.engines.auto import get_engine
+from graphrun.engines.numba import compiler, loops
 from graphrun.engines.numba import engine as form
 
 pytest.importorskip("numba", reason="the engine needs it: pip install 'graphrun[numba]'")
@@ -55,9 +56,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["straight line", "loops"])
 def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both forms of compiled code, whatever the size of the graph."""
-    if request.param == "loops":
-        monkeypatch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+    use(request.param, monkeypatch)
     return request.param
+
+
+def use(shape: str, patch: pytest.MonkeyPatch) -> None:
+    """Have graphs of any size compiled in a form; in runs, all nodes of narrow batches are instructions."""
+    if shape != "straight line":
+        patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+        patch.setattr(loops, "SHORTEST_RUN", 1 if shape == "runs" else 10**9)
+
+
+SHAPES = st.sampled_from(["straight line", "loops", "runs"])
 
 
 MOSTLY_STRAIGHT = pytest.mark.parametrize(
@@ -99,8 +109,8 @@ def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
 
 @pytest.mark.campaign(seconds=15)
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
-@given(data=graphs(), steps=st.integers(0, 30), loops=st.booleans())
-def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_path: Path) -> None:
+@given(data=graphs(), steps=st.integers(0, 30), shape=SHAPES)
+def test_random_graphs_agree(data: dict[str, Any], steps: int, shape: str, tmp_path: Path) -> None:
     """Values and gradients of every node agree after some steps, also where a run ends at something not finite."""
     del data["nodes"]["total"]
     data["maximize"] = list(data["nodes"])[-1]
@@ -108,8 +118,7 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
     path = tmp_path / "graph.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        if loops:
-            patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+        use(shape, patch)
         assert_same(graphrun.load(path), steps, atol=1e-12)
 
 
@@ -120,10 +129,10 @@ def test_random_graphs_agree(data: dict[str, Any], steps: int, loops: bool, tmp_
     step_size=st.sampled_from([1e-3, 1.0, 1e3, 1e200]),
     rule=st.sampled_from(["sgd", "adam", "rmsprop"]),
     stop=st.sampled_from([None, {"gradient_norm": 0.5}, {"change": 1e-3}, {"patience": 2}, {"value": 0.1}]),
-    loops=st.booleans(),
+    shape=SHAPES,
 )
 def test_random_runs_end_alike(
-    data: dict[str, Any], step_size: float, rule: str, stop: Any, loops: bool, tmp_path: Path
+    data: dict[str, Any], step_size: float, rule: str, stop: Any, shape: str, tmp_path: Path
 ) -> None:
     """At the same step for the same reason, in the same words; a run that is resumed goes on to the same end."""
     del data["nodes"]["total"]
@@ -134,8 +143,7 @@ def test_random_runs_end_alike(
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     graph = graphrun.load(path)
     with pytest.MonkeyPatch.context() as patch:
-        if loops:
-            patch.setattr(form, "STRAIGHT_LINE_OPERATIONS", 0)
+        use(shape, patch)
         # Few steps: large ones magnify the last digit, in which functions may differ.
         whole = assert_same(graph, 4, rtol=1e-6, atol=1e-9)
         assert str(whole.error) == str(graph.try_run(4, engine="numpy").error)
@@ -201,6 +209,43 @@ UPDATES = [
 def test_updates_agree(load: Load, shape: str, update: str) -> None:
     """Every update rule, clipping and schedules, within bounds, after each of 60 steps."""
     assert_same(load(f"{ROSENBROCK}update: {update}\n"), 60)
+
+
+CHAIN = """\
+parameters: {a: 0.7, b: -0.4, c: 0.9}
+nodes:
+%s
+  f: s0 + s1 + s2 + s3 + s4 + n39
+minimize: f
+update: {type: momentum, step_size: 0.001}
+"""
+STEPS_OF_CHAIN = (
+    "n{k} + b",
+    "tanh(n{k})",
+    "n{k} * n{j}",
+    "n{k} - n{j} ** 2",
+    "where(n{k} - a, n{k}, sqrt(n{j} - n{j}))",
+)
+
+
+@pytest.mark.campaign
+def test_runs_give_the_numbers_of_loops(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, of instructions of one to three operands and literals, masked; a wide batch is between them."""
+    chain = (f"n{k}: {STEPS_OF_CHAIN[k % 5].format(k=k - 1, j=k // 2)}" for k in range(1, 40))
+    lines = ["n0: a * c", *chain, *(f"s{k}: n10 * n{k}" for k in range(5))]
+    graph = load(CHAIN % "\n".join(f"  {line}" for line in lines))
+    results = []
+    for shape in ("loops", "runs"):
+        use(shape, monkeypatch)
+        results.append(assert_same(graph, 20))
+    assert results[0].values == results[1].values
+    assert results[0].gradients == results[1].gradients
+    program = get_engine("numba").compile(graph.plan())
+    assert isinstance(program, form.NumbaProgram)
+    assert len(program._code.batches) < len(loops.loops(graph.plan(), divided=True).batches)
+    program.evaluate()
+    timed = [slot for timed in program.time_nodes(1).nodes for slots in timed.slots for slot in slots]
+    assert sorted(timed) == [slot for batch in graph.plan().in_loop for slot in batch.slots]
 
 
 # --- the same end of a run -------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ class NumbaProgram:
         The code is that of the loops, also where the program is straight-line code, which cannot be divided. What more
         the repetitions take than the passes alone is what the batches take; the program's state is as it was.
         """
-        code = loops(self.plan)
+        code = loops(self.plan, divided=True)
         steps = compile_steps(code.text, self.plan.dtype.name)
         rows = code.batches.reshape(-1, 4)
         # The first batches are the last of the backward pass: by then every gradient is there, and none is skipped.

@@ -85,7 +85,8 @@ def notation(literal: Literals) -> Notation:
         "pow": _power,
         "where": _where,
     }
-    return Notation(forms=forms, functions=FUNCTIONS, number=number)
+    functions = FUNCTIONS if literal.single else FUNCTIONS | {"tanh": "tanh"}
+    return Notation(forms=forms, functions=functions, number=number)
 
 
 def _where(_condition: Expression, *either: Expression) -> Form | None:

@@ -43,7 +43,7 @@ import math
 
 import numpy as np
 
-from graphrun.engines.numba.instructions import floor_divide, hypot, read, select, write
+from graphrun.engines.numba.instructions import floor_divide, hypot, read, select, tanh, write
 """
 
 # The Euclidean norm as `root_of_squares` has it.
