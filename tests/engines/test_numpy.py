@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -243,10 +244,10 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, speci
     drawn = np.random.default_rng(0)
     form = declared.forms["numpy"]
     for example in declared.examples:
-        values = example.values or [None] * len(example.shapes)
+        shapes, values = example.shapes, example.values
         inputs = [
             np.array(drawn.normal(size=shape) if value is None else value, dtype=float)
-            for shape, value in zip(example.shapes, values, strict=True)
+            for shape, value in itertools.zip_longest(shapes, values)
         ]
         if special is not None:
             inputs[0].flat[0] = special

@@ -5,7 +5,8 @@ what, along which axes a gradient is summed up, who is given a gradient at all. 
 passes and the update do, in the same order, so that the numbers are the same to the last bit.
 
 The names in the text are made of slots, never of a graph file's words: v0 is a parameter and g0 its gradient, n0 and h0
-are those of the next step, s0_0 is a state of the update rule and t0_0 the next one, p0 is a derivative.
+are those of the next step, s0_0 is a state of the update rule and t0_0 the next one, p0 is a derivative, k0 is what a
+forward function gave with what it kept.
 """
 
 from __future__ import annotations
@@ -211,10 +212,18 @@ class _Writer:
 
     def forward(self, batch: Batch, inputs: list[int]) -> str:
         """Write the call of a node's forward function."""
-        call = self.call(batch, "f", self.arguments(batch, inputs))
+        call = self.call(batch, "keep" if self.keeps(batch) else "f", self.arguments(batch, inputs))
+        if self.keeps(batch):
+            return f"(k{batch.start} := {call})[0]"
         if batch.casts:
             return f"asarray({call}).astype(dtype)[()]" if batch.shape else f"number({call})"
         return call
+
+    def keeps(self, batch: Batch) -> bool:
+        """Whether a node's forward function gives what its second one is handed."""
+        if batch.casts or batch.count > 1 or batch.type.derivative is None or batch.type.keeps("numpy") is None:
+            return False
+        return any(self.plan.moving[slot] for slot in self.plan.inputs_of(batch.start))
 
     def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
         """Write the call of a node's derivatives, and what it gives to its inputs."""
@@ -226,6 +235,8 @@ class _Writer:
         arguments = [f"n{output}", *self.arguments(batch, inputs)]
         if not batch.type.is_elementwise:
             arguments.insert(0, f"h{output}")
+        if self.keeps(batch):
+            arguments.append(f"kept=k{output}[1]")
         partials = [f"p{k}" for k in range(len(inputs))]
         self.passes.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
         for k, slot in targets:
@@ -268,10 +279,11 @@ class _Writer:
         return [f"as_index(n{slot})" if k in indices else f"n{slot}" for k, slot in enumerate(inputs)]
 
     def call(self, batch: Batch, prefix: str, arguments: list[str]) -> str:
-        """Write a call of one of a type's two functions."""
+        """Write a call of one of a type's functions: forward, forward and keeping, or derivatives."""
         key = prefix, batch.type, batch.settings
         name = f"{prefix}{self.calls.setdefault(key, len(self.calls))}"
-        self.functions[name] = batch.type.functions("numpy")[prefix == "d"]
+        function, derivative = batch.type.functions("numpy")
+        self.functions[name] = {"f": function, "d": derivative, "keep": batch.type.keeps("numpy")}[prefix]
         return f"{name}({', '.join(['xp', *arguments, *self.settings(name, batch.settings)])})"
 
     def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
