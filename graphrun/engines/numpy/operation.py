@@ -127,13 +127,19 @@ def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
         derivative = with_indices(partial(second, xp, **settings), {before + k for k in indices}, as_index)
         if masked and not batch.type.is_elementwise:
             derivative = masked_vjp(xp, derivative)
-    keeping = None if masked or batch.casts or second is None else batch.type.keeps("numpy")
+    keeping = None if masked else keeps(batch)
     if keeping is not None:
         keeping = with_indices(partial(keeping, xp, **settings), indices, as_index)
     if batch.casts:
         forward = _cast(forward, plan.dtype)
     parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
     return Bound(forward, derivative, batch.type.is_elementwise, parts, keeping)
+
+
+def keeps(batch: Batch) -> Function | None:
+    """Return the forward function that keeps something for the derivatives, where a node has one and it saves time."""
+    saves = batch.type.derivative is not None and not batch.casts and (batch.shape or not batch.type.is_elementwise)
+    return batch.type.keeps("numpy") if saves else None
 
 
 def with_indices(function: Function, positions: Collection[int], as_index: Function) -> Function:

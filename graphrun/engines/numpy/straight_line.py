@@ -22,15 +22,17 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import add_up, namespace
-from graphrun.engines.numpy.operation import bind, broadcast_axes
+from graphrun.engines.numpy.operation import bind, broadcast_axes, keeps
 from graphrun.engines.numpy.update import clipping
 from graphrun.engines.straight_line import PassWriter
+from graphrun.nodes.placing import Placed
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
 
 # Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
-# for graphs up to so many nodes, when a run has come to so many steps.
+# for graphs up to so many nodes, of numbers or of arrays, when a run has come to so many steps.
 STRAIGHT_LINE_NODES = 500
+STRAIGHT_LINE_ARRAYS = 4000
 STRAIGHT_LINE_STEPS = 100
 
 Steps = Callable[[int, int, list[Any], list[Any], Any, Stop | None], tuple[int, Any, str | None]]
@@ -71,11 +73,10 @@ class _Writer:
         self.functions = functions
         self.values = values
         self.calls: dict[Any, int] = {}
-        self.silent: dict[int, set[int]] = {}
+        self.asked: dict[int, tuple[set[int], set[int]]] = {}
+        self.own: set[str] = set()
         self.passes = self.begin()
-        code = PassWriter(
-            plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets="{0} = {0} + {1}"
-        )
+        code = PassWriter(plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets=self.gets)
         code.forward(plan.in_loop, self.forward)
         self.given = code.backward("one", self.contributions)
 
@@ -221,17 +222,16 @@ class _Writer:
 
     def keeps(self, batch: Batch) -> bool:
         """Whether a node's forward function gives what its second one is handed."""
-        if batch.casts or batch.count > 1 or batch.type.derivative is None or batch.type.keeps("numpy") is None:
-            return False
-        return any(self.plan.moving[slot] for slot in self.plan.inputs_of(batch.start))
+        return keeps(batch) is not None and any(self.plan.moving[slot] for slot in self.plan.inputs_of(batch.start))
 
     def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
         """Write the call of a node's derivatives, and what it gives to its inputs."""
         targets = [(k, slot) for k, slot in enumerate(inputs) if self.plan.moving[slot]]
         if not targets:
             return
-        if batch.start not in self.silent:
-            self.silent[batch.start] = _without_derivative(batch, self.plan, self.values)
+        if batch.start not in self.asked:
+            self.asked[batch.start] = _without_derivative(batch, self.plan, self.values)
+        silent, placed = self.asked[batch.start]
         arguments = [f"n{output}", *self.arguments(batch, inputs)]
         if not batch.type.is_elementwise:
             arguments.insert(0, f"h{output}")
@@ -240,10 +240,23 @@ class _Writer:
         partials = [f"p{k}" for k in range(len(inputs))]
         self.passes.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
         for k, slot in targets:
-            if k in self.silent[batch.start]:
+            if k in silent:
                 self.passes.append(f"if p{k} is not None: raise TypeError")
+            elif k in placed:
+                yield slot, _Placed(f"p{k}")
             else:
                 yield slot, self.contribution(batch, output, k, slot)
+
+    def gets(self, gradient: str, given: str, before: int) -> str:
+        """Write what a gradient gets; added in place where it is a sum already, or zeros but for a place in them."""
+        added = f"{given}()" if isinstance(given, _Placed) else given
+        if not before:
+            if isinstance(given, _Placed):
+                self.own.add(gradient)
+            return f"{gradient} = {added}"
+        if before == 1 and gradient not in self.own:
+            return f"{gradient} = {gradient} + {added}"
+        return f"{given}.add_to({gradient})" if isinstance(given, _Placed) else f"{gradient} += {added}"
 
     def contribution(self, batch: Batch, output: int, k: int, slot: int) -> str:
         """Write what a node gives to one of its inputs."""
@@ -293,6 +306,12 @@ class _Writer:
         return [f"{setting}={owner}_{setting}" for setting, _ in settings]
 
 
+class _Placed(str):
+    """The name of a part of a gradient that is zeros but for a place in them (`graphrun.nodes.placing`)."""
+
+    __slots__ = ()
+
+
 def _tuple(names: Sequence[str]) -> str:
     return f"({', '.join(names)},)" if names else "()"
 
@@ -304,11 +323,12 @@ def _fixed(plan: Plan) -> Iterator[int]:
         yield from batch.slots
 
 
-def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[int]:
-    """Return the inputs that a type gives None for, found by asking it once more what it was asked before."""
+def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> tuple[set[int], set[int]]:
+    """Return the inputs that a type gives None for, and a `Placed`: found by asking it again what it was asked before."""
     arguments = [values[slot] for slot in (batch.start, *plan.inputs_of(batch.start))]
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
     with np.errstate(all="ignore"):
         partials = bind(plan, batch).derivative(*arguments)
-    return {k for k, partial in enumerate(partials) if partial is None}
+    silent = {k for k, partial in enumerate(partials) if partial is None}
+    return silent, {k for k, partial in enumerate(partials) if isinstance(partial, Placed)}
