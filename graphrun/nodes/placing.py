@@ -40,6 +40,7 @@ class Placed:
         self.xp, self.x, self.shape, self.index = xp, x, shape, index
 
     def __call__(self):
+        """Make it."""
         placed = self.xp.zeros(self.shape, self.x.dtype)
         placed[self.index] = self.x
         return placed

@@ -258,9 +258,13 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, speci
             gradient = np.asarray(drawn.normal(size=np.shape(expected)))[()]
             found = form.derivative(np, gradient, expected, *inputs, **settings)
             derivatives = declared.derivative(np, gradient, expected, *inputs, **settings)
-            pairs = [
-                [part() if callable(part) else part for part in pair] for pair in zip(found, derivatives, strict=True)
-            ]
+            given = [(*pair,) for pair in zip(found, derivatives, strict=True)]
+            if form.forward_keeping is not None:
+                output, kept = form.forward_keeping(np, *inputs, **settings)
+                np.testing.assert_array_equal(output, form.function(np, *inputs, **settings))
+                found = form.derivative(np, gradient, expected, *inputs, **settings, kept=kept)
+                given += zip(found, derivatives, strict=True)
+            pairs = [[part() if callable(part) else part for part in pair] for pair in given]
         for one, other in pairs:
             assert (one is None) == (other is None)
             if other is not None:

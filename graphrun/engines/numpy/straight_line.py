@@ -324,7 +324,7 @@ def _fixed(plan: Plan) -> Iterator[int]:
 
 
 def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> tuple[set[int], set[int]]:
-    """Return the inputs that a type gives None for, and a `Placed`: found by asking it again what it was asked before."""
+    """Return the inputs that a type gives None for, and those it gives a `Placed`, by asking it once more."""
     arguments = [values[slot] for slot in (batch.start, *plan.inputs_of(batch.start))]
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
