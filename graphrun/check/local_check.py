@@ -92,10 +92,10 @@ def kept_failures(subject: Subject, inputs: Inputs) -> Iterator[str]:
             what = (
                 f"with what is kept, its {subject.type.derivative_decorator} for {name!r} is another one than without"
             )
-            if (one is None) != (other is None):
-                yield f"{subject.text}: {what}"
-            elif one is not None:
+            if one is not None and other is not None:
                 pairs.append((what, one, other))
+            elif one is not other:
+                yield f"{subject.text}: {what}"
     for what, one, other in pairs:
         scale = np.max(np.abs(one), initial=0, where=np.isfinite(one))
         if one.shape != other.shape or not np.allclose(one, other, rtol=1e-9, atol=1e-12 * scale, equal_nan=True):

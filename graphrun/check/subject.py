@@ -107,7 +107,8 @@ class Subject:
         """The partial derivatives in the shape of the output, or the gradients in the shapes of the inputs."""
         what = f"its {self.type.derivative_decorator}"
         leading = (output,) if gradient is None else (gradient, output)
-        given = self._call(what, partial(self.type.derivative, **kept), *leading, *inputs)
+        derivative: Any = self.type.derivative
+        given = self._call(what, partial(derivative, **kept), *leading, *inputs)
         if not isinstance(given, tuple | list):
             raise self.broken(f"{what} returns {_kind(given)}, not a tuple with one derivative for each input")
         names = self.names(len(inputs))

@@ -169,8 +169,8 @@ class NodeType(Declaration):
         if self.forward_keeping is not None:
             if taken.pop("kept", 0) is not None:
                 raise DeclarationError(f"{self.name}: {what} takes `kept=None` too, for it is handed what is kept")
-            given = list(inspect.signature(self.forward_keeping).parameters)[1:]
-            if given != [p.name for p in self.parameters]:
+            handed = list(inspect.signature(self.forward_keeping).parameters)[1:]
+            if handed != [p.name for p in self.parameters]:
                 taking = ", ".join(p.name for p in self.parameters)
                 raise DeclarationError(f"{self.name}: its keeping takes what the forward function takes: xp, {taking}")
         if set(taken) != set(own):

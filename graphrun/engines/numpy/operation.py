@@ -57,7 +57,7 @@ class Bound(NamedTuple):
             return Operation(function, inputs, output, pull if targets else _nothing, targets, self)
         last = _Last()
 
-        def keep(*given: Array) -> Array:
+        def keep(*given: Array) -> Any:
             last.output, last.kept = keeping(*given)
             return last.output
 
