@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from graphrun.nodes.indexing import named_classes
 from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp
 from graphrun.nodes.normalization import UNSURE
@@ -13,22 +15,22 @@ from graphrun.nodes.reduction import SURE
 def cross_entropy_keeping(xp, logits, labels, weights=None, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy, and the parts that it is made of."""
     if weights is None and is_rows(logits, labels, axis, reduction):
-        rows = logits.reshape(-1, logits.shape[-1])
+        rows = logits if logits.ndim == 2 else logits.reshape(-1, logits.shape[-1])
         places = named_classes(xp, labels, rows.shape[1]).reshape(-1)
-        places += xp.arange(0, rows.size, rows.shape[1])
-        shifted = rows - xp.max(rows, axis=1, keepdims=True)
-        powers = xp.exp(shifted)
-        totals = xp.sum(powers, axis=1)
-        if xp.count_nonzero(totals > SURE) < len(rows):
-            others = powers.copy()
-            others[xp.arange(len(rows)), others.argmax(axis=1)] = 0
-            logarithms = xp.log1p(xp.sum(others, axis=1))
+        places += np.arange(0, rows.size, rows.shape[1])
+        shifted = rows - np.maximum.reduce(rows, 1, None, None, True)
+        powers = np.exp(shifted)
+        totals = np.add.reduce(powers, 1)
+        if np.minimum.reduce(totals) > SURE:
+            losses = np.log(totals)
         else:
-            logarithms = xp.log(totals)
-        logarithms -= shifted.reshape(-1)[places]
-        loss = (xp.mean if reduction == "mean" else xp.sum)(logarithms)
+            others = powers.copy()
+            others[np.arange(len(rows)), others.argmax(axis=1)] = 0
+            losses = np.log1p(np.add.reduce(others, 1))
+        losses -= shifted.reshape(-1)[places]
+        loss = (xp.mean if reduction == "mean" else xp.sum)(losses)
         if math.isfinite(loss):
-            return loss, (powers, totals, places)
+            return loss, (powers, totals, places, np.minimum.reduce(losses) > -math.log(UNSURE))
     # Infinite logits, among others.
     return cross_entropy.function(xp, logits, labels, weights, axis=axis, reduction=reduction), None
 
@@ -39,17 +41,16 @@ def through_cross_entropy(xp, gradient, y, logits, labels, *weights, axis, reduc
         _, kept = cross_entropy_keeping(xp, logits, labels, *weights, axis=axis, reduction=reduction)
     if kept is None:
         return cross_entropy_vjp(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
-    powers, totals, places = kept
-    factors = (gradient / len(totals) if reduction == "mean" else gradient) / totals
-    of_labels = powers.reshape(-1)[places]
-    slopes = powers * factors.reshape(-1, 1)
-    if xp.count_nonzero(of_labels < UNSURE * totals) == len(totals):
-        slopes.reshape(-1)[places] = (of_labels - totals) * factors
+    powers, totals, places, sure = kept
+    share = gradient / totals.dtype.type(len(totals)) if reduction == "mean" else gradient
+    slopes = powers * (share / totals).reshape(-1, 1)
+    flat = slopes.reshape(-1)
+    if sure:
+        flat[places] -= share
     else:
         # The probability of the label's class less 1 is the sum of the others with its sign changed.
-        others = powers.copy()
-        others.reshape(-1)[places] = 0
-        slopes.reshape(-1)[places] = -xp.sum(others, axis=1) * factors
+        flat[places] = 0
+        flat[places] = -np.add.reduce(slopes, 1)
     return slopes.reshape(logits.shape), None
 
 
