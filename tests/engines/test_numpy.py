@@ -239,14 +239,15 @@ TYPES = [declared for declared in nodes.graphrun_node_types() if "numpy" in decl
 
 @pytest.mark.parametrize("declared", TYPES, ids=lambda declared: declared.name)
 @pytest.mark.parametrize("special", [None, np.inf, -np.inf, np.nan])
-def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, special):
-    """A form gives what the type's own functions give on every example, with infinite inputs too."""
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, special, order):
+    """A form gives what the type's own functions give on every example, in any order in memory, infinite inputs too."""
     drawn = np.random.default_rng(0)
     form = declared.forms["numpy"]
     for example in declared.examples:
         shapes, values = example.shapes, example.values
         inputs = [
-            np.array(drawn.normal(size=shape) if value is None else value, dtype=float)
+            np.array(drawn.normal(size=shape) if value is None else value, dtype=float, order=order)
             for shape, value in itertools.zip_longest(shapes, values)
         ]
         if special is not None:

@@ -11,26 +11,36 @@ from graphrun.nodes.loss import cross_entropy, cross_entropy_vjp
 from graphrun.nodes.normalization import UNSURE
 from graphrun.nodes.reduction import SURE
 
+LEAST_LOSS = -math.log(UNSURE)
+"""Of a label whose share is UNSURE."""
+
 
 def cross_entropy_keeping(xp, logits, labels, weights=None, *, axis, reduction):
     """The loss of rows that have a class each in half the calls of NumPy, and the parts that it is made of."""
     if weights is None and is_rows(logits, labels, axis, reduction):
-        rows = logits if logits.ndim == 2 else logits.reshape(-1, logits.shape[-1])
-        places = named_classes(xp, labels, rows.shape[1]).reshape(-1)
-        places += np.arange(0, rows.size, rows.shape[1])
+        # In one piece, so that places in it can be counted.
+        rows = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1])
+        places = labels.astype(np.int64)
+        # A negative number without its sign is a large one.
+        if np.count_nonzero(places != labels) or np.maximum.reduce(places.view(np.uint64), None) >= rows.shape[1]:
+            named_classes(xp, labels, rows.shape[1])
+        places = places.reshape(-1) + np.arange(0, rows.size, rows.shape[1])
         shifted = rows - np.maximum.reduce(rows, 1, None, None, True)
         powers = np.exp(shifted)
         totals = np.add.reduce(powers, 1)
-        if np.minimum.reduce(totals) > SURE:
-            losses = np.log(totals)
-        else:
+        of_labels = shifted.reshape(-1)[places]
+        losses = np.log(totals) - of_labels
+        # Of a share that is not near 1 the logarithm keeps its digits, and so does its difference from 1.
+        sure = np.minimum.reduce(losses) > LEAST_LOSS
+        if not sure and not np.minimum.reduce(totals) > SURE:
             others = powers.copy()
             others[np.arange(len(rows)), others.argmax(axis=1)] = 0
-            losses = np.log1p(np.add.reduce(others, 1))
-        losses -= shifted.reshape(-1)[places]
-        loss = (xp.mean if reduction == "mean" else xp.sum)(losses)
+            losses = np.log1p(np.add.reduce(others, 1)) - of_labels
+        loss = np.add.reduce(losses)
+        if reduction == "mean":
+            loss = loss / totals.dtype.type(len(totals))
         if math.isfinite(loss):
-            return loss, (powers, totals, places, np.minimum.reduce(losses) > -math.log(UNSURE))
+            return loss, (powers, totals, places, sure)
     # Infinite logits, among others.
     return cross_entropy.function(xp, logits, labels, weights, axis=axis, reduction=reduction), None
 
