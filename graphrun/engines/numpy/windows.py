@@ -25,6 +25,9 @@ from graphrun.nodes.pooling import max_pool1d, max_pool2d, pool_windows, through
 SHORT_RUN = 8
 """Windows of fewer channels are laid out in runs along the last axis, where that is longer."""
 
+KEPT_BYTES = 2**26
+"""Windows that take more are laid out again for the derivatives: all convolutions' would be in memory at once."""
+
 PRODUCT_BYTES = 2**20
 """A product of so many bytes stays in a processor's cache until it is added up."""
 
@@ -112,18 +115,24 @@ def spread_products(of_y, matrix, shape, windows):
     return channels_first(total)
 
 
+def laid_out(x, weight, windows):
+    """The two factors of a convolution: the windows as rows, and the weight with a column for each output channel."""
+    return windows_as_rows(x, windows), channels_last(weight).reshape(len(weight), -1).T
+
+
 def convolve_keeping(xp, x, weight, bias=None, *, stride, padding, dilation, groups):
-    """The convolution, the windows as rows, and the weight as a matrix of a column for each output channel."""
+    """The convolution, and what it is the product of."""
     number = weight.ndim - 2
     if groups > 1:
         return convolve(xp, x, weight, bias, number, stride, padding, dilation, groups), None
     check_convolution(x, weight, bias, groups, number, transposed=False)
     windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    rows, matrix = windows_as_rows(x, windows), channels_last(weight).reshape(len(weight), -1).T
+    rows, matrix = laid_out(x, weight, windows)
     y = np.matmul(rows, matrix)
     if bias is not None:
         y += bias
-    return channels_first(y.reshape(x.shape[0], *windows.out, -1)), (rows, matrix)
+    kept = (rows, matrix) if rows.nbytes <= KEPT_BYTES else None
+    return channels_first(y.reshape(x.shape[0], *windows.out, -1)), kept
 
 
 def through_convolve_rows(xp, gradient, y, x, weight, bias=None, *, stride, padding, dilation, groups, kept=None):
@@ -131,11 +140,11 @@ def through_convolve_rows(xp, gradient, y, x, weight, bias=None, *, stride, padd
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if groups > 1:
         return through_convolve(xp, gradient, y, x, weight, bias, **settings)
-    rows, matrix = kept or convolve_keeping(xp, x, weight, None, **settings)[1]
+    windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    rows, matrix = kept or laid_out(x, weight, windows)
     of_y = rows_of(gradient)
 
     def of_x():
-        windows = Windows(x.shape[2:], weight.shape[2:], stride, padding, dilation)
         return spread_products(of_y, matrix, x.shape, windows)
 
     def of_weight():
