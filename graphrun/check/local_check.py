@@ -65,14 +65,42 @@ def check_local_derivatives(
     if node_type.derivative is None:
         return LocalCheck([], 0, 0)
     try:
-        checks = compare(subject, subject.arrays(inputs), tolerance).values()
+        arrays = subject.arrays(inputs)
+        checks = compare(subject, arrays, tolerance).values()
+        others = list(kept_failures(subject, arrays))
     except BrokenTypeError as problem:
         return LocalCheck(problem.texts, 0, 0)
     return LocalCheck(
-        [text for check in checks for text in check.failures],
+        [*(text for check in checks for text in check.failures), *others],
         sum(check.compared for check in checks),
         sum(check.skipped for check in checks),
     )
+
+
+def kept_failures(subject: Subject, inputs: Inputs) -> Iterator[str]:
+    """With what the forward function keeps, both functions give what they give without, again and again."""
+    if subject.type.forward_keeping is None or subject.type.derivative is None:
+        return
+    output = subject.forward(inputs)
+    kept_output, kept = subject.keeping(inputs)
+    leading = [] if subject.type.is_elementwise else [np.random.default_rng(0).standard_normal(output.shape)]
+    pairs = [("its keeping makes another output than the forward function", output, kept_output)]
+    plain = subject.derivatives(inputs, output, *leading)
+    for _ in range(2):
+        given = subject.derivatives(inputs, output, *leading, kept=kept)
+        for name, one, other in zip(subject.names(len(inputs)), plain, given, strict=True):
+            what = (
+                f"with what is kept, its {subject.type.derivative_decorator} for {name!r} is another one than without"
+            )
+            if one is not None and other is not None:
+                pairs.append((what, one, other))
+            elif one is not other:
+                yield f"{subject.text}: {what}"
+    for what, one, other in pairs:
+        scale = np.max(np.abs(one), initial=0, where=np.isfinite(one))
+        if one.shape != other.shape or not np.allclose(one, other, rtol=1e-9, atol=1e-12 * scale, equal_nan=True):
+            yield f"{subject.text}: {what}"
+            return
 
 
 def compare_points(subject: Subject, inputs: Inputs, tolerance: float) -> dict[str, LocalCheck]:

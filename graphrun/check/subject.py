@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,11 +93,22 @@ class Subject:
                 raise self.broken(f"its {what} makes {name!r} {new.shape}, but it was {old.shape}")
         return states
 
-    def derivatives(self, inputs: Inputs, output: Array, gradient: Array | None = None) -> list[Array | None]:
+    def keeping(self, inputs: Inputs) -> tuple[Array, Any]:
+        """What the forward function that keeps gives: the output, and what is kept."""
+        what = "its keeping"
+        given = self._call(what, self.type.forward_keeping, *inputs)
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise self.broken(f"{what} returns {_kind(given)}, not a tuple of the output and what is kept")
+        return self._as_real(what, given[0]), given[1]
+
+    def derivatives(
+        self, inputs: Inputs, output: Array, gradient: Array | None = None, **kept: Any
+    ) -> list[Array | None]:
         """The partial derivatives in the shape of the output, or the gradients in the shapes of the inputs."""
         what = f"its {self.type.derivative_decorator}"
         leading = (output,) if gradient is None else (gradient, output)
-        given = self._call(what, self.type.derivative, *leading, *inputs)
+        derivative: Any = self.type.derivative
+        given = self._call(what, partial(derivative, **kept), *leading, *inputs)
         if not isinstance(given, tuple | list):
             raise self.broken(f"{what} returns {_kind(given)}, not a tuple with one derivative for each input")
         names = self.names(len(inputs))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrun.base.errors import DeclarationError
-from graphrun.check.local_check import TOLERANCE, compare_arrays, compare_points
+from graphrun.check.local_check import TOLERANCE, compare_arrays, compare_points, kept_failures
 from graphrun.check.plugin_check import hook_failures, numpy_failures, other_settings, undeclared_kinks
 from graphrun.check.subject import BrokenTypeError, Subject, interval_numbers, shape_text
 from graphrun.check.trials import ASK_FOR_EXAMPLES, draw, input_count, shapes_of, trials
@@ -50,11 +50,11 @@ def check_node_type(node_type: NodeType, *, seed: int = 0) -> None:
     """Check everything about a node type that can be checked without a graph.
 
     Its declaration, and whether its plugin would be loaded; the shape, type and arity of what its functions return;
-    that they change nothing and repeat themselves; single numbers, broadcasting and float32; every partial derivative
-    against finite differences, with the default settings, with those of its examples and with others, in a step and in
-    an evaluation; the derivatives that it promises at its kinks, and that there are no others. Noise is
-    drawn, states are those after a step; an example whose `values` are None in some places has those inputs drawn by
-    its `shapes`.
+    that they change nothing and repeat themselves, and give the same with what is kept; single numbers, broadcasting
+    and float32; every partial derivative against finite differences, with the default settings, with those of its
+    examples and with others, in a step and in an evaluation; the derivatives that it promises at its kinks, and that
+    there are no others. Noise is drawn, states are those after a step; an example whose `values` are None in some
+    places has those inputs drawn by its `shapes`.
 
     Args:
         node_type: the type, as the decorators return it.
@@ -144,6 +144,7 @@ def _check_elementwise(subject: Subject, example: Example | None, random: np.ran
         (_float32_failures, moderate),
         (_kink_failures, moderate),
         (_slope_failures, points),
+        (kept_failures, points),
     ]
     if example and example.values:
         given = draw(subject, shapes_of(subject.type, example), random, MODERATE, example.values)
@@ -156,7 +157,7 @@ def _check_tensor(subject: Subject, example: Example | None, random: np.random.G
         inputs = draw(subject, shapes_of(subject.type, example), random, MODERATE, example.values if example else ())
     except BrokenTypeError as problem:
         return problem.texts
-    checks: Checks = [(check, inputs) for check in (_nan_failures, _float32_failures, _slope_failures)]
+    checks: Checks = [(check, inputs) for check in (_nan_failures, _float32_failures, _slope_failures, kept_failures)]
     failures = _run_checks(subject, inputs, checks)
     if failures and example is None:
         failures.append(f"{subject.text}: inputs of {shape_text(inputs)} are a guess; {ASK_FOR_EXAMPLES}")

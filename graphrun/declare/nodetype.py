@@ -60,6 +60,7 @@ class NodeType(Declaration):
 
     Attributes:
         derivative: the second function; None until it is declared, and then the type has no derivative at all.
+        forward_keeping: the forward function that also gives what the second one is handed; None where there is none.
         first_state: ``(xp, *inputs without those of the engine, *, settings) -> tuple``: the states before the first
             step, of the inputs' shapes.
         next_state: ``(xp, output, *inputs, *, settings) -> tuple``: the states after a step.
@@ -83,6 +84,7 @@ class NodeType(Declaration):
     ) -> None:
         super().__init__(function, name)
         self.derivative: Function | None = None
+        self.forward_keeping: Function | None = None
         self.first_state: Function | None = None
         self.next_state: Function | None = None
         self.forms: dict[str, EngineForm] = {}
@@ -161,11 +163,17 @@ class NodeType(Declaration):
             before = "(xp, output, inputs...)" if self.is_elementwise else "(xp, gradient, output, inputs...)"
             numbers = f"{leading + len(self.positional)} positional parameters, not {len(positional)}"
             raise DeclarationError(f"{self.name}: its {self.derivative_decorator} takes {before}, {numbers}")
-        settings = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         own = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY]
-        if settings != set(own):
-            listed = ", ".join(own) or "none"
-            what = f"its {self.derivative_decorator}"
+        taken = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        what, listed = f"its {self.derivative_decorator}", ", ".join(own) or "none"
+        if self.forward_keeping is not None:
+            if taken.pop("kept", 0) is not None:
+                raise DeclarationError(f"{self.name}: {what} takes `kept=None` too, for it is handed what is kept")
+            handed = list(inspect.signature(self.forward_keeping).parameters)[1:]
+            if handed != [p.name for p in self.parameters]:
+                taking = ", ".join(p.name for p in self.parameters)
+                raise DeclarationError(f"{self.name}: its keeping takes what the forward function takes: xp, {taking}")
+        if set(taken) != set(own):
             raise DeclarationError(f"{self.name}: {what} takes the same settings as the forward function: {listed}")
 
     def states(self, first: Function) -> Callable[[Function], Function]:
@@ -181,19 +189,32 @@ class NodeType(Declaration):
 
         return declare
 
+    def keeping(self, function: Function) -> Function:
+        """Declare ``(xp, *inputs, *, settings) -> (output, kept)``: the forward function, with what is kept of it.
+
+        The second function is handed that as its keyword ``kept``, which is None where an engine has kept nothing. The
+        two plain functions stay the specification: with `kept` and without, the numbers are the same.
+        """
+        self.forward_keeping = function
+        return function
+
     def form(self, engine: str) -> EngineForm:
         """Declare a form for one engine: ``@conv2d.form("jax")`` above its forward function, which becomes the form.
 
         The form's decorator `second` takes the other function. Both take what the type's own functions take and give
         the same up to rounding; those stay the specification.
         """
-        self.forms[engine] = EngineForm(self.function, self.derivative)
+        self.forms[engine] = EngineForm(self.function, self.derivative, self.forward_keeping)
         return self.forms[engine]
 
     def functions(self, engine: str) -> tuple[Function, Function | None]:
         """Return the two functions in the form that an engine has, the type's own where it has none."""
         form = self.forms.get(engine, self)
         return form.function, form.derivative
+
+    def keeps(self, engine: str) -> Function | None:
+        """Return the forward function that keeps, in the form that an engine has; None where there is none."""
+        return self.forms.get(engine, self).forward_keeping
 
 
 @dataclass(eq=False)
@@ -203,14 +224,21 @@ class EngineForm:
     Attributes:
         function: the forward function.
         derivative: the second function.
+        forward_keeping: the forward function that also gives what the second one is handed.
     """
 
     function: Function
     derivative: Function | None
+    forward_keeping: Function | None
 
     def __call__(self, function: Function) -> EngineForm:
         """Take the forward function."""
-        self.function = function
+        self.function, self.forward_keeping = function, None
+        return self
+
+    def keeping(self, function: Function) -> EngineForm:
+        """Take the forward function that keeps, of which the plain one is made."""
+        self.function, self.forward_keeping = lambda *given, **settings: function(*given, **settings)[0], function
         return self
 
     def second(self, function: Function) -> EngineForm:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graphrun.plan.plan import Batch, Plan
+
+
+def adding(form: str) -> Callable[[str, str, int], str]:
+    """Return how a gradient gets something, by how the second and what follows is added: {0} to the name, {1} what."""
+    return lambda gradient, given, before: (form if before else "{0} = {1}").format(gradient, given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +23,14 @@ class PassWriter:
         add: takes a line.
         value: names a slot's value.
         gradient: names the derivative of the objective by it.
-        gets: how something is added to a gradient, with {0} for its name and {1} for what is added.
+        gets: how a gradient gets something: of its name, what it is given, and how many times it was before.
     """
 
     plan: Plan
     add: Callable[[str], None]
     value: Callable[[int], str]
     gradient: Callable[[int], str]
-    gets: str
+    gets: Callable[[str, str, int], str]
 
     def forward(self, batches: Iterable[Batch], text: Callable[[Batch, list[int]], str]) -> None:
         """Write the forward pass; `text` writes what a node's forward function gives of the slots of its inputs."""
@@ -42,12 +48,12 @@ class PassWriter:
                 node gives something, with the text of that.
         """
         objective = self.plan.objective or 0
-        given = {objective}
+        given = Counter({objective: 1})
         self.add(f"{self.gradient(objective)} = {one}")
         for batch, output, inputs in reversed(list(self.plan.nodes(self.plan.in_loop))):
             if output not in given:
                 continue
             for slot, text in contributions(batch, output, inputs):
-                self.add((self.gets if slot in given else "{0} = {1}").format(self.gradient(slot), text))
-                given.add(slot)
-        return given
+                self.add(self.gets(self.gradient(slot), text, given[slot]))
+                given[slot] += 1
+        return set(given)

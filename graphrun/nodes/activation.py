@@ -12,12 +12,13 @@ from graphrun.nodes.digits import (
     VERY_FAR,
     carefully,
     exp_of_square,
+    in_blocks,
     is_exact,
     is_small_array,
     rounded_off_product,
     times_exp,
 )
-from graphrun.nodes.special import twice_normal
+from graphrun.nodes.special import normal_share, twice_normal
 
 if TYPE_CHECKING:
     from graphrun.base.types import AboveZero, Finite
@@ -42,8 +43,21 @@ def sigmoid(xp, x):
     return 1 / (1 + xp.exp(-x))
 
 
+@sigmoid.keeping
+def _(xp, x):
+    """The output, and e^-x."""
+    power = xp.exp(-x)
+    return 1 / (1 + power), power
+
+
 @sigmoid.local_derivatives
-def _(xp, y, x):
+def _(xp, y, x, *, kept=None):
+    if kept is not None:
+        slope = kept * y * y
+        # Far out the power is infinite where y is 0.
+        if math.isfinite(xp.vdot(slope, slope)):
+            return (slope,)
+
     def in_a_tail(x, y):
         return y / (1 + xp.exp(x))
 
@@ -132,8 +146,20 @@ def gelu(xp, x, *, approximate: Literal["none", "tanh"] = "none"):
     return 0.5 * x * twice_normal(xp, x)
 
 
+@gelu.keeping
+def _(xp, x, *, approximate):
+    """The output, the share of the normal distribution and e^(-x^2 / 2)."""
+    if approximate == "tanh":
+        return gelu.function(xp, x, approximate=approximate), None
+    share, exponential = in_blocks(xp, lambda x: normal_share(xp, x), x)
+    return x * share, (share, exponential)
+
+
 @gelu.local_derivatives
-def _(xp, y, x, *, approximate):
+def _(xp, y, x, *, approximate, kept=None):
+    if kept is not None:
+        share, exponential = kept
+        return (share + x * exponential / math.sqrt(2 * math.pi),)
     if approximate == "tanh":
 
         def plain(x, y):

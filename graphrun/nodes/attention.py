@@ -68,15 +68,21 @@ def scaled_dot_product_attention(
     xp, query, key, value, mask=None, *, causal: bool = False, scale: Finite | None = None
 ):
     """Attention: softmax(scale query key^T) value; a mask is 0 where a query may not look, causal hides later keys."""
+    return attention_keeping(xp, query, key, value, mask, causal=causal, scale=scale)[0]
+
+
+@scaled_dot_product_attention.keeping
+def attention_keeping(xp, query, key, value, mask=None, *, causal, scale):
+    """The output, and the weights."""
     check_attention(query, key, value, mask)
     weights = attention_weights(xp, query, key, mask, causal=causal, scale=default_scale(query, scale))
-    return xp.matmul(weights, value)
+    return xp.matmul(weights, value), weights
 
 
 @scaled_dot_product_attention.vjp
-def _(xp, gradient, y, query, key, value, mask=None, *, causal, scale):
+def _(xp, gradient, y, query, key, value, mask=None, *, causal, scale, kept=None):
     scale = default_scale(query, scale)
-    weights = attention_weights(xp, query, key, mask, causal=causal, scale=scale)
+    weights = attention_weights(xp, query, key, mask, causal=causal, scale=scale) if kept is None else kept
     match = xp.matmul(gradient, xp.matrix_transpose(value))
     slopes = scale * through_shares(xp, match, weights, weights.ndim - 1)
     gradients = (

@@ -39,12 +39,17 @@ from graphrun.nodes.placing import is_numpy
 def matmul(xp, x, y):
     """Matrix product x @ y of vectors, matrices, or stacks of matrices whose leading axes broadcast."""
     if x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0]:
-        return xp.matmul(x, y)
+        # A product of a column and a row is a table of products, and nothing is added up.
+        return x * y if x.shape[1] == 1 and is_numpy(xp) else xp.matmul(x, y)
     check_axes(x, 1)
     check_axes(y, 1, "y")
     check_same_size(x, x.ndim - 1, y, max(y.ndim - 2, 0))
     if x.ndim > 2 and y.ndim > 2:
         check_broadcast(x, y, but=2)
+    if x.ndim > 2 and y.ndim == 2 and is_numpy(xp):
+        # One large product in place of many small ones.
+        rows = xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+        return xp.reshape(xp.matmul(rows, y), (*x.shape[:-1], y.shape[1]))
     return xp.matmul(x, y)
 
 

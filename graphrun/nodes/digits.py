@@ -24,6 +24,9 @@ SMALL, MOST = 2**18, 0.5
 """NumPy's arrays are small up to 4,096 numbers of float64, or 16,384 of float32, whose exponentials take less time;
 elements are picked and computed by themselves where they are less than this share."""
 
+BLOCK = 2**13
+"""So many numbers stay in a processor's nearest cache from one operation to the next."""
+
 GRID, FINE = 16.0, 64.0
 """In such parts numbers are taken whose products and squares are to be exact in every dtype."""
 
@@ -65,6 +68,33 @@ def carefully(xp, plain, lost, careful, *inputs, everywhere=False):
     elif computes_as_told(xp):
         return xp.where(lost, careful(*inputs), plain(*inputs))
     return careful(*inputs) if everywhere else xp.where(lost, careful(*inputs), plain(*inputs))
+
+
+def choice(xp, condition, there, elsewhere, *inputs):
+    """``there(*inputs)`` where a condition holds, else ``elsewhere(*inputs)``; of NumPy's arrays each where it is used.
+
+    The inputs have the condition's shape; both functions are given the others' numbers too, where nobody can choose.
+    """
+    if not is_numpy(xp):
+        return xp.where(condition, there(*inputs), elsewhere(*inputs))
+    count = xp.count_nonzero(condition)
+    if count in (0, condition.size):
+        return (there if count else elsewhere)(*inputs)
+    flat = [x.reshape(-1) for x in inputs]
+    result = xp.empty(condition.size, inputs[0].dtype)
+    for function, chosen in ((there, condition), (elsewhere, ~condition)):
+        places = xp.flatnonzero(chosen)
+        result[places] = function(*(x[places] for x in flat))
+    return result.reshape(condition.shape)
+
+
+def in_blocks(xp, function, x):
+    """``function(x)``, a tuple of what is computed of each element; of NumPy's large arrays block by block."""
+    if not is_numpy(xp) or getattr(x, "size", 0) <= BLOCK:
+        return function(x)
+    flat = x.reshape(-1)
+    blocks = [function(flat[start : start + BLOCK]) for start in range(0, x.size, BLOCK)]
+    return tuple(xp.concat(parts).reshape(x.shape) for parts in zip(*blocks, strict=True))
 
 
 def is_small_array(xp, x):
@@ -120,6 +150,10 @@ def ratio(polynomials, x):
     numerators, denominators = polynomials
     numerator, denominator = 0.0 * x, 0.0 * x
     for i in range(len(numerators)):
-        numerator = numerator * x + numerators[i]
-        denominator = denominator * x + denominators[i]
-    return numerator / denominator
+        # In place, where that is possible.
+        numerator *= x
+        numerator += numerators[i]
+        denominator *= x
+        denominator += denominators[i]
+    numerator /= denominator
+    return numerator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphrun.declare.declaration import Index
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_axes, check_same_axes, check_same_size, count, from_front
-from graphrun.nodes.placing import add_rows, is_numpy, place
+from graphrun.nodes.placing import Placed, add_rows, is_numpy, place
 
 if TYPE_CHECKING:
     from graphrun.base.types import Positive
@@ -50,6 +50,8 @@ def slice_(xp, x, *, start: int | None = None, stop: int | None = None, step: in
 @slice_.vjp
 def _(xp, gradient, y, x, *, start, stop, step, axis):
     number = from_front(axis, x)
+    if is_numpy(xp):
+        return (Placed(xp, gradient, x.shape, (slice(None),) * number + (slice(start, stop, step),)),)
     if 0 in y.shape:
         return (xp.zeros_like(x),)
     chosen = range(x.shape[number])[start:stop:step]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphrun.declare.nodetype import Example, tensor
 from graphrun.nodes.axes import check_same_axes, count, from_front
-from graphrun.nodes.placing import is_numpy, pad_with, place
+from graphrun.nodes.placing import Placed, is_numpy, pad_with, place
 
 if TYPE_CHECKING:
     from graphrun.base.types import Finite
@@ -94,9 +94,7 @@ def unstack(xp, x, *, index: int, size: int | None = None, axis: int = 0):
 def _(xp, gradient, y, x, *, index, size, axis):
     number = from_front(axis, x)
     if is_numpy(xp):
-        placed = xp.zeros(x.shape, x.dtype)
-        placed[(slice(None),) * number + (index,)] = gradient
-        return (placed,)
+        return (Placed(xp, gradient, x.shape, (slice(None),) * number + (index,)),)
     slices = [slice(0, size) for size in x.shape]
     start = index % x.shape[number]
     slices[number] = slice(start, start + 1)

@@ -127,16 +127,23 @@ LAYER_EXAMPLES = (
 )
 def layer_norm(xp, x, scale, shift, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input with mean 0 and variance 1 along an axis or several, then scaled and shifted."""
+    return layer_norm_keeping(xp, x, scale, shift, axis=axis, epsilon=epsilon)[0]
+
+
+@layer_norm.keeping
+def layer_norm_keeping(xp, x, scale, shift, *, axis, epsilon):
+    """The output, and what `standardize` gives."""
     axes = all_from_front(axis, x)
     scale, shift = along(xp, scale, x, axes, "scale"), along(xp, shift, x, axes, "shift")
-    return standardize(xp, x, axes, epsilon)[0] * scale + shift
+    kept = standardize(xp, x, axes, epsilon)
+    return kept[0] * scale + shift, kept
 
 
 @layer_norm.vjp
-def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
+def _(xp, gradient, y, x, scale, shift, *, axis, epsilon, kept=None):
     axes = all_from_front(axis, x)
     others = tuple(i for i in range(x.ndim) if i not in axes)
-    normalized, inverse = standardize(xp, x, axes, epsilon)
+    normalized, inverse = kept or standardize(xp, x, axes, epsilon)
     wide = along(xp, scale, x, axes, "scale")
     return (
         lambda: through_standardize(xp, gradient * wide, normalized, inverse, axes),
@@ -155,17 +162,23 @@ def _(xp, gradient, y, x, scale, shift, *, axis, epsilon):
 )
 def rms_norm(xp, x, scale, *, axis: int | tuple[int, ...] = -1, epsilon: NotNegative = 1e-5):
     """Input divided by its root mean square along an axis or several, then scaled."""
+    return rms_norm_keeping(xp, x, scale, axis=axis, epsilon=epsilon)[0]
+
+
+@rms_norm.keeping
+def rms_norm_keeping(xp, x, scale, *, axis, epsilon):
+    """The output, x divided, and what it is multiplied by for that."""
     axes = all_from_front(axis, x)
     inverse = 1 / root_mean_square(xp, x, axes, epsilon)
-    return x * inverse * along(xp, scale, x, axes, "scale")
+    normalized = x * inverse
+    return normalized * along(xp, scale, x, axes, "scale"), (normalized, inverse)
 
 
 @rms_norm.vjp
-def _(xp, gradient, y, x, scale, *, axis, epsilon):
+def _(xp, gradient, y, x, scale, *, axis, epsilon, kept=None):
     axes = all_from_front(axis, x)
     others = tuple(i for i in range(x.ndim) if i not in axes)
-    inverse = 1 / root_mean_square(xp, x, axes, epsilon)
-    normalized = x * inverse
+    normalized, inverse = kept or rms_norm_keeping(xp, x, scale, axis=axis, epsilon=epsilon)[1]
 
     def of_x():
         scaled = gradient * along(xp, scale, x, axes, "scale")
@@ -197,15 +210,22 @@ def in_groups(xp, x, scale, shift, groups):
 )
 def group_norm(xp, x, scale, shift, *, groups: Positive, epsilon: NotNegative = 1e-5):
     """Input with mean 0 and variance 1 in each group of channels, axis 1, then scaled and shifted by channel."""
+    return group_norm_keeping(xp, x, scale, shift, groups=groups, epsilon=epsilon)[0]
+
+
+@group_norm.keeping
+def group_norm_keeping(xp, x, scale, shift, *, groups, epsilon):
+    """The output, and what `standardize` gives."""
     parts, wide, moved = in_groups(xp, x, scale, shift, groups)
-    return xp.reshape(standardize(xp, parts, (2,), epsilon)[0], x.shape) * wide + moved
+    kept = standardize(xp, parts, (2,), epsilon)
+    return xp.reshape(kept[0], x.shape) * wide + moved, kept
 
 
 @group_norm.vjp
-def _(xp, gradient, y, x, scale, shift, *, groups, epsilon):
+def _(xp, gradient, y, x, scale, shift, *, groups, epsilon, kept=None):
     parts, wide, _ = in_groups(xp, x, scale, shift, groups)
     others = tuple(i for i in range(x.ndim) if i != 1)
-    normalized, inverse = standardize(xp, parts, (2,), epsilon)
+    normalized, inverse = kept or standardize(xp, parts, (2,), epsilon)
 
     def of_x():
         scaled = xp.reshape(gradient * wide, parts.shape)
@@ -251,25 +271,34 @@ def batch_norm(
     training: Training,
 ):
     """Input with mean 0 and variance 1 in each channel, of the batch or (evaluated) running, scaled and shifted."""
+    settings = {"axis": axis, "momentum": momentum, "epsilon": epsilon, "training": training}
+    return batch_norm_keeping(xp, x, scale, shift, running_mean, running_variance, **settings)[0]
+
+
+@batch_norm.keeping
+def batch_norm_keeping(xp, x, scale, shift, running_mean, running_variance, *, axis, momentum, epsilon, training):
+    """The output, the input normalized, and 1 over the standard deviation."""
     number, others = batch_axes(x, axis, scale, shift)
     scale, shift = along(xp, scale, x, (number,), "scale"), along(xp, shift, x, (number,), "shift")
     if training:
         if size_along(x, others) < 2:
             raise ValueError(f"a batch of {count(size_along(x, others), 'number')} in each channel has no variance")
-        return standardize(xp, x, others, epsilon)[0] * scale + shift
-    mean = along(xp, running_mean, x, (number,), "running_mean")
-    inverse = 1 / xp.sqrt(along(xp, running_variance, x, (number,), "running_variance") + epsilon)
-    return (x - mean) * inverse * scale + shift
-
-
-@batch_norm.vjp
-def _(xp, gradient, y, x, scale, shift, running_mean, running_variance, *, axis, momentum, epsilon, training):
-    number, others = batch_axes(x, axis, scale, shift)
-    if training:
         normalized, inverse = standardize(xp, x, others, epsilon)
     else:
         inverse = 1 / xp.sqrt(along(xp, running_variance, x, (number,), "running_variance") + epsilon)
         normalized = (x - along(xp, running_mean, x, (number,), "running_mean")) * inverse
+    return normalized * scale + shift, (normalized, inverse)
+
+
+@batch_norm.vjp
+def _(
+    xp, gradient, y, x, scale, shift, running_mean, running_variance, *, axis, momentum, epsilon, training, kept=None
+):
+    number, others = batch_axes(x, axis, scale, shift)
+    if kept is None:
+        settings = {"axis": axis, "momentum": momentum, "epsilon": epsilon, "training": training}
+        _, kept = batch_norm_keeping(xp, x, scale, shift, running_mean, running_variance, **settings)
+    normalized, inverse = kept
 
     def of_x():
         scaled = gradient * along(xp, scale, x, (number,), "scale")

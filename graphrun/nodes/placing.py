@@ -33,6 +33,23 @@ def pad_with(xp, x, widths, value=0.0):
     return x
 
 
+class Placed:
+    """Zeros of a shape with x in a place, made where that is asked for; or added to an array without being made."""
+
+    def __init__(self, xp, x, shape, index):
+        self.xp, self.x, self.shape, self.index = xp, x, shape, index
+
+    def __call__(self):
+        """Make it."""
+        placed = self.xp.zeros(self.shape, self.x.dtype)
+        placed[self.index] = self.x
+        return placed
+
+    def add_to(self, total):
+        """Add it to an array of its shape."""
+        total[self.index] += self.x
+
+
 def place(xp, x, shape, slices):
     """Zeros of a shape with x in the place that is cut out by slices of positive steps, one for each axis."""
     if is_numpy(xp):

@@ -9,7 +9,16 @@ from __future__ import annotations
 import math
 
 from graphrun.declare.nodetype import elementwise
-from graphrun.nodes.digits import carefully, coefficients, exp_of_square, is_exact, ratio, rounded_off_product
+from graphrun.nodes.digits import (
+    carefully,
+    choice,
+    coefficients,
+    exp_of_square,
+    in_blocks,
+    is_exact,
+    ratio,
+    rounded_off_product,
+)
 
 ROOT_OF_HALF, REST_OF_ROOT = math.sqrt(0.5), -4.833646656726457e-17
 """The root of 1/2 as float64 has it, and what is missing."""
@@ -64,25 +73,43 @@ def tail(xp, size, exponential):
 
     Given 1 it is e^(size^2) erfc(size).
     """
-    # Of the sizes up to 4 and beyond, each in its place; what is smaller is not used.
-    near, far = xp.minimum(xp.maximum(size, NEAR), 4.0), xp.maximum(size, 4.0)
-    inverse_square = (1 / far) * (1 / far)
-    beyond_four = (1 / math.sqrt(math.pi) - inverse_square * ratio(BEYOND_FOUR, inverse_square)) / far
-    return exponential * xp.where(size <= 4, ratio(TO_FOUR, near), beyond_four)
+
+    def to_four(size):
+        # What is smaller is not used.
+        return ratio(TO_FOUR, xp.minimum(xp.maximum(size, NEAR), 4.0))
+
+    def beyond_four(size):
+        far = xp.maximum(size, 4.0)
+        inverse_square = (1 / far) * (1 / far)
+        return (1 / math.sqrt(math.pi) - inverse_square * ratio(BEYOND_FOUR, inverse_square)) / far
+
+    return exponential * choice(xp, size <= 4, to_four, beyond_four, size)
 
 
 def complement(xp, x, exponential):
     """Erfc, given e^(-x^2)."""
-    size = xp.abs(x)
-    beyond = tail(xp, size, exponential)
-    return xp.where(size <= NEAR, 1 - error_function_near_zero(x), xp.where(x > 0, beyond, 2 - beyond))
+
+    def near(x, exponential):
+        return 1 - error_function_near_zero(x)
+
+    def far(x, exponential):
+        beyond = tail(xp, xp.abs(x), exponential)
+        return xp.where(x > 0, beyond, 2 - beyond)
+
+    return choice(xp, xp.abs(x) <= NEAR, near, far, x, exponential)
+
+
+def normal_share(xp, x):
+    """P(Z <= x), Z standard normal, and e^(-x^2 / 2), which it is made of."""
+    exponential = exp_of_square(xp, x, 0.5)
+    return 0.5 * complement(xp, -ROOT_OF_HALF * x, exponential), exponential
 
 
 def twice_normal(xp, x):
     """2 P(Z <= x) = erfc(-x / 2^(1/2)), Z standard normal, for use in other types; by the namespace's erfc if any."""
-    scaled = -ROOT_OF_HALF * x
     if not hasattr(xp, "erfc"):
-        return complement(xp, scaled, exp_of_square(xp, x, 0.5))
+        return 2 * in_blocks(xp, lambda x: normal_share(xp, x), x)[0]
+    scaled = -ROOT_OF_HALF * x
 
     def far(x, scaled):
         rest = rounded_off_product(xp, -ROOT_OF_HALF, x, scaled) - REST_OF_ROOT * x

@@ -512,3 +512,52 @@ def test_an_example_draws_what_its_values_leave_open() -> None:
         return xp.matmul(xp.where(xp.arange(5)[:, None] == indices, 1.0, 0.0), gradient), None
 
     check_node_type(rows)
+
+
+@pytest.mark.parametrize(
+    ("keeping", "reason"),
+    [
+        (lambda xp, x: (2 * xp.exp(x), xp.exp(x)), "its keeping makes another output than the forward function"),
+        (
+            lambda xp, x: (xp.exp(x), 1.0005 * xp.exp(x)),
+            "with what is kept, its vjp for 'x' is another one than without",
+        ),
+        (lambda xp, x: xp.exp(x), "not a tuple of the output and what is kept"),
+    ],
+)
+def test_what_is_kept_changes_nothing(keeping: Callable[..., Any], reason: str) -> None:
+    """The forward function that keeps gives the same output, and the derivatives are the same with what it kept."""
+
+    @graphrun.tensor
+    def power(xp: Any, x: Any) -> Any:
+        """Exponential."""
+        return xp.exp(x)
+
+    @power.vjp
+    def _(xp: Any, gradient: Any, y: Any, x: Any, *, kept: Any = None) -> Any:
+        return (gradient * (xp.exp(x) if kept is None else kept),)
+
+    power.keeping(lambda xp, x: (xp.exp(x), xp.exp(x)))
+    check_node_type(power)
+    power.keeping(keeping)
+    assert any(reason in text for text in failures_of(power))
+    assert any(reason in text for text in check_local_derivatives(power, {}, [np.ones(3)]).failures)
+
+
+def test_a_declaration_of_what_is_kept_fits_the_others() -> None:
+    """The forward function that keeps takes what the plain one does, and the vjp takes `kept`."""
+
+    @graphrun.tensor
+    def power(xp: Any, x: Any) -> Any:
+        """Exponential."""
+        return xp.exp(x)
+
+    @power.vjp
+    def _(xp: Any, gradient: Any, y: Any, x: Any) -> Any:
+        return (gradient * y,)
+
+    power.keeping(lambda xp, x: (xp.exp(x), None))
+    assert "its vjp takes `kept=None` too" in failures_of(power)[0]
+    power.vjp(lambda xp, gradient, y, x, *, kept=None: (gradient * y,))
+    power.keeping(lambda xp, x, z: (xp.exp(x), None))
+    assert "its keeping takes what the forward function takes: xp, x" in failures_of(power)[0]

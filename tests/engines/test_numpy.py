@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -238,15 +239,16 @@ TYPES = [declared for declared in nodes.graphrun_node_types() if "numpy" in decl
 
 @pytest.mark.parametrize("declared", TYPES, ids=lambda declared: declared.name)
 @pytest.mark.parametrize("special", [None, np.inf, -np.inf, np.nan])
-def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, special):
-    """A form gives what the type's own functions give on every example, with infinite inputs too."""
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, special, order):
+    """A form gives what the type's own functions give on every example, in any order in memory, infinite inputs too."""
     drawn = np.random.default_rng(0)
     form = declared.forms["numpy"]
     for example in declared.examples:
-        values = example.values or [None] * len(example.shapes)
+        shapes, values = example.shapes, example.values
         inputs = [
-            np.array(drawn.normal(size=shape) if value is None else value, dtype=float)
-            for shape, value in zip(example.shapes, values, strict=True)
+            np.array(drawn.normal(size=shape) if value is None else value, dtype=float, order=order)
+            for shape, value in itertools.zip_longest(shapes, values)
         ]
         if special is not None:
             inputs[0].flat[0] = special
@@ -257,9 +259,13 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared, speci
             gradient = np.asarray(drawn.normal(size=np.shape(expected)))[()]
             found = form.derivative(np, gradient, expected, *inputs, **settings)
             derivatives = declared.derivative(np, gradient, expected, *inputs, **settings)
-            pairs = [
-                [part() if callable(part) else part for part in pair] for pair in zip(found, derivatives, strict=True)
-            ]
+            given = [(*pair,) for pair in zip(found, derivatives, strict=True)]
+            if form.forward_keeping is not None:
+                output, kept = form.forward_keeping(np, *inputs, **settings)
+                np.testing.assert_array_equal(output, form.function(np, *inputs, **settings))
+                found = form.derivative(np, gradient, expected, *inputs, **settings, kept=kept)
+                given += zip(found, derivatives, strict=True)
+            pairs = [[part() if callable(part) else part for part in pair] for pair in given]
         for one, other in pairs:
             assert (one is None) == (other is None)
             if other is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphrun.engines.numba.source import Lines, StepsCode, sum_of
-from graphrun.engines.straight_line import PassWriter
+from graphrun.engines.straight_line import PassWriter, adding
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
 
@@ -36,7 +36,7 @@ class _StraightLine:
         self.tracer = Tracer(plan)
         self.out = Lines(self.tracer)
         self.code = PassWriter(
-            plan=plan, add=self.out.add, value="v{}".format, gradient="g{}".format, gets="{0} = {0} + ({1})"
+            plan=plan, add=self.out.add, value="v{}".format, gradient="g{}".format, gets=adding("{0} = {0} + ({1})")
         )
 
     def functions(self, batch: Batch, known: Known, *, seed: bool = False) -> Functions:

@@ -6,7 +6,7 @@ from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines.numpy.operation import Bound, Operation, bind, broadcast_axes, is_finite, with_indices
 from graphrun.engines.numpy.passes import BatchPasses, NodePasses, backward, forward
 from graphrun.engines.numpy.program import NumpyProgram
-from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS
+from graphrun.engines.numpy.straight_line import STRAIGHT_LINE_ARRAYS, STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS
 from graphrun.plan.plan import Feed, Plan
 
 __all__ = [
@@ -52,7 +52,8 @@ class NumpyEngine:
             return batch_program(plan)
         update = plan.update
         plain = isinstance(update.rule, UpdateRule) and not (update.clips and update.accumulate > 1)
-        if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and plain:
+        most = STRAIGHT_LINE_ARRAYS if plan.has_arrays else STRAIGHT_LINE_NODES
+        if nodes <= most and plan.objective is not None and plain:
             return straight_line_program(plan, feed)
         return node_program(plan, feed)
 

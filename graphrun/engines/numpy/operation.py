@@ -17,7 +17,7 @@ import numpy as np
 from graphrun.base.types import Array
 from graphrun.declare.declaration import Function
 from graphrun.engines.masking import masked_vjp
-from graphrun.engines.numpy import forms  # noqa: F401 (it declares them)
+from graphrun.engines.numpy import forms, windows  # noqa: F401 (they declare them)
 from graphrun.engines.numpy.namespace import add_up, namespace
 from graphrun.plan.plan import Batch, Plan
 from graphrun.plan.shapes import Shape, as_index
@@ -32,16 +32,18 @@ class Bound(NamedTuple):
             None for an input that has none, NaN where a type declares none.
         elementwise: whether it gives local derivatives.
         parts: for each input, what makes the part of its gradient of the output's and of what `derivative` gives.
+        keeping: the forward function that also gives what `derivative` takes as `kept`; None where there is none.
     """
 
     function: Function
     derivative: Function
     elementwise: bool
     parts: Sequence[Function]
+    keeping: Function | None = None
 
     def at(self, output: Any, inputs: Sequence[Any], wanted: Sequence[bool]) -> Operation:
         """Return the operation on some slots, which gives something to the inputs for which a gradient is wanted."""
-        _, derivative, elementwise, parts = self
+        function, derivative, elementwise, parts, keeping = self
         fetch = itemgetter(output, *inputs)
         targets = [(k, slot, parts[k]) for k, slot in enumerate(inputs) if wanted[k]]
 
@@ -51,7 +53,31 @@ class Bound(NamedTuple):
                 if given[k] is not None:
                     yield slot, part(gradient, given[k])
 
-        return Operation(self.function, inputs, output, pull if targets else _nothing, targets, self)
+        if keeping is None or not targets:
+            return Operation(function, inputs, output, pull if targets else _nothing, targets, self)
+        last = _Last()
+
+        def keep(*given: Array) -> Any:
+            last.output, last.kept = keeping(*given)
+            return last.output
+
+        def pull_kept(gradient: Array, values: Any) -> Iterator[tuple[Any, Array]]:
+            arguments = fetch(values)
+            # The values may be those of other rows or parameters than the function was called for last.
+            kept = last.kept if arguments[0] is last.output else None
+            given = derivative(*arguments, kept=kept) if elementwise else derivative(gradient, *arguments, kept=kept)
+            for k, slot, part in targets:
+                if given[k] is not None:
+                    yield slot, part(gradient, given[k])
+
+        return Operation(keep, inputs, output, pull_kept, targets, self)
+
+
+class _Last:
+    """What a forward function that keeps gave last."""
+
+    output: Any = None
+    kept: Any = None
 
 
 class Operation(NamedTuple):
@@ -101,17 +127,26 @@ def bind(plan: Plan, batch: Batch, *, masked: bool = False) -> Bound:
         derivative = with_indices(partial(second, xp, **settings), {before + k for k in indices}, as_index)
         if masked and not batch.type.is_elementwise:
             derivative = masked_vjp(xp, derivative)
+    keeping = None if masked else keeps(batch)
+    if keeping is not None:
+        keeping = with_indices(partial(keeping, xp, **settings), indices, as_index)
     if batch.casts:
         forward = _cast(forward, plan.dtype)
     parts = [_part(plan, batch, plan.shapes[slot], masked=masked) for slot in plan.inputs_of(batch.start)]
-    return Bound(forward, derivative, batch.type.is_elementwise, parts)
+    return Bound(forward, derivative, batch.type.is_elementwise, parts, keeping)
+
+
+def keeps(batch: Batch) -> Function | None:
+    """Return the forward function that keeps something for the derivatives, where a node has one and it saves time."""
+    saves = batch.type.derivative is not None and not batch.casts and (batch.shape or not batch.type.is_elementwise)
+    return batch.type.keeps("numpy") if saves else None
 
 
 def with_indices(function: Function, positions: Collection[int], as_index: Function) -> Function:
     """Return the function with the arguments that select made integers."""
     if not positions:
         return function
-    return lambda *given: function(*(as_index(x) if k in positions else x for k, x in enumerate(given)))
+    return lambda *given, **kept: function(*(as_index(x) if k in positions else x for k, x in enumerate(given)), **kept)
 
 
 def _cast(function: Function, dtype: np.dtype[Any]) -> Function:

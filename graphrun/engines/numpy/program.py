@@ -254,7 +254,8 @@ class NumpyProgram:
     @cached_property
     def _evaluation(self) -> list[Operation]:
         plan = self.plan.evaluation()
-        return NodePasses(plan).operations(plan.batches)
+        # Nothing is pulled back through them, so nothing is kept.
+        return [o._replace(function=o.bound.function) for o in NodePasses(plan).operations(plan.batches)]
 
     def time_nodes(self, steps: int) -> Timing:
         """Time the operations of the loop, as the passes come to them."""

@@ -5,7 +5,8 @@ what, along which axes a gradient is summed up, who is given a gradient at all. 
 passes and the update do, in the same order, so that the numbers are the same to the last bit.
 
 The names in the text are made of slots, never of a graph file's words: v0 is a parameter and g0 its gradient, n0 and h0
-are those of the next step, s0_0 is a state of the update rule and t0_0 the next one, p0 is a derivative.
+are those of the next step, s0_0 is a state of the update rule and t0_0 the next one, p0 is a derivative, k0 is what a
+forward function gave with what it kept.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from graphrun.base.norms import norm
 from graphrun.base.random import uniform
 from graphrun.engines import Stop
 from graphrun.engines.numpy.namespace import add_up, namespace
-from graphrun.engines.numpy.operation import bind, broadcast_axes
+from graphrun.engines.numpy.operation import bind, broadcast_axes, keeps
 from graphrun.engines.numpy.update import clipping
 from graphrun.engines.straight_line import PassWriter
+from graphrun.nodes.placing import Placed
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.shapes import as_index
 
 # Straight-line code takes about 0.1 ms a node to write and compile, and saves about 1 us a node and step: it is made
-# for graphs up to so many nodes, when a run has come to so many steps.
+# for graphs up to so many nodes, of numbers or of arrays, when a run has come to so many steps.
 STRAIGHT_LINE_NODES = 500
+STRAIGHT_LINE_ARRAYS = 4000
 STRAIGHT_LINE_STEPS = 100
 
 Steps = Callable[[int, int, list[Any], list[Any], Any, Stop | None], tuple[int, Any, str | None]]
@@ -70,11 +73,10 @@ class _Writer:
         self.functions = functions
         self.values = values
         self.calls: dict[Any, int] = {}
-        self.silent: dict[int, set[int]] = {}
+        self.asked: dict[int, tuple[set[int], set[int]]] = {}
+        self.own: set[str] = set()
         self.passes = self.begin()
-        code = PassWriter(
-            plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets="{0} = {0} + {1}"
-        )
+        code = PassWriter(plan=plan, add=self.passes.append, value="n{}".format, gradient="h{}".format, gets=self.gets)
         code.forward(plan.in_loop, self.forward)
         self.given = code.backward("one", self.contributions)
 
@@ -211,28 +213,50 @@ class _Writer:
 
     def forward(self, batch: Batch, inputs: list[int]) -> str:
         """Write the call of a node's forward function."""
-        call = self.call(batch, "f", self.arguments(batch, inputs))
+        call = self.call(batch, "keep" if self.keeps(batch) else "f", self.arguments(batch, inputs))
+        if self.keeps(batch):
+            return f"(k{batch.start} := {call})[0]"
         if batch.casts:
             return f"asarray({call}).astype(dtype)[()]" if batch.shape else f"number({call})"
         return call
+
+    def keeps(self, batch: Batch) -> bool:
+        """Whether a node's forward function gives what its second one is handed."""
+        return keeps(batch) is not None and any(self.plan.moving[slot] for slot in self.plan.inputs_of(batch.start))
 
     def contributions(self, batch: Batch, output: int, inputs: list[int]) -> Iterator[tuple[int, str]]:
         """Write the call of a node's derivatives, and what it gives to its inputs."""
         targets = [(k, slot) for k, slot in enumerate(inputs) if self.plan.moving[slot]]
         if not targets:
             return
-        if batch.start not in self.silent:
-            self.silent[batch.start] = _without_derivative(batch, self.plan, self.values)
+        if batch.start not in self.asked:
+            self.asked[batch.start] = _without_derivative(batch, self.plan, self.values)
+        silent, placed = self.asked[batch.start]
         arguments = [f"n{output}", *self.arguments(batch, inputs)]
         if not batch.type.is_elementwise:
             arguments.insert(0, f"h{output}")
+        if self.keeps(batch):
+            arguments.append(f"kept=k{output}[1]")
         partials = [f"p{k}" for k in range(len(inputs))]
         self.passes.append(f"{_tuple(partials)} = {self.call(batch, 'd', arguments)}")
         for k, slot in targets:
-            if k in self.silent[batch.start]:
+            if k in silent:
                 self.passes.append(f"if p{k} is not None: raise TypeError")
+            elif k in placed:
+                yield slot, _Placed(f"p{k}")
             else:
                 yield slot, self.contribution(batch, output, k, slot)
+
+    def gets(self, gradient: str, given: str, before: int) -> str:
+        """Write what a gradient gets; added in place where it is a sum already, or zeros but for a place in them."""
+        added = f"{given}()" if isinstance(given, _Placed) else given
+        if not before:
+            if isinstance(given, _Placed):
+                self.own.add(gradient)
+            return f"{gradient} = {added}"
+        if before == 1 and gradient not in self.own:
+            return f"{gradient} = {gradient} + {added}"
+        return f"{given}.add_to({gradient})" if isinstance(given, _Placed) else f"{gradient} += {added}"
 
     def contribution(self, batch: Batch, output: int, k: int, slot: int) -> str:
         """Write what a node gives to one of its inputs."""
@@ -268,10 +292,11 @@ class _Writer:
         return [f"as_index(n{slot})" if k in indices else f"n{slot}" for k, slot in enumerate(inputs)]
 
     def call(self, batch: Batch, prefix: str, arguments: list[str]) -> str:
-        """Write a call of one of a type's two functions."""
+        """Write a call of one of a type's functions: forward, forward and keeping, or derivatives."""
         key = prefix, batch.type, batch.settings
         name = f"{prefix}{self.calls.setdefault(key, len(self.calls))}"
-        self.functions[name] = batch.type.functions("numpy")[prefix == "d"]
+        function, derivative = batch.type.functions("numpy")
+        self.functions[name] = {"f": function, "d": derivative, "keep": batch.type.keeps("numpy")}[prefix]
         return f"{name}({', '.join(['xp', *arguments, *self.settings(name, batch.settings)])})"
 
     def settings(self, owner: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
@@ -279,6 +304,12 @@ class _Writer:
         for setting, value in settings:
             self.functions[f"{owner}_{setting}"] = value
         return [f"{setting}={owner}_{setting}" for setting, _ in settings]
+
+
+class _Placed(str):
+    """The name of a part of a gradient that is zeros but for a place in them (`graphrun.nodes.placing`)."""
+
+    __slots__ = ()
 
 
 def _tuple(names: Sequence[str]) -> str:
@@ -292,11 +323,12 @@ def _fixed(plan: Plan) -> Iterator[int]:
         yield from batch.slots
 
 
-def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> set[int]:
-    """Return the inputs that a type gives None for, found by asking it once more what it was asked before."""
+def _without_derivative(batch: Batch, plan: Plan, values: Sequence[Any]) -> tuple[set[int], set[int]]:
+    """Return the inputs that a type gives None for, and those it gives a `Placed`, by asking it once more."""
     arguments = [values[slot] for slot in (batch.start, *plan.inputs_of(batch.start))]
     if not batch.type.is_elementwise:
         arguments.insert(0, np.ones_like(arguments[0]))
     with np.errstate(all="ignore"):
         partials = bind(plan, batch).derivative(*arguments)
-    return {k for k, partial in enumerate(partials) if partial is None}
+    silent = {k for k, partial in enumerate(partials) if partial is None}
+    return silent, {k for k, partial in enumerate(partials) if isinstance(partial, Placed)}

@@ -19,7 +19,7 @@ from graphrun.declare.notation import python
 from graphrun.declare.trace import FLOAT, Expression, inputs_first, inputs_of, size_of
 from graphrun.declare.writer import Writer
 from graphrun.document import StopEntry
-from graphrun.engines.straight_line import PassWriter
+from graphrun.engines.straight_line import PassWriter, adding
 from graphrun.engines.traced import Known, NotSupportedError, Tracer, check_supported
 from graphrun.plan.plan import Batch
 from graphrun.run.api import Graph
@@ -94,7 +94,7 @@ class _Program:
             add=self.add,
             value=self.names.__getitem__,
             gradient=self.gradients.__getitem__,
-            gets="{0} += {1}",
+            gets=adding("{0} += {1}"),
         )
 
     def text(self) -> str:
