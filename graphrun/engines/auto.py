@@ -1,20 +1,25 @@
 """Engines by name, and that of a run that names none: by its work, by what is installed, by what compiling costs.
 
-The figures are of one core of a 2.6 GHz machine, and need not be exact: another engine than NumPy is taken where it
-saves half of the time and more.
+The figures are of two cores of a 2.6 GHz machine, and need not be exact. Those of arrays are a fit over many graphs by
+`tests/bench/choice.py`, which tries them on others.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from graphrun.base.errors import UsageError
+from graphrun.declare.nodetype import Tensor
 from graphrun.engines import Engine
 from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES, NumpyEngine
 from graphrun.plan.plan import Batch, Feed, Plan
-from graphrun.plan.runs import find_runs
+from graphrun.plan.runs import Run, find_runs
 
 # What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
 # last is for each array operation.
@@ -27,16 +32,41 @@ SECONDS_TO_LOAD = 0.8
 SECONDS_TO_COMPILE = 0.7
 SECONDS_TO_COMPILE_OPERATION = 8e-4
 
-# What NumPy takes for an array operation in both passes, for each element and for each multiplication of matrices;
-# importing JAX and compiling a small network.
-SECONDS_PER_CALL = 8e-6
-SECONDS_PER_ELEMENT = 2e-9
-SECONDS_PER_MULTIPLICATION = 5e-11
-SECONDS_TO_START_JAX = 4.0
 
-# What XLA takes for an operation more than a small network has; copies that it is given as a loop are one.
-SMALL_NETWORK = 100
-SECONDS_FOR_XLA_OPERATION = 0.03
+@dataclass(frozen=True)
+class Costs:
+    """What an engine takes for arrays, in seconds: what `tests/bench/choice.py` fits over many graphs.
+
+    Attributes:
+        start: importing the library, and compiling what every program has.
+        compile: compiling a node; copies that are a loop are compiled once.
+        step: beginning a step.
+        call: both passes of a node.
+        copy: both passes of a node in a loop over copies.
+        element: an element that a pass reads or writes.
+        product: a multiplication of matrices, with its addition.
+        window: one of a convolution.
+        row: handing out a row of the history.
+    """
+
+    start: float = 0.0
+    compile: float = 0.0
+    step: float = 0.0
+    call: float = 0.0
+    copy: float = 0.0
+    element: float = 0.0
+    product: float = 0.0
+    window: float = 0.0
+    row: float = 0.0
+
+
+NUMPY = Costs(call=8e-6, copy=8e-6, element=1e-9, product=3e-11, window=1e-10)
+JAX = Costs(
+    start=3.0, compile=0.03, step=5e-6, call=1e-6, copy=2e-6, element=2e-10, product=2e-11, window=3e-11, row=3e-4
+)
+
+ROWS = 1000
+"""So many rows has the history of a run of more steps."""
 
 INSTALL_JAX = "pip install 'graphrun[jax]'"
 INSTALL = "pip install 'graphrun[numba]'"
@@ -90,7 +120,7 @@ def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
         return Choice("numpy", f"a run of {shown(seconds)} is short")
     if feed is None and not plan.has_arrays:
         return _for_numbers(plan, seconds)
-    return _for_arrays(plan, feed, seconds)
+    return _for_arrays(plan, feed, steps, seconds)
 
 
 def keep(engine: str, choice: Choice) -> Choice:
@@ -110,23 +140,65 @@ def numpy_seconds(plan: Plan, steps: int) -> float:
     batches = plan.in_loop
     nodes = sum(batch.count for batch in batches)
     if plan.has_arrays:
-        return steps * sum(batch.count * _array_seconds(plan, batch) for batch in batches)
+        return work_of(plan, steps).seconds(NUMPY)
     if nodes <= STRAIGHT_LINE_NODES or nodes < NODES_PER_BATCH * len(batches):
         return steps * (nodes * SECONDS_PER_NODE + 1e-6)
     return steps * (nodes * SECONDS_PER_BATCHED_NODE + len(batches) * SECONDS_PER_BATCH)
 
 
-def _array_seconds(plan: Plan, batch: Batch) -> float:
-    """Estimate both passes of one node: calls, elements read and written, and products of matrices.
+class Work(NamedTuple):
+    """How much of what has a cost there is, field by field of `Costs`: of a run of some steps."""
 
-    Of (m, k) and (k, n) the root of the product of the three sizes is the m k n multiplications that it takes.
-    """
-    sizes = [math.prod(plan.shapes[slot]) for slot in plan.inputs_of(batch.start)]
-    size = math.prod(batch.shape)
-    seconds: float = SECONDS_PER_CALL + SECONDS_PER_ELEMENT * (size + sum(sizes))
-    if batch.type.is_elementwise or len(sizes) < 2:
-        return seconds
-    return seconds + 3 * SECONDS_PER_MULTIPLICATION * math.sqrt(size * sizes[0] * sizes[1])
+    start: float
+    compile: float
+    step: float
+    call: float
+    copy: float
+    element: float
+    product: float
+    window: float
+    row: float
+
+    def seconds(self, costs: Costs) -> float:
+        """Return what an engine takes for it."""
+        return sum(number * getattr(costs, name) for name, number in self._asdict().items())
+
+
+def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
+    """Count the work of a run on arrays, both passes and the updates; `runs` are the copies that are a loop."""
+    in_runs = {
+        slot: number < run.slots.shape[1] for run in runs for number, slot in enumerate(run.slots.ravel().tolist())
+    }
+    compiled = calls = copies = 0
+    elements = products = windows = 0.0
+    for batch in plan.in_loop:
+        shapes = [plan.shapes[slot] for slot in plan.inputs_of(batch.start)]
+        of_copies = sum(slot in in_runs for slot in batch.slots)
+        calls += batch.count - of_copies
+        copies += of_copies
+        compiled += batch.count - sum(not in_runs.get(slot, True) for slot in batch.slots)
+        elements += batch.count * (math.prod(batch.shape) + sum(map(math.prod, shapes)))
+        made = batch.count * _products(batch, shapes)
+        if batch.type.name.startswith("conv"):
+            windows += made
+        else:
+            products += made
+    changed = sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
+    elements += changed * (3 + 2 * len(plan.rule.state)) if plan.objective is not None else 0
+    each = (1, calls, copies, elements, products, windows)
+    return Work(1, compiled, *(steps * number for number in each), min(steps, ROWS))
+
+
+def _products(batch: Batch, shapes: Sequence[tuple[int, ...]]) -> float:
+    """Return how many multiplications both passes of a node make, as far as its type says so."""
+    if not isinstance(batch.type, Tensor) or batch.type.cost is None:
+        return 0.0
+    try:
+        arrays = [np.broadcast_to(0.0, shape) for shape in (batch.shape, *shapes)]
+        return sum(batch.type.operations(*arrays, settings=batch.settings)) / 2
+    except Exception:
+        # That of a plugin may not work; `profile` says so.
+        return 0.0
 
 
 def shown(seconds: float) -> str:
@@ -162,14 +234,11 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     return Choice("numba", f"numpy would take {shown(seconds)}, {how}")
 
 
-def _for_arrays(plan: Plan, feed: Feed | None, seconds: float) -> Choice:
+def _for_arrays(plan: Plan, feed: Feed | None, steps: int, seconds: float) -> Choice:
     """Choose between the engines of arrays, for a run that NumPy takes long over."""
-    if seconds < 2 * SECONDS_TO_START_JAX:
-        return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for some")
-    copies = sum((len(run.slots) - 1) * len(run.batches) for run in find_runs(plan))
-    operations = sum(batch.count for batch in plan.in_loop) - copies
-    cost = SECONDS_TO_START_JAX + SECONDS_FOR_XLA_OPERATION * max(operations - SMALL_NETWORK, 0)
-    if seconds < 2 * cost:
+    work = work_of(plan, steps, find_runs(plan))
+    cost = JAX.start + work.compile * JAX.compile
+    if seconds < work.seconds(JAX):
         return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for {shown(cost)}")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")

@@ -100,6 +100,11 @@ class Row(NamedTuple):
     ratio: float
     target: float | None
 
+    @property
+    def met(self) -> bool:
+        """Whether the ratio is no larger than its target; without one it is."""
+        return self.target is None or self.ratio <= self.target
+
 
 def markdown(rows: Iterable[Row]) -> Iterator[str]:
     """Yield a table of rows, line by line as they are measured."""

@@ -6,10 +6,7 @@ does nothing else, and needs the extras `numba` and `jax`, gcc, and `pip install
 
 from __future__ import annotations
 
-import itertools
-
-import native
-import networks
+from all import rows
 from harness import markdown, write_between
 
 HEAD = 2
@@ -29,7 +26,7 @@ IN_THE_README = {
 def main() -> None:
     """Measure everything, and put the tables between the two marks of each page."""
     lines = []
-    for line in markdown(itertools.chain(native.rows(), networks.rows())):
+    for line in markdown(rows()):
         print(line, flush=True)
         lines.append(line)
     write_between("docs/engines.md", "readme", lines)

@@ -547,6 +547,27 @@ def test_steps_get_the_rows_of_the_data_set(data, write, classes):
     assert_engines_agree(write(classifier(classes, **data)), steps=30)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("on_processor", [True, False])
+@pytest.mark.parametrize("data", [{"holdout": 0.2}, {"shuffle": True}], ids=str)
+def test_rows_on_the_device_are_those_of_the_data_set(data, on_processor, write, classes, monkeypatch):
+    """Sliced, put in order or gathered, at any step, over epochs that end within a batch and over several stretches."""
+    from graphrun.engines.jax import devices, feed
+
+    monkeypatch.setattr(devices.Placement, "is_processor", on_processor)
+    monkeypatch.setattr(feed, "BYTES_AT_ONCE", 3000)
+    monkeypatch.setattr(feed, "INDICES_AT_ONCE", 40)
+    graph = write(classifier(classes, batch_size=8, **data))
+    opened = graph.source.open(3)
+    with devices.double_precision():
+        rows = feed.make_rows(graph.plan(), opened, devices.Placement(devices.find_device(None)))
+        for step in (0, 1, 5, 6, 7, 23, 24, 100, 3):
+            picked = rows.pick(rows.of(step), np.int64(step))
+            for column, expected in zip(picked, opened.batch(step), strict=True):
+                np.testing.assert_array_equal(column, expected)
+            rows.prepare(step + 4)
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,12 @@ class Placement:
         """Where `jax.jit` leaves results: where every process has all of them."""
         return None if self.mesh is None else self.device
 
+    @property
+    def is_processor(self) -> bool:
+        """Whether all of it is the processor, whose memory is the host's."""
+        devices = [self.device] if self.mesh is None else self.mesh.devices.flat
+        return all(device.platform == "cpu" for device in devices)
+
     def whole(self, array: Any) -> Array:
         """Put an array on the device, or on every one."""
         if self.mesh is None:

@@ -18,6 +18,7 @@ from graphrun.nodes.convolution import (
 )
 from graphrun.nodes.exponential import log1p
 from graphrun.nodes.hyperbolic import atanh, cosh, sinh
+from graphrun.nodes.pooling import largest, max_pool1d, max_pool2d, pool_windows, through_max_pool
 
 # XLA's own convolution is worth it for many products, and on a processor only with the channels last: within a loop it
 # takes any other layout one element at a time (64 x 8 x 14 x 14 to 16 channels: 7,200 us, channels last 820). Times of
@@ -78,6 +79,29 @@ def through_convolve_by_xla(xp, gradient, y, x, weight, bias=None, *, stride, pa
     return of_x, in_weight, *of_rest
 
 
+def through_blocks(number):
+    """The vector-Jacobian product of the largest elements, of windows that lie side by side in one pass over x.
+
+    Added up by the places in a window, each of them would be an array as large as x: 16 of 4 x 4 windows.
+    """
+
+    def through(xp, gradient, y, x, *, kernel_size, stride, padding):
+        windows = pool_windows(x, kernel_size, stride, padding, number)
+        kernel = for_each(kernel_size, number)
+        sizes = tuple(out * size for out, size in zip(windows.out, kernel, strict=True))
+        if windows.padded != sizes or windows.sizes != sizes or for_each(stride or kernel, number) != kernel:
+            return (through_max_pool(xp, gradient, y, x, windows),)
+        chosen = largest(xp, x, y, windows)
+        part = gradient / xp.maximum(sum(chosen[1:], chosen[0]), 1.0)
+        leading = x.shape[: x.ndim - number]
+        each = (*leading, *(size for pair in zip(windows.out, (1,) * number, strict=True) for size in pair))
+        blocks = (*leading, *(size for pair in zip(windows.out, kernel, strict=True) for size in pair))
+        is_largest = xp.equal(xp.reshape(x, blocks), xp.reshape(y, each))
+        return (xp.reshape(xp.reshape(part, each) * xp.astype(is_largest, y.dtype), x.shape),)
+
+    return through
+
+
 # XLA's are off by up to 400 units in the last place, for they add log(1/2) to exponents.
 
 
@@ -123,3 +147,6 @@ def log1p_by_logarithm(xp, x):
 
 for convolution in (conv1d, conv2d):
     convolution.form("jax")(convolve_by_xla).second(through_convolve_by_xla)
+
+for pool, number_of_axes in ((max_pool1d, 1), (max_pool2d, 2)):
+    pool.form("jax").second(through_blocks(number_of_axes))
