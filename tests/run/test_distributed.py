@@ -229,6 +229,9 @@ def test_rows_that_cannot_be_shared_out_are_refused(network):
     [
         (["--coordinator", "127.0.0.1:1"], "go with --distributed"),
         (["--distributed", "--process-id", "0"], "go together"),
+        (["--distributed=here"], "stands alone, or with dask:ADDRESS"),
+        (["--distributed", "dask:local", "--process-id", "0"], "find each other: leave out --coordinator"),
+        (["--distributed", "dask:local", "--engine", "numba"], "not the numba engine's"),
         (
             ["--distributed", "--coordinator", "a:1", "--process-id", "2", "--process-count", "2"],
             "is none of 2 processes",

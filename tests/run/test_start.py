@@ -322,3 +322,13 @@ def test_a_network_of_five_digits_starts_one_for_ten(tmp_path: Path, engine: str
         assert np.array_equal(result.parameters[name], first.parameters[name]), name
     # Who reads all of 5 to 9 wrong comes to a half.
     assert result.holdout["accuracy"] > 0.85
+
+
+def test_a_value_of_a_file_is_started_too(tmp_path: Path) -> None:
+    """It has a shape of its own, as what stands in the graph file has."""
+    np.savez(tmp_path / "w.npz", w=np.array([1.0, 2.0]))
+    text = "parameters: {w: {file: w.npz, key: w}}\nnodes: {f: sum(w ** 2)}\nminimize: f\nupdate: {step_size: 0.1}"
+    (tmp_path / "graph.yaml").write_text(text, encoding="utf-8")
+    ended = graphrun.load(tmp_path / "graph.yaml").run(1, save=tmp_path / "end.safetensors")
+    started = graphrun.load(tmp_path / "graph.yaml", start=tmp_path / "end.safetensors").run(0)
+    assert started.parameters["w"].tolist() == ended.parameters["w"].tolist() == [0.8, 1.6]
