@@ -17,6 +17,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import engine
 
+# Each worker has a processor to itself at most: threads of BLAS that wait for each other take four times as long there.
+# It is read when NumPy is imported, which is later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # A hundred is what the numbers in the tests are written for; `examples` in `depth.py` scales them by the profile's.
 # What guards the main branch tries the same examples each time, so that who changes something else meets no old mistake
 # by chance; new ones are tried where what is marked `nightly` runs too.

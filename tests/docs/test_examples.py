@@ -75,7 +75,8 @@ def in_language(language: str) -> pytest.MarkDecorator:
         pytest.param(
             block,
             id=f"{block.document}:{block.line}",
-            marks=[pytest.mark.campaign] * (language != "python" and any(part in block.text for part in LONG)),
+            marks=[pytest.mark.campaign(seconds=10)]
+            * (language != "python" and any(part in block.text for part in LONG)),
         )
         for block in BLOCKS
         if block.language == language

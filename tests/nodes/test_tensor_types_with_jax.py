@@ -50,10 +50,10 @@ def inputs_of(node_type: NodeType, example: Example, settings: dict[str, Any]) -
     ("node_type", "examples"),
     [
         pytest.param(node_type, examples, id=f"{node_type.name}, {which}", marks=marks)
-        for node_type in TENSOR
+        for k, node_type in enumerate(TENSOR)
         for which, examples, marks in [
             ("first example", node_type.examples[:1], []),
-            ("others", node_type.examples[1:], [pytest.mark.campaign]),
+            ("others", node_type.examples[1:], [pytest.mark.nightly if k % 2 else pytest.mark.campaign]),
         ]
         if examples
     ],

@@ -45,7 +45,7 @@ MATRICES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("graph", "name"), [(NUMBERS, "held"), (MATRICES, "V")], ids=["numbers", "matrices"])
 def test_a_frozen_parameter_stays_bit_for_bit(

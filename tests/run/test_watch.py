@@ -129,9 +129,16 @@ UNALIKE = {
 }
 
 
-@pytest.mark.parametrize("more", [{}, UNALIKE], ids=["alike", "one frozen"])
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("engine", "dtype", "more"),
+    [
+        pytest.param("numpy", "float64", {}, id="numpy-float64-alike"),
+        pytest.param("numpy", "float64", UNALIKE, id="numpy-float64-one frozen"),
+        pytest.param("numpy", "float32", {}, id="numpy-float32-alike", marks=pytest.mark.slow),
+        pytest.param("jax", "float32", UNALIKE, id="jax-float32-one frozen", marks=pytest.mark.campaign),
+        pytest.param("jax", "float64", {}, id="jax-float64-alike", marks=pytest.mark.nightly),
+    ],
+)
 def test_resumed_bit_for_bit(tmp_path: Path, engine: str, dtype: str, more: dict[str, Any]) -> None:
     """A run in parts, of any lengths, ends with the checkpoint of one that was not cut: counters, best, step size."""
     made = graph(tmp_path, **WATCHED, **more)

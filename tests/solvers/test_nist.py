@@ -107,7 +107,10 @@ def test_the_general_solvers_reach_most(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("name", "start"), [("Eckerle4", 0), ("ENSO", 0), ("Lanczos3", 1)])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("Eckerle4", 0), *(pytest.param(*case, marks=pytest.mark.nightly) for case in (("ENSO", 0), ("Lanczos3", 1)))],
+)
 def test_several_starts_reach_what_one_does_not(load: Load, name: str, start: int) -> None:
     """From these of NIST's starts `lbfgs` ends elsewhere, and from five the certified fit is found."""
     problem = next(problem for problem in PROBLEMS if problem["name"] == name)
