@@ -130,7 +130,7 @@ def load_document(
 
 def _document(source: Source, overrides: Sequence[str], readers: Readers) -> Document:
     problems = Problems(source)
-    data, errors = source.load()
+    data, errors = source.load(None if overrides else NodeEntry)
     for error in errors:
         problems.add_at(error.mark, error.message, suggestion=error.suggestion)
     if not isinstance(data, dict):

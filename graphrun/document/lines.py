@@ -23,6 +23,9 @@ _LINE = r"{}([A-Za-z_][A-Za-z0-9_.]{{0,200}}): \{{type: ([A-Za-z_][A-Za-z0-9_]*)
 _SECTION = re.compile(r"^nodes:\n( +)", re.MULTILINE)
 
 
+Entry = Callable[[str, tuple[str, ...]], Any]
+
+
 class NodeLines:
     """The runs of node lines of a text, and the text without them.
 
@@ -32,7 +35,7 @@ class NodeLines:
         rest: the text to parse.
     """
 
-    def __init__(self, text: str, plain: Callable[[str], Any]) -> None:
+    def __init__(self, text: str, plain: Callable[[str], Any], entry: Entry | None = None) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
         self.count = 0
         self.rest = ""
@@ -49,10 +52,9 @@ class NodeLines:
             while found := match(text, position):
                 name, kind, inputs = found.groups()
                 key = plain(name)
-                run[key if key.__class__ is str else name] = {
-                    "type": plain(kind),
-                    "inputs": [plain(source) for source in inputs.split(", ")],
-                }
+                run[key if key.__class__ is str else name] = _node(
+                    plain(kind), [*map(plain, inputs.split(", "))], entry
+                )
                 count += 1
                 position = found.end()
             if count >= SHORTEST_RUN:
@@ -78,3 +80,10 @@ class NodeLines:
                 nodes.update(self.runs.get(place) or {place: value})
         data["nodes"] = nodes
         return len(nodes) == count
+
+
+def _node(kind: Any, inputs: list[Any], entry: Entry | None) -> Any:
+    """Return the mapping of a node or, where all is text, what is made of it: a mapping takes twice the memory."""
+    if entry is not None and kind.__class__ is str and all(source.__class__ is str for source in inputs):
+        return entry(kind, tuple(inputs))
+    return {"type": kind, "inputs": inputs}

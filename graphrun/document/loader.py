@@ -23,7 +23,7 @@ from yaml.events import (
 
 from graphrun.base.wording import quote
 from graphrun.document.anchors import DEEPEST, Anchors, merge_mappings
-from graphrun.document.lines import NodeLines
+from graphrun.document.lines import Entry, NodeLines
 from graphrun.document.lookahead import PythonParser, too_deep, too_deep_ahead
 from graphrun.document.marks import START, GraphSyntaxError, Mark, Path, mark_of
 from graphrun.document.scalars import PlainScalars, check_collection, tagged
@@ -55,9 +55,12 @@ class _DuplicateKeyError(Exception):
     """A key stood twice while no positions were kept."""
 
 
-def load(text: str) -> Loaded:
-    """Return the data of a YAML text; of a key that stands twice the first one is kept, and the error tells both."""
-    data = _load_by_lines(text)
+def load(text: str, entry: Entry | None = None) -> Loaded:
+    """Return the data of a YAML text; of a key that stands twice the first one is kept, and the error tells both.
+
+    Many nodes on lines of their own may be what `entry` makes of a type and inputs that are texts, instead of mappings.
+    """
+    data = _load_by_lines(text, entry)
     if data is not None:
         return Loaded(data, [])
     try:
@@ -74,10 +77,10 @@ def locate(text: str, wanted: Set[Path]) -> dict[Path, Positions]:
     return loader.positions
 
 
-def _load_by_lines(text: str) -> Any:
+def _load_by_lines(text: str, entry: Entry | None = None) -> Any:
     """Return the data of a text of which a pattern reads many lines; None where it does not, or something is wrong."""
     plain = PlainScalars()
-    lines = NodeLines(text, plain.__getitem__)
+    lines = NodeLines(text, plain.__getitem__, entry)
     if not lines.runs:
         return None
     try:

@@ -57,6 +57,8 @@ def read_nodes(
     failed = []
     expressions: dict[str, dict[str, NodeEntry]] = {}
     for name, node in nodes.items():
+        if node.__class__ is NodeEntry:
+            continue
         if node.__class__ is dict:
             kind, inputs = node.get("type"), node.get("inputs")
             if kind.__class__ is str and inputs.__class__ is list:

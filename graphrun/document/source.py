@@ -18,6 +18,7 @@ from graphrun.base.errors import GraphFileError, UsageError
 from graphrun.base.reads import is_read
 from graphrun.base.wording import describe, nearest, printable
 from graphrun.document.anchors import DEEPEST
+from graphrun.document.lines import Entry
 from graphrun.document.loader import Loaded, Positions, load, locate
 from graphrun.document.marks import LINE_BREAK, START, GraphSyntaxError, Mark, Path, mark_at
 
@@ -64,9 +65,9 @@ class Source:
     def _absolute_folder(self) -> FilePath:
         return FilePath(self._working_folder, self._folder)
 
-    def load(self) -> Loaded:
+    def load(self, entry: Entry | None = None) -> Loaded:
         """Return what the text holds as plain data, and what is wrong with its YAML."""
-        return load(self.text)
+        return load(self.text, entry)
 
     @classmethod
     def decode(cls, name: str, data: bytes) -> Source:
@@ -154,7 +155,7 @@ class PlainSource(Source):
     def __reduce__(self) -> tuple[Any, ...]:
         return PlainSource, (self.name, self._data, self._absolute_folder)
 
-    def load(self) -> Loaded:
+    def load(self, entry: Entry | None = None) -> Loaded:
         """Return the data, which may be changed."""
         return Loaded(copy.deepcopy(self._data), [])
 

@@ -61,11 +61,11 @@ class OrderGraph(nx.DiGraph):  # type: ignore[type-arg]
     def __contains__(self, node: object) -> bool:
         return True
 
-    def in_degree(self) -> Iterator[tuple[int, int]]:
+    def in_degree(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
         """Yield the nodes, and how many edges lead to each."""
         return enumerate(self._degrees)
 
-    def edges(self, node: int) -> Iterator[tuple[int, int]]:
+    def edges(self, node: int) -> Iterator[tuple[int, int]]:  # type: ignore[override]
         """Yield the edges that leave a node."""
         return zip(repeat(node), self._readers[self._ends[node - 1] if node else 0 : self._ends[node]], strict=False)
 
