@@ -25,7 +25,7 @@ def cross_entropy_keeping(xp, logits, labels, weights=None, *, axis, reduction):
         if np.count_nonzero(places != labels) or np.maximum.reduce(places.view(np.uint64), None) >= rows.shape[1]:
             named_classes(xp, labels, rows.shape[1])
         places = places.reshape(-1) + np.arange(0, rows.size, rows.shape[1])
-        shifted = rows - np.maximum.reduce(rows, 1, None, None, True)
+        shifted = rows - np.maximum.reduce(rows, 1, keepdims=True)
         powers = np.exp(shifted)
         totals = np.add.reduce(powers, 1)
         of_labels = shifted.reshape(-1)[places]
