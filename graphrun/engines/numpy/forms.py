@@ -25,7 +25,7 @@ def cross_entropy_keeping(xp, logits, labels, weights=None, *, axis, reduction):
         if np.count_nonzero(places != labels) or np.maximum.reduce(places.view(np.uint64), None) >= rows.shape[1]:
             named_classes(xp, labels, rows.shape[1])
         places = places.reshape(-1) + np.arange(0, rows.size, rows.shape[1])
-        shifted = rows - np.maximum.reduce(rows, 1, None, None, True)
+        shifted = rows - np.maximum.reduce(rows, 1, keepdims=True)
         powers = np.exp(shifted)
         totals = np.add.reduce(powers, 1)
         of_labels = shifted.reshape(-1)[places]
@@ -52,11 +52,11 @@ def through_cross_entropy(xp, gradient, y, logits, labels, *weights, axis, reduc
     if kept is None:
         return cross_entropy_vjp(xp, gradient, y, logits, labels, *weights, axis=axis, reduction=reduction)
     powers, totals, places, sure = kept
-    share = gradient / totals.dtype.type(len(totals)) if reduction == "mean" else gradient
-    slopes = powers * (share / totals).reshape(-1, 1)
+    factors = (gradient / totals.dtype.type(len(totals)) if reduction == "mean" else gradient) / totals
+    slopes = powers * factors.reshape(-1, 1)
     flat = slopes.reshape(-1)
     if sure:
-        flat[places] -= share
+        flat[places] = (powers.reshape(-1)[places] - totals) * factors
     else:
         # The probability of the label's class less 1 is the sum of the others with its sign changed.
         flat[places] = 0
