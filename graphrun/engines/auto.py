@@ -39,13 +39,14 @@ class Costs:
 
     Attributes:
         start: importing the library, and compiling what every program has.
-        compile: compiling a node; copies that are a loop are compiled once.
+        compile: compiling a node or the update of a parameter; copies that are a loop are compiled once.
         step: beginning a step.
         call: both passes of a node.
         copy: both passes of a node in a loop over copies.
         element: an element that a pass reads or writes.
         product: a multiplication of matrices, with its addition.
         window: one of a convolution.
+        update: moving a parameter, and each state that the rule keeps of it.
         row: handing out a row of the history.
     """
 
@@ -57,12 +58,22 @@ class Costs:
     element: float = 0.0
     product: float = 0.0
     window: float = 0.0
+    update: float = 0.0
     row: float = 0.0
 
 
-NUMPY = Costs(call=8e-6, copy=8e-6, element=1e-9, product=3e-11, window=1e-10)
+NUMPY = Costs(call=1.2e-5, copy=1.1e-5, element=1.6e-9, product=5.5e-11, window=3.8e-10, update=5e-6)
 JAX = Costs(
-    start=3.0, compile=0.03, step=5e-6, call=1e-6, copy=2e-6, element=2e-10, product=2e-11, window=3e-11, row=3e-4
+    start=3.0,
+    compile=0.03,
+    step=1e-6,
+    call=5e-7,
+    copy=1.4e-6,
+    element=6e-10,
+    product=4.5e-11,
+    window=1.5e-10,
+    update=4e-7,
+    row=3e-4,
 )
 
 ROWS = 1000
@@ -157,6 +168,7 @@ class Work(NamedTuple):
     element: float
     product: float
     window: float
+    update: float
     row: float
 
     def seconds(self, costs: Costs) -> float:
@@ -183,10 +195,10 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
             windows += made
         else:
             products += made
-    changed = sum(math.prod(shape) for shape in plan.shapes[: plan.parameters])
-    elements += changed * (3 + 2 * len(plan.rule.state)) if plan.objective is not None else 0
-    each = (1, calls, copies, elements, products, windows)
-    return Work(1, compiled, *(steps * number for number in each), min(steps, ROWS))
+    moved = plan.parameters * (1 + len(plan.rule.state)) if plan.objective is not None else 0
+    elements += sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]) * (3 + 2 * len(plan.rule.state))
+    each = (1, calls, copies, elements, products, windows, moved)
+    return Work(1, compiled + plan.parameters, *(steps * number for number in each), min(steps, ROWS))
 
 
 def _products(batch: Batch, shapes: Sequence[tuple[int, ...]]) -> float:

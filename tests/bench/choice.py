@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from harness import table
@@ -25,7 +25,7 @@ from graphrun.engines.auto import Costs, Work, get_engine, work_of
 from graphrun.plan.plan import Feed, Plan
 from graphrun.plan.runs import find_runs
 
-STEPS = (100, 3_000, 100_000)
+STEPS = (100, 1_000, 10_000, 100_000)
 SECONDS = 0.2
 
 
@@ -106,9 +106,9 @@ def startup() -> dict[str, float]:
 
 def measure(kinds: list[str]) -> Iterator[tuple[str, Plan, dict[str, Measured]]]:
     """Measure each graph on the engines that can run it."""
+    imports = startup()
     import jax
 
-    imports = startup()
     with tempfile.TemporaryDirectory() as folder:
         jax.config.update("jax_compilation_cache_dir", folder)
         for name, text in GRAPHS.items():
@@ -124,21 +124,26 @@ def measure(kinds: list[str]) -> Iterator[tuple[str, Plan, dict[str, Measured]]]
 
 
 def fitted(rows: list[tuple[Plan, Measured]], engine: str) -> Costs:
-    """Return the constants of least relative errors over whole runs, none of them negative."""
-    from scipy.optimize import nnls
+    """Return the constants that come nearest to the logarithms of whole runs.
 
-    matrix, goal = [], []
-    for plan, taken in rows:
-        for steps in STEPS:
-            work, whole = np.array(work_of(plan, steps, find_runs(plan))), taken.whole(steps)
-            if engine == "numpy":
-                work[[Work._fields.index(name) for name in ("start", "compile", "row")]] = 0.0
-            matrix.append(work / whole)
-            goal.append(1.0)
-    table = np.array(matrix)
-    scale = np.maximum(np.abs(table).max(axis=0), 1e-300)
-    found, _ = nnls(table / scale, np.array(goal))
-    return Costs(*(float(f"{value:.2g}") for value in found / scale))
+    Each is drawn a little to what it was: what few graphs have much of is hardly told by them.
+    """
+    from scipy.optimize import least_squares
+
+    before = np.array([getattr(getattr(auto, engine.upper()), name) for name in Work._fields])
+    counts = np.array([work_of(plan, steps, find_runs(plan)) for plan, _ in rows for steps in STEPS])
+    whole = np.array([taken.whole(steps) for _, taken in rows for steps in STEPS])
+    used = before > 0
+    if engine == "numpy":
+        # It has nothing to make ready worth telling.
+        whole = np.array([taken.step * steps for _, taken in rows for steps in STEPS])
+
+    def off(logarithms: Any) -> Any:
+        return np.append(np.log(counts[:, used] @ (before[used] * np.exp(logarithms)) / whole), 0.1 * logarithms)
+
+    found = before.copy()
+    found[used] *= np.exp(least_squares(off, np.zeros(int(used.sum())), loss="soft_l1").x)
+    return Costs(*(float(f"{value:.2g}") for value in found))
 
 
 def main(words: list[str]) -> None:
