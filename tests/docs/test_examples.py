@@ -38,7 +38,7 @@ DOCUMENTS = (
     *("README.md", "graphs/README.md", "plugins/README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"),
     *sorted(f"{file.relative_to(ROOT)}" for file in (ROOT / "docs").rglob("*.md") if "generated" not in file.parts),
 )
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
 """Commands that take seconds: their blocks are the campaign's. Each command is in both parts of tests of its own."""
 FILE_NAME = re.compile(r"# (\S+\.(?:yaml|py|toml))\n")
@@ -63,6 +63,9 @@ def blocks_of(document: str) -> Iterator[Block]:
     """Yield the blocks of a document."""
     text = (ROOT / document).read_text(encoding="utf-8")
     for match in FENCE.finditer(text):
+        # In braces stands what Sphinx makes of a block.
+        if match[1].startswith("{"):
+            continue
         yield Block(document, text.count("\n", 0, match.start()) + 1, match[1], match[2])
 
 
