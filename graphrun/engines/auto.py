@@ -173,7 +173,7 @@ class Work(NamedTuple):
 
     def seconds(self, costs: Costs) -> float:
         """Return what an engine takes for it."""
-        return sum(number * getattr(costs, name) for name, number in self._asdict().items())
+        return float(sum(number * getattr(costs, name) for name, number in self._asdict().items()))
 
 
 def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
@@ -198,7 +198,7 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
     moved = plan.parameters * (1 + len(plan.rule.state)) if plan.objective is not None else 0
     elements += sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]) * (3 + 2 * len(plan.rule.state))
     each = (1, calls, copies, elements, products, windows, moved)
-    return Work(1, compiled + plan.parameters, *(steps * number for number in each), min(steps, ROWS))
+    return Work._make([1, compiled + plan.parameters, *(steps * number for number in each), min(steps, ROWS)])
 
 
 def _products(batch: Batch, shapes: Sequence[tuple[int, ...]]) -> float:

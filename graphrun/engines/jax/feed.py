@@ -187,13 +187,13 @@ def make_rows(plan: Plan, feed: Feed | None, placement: Placement) -> StepRows:
     if feed is None or not plan.feeds:
         return StepRows()
     dtypes = [column_dtype(plan, slot) for slot in plan.data]
-    arrays = getattr(feed, "arrays", None)
+    arrays, shuffled = getattr(feed, "arrays", None), getattr(feed, "shuffled", True)
     if arrays is None or placement.mesh is not None:
         return StackedRows(feed, dtypes, placement)
-    if feed.shuffled and placement.is_processor:
+    if shuffled and placement.is_processor:
         return OrderedRows(feed, dtypes, placement)
     whole = [np.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
-    return (GatheredRows if feed.shuffled else SlicedRows)(feed, whole, placement)
+    return (GatheredRows if shuffled else SlicedRows)(feed, whole, placement)
 
 
 def column_dtype(plan: Plan, slot: int) -> np.dtype[Any]:
