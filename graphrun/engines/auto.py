@@ -62,18 +62,18 @@ class Costs:
     row: float = 0.0
 
 
-NUMPY = Costs(call=1.2e-5, copy=1.1e-5, element=1.6e-9, product=5.5e-11, window=3.8e-10, update=5e-6)
+NUMPY = Costs(call=3.9e-6, copy=1.1e-5, element=1.7e-9, product=7.4e-11, window=2.7e-10, update=1.3e-5)
 JAX = Costs(
-    start=3.0,
-    compile=0.03,
-    step=1e-6,
-    call=5e-7,
-    copy=1.4e-6,
-    element=6e-10,
-    product=4.5e-11,
-    window=1.5e-10,
-    update=4e-7,
-    row=3e-4,
+    start=3.2,
+    compile=0.021,
+    step=5.5e-7,
+    call=5.1e-7,
+    copy=1.1e-6,
+    element=6.7e-10,
+    product=6.9e-11,
+    window=1.8e-10,
+    update=8.9e-7,
+    row=2.7e-4,
 )
 
 ROWS = 1000
