@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from graphrun.run.sweep.optuna_search import Pruning
 
 KEPT_GRAPHS = 4
-MOST_POINTS = 200
-"""So many points of a run's course are kept."""
 MOST_ROWS = 100
-"""So many rows a run records where nothing looks at them on the way."""
+"""So many rows a run records where nothing looks at them on the way, and so many of its course are kept."""
 NUMBER = "{number}"
 """Stands for the number of a run in the target of an observer."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
@@ -150,7 +148,7 @@ def course_of(result: Result, name: str) -> dict[str, list[Any]]:
     """Return a value over the steps of a run, as few of them as a chart needs; of folds, of the last one."""
     history = result.history
     names = [key for key in (name, f"{HELD_BACK}{name}") if key in history and history[key].ndim == 1]
-    kept = thinned(len(history["step"]), MOST_POINTS)
+    kept = thinned(len(history["step"]), MOST_ROWS)
     values = {key: [encode(float(f"{v:.6g}")) for v in history[key][kept].tolist()] for key in names}
     return {"step": history["step"][kept].tolist(), **values}
 

@@ -165,7 +165,7 @@ def test_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     assert "<iframe" in unkept.report()._repr_html_()  # type: ignore[attr-defined]
     history = graphrun.load("graph.yaml", overrides=["update.step_size=0.001"]).run().history
     course = kept.courses(range(3))[1]
-    assert len(course["step"]) == 200
+    assert 50 <= len(course["step"]) <= 100
     assert course["f"] == pytest.approx(history["f"][course["step"]], rel=1e-5)
     assert len(kept.courses({2})[2]["f"]) < 500  # it failed
     # What is wrong is told before anything is run.
