@@ -41,7 +41,8 @@ class Placed:
 
     def __call__(self):
         """Make it."""
-        placed = self.xp.zeros(self.shape, self.x.dtype)
+        # A single number may be Python's.
+        placed = self.xp.zeros(self.shape, self.xp.result_type(self.x))
         placed[self.index] = self.x
         return placed
 

@@ -742,7 +742,8 @@ def test_forms_of_this_engine_agree_with_the_types_own_functions(declared):
 
     form = declared.forms["jax"]
     for example in declared.examples:
-        inputs = [np.asarray(drawn.normal(size=shape)) for shape in example.shapes]
+        given = example.values or [drawn.normal(size=shape) for shape in example.shapes]
+        inputs = [np.asarray(values, np.float64) for values in given]
         given_settings = dict(declared.read_settings(example.settings))
         expected = declared.function(np, *inputs, **given_settings)
         gradient = np.asarray(drawn.normal(size=np.shape(expected)))

@@ -164,3 +164,14 @@ update: {type: sgd, step_size: 0.01}
     for one, other in zip(*outcomes, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not check_graph(graph).failures
+
+
+def test_a_part_that_is_one_number_is_shown():
+    """What an edge carries of a single element, whose gradient is a number of Python's, is an array of zeros but for it."""
+    graph = graphrun.loads(
+        "parameters: {v: [3, 5]}\nnodes: {a: {type: unstack, inputs: [v], index: 0}, f: a ** 2}\nminimize: f\n"
+    )
+    assert "6" in graph.explain()
+    passes = graph.passes()
+    edges = passes.edges_into(passes.plan.slots["a"])
+    np.testing.assert_array_equal(next(iter(edges)).contribution, [6, 0])

@@ -132,7 +132,7 @@ def test_requirements_are_what_is_imported(installed: Environment) -> None:
     }
     late = {"safetensors"}
     package = installed.site / "graphrun"
-    of_extras = {"numba", "jax", "symbolic"}
+    of_extras = {"numba", "jax", "symbolic", "dask"}
     imported, anywhere = set(), set()
     for file in package.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
