@@ -167,7 +167,7 @@ update: {type: sgd, step_size: 0.01}
 
 
 def test_a_part_that_is_one_number_is_shown():
-    """What an edge carries of a single element, whose gradient is a number of Python's, is an array of zeros but for it."""
+    """An edge carries of a single element, whose gradient is a number of Python's, an array of zeros but for it."""
     graph = graphrun.loads(
         "parameters: {v: [3, 5]}\nnodes: {a: {type: unstack, inputs: [v], index: 0}, f: a ** 2}\nminimize: f\n"
     )
