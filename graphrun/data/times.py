@@ -11,6 +11,7 @@ from graphrun.data.table import Array
 
 # Of what is counted since 1970, how many microseconds it has.
 COUNTED = {"days": 86_400_000_000, "hours": 3_600_000_000, "minutes": 60_000_000, "seconds": 1_000_000}
+YEAR = np.timedelta64(1, "Y")
 NONE = np.datetime64("NaT", "us")
 
 
@@ -21,6 +22,10 @@ def moment(text: str, form: str | None) -> Any:
     """
     try:
         if form is not None:
+            codes = set(re.findall("%(.)", form))
+            if "d" in codes and codes.isdisjoint("yYGcxD"):
+                # The year that Python takes by itself, and warns of.
+                text, form = f"1900 {text}", f"%Y {form}"
             time = datetime.strptime(text, form)
         else:
             text = text.strip().replace("/", "-")
@@ -52,7 +57,7 @@ def in_unit(times: Array, unit: str) -> Array:
     if unit in COUNTED:
         counted = times.astype(np.int64) / COUNTED[unit]
     elif unit == "years":
-        counted = years.astype(np.int64) + 1970 + (times - years) / ((years + 1).astype(times.dtype) - years)
+        counted = years.astype(np.int64) + 1970 + (times - years) / ((years + YEAR).astype(times.dtype) - years)
     elif unit == "weekday":
         counted = (days.astype(np.int64) + 3) % 7
     elif unit == "hour":
