@@ -17,12 +17,13 @@ from graphrun.base.memory import COPIES, MORE_MEMORY, memory_limit, size_text
 from graphrun.base.reads import is_read
 from graphrun.base.wording import counted, nearest, printable, quote
 from graphrun.data import duck
+from graphrun.data.array_table import ReadTable
 from graphrun.data.columns import FILE, Column, dropped, own_names, resolve, wanted_of, with_gaps
 from graphrun.data.csv_file import CsvTable
 from graphrun.data.dataset import DataSet
 from graphrun.data.encoding import Encoder, Statistics
 from graphrun.data.memory import MemoryDataSet
-from graphrun.data.npz_file import NpzTable, ReadTable
+from graphrun.data.npz_file import NpzTable
 from graphrun.data.parquet_file import RANGE_BYTES, ParquetTable
 from graphrun.data.problems import DataError, Mistakes
 from graphrun.data.split import Order, Split, arranged, parts_of, share_of

@@ -141,9 +141,8 @@ class Registry:
         found = self.named("graphrun_observers", name)
         if found is None:
             known = self.names("graphrun_observers")
-            failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
             there_are = f"there are: {', '.join(known)}"
-            raise UsageError(f"observer {name!r} is unknown; {did_you_mean(name, known) or there_are}{failures}")
+            raise UsageError(f"observer {name!r} is unknown; {did_you_mean(name, known) or there_are}{self._failed()}")
         return found
 
     def named(self, hook: str, name: str) -> Callable[..., Any] | None:
@@ -159,8 +158,11 @@ class Registry:
         """List the names of a hook of `NAMED` with the `others`, which are built in, where none of them is `name`."""
         known = [*others, *self.names(hook)]
         near = nearest(name, known)
-        failures = "".join(f"\n  {plugin.failure}" for plugin in self.failures)
-        return f"{', '.join(known)}{f'; did you mean {near}?' if near else ''}{failures}"
+        return f"{', '.join(known)}{f'; did you mean {near}?' if near else ''}{self._failed()}"
+
+    def _failed(self) -> str:
+        """Tell of the plugins that failed, below a message, for one of them may have what is missed."""
+        return "".join(f"\n  {plugin.failure}" for plugin in self.failures)
 
     def reader(self, file: str) -> Callable[[Path], Mapping[str, Any]] | None:
         """Return what a plugin reads a data file of that name with."""

@@ -8,7 +8,6 @@ compilers take minutes for 100,000 with -O3, so that FLAGS may be -O1.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -83,8 +82,7 @@ def beside(case: str, text: str, step: object, folder: Path, steps: int, flags: 
     rounds = [(timed(ours, steps), timed(theirs, steps)) for _ in range(ROUNDS)]
     assert all(abs(a[1] - b[1]) < 1e-9 for a, b in rounds), "the two do not compute the same"
     mine, other = ([pair[k][0] for pair in rounds] for k in range(2))
-    ratio = statistics.median(a / b for a, b in zip(mine, other, strict=True))
-    return Row(case, "C of graphrun", statistics.median(mine), "C of CasADi", statistics.median(other), ratio, None)
+    return Row.of(case, "C of graphrun", mine, "C of CasADi", other, None)
 
 
 def rows(count: int, flags: Sequence[str]) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -99,6 +100,14 @@ class Row(NamedTuple):
     other_seconds: float
     ratio: float
     target: float | None
+
+    @classmethod
+    def of(
+        cls, case: str, ours: str, times: Sequence[float], theirs: str, other: Sequence[float], target: float | None
+    ) -> Row:
+        """Return the row of the seconds of rounds in which both were timed in turn."""
+        ratio = statistics.median(a / b for a, b in zip(times, other, strict=True))
+        return cls(case, ours, statistics.median(times), theirs, statistics.median(other), ratio, target)
 
     @property
     def met(self) -> bool:

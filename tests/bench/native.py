@@ -87,9 +87,8 @@ def beside(case: str, times: Mapping[str, list[float]], ours: str, targets: Mapp
     """Return the rows of one of us beside each of the others."""
     for name, taken in times.items():
         if name != ours:
-            ratio = statistics.median(a / b for a, b in zip(times[ours], taken, strict=True))
-            mine, other = statistics.median(times[ours]) / 1e9, statistics.median(taken) / 1e9
-            yield Row(case, ours, mine, name, other, ratio, targets.get(name))
+            mine, other = ([nanoseconds / 1e9 for nanoseconds in each] for each in (times[ours], taken))
+            yield Row.of(case, ours, mine, name, other, targets.get(name))
 
 
 def plan_of(text: str, folder: Path) -> Plan:

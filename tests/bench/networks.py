@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 import sys
 import tempfile
 import time
@@ -318,10 +317,8 @@ def rows(chosen: Iterable[str] = ()) -> Iterator[Row]:
             peers = peers_of(case, Path(folder))
             for (ours, theirs), target in TARGETS[case].items():
                 # Only two at a time, for threads of the others' libraries go on waiting for work.
-                times = measure(peers[ours], peers[theirs])
-                ratio = statistics.median(a / b for a, b in zip(*times, strict=True))
-                mine, other = map(statistics.median, times)
-                yield Row(case, ours, mine, theirs, other, ratio, target)
+                mine, other = measure(peers[ours], peers[theirs])
+                yield Row.of(case, ours, mine, theirs, other, target)
 
 
 if __name__ == "__main__":

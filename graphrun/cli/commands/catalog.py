@@ -1,10 +1,10 @@
 """Commands about what is installed: `nodes`, `plugins`, `new-node`, `new-plugin`, `schema`, `completion`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
-from graphrun.cli.commands.options import offering, option
+from graphrun.cli.commands.options import Function, offering, option
 from graphrun.cli.terminal import say, tell
 
 
@@ -37,17 +37,24 @@ def plugins(folders: Sequence[str]) -> None:
     tell("\n".join(plugin_listing(Registry(folders))))
 
 
-@click.command(name="new-node")
-@click.argument("name")
-@click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    help="Where to write. [default: the project's plugin folder, else .]",
-    shell_complete=offering("folders"),
-)
+TENSOR = "A type that works on whole arrays, with a vector-Jacobian product."
+
+
+def new(command: str, default: str) -> Callable[[Function], click.Command]:
+    """Declare a command that writes files about a node type of a name, into a folder that is one by default."""
+    place = f"Where to write. [default: {default}]"
+
+    def declare(function: Function) -> click.Command:
+        function = click.option(
+            "-o", "--output", "folder", metavar="DIR", help=place, shell_complete=offering("folders")
+        )(function)
+        function = click.option("--tensor", is_flag=True, help=TENSOR)(function)
+        return click.command(name=command)(click.argument("name")(function))
+
+    return declare
+
+
+@new("new-node", "the project's plugin folder, else .")
 def new_node(name: str, tensor: bool, folder: str | None) -> None:
     """Write a plugin with a node type of that NAME, and its test, ready to edit."""
     from graphrun.plugins.scaffold import write_plugin
@@ -55,17 +62,7 @@ def new_node(name: str, tensor: bool, folder: str | None) -> None:
     tell("\n".join(map(str, write_plugin(name, folder, tensor=tensor))))
 
 
-@click.command(name="new-plugin")
-@click.argument("name")
-@click.option("--tensor", is_flag=True, help="A type that works on whole arrays, with a vector-Jacobian product.")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    help="Where to write. [default: graphrun-NAME]",
-    shell_complete=offering("folders"),
-)
+@new("new-plugin", "graphrun-NAME")
 def new_plugin(name: str, tensor: bool, folder: str | None) -> None:
     """Write a distribution with a node type of that NAME: module, tests, example, page, workflow, ready to publish."""
     from graphrun.plugins.scaffold import write_distribution
