@@ -10,7 +10,8 @@ import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,19 +19,22 @@ from graphrun.base.errors import UsageError
 from graphrun.declare.nodetype import Tensor
 from graphrun.engines import Engine
 from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES, NumpyEngine
+from graphrun.engines.relay import NAME, Relay, named
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.runs import Run, find_runs
 
-# What NumPy takes for a node and step: alone in straight-line code or called one by one, and in an array of many; the
-# last is for each array operation.
-SECONDS_PER_NODE = 1e-6
-SECONDS_PER_BATCHED_NODE = 1e-7
+# What NumPy takes for a number's node and step: in straight-line code, called one by one, in an array of many; for each
+# array operation; for each state that the rule keeps of a parameter.
+SECONDS_PER_NODE = 9e-7
+SECONDS_PER_LONE_NODE = 4.2e-6
+SECONDS_PER_BATCHED_NODE = 5e-8
 SECONDS_PER_BATCH = 2e-5
+SECONDS_PER_STATE = 2e-6
 
 # Importing Numba and loading code that is in the cache; compiling 1,000 operations and what every program has.
-SECONDS_TO_LOAD = 0.8
-SECONDS_TO_COMPILE = 0.7
-SECONDS_TO_COMPILE_OPERATION = 8e-4
+SECONDS_TO_LOAD = 0.3
+SECONDS_TO_COMPILE = 1.1
+SECONDS_TO_COMPILE_OPERATION = 3.5e-3
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,11 @@ class Costs:
 
     Attributes:
         start: importing the library, and compiling what every program has.
-        compile: compiling a node or the update of a parameter; copies that are a loop are compiled once.
+        compile: compiling an elementwise operation or the update of a parameter; copies that are a loop are one.
+        compile_tensor: compiling another node.
         step: beginning a step.
-        call: both passes of a node.
+        call: both passes of an elementwise operation.
+        tensor: both passes of another node.
         copy: both passes of a node in a loop over copies.
         element: an element that a pass reads or writes.
         product: a multiplication of matrices, with its addition.
@@ -52,8 +58,10 @@ class Costs:
 
     start: float = 0.0
     compile: float = 0.0
+    compile_tensor: float = 0.0
     step: float = 0.0
     call: float = 0.0
+    tensor: float = 0.0
     copy: float = 0.0
     element: float = 0.0
     product: float = 0.0
@@ -62,18 +70,20 @@ class Costs:
     row: float = 0.0
 
 
-NUMPY = Costs(call=3.9e-6, copy=1.1e-5, element=1.7e-9, product=7.4e-11, window=2.7e-10, update=1.3e-5)
+NUMPY = Costs(call=5e-6, tensor=6.1e-5, copy=7.7e-6, element=2.2e-9, product=1.2e-11, window=2.2e-10, update=1.5e-6)
 JAX = Costs(
-    start=3.2,
-    compile=0.021,
-    step=5.5e-7,
-    call=5.1e-7,
-    copy=1.1e-6,
-    element=6.7e-10,
-    product=6.9e-11,
-    window=1.8e-10,
-    update=8.9e-7,
-    row=2.7e-4,
+    start=1.5,
+    compile=0.011,
+    compile_tensor=0.13,
+    step=4.9e-7,
+    call=1.9e-7,
+    tensor=6.2e-7,
+    copy=4.1e-8,
+    element=1.3e-9,
+    product=1.1e-11,
+    window=1e-10,
+    update=4.4e-7,
+    row=3.1e-4,
 )
 
 ROWS = 1000
@@ -86,8 +96,10 @@ INSTALL = "pip install 'graphrun[numba]'"
 ENGINES = ("numpy", "numba", "jax")
 
 
-def get_engine(name: str) -> Engine:
+def get_engine(name: str, **settings: Any) -> Engine:
     """Return an engine by name, imported now; ``auto`` is no engine but a choice, made by `choose`.
+
+    `settings` are those of `JaxEngine`.
 
     Raises:
         UsageError: there is no such engine.
@@ -101,7 +113,10 @@ def get_engine(name: str) -> Engine:
     if name == "jax":
         from graphrun.engines.jax import JaxEngine
 
-        return JaxEngine()
+        return JaxEngine(**settings)
+    if relay := NAME.fullmatch(name):
+        first, step, then = relay.groups()
+        return Relay(name, get_engine(first), int(step), partial(get_engine, then, **settings))
     raise UsageError(f"engine {name!r} is unknown; there are: auto, {', '.join(ENGINES)}")
 
 
@@ -124,14 +139,14 @@ class Choice:
         return f"engine {self.engine}: {self.reason}" + (f"; {self.suggestion}" if self.suggestion else "")
 
 
-def choose(plan: Plan, steps: int, feed: Feed | None = None) -> Choice:
-    """Choose an engine for so many steps at most."""
+def choose(plan: Plan, steps: int, feed: Feed | None = None, *, stops: bool = False) -> Choice:
+    """Choose an engine for so many steps; where it `stops`, a rule may end the run before."""
     seconds = numpy_seconds(plan, steps)
-    if seconds < 2 * SECONDS_TO_LOAD:
+    if seconds < SECONDS_TO_LOAD:
         return Choice("numpy", f"a run of {shown(seconds)} is short")
     if feed is None and not plan.has_arrays:
-        return _for_numbers(plan, seconds)
-    return _for_arrays(plan, feed, steps, seconds)
+        return _for_numbers(plan, steps, seconds, stops=stops)
+    return _for_arrays(plan, feed, steps, seconds, stops=stops)
 
 
 def keep(engine: str, choice: Choice) -> Choice:
@@ -139,11 +154,20 @@ def keep(engine: str, choice: Choice) -> Choice:
 
     `engine` is the checkpoint's, "" where that is not known; `choice` is what would be chosen without it.
     """
+    relay = NAME.fullmatch(engine)
     # Each is named as the library that it needs.
-    if engine not in ENGINES or engine == choice.engine or importlib.util.find_spec(engine) is None:
+    needed = relay.group(1, 3) if relay else (engine,)
+    if engine == choice.engine or not all(name in ENGINES and importlib.util.find_spec(name) for name in needed):
         return choice
-    faster = "" if choice.engine == "numpy" else f"--engine {choice.engine} would be faster"
+    faster = "" if relay or choice.engine not in ENGINES[1:] else f"--engine {choice.engine} would be faster"
     return Choice(engine, "it began this run, and goes on with it bit for bit", faster)
+
+
+def _until_it_pays(engine: str, steps: int, seconds: float, cost: float) -> Choice:
+    """Choose NumPy's engine up to the step where it has taken as long as another would to begin."""
+    step = max(1, round(steps * cost / seconds))
+    reason = f"a stop rule may end the run before {engine} would pay, which is ready after {shown(cost)}"
+    return Choice(named("numpy", step, engine), reason)
 
 
 def numpy_seconds(plan: Plan, steps: int) -> float:
@@ -152,8 +176,10 @@ def numpy_seconds(plan: Plan, steps: int) -> float:
     nodes = sum(batch.count for batch in batches)
     if plan.has_arrays:
         return work_of(plan, steps).seconds(NUMPY)
-    if nodes <= STRAIGHT_LINE_NODES or nodes < NODES_PER_BATCH * len(batches):
-        return steps * (nodes * SECONDS_PER_NODE + 1e-6)
+    if nodes <= STRAIGHT_LINE_NODES:
+        return steps * (nodes * SECONDS_PER_NODE + plan.parameters * len(plan.rule.state) * SECONDS_PER_STATE)
+    if nodes < NODES_PER_BATCH * len(batches):
+        return steps * nodes * SECONDS_PER_LONE_NODE
     return steps * (nodes * SECONDS_PER_BATCHED_NODE + len(batches) * SECONDS_PER_BATCH)
 
 
@@ -162,8 +188,10 @@ class Work(NamedTuple):
 
     start: float
     compile: float
+    compile_tensor: float
     step: float
     call: float
+    tensor: float
     copy: float
     element: float
     product: float
@@ -181,14 +209,20 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
     in_runs = {
         slot: number < run.slots.shape[1] for run in runs for number, slot in enumerate(run.slots.ravel().tolist())
     }
-    compiled = calls = copies = 0
+    calls = tensors = copies = compiled_tensors = 0
+    compiled = plan.parameters
     elements = products = windows = 0.0
     for batch in plan.in_loop:
         shapes = [plan.shapes[slot] for slot in plan.inputs_of(batch.start)]
         of_copies = sum(slot in in_runs for slot in batch.slots)
-        calls += batch.count - of_copies
+        compiles = batch.count - sum(not in_runs.get(slot, True) for slot in batch.slots)
         copies += of_copies
-        compiled += batch.count - sum(not in_runs.get(slot, True) for slot in batch.slots)
+        if batch.type.is_elementwise:
+            calls += batch.count - of_copies
+            compiled += compiles
+        else:
+            tensors += batch.count - of_copies
+            compiled_tensors += compiles
         elements += batch.count * (math.prod(batch.shape) + sum(map(math.prod, shapes)))
         made = batch.count * _products(batch, shapes)
         if batch.type.name.startswith("conv"):
@@ -197,8 +231,8 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
             products += made
     moved = plan.parameters * (1 + len(plan.rule.state)) if plan.objective is not None else 0
     elements += sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]) * (3 + 2 * len(plan.rule.state))
-    each = (1, calls, copies, elements, products, windows, moved)
-    return Work._make([1, compiled + plan.parameters, *(steps * number for number in each), min(steps, ROWS)])
+    each = (1, calls, tensors, copies, elements, products, windows, moved)
+    return Work._make([1, compiled, compiled_tensors, *(steps * number for number in each), min(steps, ROWS)])
 
 
 def _products(batch: Batch, shapes: Sequence[tuple[int, ...]]) -> float:
@@ -220,7 +254,7 @@ def shown(seconds: float) -> str:
     return f"about {seconds:.0f} s" if seconds >= 10 else f"about {seconds:.1g} s"
 
 
-def _for_numbers(plan: Plan, seconds: float) -> Choice:
+def _for_numbers(plan: Plan, steps: int, seconds: float, *, stops: bool) -> Choice:
     """Choose between the engines of graphs of numbers, for a run that NumPy takes long over."""
     from graphrun.engines.numba.compiler import compile_steps, is_compiled
     from graphrun.engines.numba.engine import form_of
@@ -237,8 +271,10 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     if not is_compiled(code.text):
         cost += SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_OPERATION * code.size
         how = f"compiling takes about {cost:.1f} s"
-    if seconds < 2 * cost:
+    if seconds < cost:
         return Choice("numpy", f"a run of {shown(seconds)}, and {how}")
+    if stops:
+        return _until_it_pays("numba", steps, seconds, cost)
     try:
         compile_steps(code.text, plan.dtype.name)
     except NotSupportedError as error:
@@ -246,14 +282,16 @@ def _for_numbers(plan: Plan, seconds: float) -> Choice:
     return Choice("numba", f"numpy would take {shown(seconds)}, {how}")
 
 
-def _for_arrays(plan: Plan, feed: Feed | None, steps: int, seconds: float) -> Choice:
+def _for_arrays(plan: Plan, feed: Feed | None, steps: int, seconds: float, *, stops: bool) -> Choice:
     """Choose between the engines of arrays, for a run that NumPy takes long over."""
     work = work_of(plan, steps, find_runs(plan))
-    cost = JAX.start + work.compile * JAX.compile
+    cost = JAX.start + work.compile * JAX.compile + work.compile_tensor * JAX.compile_tensor
     if seconds < work.seconds(JAX):
         return Choice("numpy", f"a run of {shown(seconds)}, and XLA compiles for {shown(cost)}")
     if importlib.util.find_spec("jax") is None:
         return Choice("numpy", f"a run of {shown(seconds)}", f"XLA would take a part of it: {INSTALL_JAX}")
+    if stops:
+        return _until_it_pays("jax", steps, seconds, cost)
     try:
         # The functions of a node type or of the update rule may call what is NumPy's alone.
         get_engine("jax").compile(plan, feed)

@@ -37,7 +37,10 @@ def masked_vjp(xp: Any, vjp: Vjp) -> Vjp:
                 return found
 
             def again(scale: float, everywhere: bool) -> Any:
-                return _evaluated(vjp(gradient, *(_stand_in(xp, x, scale, everywhere) for x in arrays))[k])
+                # Labels, indices and conditions, which have no derivative, stay what they are.
+                all_of = (everywhere, *(everywhere and entry is not None for entry in given))
+                others = (_stand_in(xp, x, scale, every) for x, every in zip(arrays, all_of, strict=True))
+                return _evaluated(vjp(gradient, *others)[k])
 
             try:
                 here, there = again(1.0, everywhere=False), again(-2.0, everywhere=False)

@@ -104,7 +104,8 @@ def prepare(
         stop.remember(checkpoint.watch)
     if checkpoint is not None and watch is not None:
         watch.remember(checkpoint.watch, checkpoint.best)
-    engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None)
+    stops = stop is not None or (watch is not None and "holdout" in watch.values)
+    engine = choose_engine(plan, feed, request, steps, checkpoint, watched=stop is not None, stops=stops)
     record = recorded(plan, document.record if request.record is None else request.record, structure.unread)
     if watch is not None:
         record = list(dict.fromkeys([*record, *(watched.slot for watched in watch.values.values())]))
@@ -176,11 +177,19 @@ def _checkpoint(request: RunRequest) -> Checkpoint | None:
 
 
 def choose_engine(
-    plan: Plan, feed: DataSet | None, request: RunRequest, steps: int, checkpoint: Checkpoint | None, *, watched: bool
+    plan: Plan,
+    feed: DataSet | None,
+    request: RunRequest,
+    steps: int,
+    checkpoint: Checkpoint | None,
+    *,
+    watched: bool,
+    stops: bool,
 ) -> Engine:
     """Return the engine of a run; a solver has one of its own.
 
-    `steps` includes those before the checkpoint; `watched` says whether a stop rule watches.
+    `steps` includes those before the checkpoint; `watched` says whether a stop rule watches each, `stops` whether
+    they may end before the last.
 
     Raises:
         UsageError: the engine that is named does not do what is asked for.
@@ -199,16 +208,12 @@ def choose_engine(
         return SolverEngine()
     if name == "auto":
         first_step, began = (checkpoint.step, checkpoint.engine) if checkpoint else (0, "")
-        choice = keep(began, choose(plan, steps - first_step, feed))
+        choice = keep(began, choose(plan, steps - first_step, feed, stops=stops))
         request.on_choice(choice)
         name = choice.engine
-    if name != "jax":
-        return get_engine(name)
-    from graphrun.engines.jax import JaxEngine
-
     if request.cluster is not None:
         request.cluster.join(request.device)
-    return JaxEngine(request.device, shared=request.cluster is not None, watch=watched)
+    return get_engine(name, device=request.device, shared=request.cluster is not None, watch=watched)
 
 
 def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) -> RunDescription:

@@ -408,16 +408,18 @@ def test_a_numba_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
     (tmp_path / "numba").mkdir()
     (tmp_path / "numba" / "__init__.py").write_text('raise ImportError("Numba needs NumPy 1.0 or less")\n')
     file = tmp_path / "graph.yaml"
-    file.write_text(NESTED + "steps: 5000000\nstop: {gradient_norm: 1e9}\n")
+    # It grows, and ends where it is not finite any more.
+    file.write_text(NESTED + "steps: 5000000\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     reason = "Numba cannot be imported: ImportError: Numba needs NumPy 1.0 or less\n"
     for engine, status, said in (
         ("numba", 2, f"graphrun: engine numba: {reason}"),
-        ("auto", 0, f"engine numpy: a run of about 15 s; numba would be faster, but {reason}"),
+        ("auto", 1, f"engine numpy: a run of about 9 s; numba would be faster, but {reason}"),
     ):
         command = [sys.executable, "-m", "graphrun", file, "--engine", engine]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (status, said)
+        assert done.returncode == status
+        assert done.stderr.startswith(said)
 
 
 # --- auto ------------------------------------------------------------------------------------------------------------

@@ -140,7 +140,6 @@ def _kinds(plan: Plan, tracer: Tracer) -> tuple[list[_Kind], list[int]]:
 
 
 def _write(plan: Plan, out: Lines, found: Sequence[_Loop]) -> None:
-    count, states = plan.parameters, len(plan.rule.state)
     zero, one = out.literal(0.0), out.literal(1.0)
     out.add("watching = not math.isnan(memory[3])")
     out.add("last = step + count", "code = 0", "first = True", "while True:")
@@ -158,7 +157,18 @@ def _write(plan: Plan, out: Lines, found: Sequence[_Loop]) -> None:
     for number, loop in enumerate(found):
         _backward(out, number, loop)
     out.indent -= 1
-    out.add(f"finite = math.isfinite(values[{plan.objective}])", f"for k in range({count}):")
+    finish(plan, out, f"values[{plan.objective}]")
+
+
+def finish(plan: Plan, out: Lines, objective: str, at_end: Sequence[str] = ()) -> None:
+    """Write what follows the passes of a step whose parameters and gradients stand in arrays, up to the next one.
+
+    Args:
+        objective: its value.
+        at_end: what is done after the last step.
+    """
+    count, states = plan.parameters, len(plan.rule.state)
+    out.add(f"finite = math.isfinite({objective})", f"for k in range({count}):")
     out.add("    finite &= math.isfinite(gradients[k])")
     out.add("if not finite:", "    code = 1", f"    for k in range({count}):", "        trial[k] = values[k]")
     out.add("    if not first:", "        step -= 1", f"        for k in range({count}):")
@@ -166,8 +176,9 @@ def _write(plan: Plan, out: Lines, found: Sequence[_Loop]) -> None:
     out.add(*(f"            states[{i}, k] = kept[{i + 1}, k]" for i in range(states)))
     out.add("    break")
     out.add("if watching and not first:")
-    out.watch(count, f"values[{plan.objective}]")
-    out.add("first = False", "if step == last or code != 0:", "    break", "step += 1")
+    out.watch(count, objective)
+    out.add("first = False", "if step == last or code != 0:", *(f"    {line}" for line in at_end))
+    out.add("    break", "step += 1")
     _update(plan, out)
     out.indent -= 1
     out.add("return step, code")

@@ -6,12 +6,17 @@ a parameter and its states as they were accepted last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from graphrun.engines.numba.loops import finish
 from graphrun.engines.numba.source import Lines, StepsCode, sum_of
 from graphrun.engines.straight_line import PassWriter, adding
 from graphrun.engines.traced import Functions, Known, Tracer
 from graphrun.plan.plan import Batch, Plan
+
+MOST_CARRIED = 12
+"""With more parameters and states than this, a step reads them from memory and writes them there: what Numba takes to
+compile grows with the square of the numbers that a loop carries."""
 
 
 def straight_line(plan: Plan, *, masked: bool, limit: int) -> StepsCode | None:
@@ -43,45 +48,63 @@ class _StraightLine:
         return self.tracer.functions(batch, known, seed=seed, masked=self.masked)
 
     def write(self) -> None:
-        plan, out = self.plan, self.out
-        parameters = range(plan.parameters)
-        states = range(len(plan.rule.state))
-        for k in parameters:
-            out.add(f"v{k} = a{k} = values[{k}]")
-            out.add(*(f"s{i}_{k} = b{i}_{k} = states[{i}, {k}]" for i in states))
-            if plan.bounds[k] is not None:
-                out.add(f"lower{k} = bounds[0, {k}]", f"upper{k} = bounds[1, {k}]")
+        plan, out, parameters = self.plan, self.out, range(self.plan.parameters)
+        in_registers = plan.parameters * (1 + len(plan.rule.state)) <= MOST_CARRIED
+        out.add("watching = not math.isnan(memory[3])")
+        if in_registers:
+            self.carry()
         nodes = [slot for batch in plan.in_loop for slot in batch.slots]
         read = {plan.objective or 0}.union(*(inputs for _, _, inputs in plan.nodes(plan.in_loop)))
         outside = read - {*parameters, *nodes, *self.tracer.literals}
         out.add(*(f"v{slot} = values[{slot}]" for slot in sorted(outside)))
         out.add("last = step + count", "code = 0", "first = True", "while True:")
         out.indent += 1
+        if not in_registers:
+            out.add(*(f"v{k} = values[{k}]" for k in parameters))
         self.code.forward(plan.in_loop, self.forward)
         given = self.code.backward(out.literal(1.0), self.contributions)
-        objective = f"v{plan.objective}"
+        gradients = [f"gradients[{k}] = {self.gradient(k, given)}" for k in parameters]
+        at_end = [f"values[{slot}] = v{slot}" for slot in nodes]
+        at_end += [f"gradients[{slot}] = {self.gradient(slot, given)}" for slot in nodes]
+        if in_registers:
+            self.finish(given, gradients, [*gradients, *at_end])
+        else:
+            out.add(*gradients)
+            finish(plan, out, f"v{plan.objective}", at_end)
+
+    def gradient(self, slot: int, given: set[int]) -> str:
+        """Return what the gradient of a value is called, of which some are given any."""
+        return f"g{slot}" if slot in given else self.out.literal(0.0)
+
+    def carry(self) -> None:
+        """Write what is carried from step to step."""
+        for k in range(self.plan.parameters):
+            self.out.add(f"v{k} = a{k} = values[{k}]")
+            self.out.add(*(f"s{i}_{k} = b{i}_{k} = states[{i}, {k}]" for i in range(len(self.plan.rule.state))))
+            if self.plan.bounds[k] is not None:
+                self.out.add(f"lower{k} = bounds[0, {k}]", f"upper{k} = bounds[1, {k}]")
+
+    def finish(self, given: set[int], gradients: Sequence[str], at_end: Sequence[str]) -> None:
+        """Write what follows the passes of a step, as `loops.finish` does."""
+        plan, out, parameters = self.plan, self.out, range(self.plan.parameters)
+        states = range(len(plan.rule.state))
         # Zero times a number is zero unless it is infinite or none.
-        zero = out.literal(0.0)
+        zero, objective = out.literal(0.0), f"v{plan.objective}"
         checked = [objective, *(f"g{k}" for k in parameters if k in given)]
         out.add(f"if not ({sum_of(f'{zero} * {name}' for name in checked)} == {zero}):")
         out.add(*(f"    trial[{k}] = v{k}" for k in parameters))
         out.add("    code = 1", "    if not first:", "        step -= 1", "    break")
         for k in parameters:
             out.add(f"a{k} = v{k}", *(f"b{i}_{k} = s{i}_{k}" for i in states))
-        gradients = [f"gradients[{k}] = {f'g{k}' if k in given else zero}" for k in parameters]
         out.add("if watching and not first:", *(f"    {line}" for line in gradients))
         out.watch(plan.parameters, objective)
-        out.add("first = False", "if step == last or code != 0:")
-        out.add(*(f"    values[{slot}] = v{slot}" for slot in nodes))
-        out.add(*(f"    {line}" for line in gradients))
-        out.add(*(f"    gradients[{slot}] = {f'g{slot}' if slot in given else zero}" for slot in nodes))
+        out.add("first = False", "if step == last or code != 0:", *(f"    {line}" for line in at_end))
         out.add("    break", "step += 1")
         self.update(given)
         out.indent -= 1
         for k in parameters:
             out.add(f"values[{k}] = a{k}", *(f"states[{i}, {k}] = b{i}_{k}" for i in states))
         out.add("return step, code")
-        out.lines.insert(0, "    watching = not math.isnan(memory[3])")
 
     def forward(self, batch: Batch, inputs: list[int]) -> str:
         """Write the forward function of a node."""
@@ -104,12 +127,11 @@ class _StraightLine:
         """Write the update of every parameter, of which all read the gradients of the same pass."""
         plan, out = self.plan, self.out
         out.step_size()
-        zero = out.literal(0.0)
         if plan.update.clips:
-            out.add(*(f"gradients[{k}] = {f'g{k}' if k in given else zero}" for k in range(plan.parameters)))
+            out.add(*(f"gradients[{k}] = {self.gradient(k, given)}" for k in range(plan.parameters)))
             out.clip(plan.parameters)
         for k in range(plan.parameters):
-            gradient = f"gradients[{k}]" if plan.update.clips else f"g{k}" if k in given else zero
+            gradient = f"gradients[{k}]" if plan.update.clips else self.gradient(k, given)
             states = [f"s{i}_{k}" for i in range(len(plan.rule.state))]
             out.add(f"{', '.join([f'v{k}', *states])} = {out.updated(plan.rules[k], f'v{k}', gradient, states)}")
             if plan.bounds[k] is not None:
