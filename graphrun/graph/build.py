@@ -63,7 +63,7 @@ class _Builder:
         read = document.names_read() if self.columns else set()
         self.read = tuple(name for name in self.columns if name in read)
         self._number_leaves()
-        nodes = self._resolve_nodes()
+        nodes, order = self._resolve_nodes()
         update, objective, maximize = (
             resolve_update(self.lookup),
             self._resolve_objective(),
@@ -75,6 +75,7 @@ class _Builder:
             stated, maximize = (objective, maximize), False
             objective = self.numbers[robust[0]] = len(self.leaves) + len(nodes)
             nodes.append(robust[1])
+            order = [*order, objective]
         names: list[str | None] = [None] * (len(self.leaves) + len(nodes))
         for name, number in self.numbers.items():
             names[number] = name
@@ -87,7 +88,7 @@ class _Builder:
             nodes=nodes,
             data=tuple(self.numbers[name] for name in self.read),
             engine_leaves=self.engine_leaves,
-            order=self._sort(nodes, names),
+            order=order,
             update=update,
             objective=objective,
             maximize=maximize,
@@ -157,7 +158,8 @@ class _Builder:
         settings = self.lookup.settings(initializer, init.settings, lambda: at, ("type",))
         self.initializers[self.numbers[name]] = initializer, settings
 
-    def _resolve_nodes(self) -> list[Node]:
+    def _resolve_nodes(self) -> tuple[list[Node], Sequence[int]]:
+        """Return the nodes and their order."""
         entries = self.document.nodes
         declared = (self.document.data and self.document.data.columns) or ()
         put_known_numbers(entries, self.numbers, entries, self.read, declared, self.document.broken)
@@ -190,7 +192,10 @@ class _Builder:
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )
                     self.document.broken.add(source)
-        return [self._resolve_node(name, entry) for name, entry in entries.items()]
+        inputs = [self._resolve_inputs(name, entry) for name, entry in entries.items()]
+        # Sorting is what takes the most memory, so it comes before there are nodes.
+        order = self._sort(list(entries), inputs)
+        return list(map(self._resolve_node, entries, entries.values(), inputs)), order
 
     def _given_by_the_engine(self, entries: dict[str, NodeEntry]) -> dict[str, tuple[tuple[str, type], ...]]:
         """Return the inputs that the engine gives, by the name of the node."""
@@ -200,19 +205,22 @@ class _Builder:
         }
         return {name: given[entry.type] for name, entry in entries.items() if entry.type in given} if given else {}
 
-    def _resolve_node(self, name: str, entry: NodeEntry) -> Node:
+    def _resolve_inputs(self, name: str, entry: NodeEntry) -> tuple[int, ...]:
+        """Return the numbers of a node's inputs; none where one of them is unknown, which is told."""
         numbers = self.numbers
         try:
-            inputs = tuple(
+            return tuple(
                 [numbers[source] if type(source) is str else self.literals[_literal(source)] for source in entry.inputs]
             )
         except KeyError:
-            inputs = ()
             for position, source in enumerate(entry.inputs):
                 if isinstance(source, str):
                     self.lookup.check_name(
                         source, ("inputs", position), "input", at=entry.problems(name, self.problems)
                     )
+            return ()
+
+    def _resolve_node(self, name: str, entry: NodeEntry, inputs: tuple[int, ...]) -> Node:
         usual = self.usual.get((entry.type, len(inputs))) if entry.settings is None else None
         if usual is not None and len(inputs) == len(entry.inputs):
             return Node(usual, inputs, usual.default_settings or ())
@@ -250,23 +258,22 @@ class _Builder:
             self.problems.add(("nodes", name, "inputs"), f"{node_type.signature}: {what}")
         return inputs + (own or ())
 
-    def _sort(self, nodes: list[Node], names: list[str | None]) -> list[int]:
+    def _sort(self, names: Sequence[str], inputs: Sequence[tuple[int, ...]]) -> Sequence[int]:
         first = len(self.leaves)
         # Where each node stands below its inputs, the file's own order is the answer, and the graph that would say so
         # is half the time and memory of a large load.
-        if all(not node.inputs or max(node.inputs) < number for number, node in enumerate(nodes, first)):
-            return list(range(first, first + len(nodes)))
+        if all(not given or max(given) < number for number, given in enumerate(inputs, first)):
+            return range(first, first + len(inputs))
         from graphrun.graph.ordering import CycleError, topological_order
 
         try:
-            return topological_order(first, [node.inputs for node in nodes])
+            return topological_order(first, inputs)
         except CycleError as error:
             for found in error.cycles:
                 # A node that the file itself has is where a user looks, rather than the inside of a subgraph.
-                own = (k for k, number in enumerate(found) if self.document.nodes[names[number] or ""].use is None)
-                start = next(own, 0)
-                cycle = found[start:] + found[:start]
-                path = [names[number] or "" for number in cycle]
+                path = [names[number - first] for number in found]
+                start = next((k for k, name in enumerate(path) if self.document.nodes[name].use is None), 0)
+                path = path[start:] + path[:start]
                 entry = self.document.nodes[path[0]]
                 position = entry.inputs.index(path[-1])
                 at = entry.problems(path[0], self.problems)

@@ -94,7 +94,7 @@ class ComputationalGraph:
     nodes: list[Node]
     data: tuple[int, ...]
     engine_leaves: dict[int, EngineLeaf]
-    order: list[int]
+    order: Sequence[int]
     objective: int | None
     maximize: bool
     update: Update
