@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import distributed as dask
@@ -20,7 +22,6 @@ T = TypeVar("T")
 
 SECONDS_TO_MEET = 20
 SECONDS_TO_PART = 5
-
 
 class DaskCluster:
     """A cluster at an address, or with the address ``local`` one of this machine, which ends with it.
@@ -43,7 +44,8 @@ class DaskCluster:
         try:
             if address == "local":
                 about = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
-                self._local = distributed.LocalCluster(threads_per_worker=1, **about)
+                with without_ctrl_c():
+                    self._local = distributed.LocalCluster(threads_per_worker=1, **about)
             self.client = distributed.Client(self._local or address, timeout=SECONDS_TO_MEET)
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"there is no Dask scheduler at {address}: {error}") from None
@@ -96,3 +98,18 @@ class DaskCluster:
         self.client.close(timeout=SECONDS_TO_PART)
         if self._local is not None:
             self._local.close(timeout=SECONDS_TO_PART)
+
+
+@contextmanager
+def without_ctrl_c() -> Iterator[None]:
+    """Begin processes that hear nothing of Ctrl-C, which a terminal sends to all: here it is heard afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Where it begins on the way, it lets the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -259,6 +259,9 @@ def one_process(place: Place, asked: Asked, meeting: Meeting, number: int) -> En
 
 def begin_here(root: str, folder: str, asked: Asked, words: Sequence[str]) -> NoReturn:
     """Be a process of a run, for as long as its worker is there."""
+    if hasattr(signal, "pthread_sigmask"):
+        # `interrupt` is heard here, though not by a worker of the same machine.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_worker, daemon=True).start()
     if asked.text is not None:
         sys.stdin = io.TextIOWrapper(io.BytesIO(asked.text))

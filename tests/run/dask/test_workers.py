@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,17 @@ def test_workers_run_a_graph_together(
     assert json.loads(rows.splitlines()[0])["step"] == 0
     assert Path("lost.safetensors").exists(), told
     assert load_checkpoint("lost.safetensors").step >= 10
+
+
+def test_ctrl_c_at_a_terminal_is_heard_by_the_run_alone(project: Path) -> None:
+    """A terminal sends it to the processes of a cluster of this machine, too: they end with the run, and in silence."""
+    words = ["graph.yaml", "--distributed", "dask:local", "--format", "jsonl", "--every", "10", "--steps", "100000000"]
+    command = [sys.executable, "-m", "graphrun", *words, "--save", "end.safetensors"]
+    about: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    with subprocess.Popen(command, **about) as run:
+        assert run.stdout is not None
+        assert json.loads(run.stdout.readline())["step"] == 0
+        os.killpg(run.pid, signal.SIGINT)
+        _, errors = run.communicate()
+    assert (run.returncode, b"Traceback" in errors) == (130, False), errors
+    assert load_checkpoint("end.safetensors").step >= 0
