@@ -18,7 +18,7 @@ import numpy as np
 from graphrun.base.errors import UsageError
 from graphrun.declare.nodetype import Tensor
 from graphrun.engines import Engine
-from graphrun.engines.numpy import NODES_PER_BATCH, STRAIGHT_LINE_NODES, NumpyEngine
+from graphrun.engines.numpy import STRAIGHT_LINE_NODES, STRAIGHT_LINE_STEPS, NumpyEngine, is_by_batch
 from graphrun.engines.relay import NAME, Relay, named
 from graphrun.plan.plan import Batch, Feed, Plan
 from graphrun.plan.runs import Run, find_runs
@@ -176,11 +176,11 @@ def numpy_seconds(plan: Plan, steps: int) -> float:
     nodes = sum(batch.count for batch in batches)
     if plan.has_arrays:
         return work_of(plan, steps).seconds(NUMPY)
-    if nodes <= STRAIGHT_LINE_NODES:
-        return steps * (nodes * SECONDS_PER_NODE + plan.parameters * len(plan.rule.state) * SECONDS_PER_STATE)
-    if nodes < NODES_PER_BATCH * len(batches):
+    if is_by_batch(nodes, len(batches)):
+        return steps * (nodes * SECONDS_PER_BATCHED_NODE + len(batches) * SECONDS_PER_BATCH)
+    if nodes > STRAIGHT_LINE_NODES or steps < STRAIGHT_LINE_STEPS:
         return steps * nodes * SECONDS_PER_LONE_NODE
-    return steps * (nodes * SECONDS_PER_BATCHED_NODE + len(batches) * SECONDS_PER_BATCH)
+    return steps * (nodes * SECONDS_PER_NODE + plan.parameters * len(plan.rule.state) * SECONDS_PER_STATE)
 
 
 class Work(NamedTuple):

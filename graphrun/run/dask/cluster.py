@@ -23,6 +23,7 @@ T = TypeVar("T")
 SECONDS_TO_MEET = 20
 SECONDS_TO_PART = 5
 
+
 class DaskCluster:
     """A cluster at an address, or with the address ``local`` one of this machine, which ends with it.
 
