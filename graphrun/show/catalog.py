@@ -57,14 +57,14 @@ def kinds(registry: Registry) -> dict[str, dict[str, tuple[Declaration, Plugin |
     }
 
 
-def describe(registry: Registry, name: str) -> Iterator[str]:
-    """Show everything of one name in full.
+def describe(registry: Registry, name: str, title: str | None = None) -> Iterator[str]:
+    """Show everything of one name in full, or what is of one kind.
 
     Raises:
         UsageError: there is nothing of that name.
     """
     known = kinds(registry)
-    found = [(title, *entries[name]) for title, entries in known.items() if name in entries]
+    found = [(kind, *entries[name]) for kind, entries in known.items() if name in entries and title in (None, kind)]
     if not found:
         others = [name for entries in known.values() for name in entries]
         hint = registry.meant(OTHER_NAMES.get(name.lower(), name), [NodeType], others)
@@ -171,15 +171,15 @@ def _settings(declared: Declaration) -> Iterator[str]:
     yield "  settings:"
     for parameter in declared.keyword:
         annotation = declared.annotations.get(parameter.name, Any)
-        is_union = typing.get_origin(annotation) in {typing.Union, types.UnionType}
-        kind = " | ".join(map(_type_name, typing.get_args(annotation) if is_union else (annotation,)))
         default = "required" if parameter.default is parameter.empty else f"default {parameter.default!r}"
-        yield f"    {parameter.name}: {kind}, {default}"
+        yield f"    {parameter.name}: {_type_name(annotation)}, {default}"
 
 
 def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return " | ".join(map(_type_name, typing.get_args(annotation)))
     if annotation is type(None):
         return "None"
     if hasattr(annotation, "__metadata__"):

@@ -27,8 +27,8 @@ from graphrun.show.draw.svg import escape
 MOST_CHARTS = 6
 MOST_PARAMETERS = 20
 
-WIDTH, HEIGHT = 260.0, 130.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 10.0, 24.0, 20.0
+WIDTH, HEIGHT = 278.0, 130.0
+LEFT, RIGHT, TOP, BOTTOM = 80.0, 10.0, 24.0, 20.0
 
 
 FRAME_STYLE = "width:100%;height:min(46rem,90vh);border:0;resize:vertical"

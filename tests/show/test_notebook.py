@@ -18,6 +18,7 @@ from lesson import GRAPHS
 import graphrun
 from graphrun.base.numbertext import number
 from graphrun.show.draw.contents import TIMES
+from graphrun.show.draw.rows import width
 from graphrun.show.notebook import bundle, chart, history_charts
 
 FILES = sorted(GRAPHS.glob("*.yaml"))
@@ -109,6 +110,9 @@ def test_charts() -> None:
     heights = [float(point.split(",")[1]) for line in lines for point in line.split()]
     assert heights[1] < heights[2] < heights[0]
     assert list(history_charts({"step": np.array([0]), "f": np.array([1.0])})) == []
+    wide = chart("f", [0, 1], [-1.2345678e-105, -0.00012345678])  # the ends stand on the left of the axis, whole
+    for x, label in re.findall(r'<text x="(\d+)" y="[^"]*" text-anchor="end"[^>]*>(-[^<]*)<', wide):
+        assert width(label, 10) <= float(x)
     assert "polyline" not in chart("f", [0, 1], [float("nan"), float("inf")])
 
 

@@ -34,6 +34,7 @@ RESUME = "Show what a checkpoint holds; --step counts from the very start. [defa
     type=click.Choice(["table", "yaml", "json"]),
     help="table: values and gradients; yaml: a graph file. [default: table on a terminal, else yaml]  With --plan: "
     "table or json.",
+    show_default=False,
 )
 @click.option("--step", type=step_count, metavar="K", help="In the table, the values after K updates.")
 @option("depth", metavar="N", help="In the table, so many levels of subgraphs.")

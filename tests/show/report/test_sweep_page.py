@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +19,12 @@ from graphrun.show.report.sweeps import sweep_contents
 Open = Callable[..., Any]
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e"
-VARIED = {"update.step_size": "1e-4..1e-1:log", "data.shuffle": [True, False], f"constants.{HOSTILE}": "1..9"}
+VARIED: dict[str, Any] = {"update.step_size": "1e-4..1e-1:log", "data.shuffle": [True, False], f"constants.{HOSTILE}": "1..9"}
 
 
-def made_up(count: int) -> Sweep:
+def made_up(count: int, varied: dict[str, Any] = VARIED) -> Sweep:
     """Return a sweep of so many runs, every seventh of which failed; the objective is the distance from 1e-2."""
-    axes = [axis for axis, _ in (read_axis(path, given) for path, given in VARIED.items()) if axis is not None]
+    axes = [axis for axis, _ in (read_axis(path, given) for path, given in varied.items()) if axis is not None]
     runs, courses = [], {}
     for number in range(count):
         shares = [(number * (k + 2) * 0.618034) % 1 for k in range(len(axes))]
@@ -64,6 +65,25 @@ def numbers(page: Any) -> list[int]:
     """Return which runs the table has."""
     cells = page.locator("#runs-body tbody td:nth-child(2)").all_text_contents()
     return [int(text.removesuffix(" best").replace(",", "")) for text in cells]
+
+
+@pytest.mark.campaign
+def test_names_of_axes(open_page: Open, tmp_path: Path) -> None:
+    """However long settings and what they are given are called, no text leaves the drawing or covers a name."""
+    long = {f"nodes.{'of_a_layer' * 9}": ["hard_sigmoid" * 3, "another"], f"update.{'rate' * 20}": "1..9"}
+    file = tmp_path / "sweep.html"
+    made_up(20, long | VARIED).report(file)
+    page = open_page(file)
+    boxes = """of => [...document.querySelectorAll(of)].map((element) => element.getBoundingClientRect().toJSON())"""
+    (drawing,) = page.evaluate(boxes, "#parallel svg")
+    for text in page.evaluate(boxes, "#parallel text"):
+        assert drawing["left"] <= text["left"]
+        assert text["right"] <= drawing["right"]
+    names = page.evaluate(boxes, "#parallel .name")
+    assert len(names) == 6
+    for one, other in itertools.combinations(names, 2):
+        beside = one["right"] <= other["left"] or other["right"] <= one["left"]
+        assert beside or abs(one["top"] - other["top"]) > 10
 
 
 @pytest.mark.campaign

@@ -2,7 +2,7 @@
 // their place, the best one first; what is kept on one axis is kept in all views.
 
 const { runs, settings, courses, compared } = data;
-const PAD = { left: 62, right: 40, top: 34, bottom: 18 }, HEIGHT = 300, APART = 110, SLICE = 150, MOST_CHOSEN = 8, BLOCK = 200, NEAR = 14;
+const PAD = { left: 62, right: 40, top: 34, bottom: 18 }, HEIGHT = 300, APART = 110, SLICE = 150, MOST_OF_TICK = 14, MOST_CHOSEN = 8, BLOCK = 200, NEAR = 14, LETTER = 7.7;
 const TONES = ["accent", "gradient", "edge"], GRADES = 5;
 const all = [...runs.number.keys()];
 const hasValue = (k) => Boolean(runs.hasValue[k]);
@@ -50,11 +50,13 @@ const downTo = (share) => PAD.top + (1 - share) * span;
 let across = [];
 
 function buildParallel() {
-  const width = Math.max(byId("parallel").clientWidth, PAD.left + PAD.right + (axes.length - 1) * APART);
-  const gap = (width - PAD.left - PAD.right) / (axes.length - 1);
-  across = axes.map((_, k) => PAD.left + k * gap);
+  // The texts at the first axis fit on its left; names of neighbours stand in two rows where they are near.
+  const left = Math.max(PAD.left, 16 + LETTER * Math.max(0, ...axes[0].ticks.map(([, text]) => shortened(text, MOST_OF_TICK).length)));
+  const width = Math.max(byId("parallel").clientWidth, left + PAD.right + (axes.length - 1) * APART);
+  const gap = (width - left - PAD.right) / (axes.length - 1), isNear = gap < 150, half = isNear ? gap : gap / 2;
+  across = axes.map((_, k) => left + k * gap);
   const svg = draw("svg", { width, height: HEIGHT + 12, role: "group", "aria-label": "Settings and objective of each run" }, lines);
-  svg.append(...axes.map((axis, k) => buildAxis(axis, across[k], k % 2 && gap < 150 ? 26 : 12, Math.floor(gap / 3.6))));
+  svg.append(...axes.map((axis, k) => buildAxis(axis, across[k], k % 2 && isNear ? 26 : 12, half + Math.min(half, k === 0 ? left : axis.isResult ? PAD.right : half))));
   svg.addEventListener("pointermove", (event) => point(runNear(event)));
   svg.addEventListener("pointerleave", () => point(null));
   svg.addEventListener("click", (event) => { const near = runNear(event); if (near !== null) choose(near); });
@@ -100,9 +102,10 @@ function buildAxis(axis, x, top, room) {
     const other = axis.kept[1 - which], rounded = Math.round(to * 1e6) / 1e6;
     return keep(axis, ...(which ? [other, Math.max(rounded, other)] : [Math.min(rounded, other), other]));
   }));
-  const ticks = axis.ticks.map(([share, text]) => draw("text", { class: "tick", x: x - 10, y: downTo(share) }, shortened(text, 14)));
+  const ticks = axis.ticks.map(([share, text]) => draw("text", { class: "tick", x: x - 10, y: downTo(share) }, shortened(text, MOST_OF_TICK)));
   if (axis.lacks) ticks.push(draw("text", { class: "tick", x: x - 10, y: downTo(-0.1) }, "none"));
-  const name = draw("text", { class: "name", x: axis.isResult ? x + PAD.right - 4 : x, y: top }, shortened(axis.name, Math.max(room, 12)));
+  const told = shortened(axis.name, Math.max(Math.floor(room / LETTER), 12));
+  const name = draw("text", { class: "name", x: axis.isResult ? x + PAD.right - 4 : Math.max(x, 2 + LETTER * told.length / 2), y: top }, told);
   name.append(draw("title", {}, axis.name));
   return draw("g", { class: "axis" }, draw("line", { x1: x, x2: x, y1: PAD.top, y2: PAD.top + span }), hit, range, ...ends, ...ticks, name);
 }
