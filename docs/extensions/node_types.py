@@ -49,7 +49,9 @@ def main(_app: Sphinx | None = None) -> None:
         text = [f"# {name.replace('_', ' ').capitalize()}", (family.__doc__ or "").strip()]
         for declared in vars(family).values():
             if isinstance(declared, NodeType):
-                text += entry(registry, "node type", declared, [*proof(declared, verdicts), *accuracy(declared, errors)])
+                text += entry(
+                    registry, "node type", declared, [*proof(declared, verdicts), *accuracy(declared, errors)]
+                )
         write(f"types/{name}.md", text)
     others = {title: found for title, found in kinds(registry).items() if title != "node type"}
     for title, found in others.items():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from graphrun.base.errors import UsageError
+from graphrun.base.errors import GraphrunError, UsageError
 from graphrun.document import Document
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class DataSource:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns, for which the file is opened only when the section names none."""
+        """The names of the columns, for which the file is opened only when the section names none.
+
+        A file in its place need not have those that only other nodes than those asked for need: what the section's own
+        file has is a name all the same.
+        """
         entry = self._document.data
         if entry is None:
             return ()
@@ -61,7 +66,13 @@ class DataSource:
             return tuple(entry.columns)
         from graphrun.data.opening import column_names
 
-        return column_names(entry, self._document.source.folder, file=self.file, problems=self._document.problems)
+        document, folder = self._document, self._document.source.folder
+        names = column_names(entry, folder, file=self.file, problems=document.problems)
+        unknown = document.names_read().difference(names, document.nodes, document.parameters, document.constants)
+        if self.file is not None and entry.file is not None and unknown:
+            with suppress(GraphrunError):
+                names += tuple(name for name in column_names(entry, folder) if name in unknown)
+        return names
 
     def open(
         self, seed: int, statistics: Mapping[str, NDArray[Any]] | None = None, *, whole: bool = False
@@ -95,6 +106,7 @@ class DataSource:
             seed,
             statistics=statistics or None,
             file=self.file,
+            needed=read,
             training=self._training,
             problems=self._document.problems,
         )

@@ -296,3 +296,22 @@ def test_rows_are_what_depends_on_the_rows(folder: Path) -> None:
     np.testing.assert_allclose(found["p"], x @ [1, 2, 3])
     np.testing.assert_allclose(found["u"], x - x.mean(axis=0))
     np.testing.assert_allclose(found["v"], np.cumsum(x @ [1, 2, 3]))
+
+
+@pytest.mark.parametrize("columns", ["", ", columns: {x: x, y: y}"])
+def test_columns_that_no_asked_node_needs(columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They need not be there, whether the section names the columns or has all; what is needed is missed by its name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.csv").write_text("x,y,z\n1,2,5\n2,4,6\n", encoding="utf-8")
+    (tmp_path / "new.csv").write_text("x\n3\n5\n", encoding="utf-8")
+    nodes = "{model: a * x, off: model - y, loss: sum(off ** 2)}"
+    text = f"data: {{file: train.csv{columns}}}\nparameters: {{a: 2}}\nnodes: {nodes}\nminimize: loss\n"
+    graphrun.loads(text).run(steps=0, save="c.safetensors")
+    graph = graphrun.loads(text, data="new.csv")
+    (piece,) = graph.predict("c.safetensors", ["model"])
+    assert piece["model"].tolist() == [6, 10]
+    for missed in (lambda: next(graph.predict("c.safetensors", ["off"])), lambda: graph.run(steps=0)):
+        with pytest.raises(graphrun.GraphrunError, match=r"'new\.csv' has no column 'y'(?s:.*)its columns are 'x'"):
+            missed()
+    with pytest.raises(graphrun.GraphrunError, match="input 'w' is unknown"):
+        graphrun.loads(text.replace("- y", "- w"), data="new.csv")

@@ -19,7 +19,11 @@ from graphrun.show.report.sweeps import sweep_contents
 Open = Callable[..., Any]
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e"
-VARIED: dict[str, Any] = {"update.step_size": "1e-4..1e-1:log", "data.shuffle": [True, False], f"constants.{HOSTILE}": "1..9"}
+VARIED: dict[str, Any] = {
+    "update.step_size": "1e-4..1e-1:log",
+    "data.shuffle": [True, False],
+    f"constants.{HOSTILE}": "1..9",
+}
 
 
 def made_up(count: int, varied: dict[str, Any] = VARIED) -> Sweep:
