@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
@@ -42,6 +43,7 @@ napoleon_use_ivar = True  # attributes of a docstring that are properties too st
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"ArrayLike": "ArrayLike", "Point": "Point"}
 python_use_unqualified_type_names = True
 
 html_theme = "furo"
@@ -51,3 +53,13 @@ html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "friendly"
+
+
+def setup(app: Any) -> None:
+    """Write signatures of dataclasses so that they can be parsed, and types in them be shortened."""
+
+    def with_dots(*told: Any) -> tuple[Any, Any]:
+        *_, signature, returned = told
+        return signature and signature.replace("<factory>", "..."), returned
+
+    app.connect("autodoc-process-signature", with_dots)

@@ -8,12 +8,14 @@ Quick, it takes fewer rounds, and about two minutes on a machine that does nothi
 
 from __future__ import annotations
 
+import argparse
 import importlib
-import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from harness import Row, markdown
 
+HERE = Path(__file__).parent
 SOURCES = ("native", "networks", "layers")
 QUICK_ROUNDS = 5
 
@@ -28,12 +30,19 @@ def rows(chosen: Iterable[str] = (), *, full: bool = True) -> Iterator[Row]:
         yield from module.rows()
 
 
-def main(words: list[str]) -> None:
+def main() -> None:
     """Measure, print the table, and say what is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="*", metavar="SOURCE", help="the rows of native, networks or layers alone")
+    parser.add_argument("--full", action="store_true", help="all rounds")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.source if not (HERE / f"{name}.py").is_file()]
+    if unknown:
+        parser.error(f"there is no {unknown[0]}.py here")
     measured = []
 
     def noted() -> Iterator[Row]:
-        for row in rows([word for word in words if word != "--full"], full="--full" in words):
+        for row in rows(asked.source, full=asked.full):
             measured.append(row)
             yield row
 
@@ -47,4 +56,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

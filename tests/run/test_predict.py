@@ -300,7 +300,7 @@ def test_rows_are_what_depends_on_the_rows(folder: Path) -> None:
 
 @pytest.mark.parametrize("columns", ["", ", columns: {x: x, y: y}"])
 def test_columns_that_no_asked_node_needs(columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They need not be there, whether the section names the columns or has all; what is needed is missed by its name."""
+    """They need not be there, whether the section names the columns or has all; what is needed is missed by name."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.csv").write_text("x,y,z\n1,2,5\n2,4,6\n", encoding="utf-8")
     (tmp_path / "new.csv").write_text("x\n3\n5\n", encoding="utf-8")
