@@ -25,11 +25,11 @@ Settings = tuple[tuple[str, Any], ...]
 
 
 class Index:
-    """Annotates an input that holds whole numbers which select (class labels, positions): it has no derivative."""
+    """Annotates an input that holds whole numbers which select (class labels, positions) and has no derivative."""
 
 
 class Noise:
-    """Annotates an input that the engine gives, not the graph file: numbers drawn uniformly from [0, 1).
+    """Annotates an input that the engine gives, not the graph file, numbers drawn uniformly from [0, 1).
 
     They have the shape of the first input and are drawn anew for each step, from the seed, the node's name and the
     step; the backward pass sees the same ones.
@@ -37,13 +37,13 @@ class Noise:
 
 
 class State:
-    """Annotates an input that the engine keeps from step to step, not the graph file: running statistics."""
+    """Annotates an input that the engine keeps from step to step, not the graph file, as running statistics."""
 
 
 class Training:
-    """Annotates a setting that the engine gives, not the graph file: true in steps, false where data is only evaluated.
+    """Annotates a setting that the engine gives, not the graph file.
 
-    Evaluated only are the held-back rows and the rows of a prediction.
+    It is true in steps, false where data is only evaluated, which are held-back rows and those of a prediction.
     """
 
 
