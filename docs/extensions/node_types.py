@@ -49,9 +49,7 @@ def main(_app: Sphinx | None = None) -> None:
         text = [f"# {name.replace('_', ' ').capitalize()}", (family.__doc__ or "").strip()]
         for declared in vars(family).values():
             if isinstance(declared, NodeType):
-                text += entry(
-                    registry, "node type", declared, [*proof(declared, verdicts), *accuracy(declared, errors)]
-                )
+                text += entry(registry, declared, [*proof(declared, verdicts), *accuracy(declared, errors)])
         write(f"types/{name}.md", text)
     others = {title: found for title, found in kinds(registry).items() if title != "node type"}
     for title, found in others.items():
@@ -60,12 +58,12 @@ def main(_app: Sphinx | None = None) -> None:
         text = [f"# {title.capitalize()}s"]
         for declared, plugin in found.values():
             if plugin is None or plugin.source == "built-in":
-                text += entry(registry, title, declared, [])
+                text += entry(registry, declared, [], title)
         write(f"types/{page}.md", text)
     write("types.md", index(names))
 
 
-def entry(registry: Registry, title: str, declared: Declaration, facts: list[str]) -> Iterator[str]:
+def entry(registry: Registry, declared: Declaration, facts: list[str], title: str = "node type") -> Iterator[str]:
     """Yield the parts of the page of one declaration."""
     # The last line says where it is from; the text above the inputs and settings is better broken by the page.
     *lines, _ = describe(registry, declared.name, title)

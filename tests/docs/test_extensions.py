@@ -12,7 +12,9 @@ from types import ModuleType
 import pytest
 
 from graphrun.check.prove import Outcome, Verdict
+from graphrun.declare.initializers import INITIALIZERS
 from graphrun.nodes.activation import leaky_relu
+from graphrun.nodes.arithmetic import identity
 from graphrun.plugins.registry import Registry
 
 EXTENSIONS = Path(__file__).parents[2] / "docs" / "extensions"
@@ -60,3 +62,14 @@ def test_page_of_a_type_has_formula_derivative_proof_and_accuracy(extension: Mod
         "0.5 ulp in its value, 1.5 in its derivatives.",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("extension", ["node_types"], indirect=True)
+def test_page_of_a_name_that_two_kinds_have(extension: ModuleType) -> None:
+    """The identity that is a node type and the one that makes a matrix each have their own facts alone."""
+    matrix = "\n".join(extension.entry(Registry(), INITIALIZERS["identity"], [], "initializer"))
+    assert "init: {type: identity}" in matrix
+    assert "dy/dx" not in matrix
+    node = "\n".join(extension.entry(Registry(), identity, []))
+    assert "dy/dx = 1" in node
+    assert "init:" not in node
