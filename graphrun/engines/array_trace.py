@@ -145,7 +145,7 @@ class PlanTrace:
 
     def _clipped(self, slopes: Sequence[Any]) -> Sequence[Any]:
         update, make = self.plan.update, self.recorder
-        if update.clips and update.accumulate > 1 and (self.plan.feeds or self.plan.noise):
+        if update.clips_means and (self.plan.feeds or self.plan.noise):
             raise NotSupportedError("the mean of several steps' gradients, which is clipped, cannot be written out")
 
         def norm(*parts: Any) -> Any:

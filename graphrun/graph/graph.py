@@ -67,6 +67,11 @@ class Update:
         """Whether gradients are clipped."""
         return self.clip_norm is not None or self.clip_value is not None
 
+    @property
+    def clips_means(self) -> bool:
+        """Whether what is clipped is the mean of several steps' gradients."""
+        return self.clips and self.accumulate > 1
+
 
 @dataclass(frozen=True)
 class ComputationalGraph:

@@ -95,3 +95,17 @@ def test_refused(given: str) -> None:
         graphrun.loads(
             f"parameters: {{x: 1}}\nnodes: {{f: x * x}}\nminimize: f\nupdate: {{accumulate: {given}}}"
         ).plan()
+
+
+@pytest.mark.slow
+def test_a_mean_that_is_clipped_is_handed_from_engine_to_engine(tmp_path: Path) -> None:
+    """What is kept between two updates are the gradients as they were, on whatever engine: one begins, another ends."""
+    file = "parameters: {x: 1, y: 2}\nnodes: {f: (x - 3) ** 2 * y - y ** 4}\nmaximize: f\n"
+    graph = graphrun.loads(
+        file + "update: {type: momentum, step_size: 0.01, clip_value: 2, clip_norm: 2, accumulate: 3}"
+    )
+    whole = graph.run(20, engine="numpy", save=tmp_path / "numpy")
+    for first, then in (("numpy", "numba"), ("numba", "numpy")):
+        graph.run(5, engine=first, save=tmp_path / "part")
+        resumed = graph.run(20, engine=then, resume=tmp_path / "part")
+        assert resumed.parameters == pytest.approx(whole.parameters, rel=1e-12)

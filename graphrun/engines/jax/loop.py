@@ -204,7 +204,7 @@ def updated(
         cast=partial(jnp.asarray, dtype=plan.dtype),
     )
     sign, kept_before = -1.0 if plan.maximize else 1.0, state.rule
-    if update.accumulate == 1 or not update.clips:
+    if not update.clips_means:
         gradients: Sequence[Any] = clipped(state.gradients)
     else:
         sums = [sign * own[-1] for own in state.rule]

@@ -194,6 +194,8 @@ def _update(plan: Plan, out: Lines) -> None:
     states = [f"states[{i}, k]" for i in range(len(plan.rule.state))]
     out.add("value = kept[0, k] = values[k]", "gradient = gradients[k]")
     out.add(*(f"s{i} = kept[{i + 1}, k] = {state}" for i, state in enumerate(states)))
+    if plan.update.clips_means:
+        out.add(f"s{len(states) - 1} = select(due, {out.literal(0.0)}, s{len(states) - 1})")
     for number, (rule, _) in enumerate(plan.groups):
         if len(plan.groups) > 1:
             out.add(f"{'elif' if number else 'if'} bounds[2, k] == {number}:")

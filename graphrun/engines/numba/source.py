@@ -133,8 +133,20 @@ class Lines:
         return ", ".join(texts)
 
     def clip(self, count: int) -> None:
-        """Write the clipping of `gradients` to the largest value and the largest norm that are allowed."""
+        """Write the clipping of `gradients` to the largest value and the largest norm that are allowed.
+
+        Where an update takes the mean of several, it is their mean that is clipped, as by `clip_mean`: ``due`` tells
+        that nothing of what was accumulated is left to the rule.
+        """
         within, factor = self.tracer.clipping()
+        several, sign = self.plan.update.accumulate, "-" if self.plan.maximize else "+"
+        if several > 1:
+            number, last = self.literal(float(several)), len(self.plan.rule.state) - 1
+            self.add(f"due = step % {several} == 0", "if due:")
+            self.indent += 1
+            self.block(
+                f"for k in range({count}):\n    gradients[k] = (gradients[k] {sign} states[{last}, k]) / {number}"
+            )
         if within is not None:
             (text,) = self.write([within], {"gradient": "gradients[k]"})
             self.block(f"for k in range({count}):\n    gradients[k] = {text}")
@@ -142,6 +154,9 @@ class Lines:
             self.block(NORM.format(count=count))
             (text,) = self.write([factor], {"norm": "norm"})
             self.block(f"factor = {text}\nfor k in range({count}):\n    gradients[k] = gradients[k] * factor")
+        if several > 1:
+            self.block(f"for k in range({count}):\n    gradients[k] = gradients[k] * {number}")
+            self.indent -= 1
 
     def watch(self, count: int, objective: str) -> None:
         """Write what a stop rule looks at after a step, and the code that it ends with."""

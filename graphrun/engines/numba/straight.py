@@ -49,7 +49,8 @@ class _StraightLine:
 
     def write(self) -> None:
         plan, out, parameters = self.plan, self.out, range(self.plan.parameters)
-        in_registers = plan.parameters * (1 + len(plan.rule.state)) <= MOST_CARRIED
+        few = plan.parameters * (1 + len(plan.rule.state)) <= MOST_CARRIED
+        in_registers = few and not plan.update.clips_means
         out.add("watching = not math.isnan(memory[3])")
         if in_registers:
             self.carry()

@@ -57,7 +57,7 @@ class NumpyEngine:
         if only_numbers and is_by_batch(nodes, len(plan.batches)):
             return batch_program(plan)
         update = plan.update
-        plain = isinstance(update.rule, UpdateRule) and not (update.clips and update.accumulate > 1)
+        plain = isinstance(update.rule, UpdateRule) and not update.clips_means
         if nodes <= STRAIGHT_LINE_NODES and plan.objective is not None and plain:
             return straight_line_program(plan, feed)
         return node_program(plan, feed)
