@@ -1,6 +1,8 @@
 """Writing a new plugin: a node type that works, and its test, ready to edit; or a whole distribution of it."""
 
+import sys
 from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from graphrun.base.errors import RunError, UsageError
@@ -170,10 +172,13 @@ def write_plugin(name: str, folder: str | None = None, *, tensor: bool = False) 
         tensor: declare a tensor type, not an elementwise one.
 
     Raises:
-        UsageError: the name is no identifier or is taken, or a file of that name is there.
+        UsageError: the name is no identifier or is taken, by a module too, or a file of that name is there.
         RunError: a file cannot be written.
     """
     name = free_name(name)
+    if name in sys.stdlib_module_names or name in packages_distributions():
+        # Pytest and Python look into the file's folder before they look for modules.
+        raise UsageError(f"{name!r} is a module, which a file {name}.py would hide: take another name, as {name}_node")
     target = Path(folder) if folder is not None else next(iter(project_folders()), Path())
     texts = {f"{name}.py": plugin_text(name, tensor=tensor), f"test_{name}.py": TEST.format(name=name)}
     return _write(target, texts)

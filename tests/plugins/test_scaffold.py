@@ -85,6 +85,8 @@ def test_nothing_is_overwritten(exists: str, capsys: pytest.CaptureFixture[str])
         "graphrun",
         "graphrun_node_types",
         "conftest",
+        "copy",
+        "numpy",
     ],
 )
 def test_names_that_would_not_work(name: str, folder: Path) -> None:
