@@ -109,7 +109,7 @@ def prove_type(declared: NodeType) -> Verdict:
         return Verdict(declared.name, Outcome.NOTHING)
     try:
         findings = prove_derivatives(declared)
-    except Exception as error:  # SymPy meets formulas of anybody's
+    except (Exception, SystemExit) as error:  # SymPy meets formulas of anybody's
         return compare(declared, f"SymPy fails on its formulas: {error_text(error)}")
     if findings.wrong:
         return Verdict(declared.name, Outcome.WRONG, findings.wrong[0])

@@ -149,7 +149,7 @@ class Subject:
         try:
             with np.errstate(all="ignore"):
                 return function(np, *arguments, **self.settings)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error} (inputs of {shape_text(arguments)})"
             raise self.broken(f"{what} raised {text}") from error
 

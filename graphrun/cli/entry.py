@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from click_default_group import DefaultGroup
@@ -134,8 +134,8 @@ def commands_of_plugins() -> dict[str, click.Command]:
     from graphrun.plugins.registry import Registry
 
     registry, hook = Registry(), "graphrun_commands"
-    found = {name: registry.named(hook, name) for name in registry.names(hook) if name not in commands.commands}
-    return {name: command for name, command in found.items() if isinstance(command, click.Command)}
+    names = (name for name in registry.names(hook) if name not in commands.commands)
+    return {name: cast("click.Command", registry.named(hook, name)) for name in names}
 
 
 @click.group(cls=Commands, default="run", context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from pathlib import Path as FilePath
 from typing import Any
@@ -81,8 +81,9 @@ class ReadTable(ArrayTable):
         try:
             with stdout_to_stderr():
                 columns = reader(FilePath(path))
-                self._arrays = {name: _array_of(values) for name, values in columns.items()}
-        except Exception as error:  # of a plugin's function, anything
+                given = columns.items() if isinstance(columns, Mapping) else ()
+                self._arrays = {name: _array_of(values) for name, values in given}
+        except (Exception, SystemExit) as error:  # of a plugin's function, anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{printable(self.name)}: the file cannot be read: {printable(reason)}") from error
         self.headers = tuple(self._arrays)

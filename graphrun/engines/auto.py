@@ -242,7 +242,7 @@ def _products(batch: Batch, shapes: Sequence[tuple[int, ...]]) -> float:
     try:
         arrays = [np.broadcast_to(0.0, shape) for shape in (batch.shape, *shapes)]
         return sum(batch.type.operations(*arrays, settings=batch.settings)) / 2
-    except Exception:
+    except (Exception, SystemExit):
         # That of a plugin may not work; `profile` says so.
         return 0.0
 

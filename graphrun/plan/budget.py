@@ -86,7 +86,7 @@ class Budget:
             _try(node, inputs, meter, self.dtype)
         except TooMuchError as error:
             raise self._refusal(number, node, self._too_much(error)) from None
-        except Exception:  # noqa: S110 (what it is, the functions show on the values themselves)
+        except (Exception, SystemExit):  # noqa: S110 (what it is, the functions show on the values themselves)
             pass
 
     def _too_much(self, error: TooMuchError) -> str:

@@ -105,7 +105,7 @@ def combination(
                 node_value(node, _taken(node, inputs, rows, chosen))
                 for chosen in (range(MANY), range(PART), range(PART, MANY))
             )
-        except Exception:  # noqa: S112 (a type may raise whatever it likes on numbers that are not for it)
+        except (Exception, SystemExit):  # noqa: S112 (a type may raise whatever it likes on numbers that are not for it)
             continue
         if not whole.shape == first.shape == rest.shape:
             return None
@@ -145,7 +145,7 @@ def _tried(
         try:
             many = node_value(node, inputs)
             few = node_value(node, _taken(node, inputs, found, CHOSEN))
-        except Exception:  # noqa: S112 (a type may raise whatever it likes on numbers that are not for it)
+        except (Exception, SystemExit):  # noqa: S112 (a type may raise whatever it likes on numbers that are not for it)
             continue
         grown = [k for k, sizes in enumerate(zip(many.shape, few.shape, strict=False)) if sizes == (MANY, len(CHOSEN))]
         if many.ndim != few.ndim or not grown:

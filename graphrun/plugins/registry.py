@@ -383,6 +383,8 @@ class Registry:
         for name, function in made.items():
             if not isinstance(name, str) or not callable(function):
                 raise TypeError(f"{hook} returned {name!r}: {function!r}, where a name leads to what is called")
+            if hook == "graphrun_commands" and not _is_command(name, function):
+                raise TypeError(f"{hook} returned {name!r}: {function!r}, where a word leads to a click.Command")
             if hook in WITH_SUFFIX and not (name.startswith(".") and name == name.lower()):
                 raise ValueError(f"{hook} returned {name!r}, which is no suffix in small letters, such as '.txt'")
             yield name, function
@@ -418,6 +420,12 @@ class Registry:
             if kind is UpdateRule and declaration.name in SOLVERS:
                 raise ValueError(f"the name {declaration.name!r} is taken: a solver has it")
             seen.add(key)
+
+
+def _is_command(name: str, function: Any) -> bool:
+    import click
+
+    return name.split() == [name] and isinstance(function, click.Command)
 
 
 def _registry(folders: Sequence[Path], declarations: Sequence[Declaration]) -> Registry:

@@ -170,7 +170,7 @@ def _of_plugin(write: Callable[[Any], str | bytes], given: Any, what: str) -> st
             written = write(given)
     except GraphrunError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RunError(f"{what} failed: {type(error).__name__}: {error}") from error
     if not isinstance(written, str | bytes):
         raise RunError(f"{what} failed: the plugin gave {describe(written)}, not a text or bytes")

@@ -62,6 +62,8 @@ def test_a_reader_feeds_runs_predictions_and_other_files(write: Write) -> None:
             "def read(path):\n    raise ValueError('line 3 is odd')\n" + READER,
             "rows.two: the file cannot be read: line 3",
         ),
+        ("def read(path):\n    raise SystemExit('gone')\n" + READER, "rows.two: the file cannot be read: gone"),
+        ("def read(path):\n    return None\n" + READER, "rows.two: the reader of a plugin gave no columns"),
         ("def read(path):\n    return {}\n" + READER, "rows.two: the reader of a plugin gave no columns"),
         ("def read(path):\n    return {'x': [1], 'y': [1, 2]}\n" + READER, "differ in their numbers of rows"),
         ("def read(path):\n    return {'x': [1, 2], 'y': [object(), 2]}\n" + READER, "holds Python objects"),
@@ -90,7 +92,8 @@ def test_a_language_and_a_format(write: Write, capsys: pytest.CaptureFixture[str
     Path("lesson.yaml").write_text(LESSON, encoding="utf-8")
     write(
         "@graphrun.hookimpl\ndef graphrun_languages():\n"
-        "    return {'names': lambda g: ' '.join(g.document.nodes), 'odd': lambda g: 1, 'bad': lambda g: 1 / 0}\n"
+        "    return {'names': lambda g: ' '.join(g.document.nodes), 'odd': lambda g: 1, 'bad': lambda g: 1 / 0,\n"
+        "        'end': lambda g: exit(3)}\n"
         "@graphrun.hookimpl\ndef graphrun_drawings():\n    return {'.raw': lambda svg: svg.encode()[::-1]}\n"
     )
     graph = graphrun.load("lesson.yaml")
@@ -105,12 +108,13 @@ def test_a_language_and_a_format(write: Write, capsys: pytest.CaptureFixture[str
         (
             ["export", "--to", "nams"],
             2,
-            "none of the languages c, javascript, latex, python, onnx, yaml, bad, names, odd",
+            "none of the languages c, javascript, latex, python, onnx, yaml, bad, end, names, odd",
         ),
         (["export", "--to", "nams"], 2, "did you mean names?"),
         (["export", "--to", "names", "--steps", "3"], 2, "--steps is not for --to names"),
         (["export", "--to", "odd"], 1, "export to odd failed: the plugin gave"),
         (["export", "--to", "bad"], 1, "export to bad failed: ZeroDivisionError"),
+        (["export", "--to", "end"], 1, "export to end failed: SystemExit: 3"),
         (
             ["draw", "-o", "x.rwa"],
             2,
@@ -142,7 +146,10 @@ def test_what_is_no_mapping_of_functions_is_refused(
     write: Write, hook: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The plugin fails, which is told, and stops nothing else."""
-    for made, told in (("[1]", "which is no mapping of names"), ("{'.x': 1}", "where a name leads to what is called")):
+    wrong = [("[1]", "which is no mapping of names"), ("{'.x': 1}", "where a name leads to what is called")]
+    if hook == "commands":
+        wrong += [("{'x': print}", "leads to a click.Command"), ("{'a b': click.Command('x')}", "where a word leads")]
+    for made, told in wrong:
         write(f"@graphrun.hookimpl\ndef graphrun_{hook}():\n    return {made}\n")
         assert run_command(["plugins"]) == 0
         assert told in capsys.readouterr().out

@@ -206,7 +206,7 @@ class Proof:
         for point in case.region.points(self.symbols, READING_POINTS):
             try:
                 computed = self.computed(point, position)
-            except Exception as error:  # a plugin's own functions are called, which may raise anything
+            except (Exception, SystemExit) as error:  # a plugin's own functions are called, which may raise anything
                 self.findings.undecided.append(f"on NumPy it fails at {self.place(point)}: {error_text(error)}")
                 return
             for formula, number in zip((outcome.forward, declared), computed, strict=True):

@@ -354,6 +354,6 @@ def make_observers(registry: Registry, named: Sequence[str]) -> list[object]:
             observers.append(registry.observer(name)(target))
         except GraphrunError as error:
             raise UsageError(f"--observe {text}: {error}") from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"--observe {text}: {type(error).__name__}: {error}") from error
     return observers

@@ -175,7 +175,7 @@ def must_be_careful(plan: Plan) -> bool:
         states = [np.float64(state)] * len(rule.state)
         try:
             given = rule.function(np, np.float64(value), np.float64(gradient), *steps, *states, **dict(update.settings))
-        except Exception:
+        except (Exception, SystemExit):
             return True
         if math.isfinite(given[0] if rule.state else given):
             return True

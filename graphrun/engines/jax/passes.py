@@ -337,7 +337,7 @@ def tracing(kind: str, declaration: Declaration) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"the jax engine cannot run the {kind} {declaration.name} ({declaration.file}): {reason_of(error)}\n"
             "  --engine numpy runs every one"

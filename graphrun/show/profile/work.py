@@ -81,7 +81,7 @@ def _operations(tracer: Tracer, batch: Batch, shapes: Sequence[Shape], wanted: S
         try:
             arrays = [np.broadcast_to(0.0, shape) for shape in (batch.shape, *shapes)]
             forward, *gradients = batch.type.operations(*arrays, settings=batch.settings)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"profile: the cost of the node type {batch.type.name}: {type(error).__name__}: {error}"
             ) from error
