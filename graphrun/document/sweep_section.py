@@ -197,6 +197,9 @@ def read_vary(text: str) -> tuple[str, Any]:
     if ".." in given and given.strip()[:1] not in "[\"'":
         return key, given
     loaded, errors = loader.load(given if given.lstrip()[:1] == "[" else f"[{given}]")
+    if errors and given.lstrip()[:1] == "[":
+        # Several lists, if anything.
+        loaded, errors = loader.load(f"[{given}]")
     if errors:
         raise UsageError(f"--vary {printable(text)}: {errors[0].message}")
     return key, loaded

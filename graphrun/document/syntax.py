@@ -167,6 +167,10 @@ class _Explanation:
         return GraphSyntaxError(self.here, "this version of YAML is not supported", "remove the line")
 
     def second_top(self) -> GraphSyntaxError:
+        if self.here.column > 1:
+            return GraphSyntaxError(
+                self.here, "the value ends before this", "put it into quotes or, of several, brackets"
+            )
         return GraphSyntaxError(self.here, "the file's mapping ended before this line", "put all keys into one mapping")
 
     def inline_item(self) -> GraphSyntaxError:

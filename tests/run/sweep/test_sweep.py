@@ -23,6 +23,7 @@ import pytest
 import graphrun
 from graphrun.base.locks import NumberLocks
 from graphrun.cli.entry import run_command
+from graphrun.document.sweep_section import read_vary
 
 GRAPH = """\
 parameters: {a: 3.0, b: {shape: [], init: {type: uniform, low: -1, high: 1}}}
@@ -268,6 +269,12 @@ def test_a_plain_run_imports_none_of_it(file: Path) -> None:
     assert shown.stdout.splitlines()[-1] == "[]"
 
 
+def test_lists_are_varied_as_numbers_are() -> None:
+    """With commas between, or in brackets as in a file."""
+    assert read_vary("a=[1, 2],[3]") == read_vary("a=[[1, 2], [3]]") == ("a", [[1, 2], [3]])
+    assert read_vary("a=[1, 2]") == read_vary("a=1,2") == ("a", [1, 2])
+
+
 def test_a_number_is_held_by_one_process(tmp_path: Path) -> None:
     """A process that has ended holds none."""
     locks = NumberLocks(tmp_path / "locks")
@@ -290,6 +297,8 @@ def test_a_number_is_held_by_one_process(tmp_path: Path) -> None:
         (["--vary", "a=-1..1:log"], "it begins above 0"),
         (["--vary", "a"], "write PATH=VALUES"),
         (["--vary", "a="], "write PATH=VALUES"),
+        (["--vary", "a=[1]]"], "--vary a=[1]]: the value ends before this"),
+        (["--vary", "a=[1],[2"], "this '[' is not closed"),
         (["--vary", "a=1..2..3"], "a list or a range"),
         (["--vary", "a,steps=[[1, 2, 3]]"], "an element for each of the 2 paths"),
         (["--vary", "a,a=1"], "no path"),
