@@ -108,6 +108,8 @@ def check_uncertainty(plan: Plan, feed: Feed | None, entry: UncertaintyEntry) ->
         UsageError: what is in its way.
     """
     changing = [plan.names[item.slot] for item in plan.noise] + [plan.names[slot] for slot in plan.state_slots]
+    if not plan.parameters:
+        raise UsageError("uncertainty: there is no parameter that moves")
     if plan.feeds:
         raise UsageError("uncertainty: it is that of one objective for all rows: leave out batch_size")
     if changing:

@@ -1,7 +1,7 @@
 """Graph files of the campaign, each made of its number alone.
 
 One is an example whose text or whose tree of values is changed, or it is drawn from the schema of graph files,
-or it is a graph of random types and shapes that is nearly right.
+or it is a graph of random types and shapes that is nearly right, or one of formulas that mostly runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import sound_graphs
 import yaml
 
 from graphrun.cli.schema import graph_file_schema
@@ -68,9 +69,8 @@ VALUES: list[Any] = [
 def graph(number: int) -> str:
     """Return the text of a graph file."""
     random = Random(f"graph {number}")
-    return random.choice([edited_text, edited_text, edited_tree, edited_tree, from_schema, nearly_right, nearly_right])(
-        random
-    )
+    ways = [edited_text, edited_text, edited_tree, edited_tree, from_schema, nearly_right, nearly_right, sound]
+    return random.choice(ways)(random)
 
 
 @cache
@@ -118,7 +118,11 @@ def edited_text(random: Random) -> str:
 
 def edited_tree(random: Random) -> str:
     """Change a few values of an example's tree."""
-    data = copy.deepcopy(trees()[random.randrange(len(trees()))])
+    return edited(random, copy.deepcopy(trees()[random.randrange(len(trees()))]))
+
+
+def edited(random: Random, data: Any) -> str:
+    """Change a few values of a tree."""
     for _ in range(random.randint(1, 4)):
         places = list(walk(data))
         if not places:
@@ -306,6 +310,12 @@ def node(random: Random, names: list[str] | None = None) -> Any:
         words = [f"{k}={v!r}" for k, v in made.items() if k not in ("type", "inputs")]
         return f"{kind}({', '.join([*map(str, made['inputs']), *words])})"
     return made
+
+
+def sound(random: Random) -> str:
+    """Draw a graph that mostly runs, as it is or with one of its values changed."""
+    data = sound_graphs.sound(random)
+    return dumped(data) if random.random() < 0.7 else edited(random, data)
 
 
 def nearly_right(random: Random) -> str:

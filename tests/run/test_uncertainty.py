@@ -540,6 +540,15 @@ def test_no_likelihood_is_refused_before_the_run(load: Load, case: str) -> None:
         load(graph).run()
 
 
+@pytest.mark.parametrize("update", ["lbfgs", "adam"])
+def test_what_is_frozen_has_no_uncertainty(load: Load, update: str) -> None:
+    """Where nothing moves, there is none to tell."""
+    frozen = {"a": {"value": 0.5, "frozen": True}}
+    graph = squares("a * x", {"x": X, "y": X}, frozen, uncertainty="likelihood")
+    with pytest.raises(graphrun.UsageError, match="there is no parameter"):
+        load(graph | {"update": {"type": update}}).run()
+
+
 def test_batches_have_no_uncertainty(load: Load) -> None:
     """It would be that of a few rows."""
     np.savez("data.npz", x=X, y=X)

@@ -97,6 +97,21 @@ def test_the_lesson_is_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("engine", "text"),
+    [
+        ("numpy", "parameters: {x: 3}\nminimize: x\n"),
+        ("numba", "parameters: {x: {value: 3, frozen: true}}\nnodes: {f: x ** 2}\nminimize: f\n"),
+    ],
+)
+def test_a_loop_without_nodes(engine: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The objective is a parameter, or all are frozen: nothing is timed, and a compiled step takes no time."""
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    assert run_command(["profile", str(tmp_path / "g.yaml"), "--engine", engine]) == 0
+    assert "A step touches" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("steps", "form"),
     [pytest.param("20", "node by node", marks=pytest.mark.campaign), ("200", "straight-line Python")],
 )

@@ -66,6 +66,8 @@ class _Watched(list[Operation]):
 
 def _seconds(operations: Sequence[Operation], run: Callable[[Sequence[Operation]], None]) -> tuple[Any, Any]:
     """Return the seconds of the forward and of the backward pass of each operation of the loop, medians of passes."""
+    if not operations:
+        return (), ()
     forward: list[list[float]] = []
     backward: list[list[float]] = []
     watching = []

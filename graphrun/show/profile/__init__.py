@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphrun.base.errors import NotFiniteError, PluginError, UsageError
+from graphrun.base.types import MOST
 from graphrun.declare.updaterule import UpdateRule
 from graphrun.engines import Engine, NotFinite, Program, StepFailed, Timing
 from graphrun.engines.auto import choose, get_engine
@@ -235,7 +236,8 @@ def time_steps(program: Program, first: Any, steps: int | None) -> tuple[int, fl
             except NotFinite:
                 break
             count *= 2
-            if seconds > SECONDS_PER_ROUND:
+            # Steps in which nothing moves are none where they are compiled.
+            if seconds > SECONDS_PER_ROUND or count >= MOST:
                 break
     rounds: list[float] = []
     began = time.perf_counter()
