@@ -344,7 +344,7 @@ def tracing(kind: str, declaration: Declaration) -> Iterator[None]:
         ) from error
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Say what is wrong with a function that raised an error while it was traced."""
     if isinstance(error, jax.errors.TracerArrayConversionError):
         return "it calls NumPy itself, not xp, which is the engine's array namespace"
