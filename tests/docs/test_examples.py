@@ -39,8 +39,10 @@ DOCUMENTS = (
     *sorted(f"{file.relative_to(ROOT)}" for file in (ROOT / "docs").rglob("*.md") if "generated" not in file.parts),
 )
 FENCE = re.compile(r"^```(\w*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LONG = ("--distributed", "graphs/*.yaml", "-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
+LONG = ("-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
 """Commands that take seconds: their blocks are the campaign's. Each command is in both parts of tests of its own."""
+LONGEST = ("--distributed", "graphs/*.yaml")
+"""Commands that take a quarter of a minute: for a nightly run. The campaign has tests of processes, and of all but a few lines."""
 FILE_NAME = re.compile(r"# (\S+\.(?:yaml|py|toml))\n")
 
 
@@ -78,8 +80,11 @@ def in_language(language: str) -> pytest.MarkDecorator:
         pytest.param(
             block,
             id=f"{block.document}:{block.line}",
-            marks=[pytest.mark.campaign(seconds=10)]
-            * (language != "python" and any(part in block.text for part in LONG)),
+            marks=[
+                mark
+                for mark, parts in ((pytest.mark.campaign(seconds=5), LONG), (pytest.mark.nightly, LONGEST))
+                if language != "python" and any(part in block.text for part in parts)
+            ],
         )
         for block in BLOCKS
         if block.language == language
@@ -142,6 +147,24 @@ def test_commands_give_the_output_that_is_shown(block: Block, folder: Path) -> N
         assert_same(said, expected.strip("\n") + "\n" if expected.strip() else "", command)
         told = position + 1 < len(commands) and commands[position + 1][0] == "echo $?"
         assert told or status == 0, f"{command} ended with the exit status {status}:\n{said}"
+
+
+OF_MANY_NUMBERS = {"convolution", "garch", "nile", "oscillation", "reading"}
+"""Examples whose check takes as long as that of all others: their lines are for a nightly run."""
+
+
+@pytest.mark.campaign(seconds=10)
+def test_the_page_of_the_examples_says_what_their_check_gives(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, and it has a line for each of them."""
+    lines = re.findall(r"^graphs/.*?: ok .*$", (ROOT / "graphs/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    shown = {line.partition(":")[0]: line for line in lines}
+    assert list(shown) == sorted(f"graphs/{file.name}" for file in ROOT.glob("graphs/*.yaml"))
+    files = [file for file in shown if Path(file).stem not in OF_MANY_NUMBERS]
+    monkeypatch.chdir(ROOT)
+    assert run_command(["check", *files]) == 0
+    assert capsys.readouterr().out.splitlines() == [shown[file] for file in files]
 
 
 PLAIN = re.compile(r"graphrun [\w ./=,:-]+")

@@ -245,7 +245,7 @@ def smooth_graphs(draw: Any) -> dict[str, Any]:
 
 
 @pytest.mark.campaign(seconds=5)
-@settings(deadline=None, max_examples=examples(100), suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=list(HealthCheck))
 @given(data=smooth_graphs())
 def test_hessians_are_those_of_jax(data: dict[str, Any], tmp_path: Path) -> None:
     """By two derivatives, and by the export of an export."""

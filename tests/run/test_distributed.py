@@ -63,6 +63,17 @@ def network(tmp_path):
     return path
 
 
+@pytest.fixture
+def layer(network):
+    """The same rows and a layer, which compiles in less time than the network."""
+    graph = yaml.safe_load(network.read_text(encoding="utf-8"))
+    graph["parameters"] = {"W": graph["parameters"]["W"]}
+    graph["nodes"] = {"z": "x @ W", "loss": {"type": "cross_entropy", "inputs": ["z", "label"]}}
+    graph["update"] = {"type": "sgd", "step_size": 0.01}
+    network.write_text(yaml.safe_dump(graph, sort_keys=False), encoding="utf-8")
+    return network
+
+
 def free_port():
     """Return a port that nobody listens on."""
     with socket.socket() as found:
@@ -158,12 +169,12 @@ def test_processes_together_do_what_one_does(network, tmp_path):
         np.testing.assert_allclose(resumed.parameters[name], value, rtol=1e-9)
 
 
-def test_all_rows_are_shared_out_too(network):
+def test_all_rows_are_shared_out_too(layer):
     """Where every step is given all rows, each process has its share of them."""
     overrides = ["data.batch_size=36", "data.shuffle=false"]
-    outcomes = finish(start(network, 2, "--steps", "8", *(word for o in overrides for word in ("--set", o))))
+    outcomes = finish(start(layer, 2, "--steps", "8", *(word for o in overrides for word in ("--set", o))))
     assert outcomes[0][0] == 0, outcomes
-    assert_same(json.loads(outcomes[0][1]), alone(network, 8, *overrides))
+    assert_same(json.loads(outcomes[0][1]), alone(layer, 8, *overrides))
 
 
 @pytest.mark.nightly
@@ -191,11 +202,11 @@ def test_another_number_of_processes_goes_on(network, tmp_path):
         pytest.param(1, signal.SIGKILL, marks=pytest.mark.nightly),
     ],
 )
-def test_a_lost_process_ends_the_others(lost, how, network, tmp_path):
+def test_a_lost_process_ends_the_others(lost, how, layer, tmp_path):
     """A process that is killed or stopped within the run is noticed, and the others end with an error that says so."""
     file = tmp_path / "going.safetensors"
     arguments = ("--steps", "100000000", "--save", str(file), "--save-every", "50")
-    processes = start(network, 2, *arguments, program=("-c", IMPATIENT))
+    processes = start(layer, 2, *arguments, program=("-c", IMPATIENT))
     try:
         deadline = time.monotonic() + SECONDS
         while not file.exists() and time.monotonic() < deadline:

@@ -119,7 +119,7 @@ def test_names_that_are_taken_or_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign(seconds=8)
-@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("every", [30, pytest.param(1, marks=pytest.mark.nightly)])
 def test_the_backend_tests_of_nodes(every: int) -> None:
     """Ninety of a hundred pass, no number is wrong, and nothing but a message comes of the rest.
 
