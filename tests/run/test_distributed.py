@@ -137,8 +137,8 @@ def finish(processes):
 
 
 def alone(path, steps, *overrides):
-    """Return the result of a run of one process."""
-    return graphrun.load(path, overrides=overrides).run(steps, engine="jax")
+    """Return the result of a run of one process, by the engine that is the specification and compiles nothing."""
+    return graphrun.load(path, overrides=overrides).run(steps, engine="numpy")
 
 
 def assert_same(actual, expected):
@@ -164,7 +164,7 @@ def test_processes_together_do_what_one_does(network, tmp_path):
     assert_same(json.loads(outcomes[0][1]), alone(network, 12))
     (file,) = tmp_path.glob("*.safetensors")
     assert file.name == "half0.safetensors"
-    resumed = graphrun.load(network).run(18, engine="jax", resume=file)
+    resumed = graphrun.load(network).run(18, engine="numpy", resume=file)
     for name, value in alone(network, 18).parameters.items():
         np.testing.assert_allclose(resumed.parameters[name], value, rtol=1e-9)
 

@@ -21,10 +21,10 @@ steps: 3000
 """
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    """A cluster of two workers."""
-    made = LocalCluster(tmp_path)
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A cluster of two workers; after the test that kills one, of one."""
+    made = LocalCluster(tmp_path_factory.mktemp("cluster"))
     yield made
     made.close()
 
