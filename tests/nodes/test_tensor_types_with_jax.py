@@ -53,7 +53,7 @@ def inputs_of(node_type: NodeType, example: Example, settings: dict[str, Any]) -
         for k, node_type in enumerate(TENSOR)
         for which, examples, marks in [
             ("first example", node_type.examples[:1], []),
-            ("others", node_type.examples[1:], [pytest.mark.nightly if k % 2 else pytest.mark.campaign]),
+            ("others", node_type.examples[1:], [pytest.mark.nightly if k % 4 else pytest.mark.campaign]),
         ]
         if examples
     ],
