@@ -19,8 +19,10 @@ UNLIKE = frozenset(
 """The example graphs that show everything at least once: numbers, arrays, data, subgraphs, bounds, solvers, states."""
 
 
-def each_of(files: Iterable[Path], *, quick: Iterable[str] = UNLIKE) -> list[Any]:
-    """Return files of example graphs as parameters: those that are like others are for a nightly run.
+def each_of(
+    files: Iterable[Path], *, quick: Iterable[str] = UNLIKE, unlike: Iterable[str] = UNLIKE
+) -> list[Any]:
+    """Return files of example graphs as parameters: those that are like others, to this test, are for a nightly run.
 
     What is not in `quick` is the campaign's, as is all of a test that is marked so.
     """
@@ -28,7 +30,7 @@ def each_of(files: Iterable[Path], *, quick: Iterable[str] = UNLIKE) -> list[Any
         pytest.param(
             file,
             id=file.stem,
-            marks=pytest.mark.nightly if file.stem not in UNLIKE else [pytest.mark.campaign] * (file.stem not in quick),
+            marks=pytest.mark.nightly if file.stem not in unlike else [pytest.mark.campaign] * (file.stem not in quick),
         )
         for file in files
     ]

@@ -73,11 +73,13 @@ ROWS = [
 ]
 
 
-# JAX takes seconds to compile each: one is in the quick part.
+# JAX takes seconds to compile each: one is in the quick part, two in the campaign.
 OF_BOTH_ENGINES = [
-    pytest.param(engine, *row, marks=[pytest.mark.campaign] * (engine == "jax" and row != ROWS[0]))
-    for engine in ("numpy", "jax")
-    for row in ROWS
+    *(pytest.param("numpy", *row) for row in ROWS),
+    *(
+        pytest.param("jax", *row, marks=[] if k == 0 else pytest.mark.nightly if k % 4 else pytest.mark.campaign)
+        for k, row in enumerate(ROWS)
+    ),
 ]
 
 

@@ -71,9 +71,9 @@ SHAPES = st.sampled_from(["straight line", "loops", "runs"])
 
 
 MOSTLY_STRAIGHT = pytest.mark.parametrize(
-    "shape", ["straight line", pytest.param("loops", marks=pytest.mark.campaign)], indirect=True
+    "shape", ["straight line", pytest.param("loops", marks=pytest.mark.nightly)], indirect=True
 )
-"""Both forms in the campaign, for tests that compile much: random graphs are compiled in both in the quick part too."""
+"""Both forms in a nightly run, for tests that compile much: random graphs are compiled in all forms in the campaign."""
 
 
 def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, atol: float = 1e-300, **how: Any) -> Any:
@@ -92,11 +92,8 @@ def assert_same(graph: Graph, steps: int | None = None, rtol: float = 1e-10, ato
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
-# Random graphs are compiled in all forms.
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "shape", ["straight line", pytest.param("loops", marks=pytest.mark.nightly)], indirect=True
-)
+@MOSTLY_STRAIGHT
 @pytest.mark.parametrize("file", each_of(EXAMPLES, quick=["nested"]))
 def test_every_example_of_numbers_agrees(file: Path, shape: str) -> None:
     """On a graph file of the distribution, both engines give the same; what it cannot run is refused by name."""
@@ -310,6 +307,7 @@ update: {type: sgd, step_size: 0.01}
 
 
 @pytest.mark.campaign
+@MOSTLY_STRAIGHT
 def test_a_resumed_run_equals_the_uninterrupted_one(load: Load, shape: str, tmp_path: Path) -> None:
     """To the last bit, and a checkpoint of one engine is one of the other."""
     graph = load(f"{ROSENBROCK}update: {{type: adam}}\n")

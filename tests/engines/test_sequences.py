@@ -328,7 +328,7 @@ def test_an_lstm_is_pytorchs(engine: str, torch: Any) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.nightly)])
 def test_a_garch_is_archs(engine: str, tmp_path: Path) -> None:
     """A thousand days: the variances and the likelihood to 8 digits."""
     arch = pytest.importorskip("arch", reason="an oracle: pip install -e '.[oracles]'")

@@ -165,14 +165,12 @@ def test_a_plugin_that_cannot_be_traced(name: str, reason: str, tmp_path: Path) 
 
 
 @pytest.mark.campaign
-def test_on_every_engine() -> None:
-    """An engine sees plain nodes."""
-    numbers = graphrun.load(GRAPHS / "newton.yaml")
-    arrays = graphrun.load(GRAPHS / "pendulum.yaml", overrides=["update={type: sgd, step_size: 0.001}"])
-    for graph, engine in ((numbers, "numba"), (numbers, "jax"), (arrays, "jax")):
-        expected = graph.run(3, engine="numpy").parameters
-        for name, value in graph.run(3, engine=engine).parameters.items():
-            np.testing.assert_allclose(value, expected[name], 1e-10, 1e-12)
+def test_arrays_on_another_engine() -> None:
+    """An engine sees plain nodes; those of numbers, in Newton's method, are in the tests of each engine's examples."""
+    graph = graphrun.load(GRAPHS / "pendulum.yaml", overrides=["update={type: sgd, step_size: 0.001}"])
+    expected = graph.run(3, engine="numpy").parameters
+    for name, value in graph.run(3, engine="jax").parameters.items():
+        np.testing.assert_allclose(value, expected[name], 1e-10, 1e-12)
 
 
 def test_rows_may_be_more_than_those_of_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
