@@ -14,6 +14,6 @@ def examples(whole: int) -> int:
     return max(2, whole * settings().max_examples // 100)
 
 
-def one_of_three(names: Iterable[str]) -> list[Any]:
-    """Return names as parameters: one of three, and the others for a nightly run."""
-    return [pytest.param(name, marks=[pytest.mark.nightly] * (k % 3 > 0)) for k, name in enumerate(names)]
+def one_of(count: int, names: Iterable[str]) -> list[Any]:
+    """Return names as parameters: one of so many, and the others for a nightly run."""
+    return [pytest.param(name, marks=[pytest.mark.nightly] * (k % count > 0)) for k, name in enumerate(names)]

@@ -19,9 +19,7 @@ UNLIKE = frozenset(
 """The example graphs that show everything at least once: numbers, arrays, data, subgraphs, bounds, solvers, states."""
 
 
-def each_of(
-    files: Iterable[Path], *, quick: Iterable[str] = UNLIKE, unlike: Iterable[str] = UNLIKE
-) -> list[Any]:
+def each_of(files: Iterable[Path], *, quick: Iterable[str] = UNLIKE, unlike: Iterable[str] = UNLIKE) -> list[Any]:
     """Return files of example graphs as parameters: those that are like others, to this test, are for a nightly run.
 
     What is not in `quick` is the campaign's, as is all of a test that is marked so.

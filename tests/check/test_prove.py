@@ -125,7 +125,7 @@ def changes(declared: graphrun.NodeType, mutation: str) -> bool:
     ("mutation", "declared"),
     [
         pytest.param(
-            mutation, declared, id=f"{declared.name}, {mutation}", marks=[pytest.mark.nightly] * ((k + j) % 4 > 0)
+            mutation, declared, id=f"{declared.name}, {mutation}", marks=[pytest.mark.nightly] * ((k + j) % 8 > 0)
         )
         for j, mutation in enumerate(MUTATIONS)
         for k, declared in enumerate(BUILT_IN)

@@ -77,7 +77,7 @@ def the_failure_of(node_type: NodeType) -> str:
             name,
             (1.0005, 0.9995)[k % 2],
             id=f"{node_type.name}-{name}",
-            marks=[pytest.mark.nightly] * (k % 5 > 0),
+            marks=[pytest.mark.nightly] * (k % 10 > 0),
         )
         for k, (node_type, name) in enumerate(WITH_DERIVATIVE)
     ],

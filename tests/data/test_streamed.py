@@ -48,8 +48,14 @@ def write(path: Path, rows: int, group: int) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
-@pytest.mark.parametrize("share", [0.0, 0.25])
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [
+        ("parquet", 0.25),
+        ("csv", 0.0),
+        *(pytest.param(*case, marks=pytest.mark.nightly) for case in (("parquet", 0.0), ("csv", 0.25))),
+    ],
+)
 @settings(max_examples=examples(8), deadline=None)
 @given(
     batch=st.integers(1, 3000),

@@ -45,7 +45,8 @@ SHAPES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize(
-    "count", [80, 1_000, *(pytest.param(count, marks=pytest.mark.campaign) for count in (999, 20_000))]
+    "count",
+    [80, 1_000, pytest.param(999, marks=pytest.mark.campaign), pytest.param(20_000, marks=pytest.mark.nightly)],
 )
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_place_is_that_of_the_65th_level(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from depth import one_of_three
+from depth import one_of
 from random_graphs import TYPES
 
 import graphrun
@@ -22,7 +22,7 @@ POINTS[3:] = np.abs(POINTS[3:]) * 0.35 + 0.05
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", one_of_three(sorted(set(TYPES) - {"stop_gradient"})))
+@pytest.mark.parametrize("name", one_of(3, sorted(set(TYPES) - {"stop_gradient"})))
 def test_every_type_bends_as_jax_finds(load, name):
     """The square of each type: by the traces here, by forward mode twice over the forward function alone in JAX."""
     declared = TYPES[name]
@@ -86,7 +86,7 @@ def loss_in_jax(vector):
 
 @pytest.mark.campaign
 @JAX
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.nightly)])
 def test_a_network_bends_as_jax_finds(load, engine):
     """Matrices, broadcasting, a mean; the arguments in another order are the same matrix in that order."""
     graph = load(NETWORK)
@@ -109,7 +109,7 @@ BY_JAX = {"prod", "det", "cholesky"}
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", one_of_three(sorted(TENSORS)))
+@pytest.mark.parametrize("name", one_of(3, sorted(TENSORS)))
 def test_every_tensor_type_bends_as_its_gradient_does(name):
     """The cube of each type's examples, against central differences of exact gradients."""
     declared, random = TENSORS[name], np.random.default_rng(0)

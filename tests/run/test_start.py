@@ -299,7 +299,7 @@ def test_no_checkpoint_is_told(load: Load) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.nightly)])
 def test_a_network_of_five_digits_starts_one_for_ten(tmp_path: Path, engine: str) -> None:
     """Its layers, frozen, are the same bits after 1,000 steps of adamw, and serve for the digits 5 to 9."""
     with (GRAPHS / "data" / "digits.csv").open(encoding="utf-8") as file:

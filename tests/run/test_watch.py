@@ -14,7 +14,13 @@ import graphrun
 from graphrun.base.errors import GraphFileError
 from graphrun.cli.entry import run_command
 
-ENGINES = ["numpy", pytest.param("jax", marks=pytest.mark.campaign)]
+ENGINES = ["numpy", pytest.param("jax", marks=pytest.mark.nightly)]
+BY_JAX_TOO = [
+    *(("numpy", every) for every in (1, 7)),
+    pytest.param("jax", 1, marks=pytest.mark.nightly),
+    pytest.param("jax", 7, marks=pytest.mark.campaign),
+]
+"""Engines, and after how many steps a row is looked at."""
 PATIENCE = 6
 
 
@@ -48,8 +54,7 @@ def stopped_at(values: Any, patience: int) -> int:
     return len(values) - 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize(("engine", "every"), BY_JAX_TOO)
 @pytest.mark.parametrize("holdout", [{}, {"name": "score", "maximize": True}], ids=str)
 def test_stops_at_the_minimum_within_the_patience(
     tmp_path: Path, engine: str, every: int, holdout: dict[str, Any]
@@ -180,7 +185,7 @@ def test_step_by_step_is_the_same_run(tmp_path: Path, engine: str) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.nightly)])
 def test_digits(tmp_path: Path, engine: str) -> None:
     """The digits end no worse on held-back rows than their best recorded row, after a resume too."""
     made = graphrun.load(GRAPHS / "digits.yaml", overrides=["keep=best"])
