@@ -42,7 +42,7 @@ FENCE = re.compile(r"^```(\w*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = ("-m pytest", "new-node", "--prove", "--save digits", "# digits.yaml")
 """Commands that take seconds: their blocks are the campaign's. Each command is in both parts of tests of its own."""
 LONGEST = ("--distributed", "graphs/*.yaml")
-"""Commands that take a quarter of a minute: for a nightly run. The campaign tests processes, and most of those lines."""
+"""Commands that take a quarter of a minute: for a nightly run. The campaign tests processes and most lines."""
 FILE_NAME = re.compile(r"# (\S+\.(?:yaml|py|toml))\n")
 
 
