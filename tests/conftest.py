@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what needs a package beyond the extra `test`; put what takes longest first, for each worker some of it.
 
     Else one worker would be left alone with it at the end. Each begins with an equal part of the list, as xdist deals
-    it out: the first ones are the shorter ones.
+    it out: the first ones are the shorter ones. The rest of a file stays together, for what its tests share (a server,
+    an installation, what is imported and compiled) is made anew by each worker.
     """
     for item in items:
         needs_more = not OF_THE_CAMPAIGN.isdisjoint(getattr(item, "fixturenames", ()))
@@ -78,8 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     result = yield
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     if workers > 1 and takes_in("campaign", config):
-        items.sort(key=lambda item: -seconds_of(item))
-        items[:] = [item for worker in reversed(range(workers)) for item in items[worker::workers]]
+        longest = sorted(filter(seconds_of, items), key=seconds_of, reverse=True)
+        rest = iter([item for item in items if not seconds_of(item)])
+        count = len(items)
+        items.clear()
+        for worker in reversed(range(workers)):
+            first = longest[worker::workers]
+            items += [*first, *islice(rest, max(0, (count - len(items)) // (worker + 1) - len(first)))]
     return result
 
 

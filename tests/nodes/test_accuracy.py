@@ -38,7 +38,7 @@ def in_both_dtypes(names: Iterable[str], one_of: int) -> list[Any]:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("name", "dtype"), in_both_dtypes(ELEMENTWISE, 6))
+@pytest.mark.parametrize(("name", "dtype"), in_both_dtypes(ELEMENTWISE, 8))
 def test_an_elementwise_type_is_accurate(name: str, dtype: str) -> None:
     """Over the whole range: tails, tiny and huge numbers, equal inputs, both signs, mixed scales."""
     for engine in ENGINES:
