@@ -13,7 +13,7 @@ GRAPHS = Path(__file__).parents[1] / "graphs"
 UNLIKE = frozenset(
     (
         *("nested", "activations", "attention", "bounded", "digits", "early", "experts", "garch", "layers", "linear"),
-        *("neuron", "newton", "nile", "repeated", "rosenbrock", "titanic"),
+        *("neuron", "newton", "repeated", "rosenbrock", "titanic"),
     )
 )
 """The example graphs that show everything at least once: numbers, arrays, data, subgraphs, bounds, solvers, states."""

@@ -550,8 +550,18 @@ def test_steps_get_the_rows_of_the_data_set(data, write, classes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("on_processor", [True, False])
-@pytest.mark.parametrize("data", [{"holdout": 0.2}, {"shuffle": True}], ids=str)
+@pytest.mark.parametrize(
+    ("data", "on_processor"),
+    [
+        ({"holdout": 0.2}, True),
+        ({"shuffle": True}, False),
+        *(
+            pytest.param(*case, marks=pytest.mark.nightly)
+            for case in (({"holdout": 0.2}, False), ({"shuffle": True}, True))
+        ),
+    ],
+    ids=str,
+)
 def test_rows_on_the_device_are_those_of_the_data_set(data, on_processor, write, classes, monkeypatch):
     """Sliced, put in order or gathered, at any step, over epochs that end within a batch and over several stretches."""
     from graphrun.engines.jax import devices, feed
