@@ -33,8 +33,8 @@ from graphrun.engines.jax import JaxEngine  # noqa: E402 (it needs JAX)
 from graphrun.engines.jax.loop import LoopKind, passes_in_a_round  # noqa: E402
 
 GRAPHS = sorted((Path(__file__).parents[2] / "graphs").glob("*.yaml"))
-OF_FEW_NUMBERS = {"activations", "early", "linear", "neuron", "repeated", "rosenbrock"}
-"""Examples that random graphs are like; each takes seconds to compile."""
+OF_OTHER_TESTS = {"activations", "early", "garch", "linear", "neuron", "repeated", "rosenbrock"}
+"""Examples that random graphs and sequences are like; each takes seconds to compile."""
 
 # Each example compiles two programs.
 FEW = settings(
@@ -86,7 +86,7 @@ def assert_engines_agree(graph, rtol=1e-10, **options):
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("path", each_of(GRAPHS, unlike=UNLIKE - OF_FEW_NUMBERS))
+@pytest.mark.parametrize("path", each_of(GRAPHS, unlike=UNLIKE - OF_OTHER_TESTS))
 def test_example_graphs_agree(path):
     """Every graph that comes with the program runs alike on both engines."""
     graph = graphrun.load(path)
@@ -539,7 +539,7 @@ def classifier(file, **data):
     [
         pytest.param({"batch_size": 8, "shuffle": True}, id="shuffled", marks=pytest.mark.campaign),
         pytest.param({"batch_size": 8}, id="in order", marks=pytest.mark.nightly),
-        pytest.param({}, id="all rows", marks=pytest.mark.campaign),
+        pytest.param({}, id="all rows", marks=pytest.mark.nightly),
         pytest.param({"batch_size": 8, "shuffle": True, "holdout": 0.2}, id="held back"),
     ],
 )
