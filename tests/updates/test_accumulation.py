@@ -38,9 +38,16 @@ def graph(folder: Path, update: dict[str, Any], batch_size: int, *, maximize: bo
     )
 
 
-@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.campaign)])
-@pytest.mark.parametrize("update", RULES, ids=str)
-@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize(
+    ("maximize", "update", "engine"),
+    [
+        *((maximize, update, "numpy") for maximize in (False, True) for update in RULES),
+        pytest.param(False, RULES[0], "jax", marks=pytest.mark.campaign),
+        pytest.param(True, RULES[3], "jax", marks=pytest.mark.campaign),
+        *(pytest.param(k < 3, update, "jax", marks=pytest.mark.nightly) for k, update in enumerate(RULES) if k % 3),
+    ],
+    ids=str,
+)
 def test_a_large_batch_in_parts(tmp_path: Path, update: dict[str, Any], engine: str, *, maximize: bool) -> None:
     """The mean of the gradients of k batches is that of their rows together; 50 updates also run as straight lines."""
     whole = graph(tmp_path, update, 3 * COUNT, maximize=maximize).run(50, engine=engine)
@@ -51,9 +58,15 @@ def test_a_large_batch_in_parts(tmp_path: Path, update: dict[str, Any], engine: 
         assert rows is None or np.unique(rows[1:COUNT]).size == 1, "nothing moves before the k-th step"
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("engine", ["numpy", pytest.param("jax", marks=pytest.mark.campaign)])
-@pytest.mark.parametrize("update", RULES[2:4], ids=str)
+@pytest.mark.parametrize(
+    ("update", "engine", "dtype"),
+    [
+        *((update, "numpy", dtype) for update in RULES[2:4] for dtype in ("float64", "float32")),
+        pytest.param(RULES[3], "jax", "float32", marks=pytest.mark.campaign),
+        pytest.param(RULES[2], "jax", "float64", marks=pytest.mark.nightly),
+    ],
+    ids=str,
+)
 def test_resumed_between_two_updates(tmp_path: Path, update: dict[str, Any], engine: str, dtype: str) -> None:
     """A checkpoint of any step holds what was accumulated: resumed, the run ends with the same bits."""
     run = graph(tmp_path, {**update, "accumulate": COUNT}, 3).run
