@@ -71,14 +71,14 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     files = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "graphrun").rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        if file.is_file() and "__pycache__" not in file.parts and not file.name.endswith("LICENSE")
     }
     assert {
         "graphrun/py.typed",
         "graphrun/show/report/template.html",
     } <= files
     assert {name for name in names if ".dist-info/" not in name} == files
-    assert any(name.endswith("LICENSE") for name in names)
+    assert {name.rpartition("/")[2] for name in names if name.endswith("LICENSE")} == {"LICENSE", "DejaVu.LICENSE"}
 
 
 def test_run_away_from_the_checkout(installed: Environment, folder: Path) -> None:
