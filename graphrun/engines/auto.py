@@ -33,7 +33,7 @@ SECONDS_PER_STATE = 2e-6
 
 # Importing Numba and loading code that is in the cache; compiling 1,000 operations and what every program has.
 SECONDS_TO_LOAD = 0.3
-SECONDS_TO_COMPILE = 1.1
+SECONDS_TO_COMPILE = 1.5
 SECONDS_TO_COMPILE_OPERATION = 3.5e-3
 
 
@@ -46,6 +46,7 @@ class Costs:
         compile: compiling an elementwise operation or the update of a parameter; copies that are a loop are one.
         compile_tensor: compiling another node.
         step: beginning a step.
+        number: both passes of a node of numbers.
         call: both passes of an elementwise operation.
         tensor: both passes of another node.
         copy: both passes of a node in a loop over copies.
@@ -60,6 +61,7 @@ class Costs:
     compile: float = 0.0
     compile_tensor: float = 0.0
     step: float = 0.0
+    number: float = 0.0
     call: float = 0.0
     tensor: float = 0.0
     copy: float = 0.0
@@ -70,19 +72,29 @@ class Costs:
     row: float = 0.0
 
 
-NUMPY = Costs(call=5e-6, tensor=6.1e-5, copy=7.7e-6, element=2.2e-9, product=1.2e-11, window=2.2e-10, update=1.5e-6)
+NUMPY = Costs(
+    number=9.1e-7,
+    call=2.7e-6,
+    tensor=6.3e-5,
+    copy=6.2e-6,
+    element=2.4e-9,
+    product=6e-12,
+    window=1.9e-10,
+    update=2.1e-6,
+)
 JAX = Costs(
-    start=1.5,
-    compile=0.011,
-    compile_tensor=0.13,
-    step=4.9e-7,
-    call=1.9e-7,
-    tensor=6.2e-7,
-    copy=4.1e-8,
-    element=1.3e-9,
-    product=1.1e-11,
-    window=1e-10,
-    update=4.4e-7,
+    start=2.0,
+    compile=0.016,
+    compile_tensor=0.12,
+    step=4.8e-7,
+    number=7.9e-9,
+    call=1.7e-7,
+    tensor=6.3e-7,
+    copy=4.5e-8,
+    element=1.4e-9,
+    product=6.2e-12,
+    window=8.3e-11,
+    update=5.4e-7,
     row=3.1e-4,
 )
 
@@ -190,6 +202,7 @@ class Work(NamedTuple):
     compile: float
     compile_tensor: float
     step: float
+    number: float
     call: float
     tensor: float
     copy: float
@@ -209,20 +222,23 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
     in_runs = {
         slot: number < run.slots.shape[1] for run in runs for number, slot in enumerate(run.slots.ravel().tolist())
     }
-    calls = tensors = copies = compiled_tensors = 0
+    numbers = calls = tensors = copies = compiled_tensors = 0
     compiled = plan.parameters
     elements = products = windows = 0.0
     for batch in plan.in_loop:
         shapes = [plan.shapes[slot] for slot in plan.inputs_of(batch.start)]
         of_copies = sum(slot in in_runs for slot in batch.slots)
         compiles = batch.count - sum(not in_runs.get(slot, True) for slot in batch.slots)
-        copies += of_copies
         if batch.type.is_elementwise:
-            calls += batch.count - of_copies
             compiled += compiles
         else:
-            tensors += batch.count - of_copies
             compiled_tensors += compiles
+        if not batch.shape and not any(shapes):
+            numbers += batch.count
+        else:
+            copies += of_copies
+            calls += (batch.count - of_copies) * batch.type.is_elementwise
+            tensors += (batch.count - of_copies) * (not batch.type.is_elementwise)
         elements += batch.count * (math.prod(batch.shape) + sum(map(math.prod, shapes)))
         made = batch.count * _products(batch, shapes)
         if batch.type.name.startswith("conv"):
@@ -231,7 +247,7 @@ def work_of(plan: Plan, steps: int, runs: Sequence[Run] = ()) -> Work:
             products += made
     moved = plan.parameters * (1 + len(plan.rule.state)) if plan.objective is not None else 0
     elements += sum(math.prod(shape) for shape in plan.shapes[: plan.parameters]) * (3 + 2 * len(plan.rule.state))
-    each = (1, calls, tensors, copies, elements, products, windows, moved)
+    each = (1, numbers, calls, tensors, copies, elements, products, windows, moved)
     return Work._make([1, compiled, compiled_tensors, *(steps * number for number in each), min(steps, ROWS)])
 
 
