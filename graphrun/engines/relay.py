@@ -25,13 +25,15 @@ NAME = re.compile(r"(\w+), from step (\d+) (\w+)")
 class Relay:
     """Runs plans with one engine up to a step, and with another from there, which is imported then.
 
-    Where the other cannot compile the plan, the first one goes on. The name is as `named` gives it.
+    Where the other cannot compile the plan, the first one goes on, and `tell` is told why. The name is as `named` gives
+    it.
     """
 
     name: str
     first: Engine
     step: int
     then: Callable[[], Engine]
+    tell: Callable[[str], object] = str  # nobody hears of it
 
     def compilation(self, plan: Plan) -> str:
         """Return how `compile` would come to the code of a plan, in words."""
@@ -93,7 +95,8 @@ class _RelayProgram:
         before = self._program
         try:
             self._program = self._relay.then().compile(before.plan, self._feed)
-        except UsageError:
+        except UsageError as error:
+            self._relay.tell(f"compiled code would be faster, but {str(error).partition(chr(10))[0]}")
             return False
         if before.step_size is not None:
             self._program.step_size = before.step_size

@@ -19,7 +19,8 @@ from graphrun.data.rows import DataSource
 from graphrun.document import Document, did_you_mean
 from graphrun.document.names import normalize
 from graphrun.engines import Engine, Program
-from graphrun.engines.auto import choose, get_engine, keep
+from graphrun.engines.auto import Choice, choose, get_engine, keep
+from graphrun.engines.relay import Relay
 from graphrun.engines.stop import StopRule
 from graphrun.graph.graph import ComputationalGraph
 from graphrun.plan.build import build_plan
@@ -213,7 +214,10 @@ def choose_engine(
         name = choice.engine
     if request.cluster is not None:
         request.cluster.join(request.device)
-    return get_engine(name, device=request.device, shared=request.cluster is not None, watch=watched)
+    engine = get_engine(name, device=request.device, shared=request.cluster is not None, watch=watched)
+    if isinstance(engine, Relay):
+        engine.tell = lambda why: request.on_choice(Choice("numpy", "it goes on with this run", why))
+    return engine
 
 
 def describe(plan: Plan, engine: Engine, job: Job, description: str, seed: int) -> RunDescription:

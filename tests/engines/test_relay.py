@@ -98,13 +98,15 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(
 
 @pytest.mark.usefixtures("switching")
 def test_where_the_compiled_engine_cannot_the_first_one_goes_on(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where Numba is of another NumPy."""
+    """As where Numba is of another NumPy; it is told, as by a run that `auto` would have compiled at once."""
     from graphrun.base.errors import UsageError
     from graphrun.engines.numba.engine import NumbaEngine
 
     def fails(*_: object) -> None:
-        raise UsageError("no")
+        raise UsageError("Numba is of another NumPy\n  install another")
 
     monkeypatch.setattr(NumbaEngine, "compile", fails)
-    ran = graph_of(load, "x ** 4").run(10**7)
+    choices: list[Any] = []
+    ran = graph_of(load, "x ** 4").try_run(10**7, on_choice=choices.append)
+    assert choices[1].suggestion == "compiled code would be faster, but Numba is of another NumPy"
     assert ran.parameters == graph_of(load, "x ** 4").run(10**7, engine="numpy").parameters
